@@ -1,0 +1,1 @@
+"""Crossdock: the API gateway and integration layer for distributors."""

@@ -1,0 +1,1 @@
+"""The business language that every layer speaks: objects, events and the capabilities systems can offer."""

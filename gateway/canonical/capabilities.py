@@ -1,0 +1,240 @@
+"""Capabilities: what a system or a process can do for others, as Protocols.
+
+Adapters implement the capabilities of systems, processes ask for them by Protocol, and `gateway/app.py`
+introduces the two. Every call carries a `Call`: its deadline holds for everything below it. Errors are those of
+`gateway.kernel.errors`; in particular a write that may or may not have happened raises `OutcomeUnknown`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol, runtime_checkable
+
+from msgspec import Struct
+
+from gateway.canonical.item import Item, ReportedItem
+from gateway.canonical.order import (
+    ExternalReference,
+    SalesOrder,
+    ShipmentLine,
+    SystemOrder,
+    SystemShipment,
+    WarehouseWork,
+)
+from gateway.canonical.party import CustomerAccount
+from gateway.canonical.stock import (
+    ClaimedLine,
+    ClaimLine,
+    DemandLine,
+    ItemAvailability,
+    ReportedMovement,
+    ReportedSnapshot,
+)
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One piece of work on its way out. `deadline` is a reading of `Clock.monotonic`, in seconds."""
+
+    tenant: str
+    correlation_id: str
+    deadline: float
+
+
+class Page(Struct, frozen=True):
+    """A page of reported items and the cursor of the next one, None at the end."""
+
+    items: tuple[ReportedItem, ...]
+    next_cursor: str | None
+
+
+# --- what systems offer -------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class ChecksHealth(Protocol):
+    """Every adapter: is the system reachable and are our credentials accepted? Raises when not."""
+
+    async def check_health(self, call: Call) -> None: ...
+
+
+@runtime_checkable
+class ReadsItems(Protocol):
+    """Lists items with units and packs, in a stable order."""
+
+    async def read_items(self, call: Call, *, cursor: str | None = None, limit: int = 200) -> Page: ...
+
+
+@runtime_checkable
+class ReadsStock(Protocol):
+    """Absolute stock by location (the source's own codes), with the cut-off they hold at."""
+
+    async def read_stock(self, call: Call, *, locations: Sequence[str]) -> ReportedSnapshot: ...
+
+
+@runtime_checkable
+class ReadsCustomers(Protocol):
+    """A customer with payment terms, credit limit and balance, by the system's own code. Raises `NotFound`."""
+
+    async def read_customer(self, call: Call, *, code: str) -> CustomerAccount: ...
+
+
+@runtime_checkable
+class ReadsDemand(Protocol):
+    """Open demand lines that do not bear our reference."""
+
+    async def read_demand(self, call: Call) -> Sequence[DemandLine]: ...
+
+
+@runtime_checkable
+class TakesOrders(Protocol):
+    """An ERP that takes sales orders under our reference.
+
+    `submit_order` raises `OutcomeUnknown` when the order may exist; the caller then waits `settle_time`, asks
+    `find_order`, and only then submits again. `submit_order` may be called for an order that exists but is not
+    `ready`: it finishes it. `cancel_order` raises `Conflict` when work has begun.
+    """
+
+    @property
+    def external_reference(self) -> ExternalReference: ...
+
+    @property
+    def settle_time(self) -> timedelta: ...
+
+    async def find_order(self, call: Call, *, reference: str) -> SystemOrder | None: ...
+
+    async def submit_order(self, call: Call, *, order: SalesOrder) -> SystemOrder: ...
+
+    async def cancel_order(self, call: Call, *, reference: str) -> SystemOrder: ...
+
+
+@runtime_checkable
+class PostsShipments(Protocol):
+    """An ERP that is told what a warehouse shipped. `posting` is our id of this posting, looked up before a retry."""
+
+    async def find_posting(self, call: Call, *, reference: str, posting: str) -> SystemShipment | None: ...
+
+    async def post_shipment(
+        self, call: Call, *, reference: str, posting: str, location: str, lines: Sequence[ShipmentLine]
+    ) -> SystemShipment: ...
+
+
+@runtime_checkable
+class ReleasesWork(Protocol):
+    """A warehouse that takes orders to pick and ship. `cancel_work` raises `Conflict` once picking began."""
+
+    async def find_work(self, call: Call, *, reference: str) -> WarehouseWork | None: ...
+
+    async def release_work(self, call: Call, *, order: SalesOrder, location: str) -> WarehouseWork: ...
+
+    async def cancel_work(self, call: Call, *, reference: str) -> WarehouseWork: ...
+
+
+class Webhook(Struct, frozen=True, kw_only=True):
+    """A webhook as it arrived: header names lower case, body untouched."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What one webhook or poll told: movements, snapshots, both or neither."""
+
+    movements: tuple[ReportedMovement, ...] = ()
+    snapshots: tuple[ReportedSnapshot, ...] = ()
+
+
+@runtime_checkable
+class SendsWebhooks(Protocol):
+    """A system that calls us. `parse_webhook` verifies first: `NotAuthenticated` when the signature is wrong."""
+
+    def parse_webhook(self, webhook: Webhook) -> Report: ...
+
+
+@runtime_checkable
+class ReportsMovements(Protocol):
+    """A system whose movements can be read again from a cursor: how silence and loss are repaired."""
+
+    async def read_movements(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]: ...
+
+
+# --- what processes offer each other ------------------------------------------------------------------------------
+
+
+class Connection(Protocol):
+    """A database connection inside the caller's transaction (asyncpg's)."""
+
+    async def execute(self, query: str, *args: Any) -> str: ...
+
+    async def fetch(self, query: str, *args: Any) -> list[Any]: ...
+
+    async def fetchrow(self, query: str, *args: Any) -> Any: ...
+
+    async def fetchval(self, query: str, *args: Any) -> Any: ...
+
+
+@runtime_checkable
+class RecordsStock(Protocol):
+    """Takes reports of movements and snapshots; returns when they are committed."""
+
+    async def record(self, tenant: str, report: Report) -> None: ...
+
+
+@runtime_checkable
+class ClaimsStock(Protocol):
+    """Promises stock inside the caller's transaction, so that order, claims and log commit together.
+
+    `action` makes each verb idempotent: the same action id returns what the first call returned.
+    `claim` raises `Conflict` (code ``stock.insufficient``, naming lines) and promises nothing when a line does not fit.
+    """
+
+    async def claim(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        channel: str,
+        lines: Sequence[ClaimLine],
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]: ...
+
+    async def allocate(
+        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
+    ) -> Sequence[ClaimedLine]: ...
+
+    async def release(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        lines: Sequence[int] | None,
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]: ...
+
+
+@runtime_checkable
+class AnswersAvailability(Protocol):
+    """What a channel may sell, from the projection, never by a call to another system."""
+
+    async def availability(
+        self, tenant: str, *, channel: str, items: Sequence[str], locations: bool = False
+    ) -> Sequence[ItemAvailability]: ...
+
+
+@runtime_checkable
+class ResolvesItems(Protocol):
+    """Items by our id, by SKU and by a source's code. Unknown ones are left out of the answer."""
+
+    async def by_id(self, tenant: str, items: Sequence[str]) -> Mapping[str, Item]: ...
+
+    async def by_sku(self, tenant: str, skus: Sequence[str]) -> Mapping[str, Item]: ...
+
+    async def by_source(self, tenant: str, source: str, codes: Sequence[str]) -> Mapping[str, Item]: ...
+
+    async def source_codes(self, tenant: str, source: str, items: Sequence[str]) -> Mapping[str, str]: ...
+
+    async def list_items(self, tenant: str, *, after: str | None, limit: int) -> Sequence[Item]: ...

@@ -1,0 +1,75 @@
+"""The event taxonomy: every event type that the log carries, its version and what it is about.
+
+An event is written to the log in the transaction that made it true, carried by JetStream, and shown to the outside
+as a CloudEvent (1.0.2) whose ``type`` is ``<prefix>.<type>.v<version>``. Old versions are upcast on reading.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Final
+
+from msgspec import Struct
+
+
+class EventType(Struct, frozen=True):
+    """One entry of the taxonomy."""
+
+    name: str
+    version: int
+    aggregate: str
+    meaning: str
+
+
+TAXONOMY: Final[dict[str, EventType]] = {
+    entry.name: entry
+    for entry in (
+        EventType("stock.movement_recorded", 1, "movement", "a movement was recorded and applied"),
+        EventType("stock.movement_parked", 1, "movement", "a movement could not be mapped and waits for a person"),
+        EventType("stock.snapshot_applied", 1, "snapshot", "absolute figures were applied; drift is in the data"),
+        EventType("availability.changed", 1, "stock_line", "what may be promised of one item at one location changed"),
+        EventType("claim.made", 1, "order", "stock was promised to an order"),
+        EventType("claim.ended", 1, "order", "a promise was fulfilled, released or expired"),
+        EventType("item.changed", 1, "item", "an item was created or changed"),
+        EventType("order.accepted", 1, "order", "an order was accepted and its stock promised"),
+        EventType("order.held", 1, "order", "an order waits for a person or for credit"),
+        EventType("order.submitted", 1, "order", "the ERP confirmed the order"),
+        EventType("order.released", 1, "order", "a warehouse accepted the work"),
+        EventType("order.shipment_confirmed", 1, "order", "goods of an order left a warehouse"),
+        EventType("order.completed", 1, "order", "everything ordered was shipped or cancelled and the order is closed"),
+        EventType("order.cancelled", 1, "order", "an order, or what was open of it, was cancelled"),
+        EventType("order.rejected", 1, "order", "an order was refused after acceptance; its claims were released"),
+        EventType("order.exception_raised", 1, "order", "an order needs a person; nothing it holds was given up"),
+    )
+}
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """One fact on its way into the log. `aggregate_version` is bumped under the aggregate's row lock."""
+
+    tenant: str
+    type: str
+    aggregate: str
+    aggregate_version: int
+    occurred_at: datetime
+    data: dict[str, Any]
+    correlation_id: str
+    causation_id: str | None = None
+    stream: str = "main"
+
+
+class Position(Struct, frozen=True, order=True):
+    """A place in the log: the log epoch (raised by fail-over or restore), the writing transaction, the event's id."""
+
+    epoch: int
+    transaction: int
+    event: int
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """An event read back from the log, with its place and the instant it was recorded."""
+
+    position: Position
+    recorded_at: datetime
+    event: Event
+    version: int = 1

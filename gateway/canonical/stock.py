@@ -1,0 +1,180 @@
+"""Stock: buckets, movements, snapshots and claims, as `semantics.md` 2 and 3 define them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import total_ordering
+
+from msgspec import Struct
+
+
+class Bucket(StrEnum):
+    """Physical state of stock. `on_hand` is the sum of all."""
+
+    RECEIVING = "receiving"
+    SELLABLE = "sellable"
+    PICKED = "picked"
+    DAMAGED = "damaged"
+    RETURNED = "returned"
+    QUALITY_HOLD = "quality_hold"
+
+
+class MovementType(StrEnum):
+    """What happened in a warehouse, in the past tense. Effects: `process_apis/availability/rules.py`."""
+
+    RECEIPT_POSTED = "receipt_posted"
+    PUT_AWAY = "put_away"
+    PICK_CONFIRMED = "pick_confirmed"
+    UNPICKED = "unpicked"
+    SHIPMENT_CONFIRMED = "shipment_confirmed"
+    STOCK_ADJUSTED = "stock_adjusted"
+    CYCLE_COUNTED = "cycle_counted"
+    TRANSFER_DISPATCHED = "transfer_dispatched"
+    TRANSFER_RECEIVED = "transfer_received"
+    RETURN_RECEIVED = "return_received"
+    RETURN_DISPOSITIONED = "return_dispositioned"
+    STATUS_CHANGED = "status_changed"
+
+
+@total_ordering
+class OrderKey(Struct, frozen=True):
+    """Where an event of one source stands among its others: the epoch first, then the sequence (or epoch microseconds).
+
+    A reset of the source raises `epoch`. Ties are broken by the reader: delta before snapshot, then event id.
+    """
+
+    epoch: int
+    sequence: int
+
+    def __lt__(self, other: OrderKey) -> bool:
+        return (self.epoch, self.sequence) < (other.epoch, other.sequence)
+
+
+class ReportedMovement(Struct, frozen=True, kw_only=True):
+    """One line of one event as a source reports it, in the source's own codes and units.
+
+    `amount` is positive for everything but `STOCK_ADJUSTED`, where the sign tells the direction. `from_bucket` and
+    `to_bucket` are given where the type leaves them open (status changes, dispositions, adjustments).
+    `order_reference` and `order_line` carry our order id and line when the event belongs to one of our orders.
+    """
+
+    source: str
+    event_id: str
+    line: int
+    order_key: OrderKey
+    type: MovementType
+    occurred_at: datetime
+    source_item: str
+    source_location: str
+    amount: Decimal
+    uom: str
+    from_bucket: Bucket | None = None
+    to_bucket: Bucket | None = None
+    order_reference: str | None = None
+    order_line: int | None = None
+    document: str | None = None
+    reason: str | None = None
+    lot: str | None = None
+    serial: str | None = None
+    bin: str | None = None
+    owner: str | None = None
+    revision: int = 0
+    correlation_id: str | None = None
+
+
+class ReportedFigure(Struct, frozen=True, kw_only=True):
+    """One absolute figure of a snapshot, in the source's own codes and units."""
+
+    source_item: str
+    source_location: str
+    bucket: Bucket
+    amount: Decimal
+    uom: str
+    lot: str | None = None
+    owner: str | None = None
+
+
+class ReportedSnapshot(Struct, frozen=True, kw_only=True):
+    """Absolute figures at one cut-off. A `full` one says that what it does not name, at the locations it covers, is zero."""
+
+    source: str
+    event_id: str
+    cut_off: OrderKey
+    taken_at: datetime
+    full: bool
+    locations: tuple[str, ...]
+    figures: tuple[ReportedFigure, ...]
+
+
+class DemandLine(Struct, frozen=True, kw_only=True):
+    """An open demand line of another system that does not bear our reference: it lowers what we may promise."""
+
+    source_reference: str
+    source_item: str
+    source_location: str
+    amount: Decimal
+    uom: str
+    due: date | None = None
+
+
+class ClaimLine(Struct, frozen=True, kw_only=True):
+    """What one order line asks to be promised, in base units, optionally from one location."""
+
+    line: int
+    item: str
+    amount: Decimal
+    location: str | None = None
+
+
+class ClaimState(StrEnum):
+    """A claim is soft (`reserved`, it expires), hard (`allocated`), or over (`fulfilled`, `released`)."""
+
+    RESERVED = "reserved"
+    ALLOCATED = "allocated"
+    FULFILLED = "fulfilled"
+    RELEASED = "released"
+
+
+class ClaimedLine(Struct, frozen=True, kw_only=True):
+    """One promise made: this much of this item at this location for this order line."""
+
+    claim: str
+    line: int
+    item: str
+    location: str
+    amount: Decimal
+    state: ClaimState
+
+
+class Confidence(StrEnum):
+    """How far an availability figure can be trusted, from age and recent drift of its sources."""
+
+    HIGH = "high"
+    DEGRADED = "degraded"
+    STALE = "stale"
+
+
+class LocationAvailability(Struct, frozen=True, kw_only=True):
+    """The figures of one item at one location, in base units."""
+
+    location: str
+    on_hand: Decimal
+    sellable: Decimal
+    reserved: Decimal
+    allocated: Decimal
+    external: Decimal
+    available: Decimal
+
+
+class ItemAvailability(Struct, frozen=True, kw_only=True):
+    """What one channel may sell of one item now, in base units; locations only for those who may see them."""
+
+    item: str
+    available_to_sell: Decimal
+    uom: str
+    as_of: datetime
+    confidence: Confidence
+    version: int
+    locations: tuple[LocationAvailability, ...] = ()

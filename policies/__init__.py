@@ -1,0 +1,1 @@
+"""Policies: one folder for each guarantee that the door gives."""

@@ -1,0 +1,1 @@
+"""Processes: one folder for each outcome, composed from capabilities."""
