@@ -45,4 +45,3 @@ class ReportedItem(Struct, frozen=True, kw_only=True):
     packs: tuple[UnitConversion, ...] = ()
     list_price: Money | None = None
     sellable: bool = True
-

@@ -1,0 +1,157 @@
+"""One request on its way through the door, and the Protocol of the policies it passes.
+
+The edge owns the `Exchange`; policies read it, add to it, answer it or refuse it. The chain is an explicit tuple in
+`gateway/edge/chain.py`, outermost first.
+
+A policy's `admit` runs on the way in and returns None when it decided at once, or an awaitable when it has to ask a
+store: the hot path awaits nothing. It refuses by raising a `CrossdockError`, and answers by setting `exchange.reply`
+(a replayed response). `conclude` runs on the way out, innermost first, for every policy whose `admit` was entered,
+whatever happened in between; it may add headers and must not change a committed effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from gateway.kernel.context import Caller, Principal, Zone
+
+
+class Idempotency(StrEnum):
+    """What a route asks of `Idempotency-Key`. REQUIRED routes have an outside effect: their record is in PostgreSQL."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class Route(Struct, frozen=True, kw_only=True, eq=False):
+    """One operation, compiled from the router once at start.
+
+    `zone` None marks what needs no credential (health, catalogue, token endpoint, vendor webhooks).
+    `cost` is in cost units; `body_cost` gives the surcharge of a decoded body (order lines), None where there is none.
+    `decode` turns a JSON body into the handler's annotated type, strictly, raising `Invalid`.
+    """
+
+    id: str
+    method: str
+    template: str
+    api: str
+    version: str
+    zone: Zone | None
+    scopes: frozenset[str] = frozenset()
+    cost: int = 1
+    body_cost: Callable[[Any], int] | None = None
+    idempotency: Idempotency = Idempotency.NONE
+    idempotency_retention: int = 86_400
+    streaming: bool = False
+    max_body: int = 1 << 20
+    content_types: frozenset[str] = frozenset({"application/json"})
+    decode: Callable[[bytes], Any] | None = None
+    options: Mapping[str, Any] = {}
+
+
+class Reply(Struct):
+    """A complete response. Header names are lower case."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Decision(Struct, frozen=True):
+    """What one policy decided, for `explain`: its name, a word, and how long it took in microseconds."""
+
+    policy: str
+    outcome: str
+    microseconds: float
+    detail: str = ""
+
+
+class Exchange:
+    """The mutable state of one request. `headers` holds each field once, lower case, after hygiene."""
+
+    __slots__ = (
+        "allowed_methods",
+        "arrived",
+        "body",
+        "caller",
+        "correlation_id",
+        "deadline",
+        "decisions",
+        "decoded",
+        "error",
+        "headers",
+        "method",
+        "notes",
+        "path",
+        "path_params",
+        "peer",
+        "principal",
+        "query",
+        "reached_handler",
+        "receive",
+        "reply",
+        "reply_headers",
+        "request_id",
+        "route",
+        "sampled",
+        "scope",
+        "trace_id",
+    )
+
+    def __init__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], arrived: float) -> None:
+        self.scope = scope
+        self.receive = receive
+        self.arrived = arrived
+        self.method: str = scope["method"]
+        self.path: str = ""
+        self.query: bytes = scope.get("query_string", b"")
+        self.headers: dict[bytes, bytes] = {}
+        self.peer: str = ""
+        self.request_id: str = ""
+        self.correlation_id: str = ""
+        self.trace_id: str = ""
+        self.sampled: bool = False
+        self.deadline: float = arrived + 30.0
+        self.route: Route | None = None
+        self.path_params: Mapping[str, str] = {}
+        self.allowed_methods: tuple[str, ...] = ()
+        self.principal: Principal | None = None
+        self.caller: Caller | None = None
+        self.body: bytes = b""
+        self.decoded: Any = None
+        self.reached_handler: bool = False
+        self.reply: Reply | None = None
+        self.reply_headers: list[tuple[bytes, bytes]] = []
+        self.error: BaseException | None = None
+        self.decisions: list[Decision] | None = None
+        self.notes: dict[str, Any] = {}
+
+
+class Policy(Protocol):
+    """One guarantee. `name` is its folder."""
+
+    @property
+    def name(self) -> str: ...
+
+    def admit(self, exchange: Exchange) -> Awaitable[None] | None:
+        """On the way in: None, or an awaitable. Raises to refuse."""
+        ...
+
+    def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
+        """On the way out, when `reply` is set. Never raises."""
+        ...
+
+
+class RecallsOutcome(Protocol):
+    """Tells what became of a request whose answer was lost (`semantics.md` 7, idempotency).
+
+    Returns the reply it would have had, or None when it is certain that nothing was done. Raises `OutcomeUnknown`
+    while neither is certain.
+    """
+
+    async def recall_outcome(self, *, tenant: str, idempotency_key: str, body: bytes) -> Reply | None: ...

@@ -1,0 +1,81 @@
+"""`Outbound`: makes the sessions of a process and closes them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Self
+
+from pyreqwest.client import ClientBuilder
+from pyreqwest.compatibility.httpx import HttpxTransport
+
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.errors import Misconfigured
+from gateway.outbound.hygiene import checked_base
+from gateway.outbound.limits import SystemLimits
+from gateway.outbound.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from gateway.kernel.clock import Clock
+
+
+def pooled_transport(limits: SystemLimits) -> httpx.AsyncBaseTransport:
+    """A connection pool that follows no redirect, reads no proxy variable and keeps no cookie."""
+    client = (
+        ClientBuilder()
+        .max_connections(limits.concurrency)
+        .connect_timeout(timedelta(seconds=limits.connect_timeout))
+        .pool_idle_timeout(timedelta(seconds=20))
+        .follow_redirects(enable=False)
+        .referer(enable=False)
+        .user_agent("crossdock")
+        .no_proxy()
+        .build()
+    )
+    return HttpxTransport(client)
+
+
+class Outbound:
+    """One per process. Sessions with the same name share pool, breaker and limits."""
+
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        transport: Callable[[SystemLimits], httpx.AsyncBaseTransport] = pooled_transport,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._transport = transport
+        self._sessions: dict[str, Session] = {}
+        self._transports: list[httpx.AsyncBaseTransport] = []
+
+    def session(self, name: str, base_url: str, limits: SystemLimits | None = None) -> Session:
+        """The session of the system instance `name`; raises `Misconfigured` for a bad or a second base URL."""
+        base = checked_base(base_url, setting=f"base URL of {name}")
+        known = self._sessions.get(name)
+        if known is not None:
+            if known.base_url != base:
+                raise Misconfigured(f"{name} has two base URLs: one instance, one address")
+            return known
+        limits = limits or SystemLimits()
+        transport = self._transport(limits)
+        self._transports.append(transport)
+        session = Session(name, base, limits, clock=self._clock, transport=transport)
+        self._sessions[name] = session
+        return session
+
+    async def close(self) -> None:
+        """Close every pool. Requests in flight fail."""
+        for transport in self._transports:
+            await transport.aclose()
+        self._transports.clear()
+        self._sessions.clear()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()

@@ -1,0 +1,228 @@
+"""Sessions to systems: one deadline, retries only where safe, a breaker and a bulkhead, and no way to another target.
+
+What the caller learns (errors of `gateway.kernel.errors`):
+
+- `Unavailable`: nothing was done (refused, breaker open, bulkhead full), or the request was `safe` and got no answer.
+- `Throttled`: the system answered 429 (RFC 6585), or our own pace has no room within the deadline.
+- `OutcomeUnknown`: the request was not `safe`, it may have been sent, and no whole answer came back.
+- `BrokenUpstream`: a safe request was answered with something unreadable or too large.
+
+Every other answer, 5xx included, is returned: only the adapter knows what it means. Redirects are answers too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+import httpx
+from msgspec import Struct
+
+from gateway.kernel.errors import BrokenUpstream, CrossdockError, OutcomeUnknown, Throttled, Unavailable
+from gateway.outbound.breaker import Breaker
+from gateway.outbound.bulkhead import Bulkhead
+from gateway.outbound.hygiene import checked_headers, checked_target, retry_after_seconds
+from gateway.outbound.pace import Pace
+from gateway.outbound.retries import RetryBudget, backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.canonical.capabilities import Call
+    from gateway.kernel.clock import Clock
+    from gateway.outbound.breaker import Trial
+    from gateway.outbound.limits import SystemLimits
+
+_log = logging.getLogger(__name__)
+
+_TOO_MANY: Final = 429
+_SERVER_ERROR: Final = 500
+_WORTH_A_RETRY: Final = frozenset({502, 503, 504})
+_NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_HURRIED_S: Final = 1.0
+
+
+class Response(Struct, frozen=True):
+    """An answer: header names in lower case, the body whole and decoded from its content coding."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Session:
+    """One system's door out, made by `Outbound.session`. Safe to share between tasks of one event loop."""
+
+    def __init__(
+        self, name: str, base_url: str, limits: SystemLimits, *, clock: Clock, transport: httpx.AsyncBaseTransport
+    ) -> None:
+        self.name = name
+        self.base_url = base_url.rstrip("/")
+        self.limits = limits
+        self.breaker = Breaker(name, clock, failures=limits.breaker_failures, open_for=limits.breaker_open_s)
+        self._clock = clock
+        self._transport = transport
+        self._bulkhead = Bulkhead(name, concurrency=limits.concurrency, queue=limits.queue)
+        self._pace = Pace(name, clock, rate=limits.rate, burst=limits.burst)
+        self._budget = RetryBudget()
+
+    async def request(  # noqa: PLR0913 - a request has these parts
+        self,
+        method: str,
+        path: str,
+        *,
+        call: Call,
+        body: bytes = b"",
+        headers: Mapping[str, str] = {},
+        safe: bool,
+        timeout: float | None = None,  # noqa: ASYNC109 - combined with the call's deadline here, once for all adapters
+    ) -> Response:
+        """Send to `path` (absolute, already percent-encoded, query included) below the base URL.
+
+        `safe` says that sending it twice does no harm; only then is it retried. `timeout` (seconds) shortens the
+        call's deadline, never extends it.
+        """
+        url = checked_target(self.base_url, path)
+        sent_headers = checked_headers(headers, call.correlation_id)
+        end = min(call.deadline, self._clock.monotonic() + (self.limits.timeout if timeout is None else timeout))
+        self._budget.earn()
+        attempt = 0
+        while True:
+            request = httpx.Request(method, url, headers=sent_headers, content=body)
+            try:
+                response = await self._attempt(request, end, safe=safe)
+            except Unavailable as error:
+                if not self._may_retry(safe, attempt, end, error):
+                    raise
+            else:
+                if response.status not in _WORTH_A_RETRY or not self._may_retry(safe, attempt, end):
+                    return response
+            await asyncio.sleep(backoff(attempt))
+            attempt += 1
+
+    def _may_retry(self, safe: bool, attempt: int, end: float, error: Unavailable | None = None) -> bool:  # noqa: FBT001
+        if not safe or attempt >= self.limits.retries or (error is not None and error.code != "outbound.no_answer"):
+            return False
+        return self._clock.monotonic() + backoff(attempt) < end and self._budget.spend()
+
+    async def _attempt(self, request: httpx.Request, end: float, *, safe: bool) -> Response:
+        await self._pace.turn(self._left(end))
+        with self.breaker.admit() as trial:
+            async with self._bulkhead.slot(self._left(end)):
+                return await self._send(request, end, trial, safe=safe)
+
+    async def _send(self, request: httpx.Request, end: float, trial: Trial, *, safe: bool) -> Response:
+        started = self._clock.monotonic()
+        allowed = self._left(end)
+        try:
+            async with asyncio.timeout(allowed):
+                response = await self._exchange(request)
+        except _NOTHING_SENT as error:
+            trial.failed()
+            self._log_failure(request, started, error)
+            raise self._no_answer("cannot be reached", error) from None
+        except (TimeoutError, httpx.TimeoutException) as error:
+            # A caller in a hurry says nothing about the system.
+            if allowed >= _HURRIED_S:
+                trial.failed()
+            self._log_failure(request, started, error)
+            raise self._silence(f"did not answer within {allowed:.1f} s", error, safe=safe) from None
+        except (httpx.DecodingError, _TooLarge) as error:
+            trial.succeeded()
+            self._log_failure(request, started, error)
+            raise self._unreadable(error, safe=safe) from None
+        except httpx.HTTPError as error:
+            trial.failed()
+            self._log_failure(request, started, error)
+            raise self._silence("broke the connection off", error, safe=safe) from None
+        self._judge(response, trial)
+        _log.debug(
+            "%s %s %s -> %d in %.0f ms",
+            self.name,
+            request.method,
+            request.url.path,
+            response.status,
+            1000 * (self._clock.monotonic() - started),
+            extra={"correlation_id": request.headers.get("x-correlation-id")},
+        )
+        return self._unless_throttled(response)
+
+    async def _exchange(self, request: httpx.Request) -> Response:
+        answer = await self._transport.handle_async_request(request)
+        try:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in answer.aiter_raw():
+                size += len(chunk)
+                if size > self.limits.max_response_bytes:
+                    raise _TooLarge(f"more than {self.limits.max_response_bytes} bytes")
+                chunks.append(chunk)
+        finally:
+            await answer.aclose()
+        return Response(answer.status_code, dict(answer.headers), b"".join(chunks))
+
+    def _judge(self, response: Response, trial: Trial) -> None:
+        if response.status >= _SERVER_ERROR:
+            trial.failed()
+        else:
+            trial.succeeded()
+
+    def _unless_throttled(self, response: Response) -> Response:
+        if response.status != _TOO_MANY:
+            return response
+        wait = retry_after_seconds(response.headers.get("retry-after"), self._clock.now())
+        self._pace.pause(wait)
+        raise Throttled(
+            f"{self.name} asks us to slow down: nothing was done, try again in {wait:.0f} s",
+            code="outbound.throttled",
+            retry_after=wait,
+        )
+
+    def _left(self, end: float) -> float:
+        left = end - self._clock.monotonic()
+        if left <= 0:
+            raise Unavailable(
+                f"no time was left to ask {self.name}: nothing was sent", code="outbound.deadline_passed"
+            )
+        return left
+
+    def _no_answer(self, what: str, error: Exception) -> Unavailable:
+        return Unavailable(
+            f"{self.name} {what}: nothing was done, try again",
+            code="outbound.no_answer",
+            context={"cause": type(error).__name__},
+        )
+
+    def _silence(self, what: str, error: Exception, *, safe: bool) -> CrossdockError:
+        if safe:
+            return self._no_answer(what, error)
+        return OutcomeUnknown(
+            f"{self.name} {what} after a request that changes something: look there before repeating it",
+            code="outbound.outcome_unknown",
+            context={"cause": type(error).__name__},
+        )
+
+    def _unreadable(self, error: Exception, *, safe: bool) -> CrossdockError:
+        if safe:
+            return BrokenUpstream(
+                f"{self.name} sent an answer that cannot be read ({error}): its operator must look",
+                code="outbound.unreadable_answer",
+            )
+        return self._silence("sent an answer that cannot be read", error, safe=False)
+
+    def _log_failure(self, request: httpx.Request, started: float, error: Exception) -> None:
+        # The query is left out: vendors put keys there.
+        _log.warning(
+            "%s %s %s failed after %.0f ms: %s",
+            self.name,
+            request.method,
+            request.url.path,
+            1000 * (self._clock.monotonic() - started),
+            type(error).__name__,
+            extra={"correlation_id": request.headers.get("x-correlation-id")},
+        )
+
+
+class _TooLarge(Exception):  # noqa: N818 - never leaves this module
+    pass

@@ -1,0 +1,43 @@
+"""Appending to the event log, on the connection of the transaction that made the events true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import TAXONOMY, Event
+
+_APPEND: Final = """
+insert into store.event
+    (log_epoch, stream, tenant, type, version, aggregate, aggregate_version, occurred_at, correlation_id, causation_id, data)
+select (select log_epoch from store.installation), e.*
+from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bigint[],
+            $7::timestamptz[], $8::text[], $9::text[], $10::jsonb[]) as e
+"""
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+
+
+async def append(connection: Connection, events: Sequence[Event]) -> None:
+    """Write `events` in order. An unknown type raises KeyError: the taxonomy is the list of what may happen."""
+    if not events:
+        return
+    columns = zip(*(_row(event) for event in events), strict=True)
+    await connection.execute(_APPEND, *map(list, columns))
+
+
+def _row(event: Event) -> tuple[object, ...]:
+    return (
+        event.stream,
+        event.tenant,
+        event.type,
+        TAXONOMY[event.type].version,
+        event.aggregate,
+        event.aggregate_version,
+        event.occurred_at,
+        event.correlation_id,
+        event.causation_id,
+        _encode(event.data).decode(),
+    )

@@ -1,0 +1,100 @@
+"""Migrations: each component owns a folder `migrations/` of numbered SQL files and its own PostgreSQL schema.
+
+They run once, in the order of the components given and of their numbers, each component's file in one transaction,
+under one advisory lock: several workers starting together wait for the first. A file that changed after it ran is
+refused, as is a database that was migrated by a newer release.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+
+from gateway.kernel.errors import Misconfigured
+
+_LOCK: Final = 0x43726F7373  # "Cross", one key for all who migrate
+_LEDGER: Final = """
+create schema if not exists store;
+create table if not exists store.migration (
+    component text not null,
+    number integer not null,
+    name text not null,
+    sha256 text not null,
+    applied_at timestamptz not null default now(),
+    primary key (component, number)
+);
+"""
+
+
+class Migration(Struct, frozen=True):
+    """One numbered file of one component."""
+
+    component: str
+    number: int
+    path: Path
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def find_migrations(folders: Sequence[Path]) -> list[Migration]:
+    """The files of `folders` (each ``<component>/migrations``), in order; gaps in the numbers are refused."""
+    found: list[Migration] = []
+    for folder in folders:
+        component = f"{folder.parent.parent.name}/{folder.parent.name}"
+        for expected, path in enumerate(sorted(folder.glob("*.sql")), start=1):
+            number = int(path.name.split("_", 1)[0])
+            if number != expected:
+                raise Misconfigured(
+                    f"{path} should have the number {expected:04d}: migrations are numbered without gaps"
+                )
+            found.append(Migration(component, number, path))
+    return found
+
+
+async def migrate(url: str, migrations: Sequence[Migration], progress: Callable[[str], None] | None = None) -> int:
+    """Apply what has not run yet; returns how many ran. Safe with any number of processes at once."""
+    connection = await asyncpg.connect(url, server_settings={"application_name": "crossdock-migrate"})
+    try:
+        await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        await connection.execute(_LEDGER)
+        return await _apply(connection, migrations, progress or (lambda _: None))
+    finally:
+        await connection.close()
+
+
+async def _apply(
+    connection: asyncpg.Connection, migrations: Sequence[Migration], progress: Callable[[str], None]
+) -> int:
+    rows = await connection.fetch("select component, number, sha256 from store.migration")
+    done = {(row["component"], row["number"]): row["sha256"] for row in rows}
+    known = {(migration.component, migration.number) for migration in migrations}
+    if unknown := sorted(set(done) - known):
+        raise Misconfigured(
+            f"the database was migrated by another release ({unknown[0]}): run that release or a newer one"
+        )
+    count = 0
+    for migration in migrations:
+        sha256 = migration.sha256
+        if (before := done.get((migration.component, migration.number))) is not None:
+            if before != sha256:
+                raise Misconfigured(f"{migration.path} changed after it ran: write a new migration instead")
+            continue
+        progress(f"{migration.component} {migration.path.name}")
+        async with connection.transaction():
+            await connection.execute(migration.path.read_text(encoding="utf-8"))
+            await connection.execute(
+                "insert into store.migration (component, number, name, sha256) values ($1, $2, $3, $4)",
+                migration.component,
+                migration.number,
+                migration.path.name,
+                sha256,
+            )
+        count += 1
+    return count
