@@ -31,4 +31,5 @@ class RetryBudget:
 
 def backoff(attempt: int) -> float:
     """Seconds before retry number `attempt` (0 is the first): exponential with full jitter."""
-    return random.uniform(0.5, 1.0) * min(_LONGEST_DELAY, _FIRST_DELAY * 2**attempt)  # noqa: S311 - not a secret
+    ceiling = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0**attempt)
+    return random.uniform(0.5, 1.0) * ceiling  # noqa: S311 - not a secret

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 from msgspec import Struct
+from pyreqwest.exceptions import PyreqwestError
 
-from gateway.kernel.errors import BrokenUpstream, CrossdockError, OutcomeUnknown, Throttled, Unavailable
+from gateway.kernel.errors import BrokenUpstream, OutcomeUnknown, Throttled, Unavailable
+from gateway.outbound.breakage import Breakage, breakage
 from gateway.outbound.breaker import Breaker
 from gateway.outbound.bulkhead import Bulkhead
 from gateway.outbound.hygiene import checked_headers, checked_target, retry_after_seconds
@@ -31,15 +33,16 @@ if TYPE_CHECKING:
 
     from gateway.canonical.capabilities import Call
     from gateway.kernel.clock import Clock
+    from gateway.kernel.errors import CrossdockError
     from gateway.outbound.breaker import Trial
     from gateway.outbound.limits import SystemLimits
 
-_log = logging.getLogger(__name__)
+_logger = logging.getLogger(__name__)
 
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _WORTH_A_RETRY: Final = frozenset({502, 503, 504})
-_NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)
+_NO_ANSWER: Final = "outbound.no_answer"
 _HURRIED_S: Final = 1.0
 
 
@@ -67,7 +70,7 @@ class Session:
         self._pace = Pace(name, clock, rate=limits.rate, burst=limits.burst)
         self._budget = RetryBudget()
 
-    async def request(  # noqa: PLR0913 - a request has these parts
+    async def request(
         self,
         method: str,
         path: str,
@@ -101,14 +104,14 @@ class Session:
             await asyncio.sleep(backoff(attempt))
             attempt += 1
 
-    def _may_retry(self, safe: bool, attempt: int, end: float, error: Unavailable | None = None) -> bool:  # noqa: FBT001
-        if not safe or attempt >= self.limits.retries or (error is not None and error.code != "outbound.no_answer"):
+    def _may_retry(self, safe: bool, attempt: int, end: float, error: Unavailable | None = None) -> bool:
+        if not safe or attempt >= self.limits.retries or (error is not None and error.code != _NO_ANSWER):
             return False
         return self._clock.monotonic() + backoff(attempt) < end and self._budget.spend()
 
     async def _attempt(self, request: httpx.Request, end: float, *, safe: bool) -> Response:
-        await self._pace.turn(self._left(end))
         with self.breaker.admit() as trial:
+            await self._pace.turn(self._left(end))
             async with self._bulkhead.slot(self._left(end)):
                 return await self._send(request, end, trial, safe=safe)
 
@@ -118,34 +121,19 @@ class Session:
         try:
             async with asyncio.timeout(allowed):
                 response = await self._exchange(request)
-        except _NOTHING_SENT as error:
-            trial.failed()
-            self._log_failure(request, started, error)
-            raise self._no_answer("cannot be reached", error) from None
-        except (TimeoutError, httpx.TimeoutException) as error:
-            # A caller in a hurry says nothing about the system.
-            if allowed >= _HURRIED_S:
+        except (TimeoutError, httpx.HTTPError, PyreqwestError, _TooLarge) as error:
+            kind = Breakage.UNREADABLE if isinstance(error, _TooLarge) else breakage(error)
+            if kind is Breakage.UNREADABLE:
+                trial.succeeded()
+            elif kind is not Breakage.SILENT or allowed >= _HURRIED_S:
                 trial.failed()
-            self._log_failure(request, started, error)
-            raise self._silence(f"did not answer within {allowed:.1f} s", error, safe=safe) from None
-        except (httpx.DecodingError, _TooLarge) as error:
-            trial.succeeded()
-            self._log_failure(request, started, error)
-            raise self._unreadable(error, safe=safe) from None
-        except httpx.HTTPError as error:
+            self._log(request, started, f"failed: {kind.value} ({type(error).__name__})", logging.WARNING)
+            raise self._failure(kind, safe=safe) from None
+        if response.status >= _SERVER_ERROR:
             trial.failed()
-            self._log_failure(request, started, error)
-            raise self._silence("broke the connection off", error, safe=safe) from None
-        self._judge(response, trial)
-        _log.debug(
-            "%s %s %s -> %d in %.0f ms",
-            self.name,
-            request.method,
-            request.url.path,
-            response.status,
-            1000 * (self._clock.monotonic() - started),
-            extra={"correlation_id": request.headers.get("x-correlation-id")},
-        )
+        else:
+            trial.succeeded()
+        self._log(request, started, f"answered {response.status}", logging.DEBUG)
         return self._unless_throttled(response)
 
     async def _exchange(self, request: httpx.Request) -> Response:
@@ -162,12 +150,6 @@ class Session:
             await answer.aclose()
         return Response(answer.status_code, dict(answer.headers), b"".join(chunks))
 
-    def _judge(self, response: Response, trial: Trial) -> None:
-        if response.status >= _SERVER_ERROR:
-            trial.failed()
-        else:
-            trial.succeeded()
-
     def _unless_throttled(self, response: Response) -> Response:
         if response.status != _TOO_MANY:
             return response
@@ -182,47 +164,32 @@ class Session:
     def _left(self, end: float) -> float:
         left = end - self._clock.monotonic()
         if left <= 0:
-            raise Unavailable(
-                f"no time was left to ask {self.name}: nothing was sent", code="outbound.deadline_passed"
-            )
+            raise Unavailable(f"no time was left to ask {self.name}: nothing was sent", code="outbound.deadline_passed")
         return left
 
-    def _no_answer(self, what: str, error: Exception) -> Unavailable:
-        return Unavailable(
-            f"{self.name} {what}: nothing was done, try again",
-            code="outbound.no_answer",
-            context={"cause": type(error).__name__},
-        )
-
-    def _silence(self, what: str, error: Exception, *, safe: bool) -> CrossdockError:
-        if safe:
-            return self._no_answer(what, error)
-        return OutcomeUnknown(
-            f"{self.name} {what} after a request that changes something: look there before repeating it",
-            code="outbound.outcome_unknown",
-            context={"cause": type(error).__name__},
-        )
-
-    def _unreadable(self, error: Exception, *, safe: bool) -> CrossdockError:
-        if safe:
-            return BrokenUpstream(
-                f"{self.name} sent an answer that cannot be read ({error}): its operator must look",
-                code="outbound.unreadable_answer",
+    def _failure(self, kind: Breakage, *, safe: bool) -> CrossdockError:
+        if kind is not Breakage.NOT_SENT and not safe:
+            return OutcomeUnknown(
+                f"{self.name} {kind.value} after a request that changes something: look there before repeating it",
+                code="outbound.outcome_unknown",
             )
-        return self._silence("sent an answer that cannot be read", error, safe=False)
+        if kind is Breakage.UNREADABLE:
+            return BrokenUpstream(f"{self.name} {kind.value}: its operator must look", code="outbound.unreadable")
+        return Unavailable(f"{self.name} {kind.value}: nothing was done, try again", code=_NO_ANSWER)
 
-    def _log_failure(self, request: httpx.Request, started: float, error: Exception) -> None:
-        # The query is left out: vendors put keys there.
-        _log.warning(
-            "%s %s %s failed after %.0f ms: %s",
+    def _log(self, request: httpx.Request, started: float, what: str, level: int) -> None:
+        # The query and the headers are left out: vendors put keys there.
+        _logger.log(
+            level,
+            "%s %s %s %s after %.0f ms",
             self.name,
             request.method,
             request.url.path,
+            what,
             1000 * (self._clock.monotonic() - started),
-            type(error).__name__,
             extra={"correlation_id": request.headers.get("x-correlation-id")},
         )
 
 
-class _TooLarge(Exception):  # noqa: N818 - never leaves this module
+class _TooLarge(Exception):
     pass
