@@ -1,0 +1,58 @@
+# Everything a newcomer needs: make up, make test, make play. Only Python 3.11+ and make are assumed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup up play test test-all lint types contracts bench-edge locks clean
+
+help: ## what can be made here
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(INSTALLED) ## create the virtual environment from the hashed lock file
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Crossdock needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "this Python has no venv module: install your system's python3-venv package"; exit 1; }
+	@echo "setting up $(VENV) from requirements-dev.lock (about a minute)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: $(INSTALLED) ## engines, gateway, worker, a real Tryton and sandboxes; prints the console's address
+	$(BIN)/crossdock up --demo
+
+play: $(INSTALLED) ## run the main story once and exit 0 when every step showed what it should
+	$(BIN)/crossdock play main-job
+
+test: $(INSTALLED) lint types ## everything that runs from Python wheels alone
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup
+
+test-all: $(INSTALLED) ## test, and what needs Debian or npm packages, long fault runs, browsers, deep contract tests
+	bash tests/install_outside_tools.sh
+	$(MAKE) lint types
+	CROSSDOCK_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(INSTALLED)
+	$(BIN)/mypy
+
+contracts: $(INSTALLED) ## write openapi/ from the code
+	$(BIN)/crossdock contracts export
+
+bench-edge: $(INSTALLED) ## the door beside FastAPI with the same checks; JSON on the last line
+	$(BIN)/python -m benchmarks.edge
+
+locks: $(INSTALLED) ## renew the lock files
+	bash deploy/lock.sh
+
+clean: ## remove the virtual environment and all local data
+	rm -rf $(VENV) .crossdock
