@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -155,3 +155,12 @@ class RecallsOutcome(Protocol):
     """
 
     async def recall_outcome(self, *, tenant: str, idempotency_key: str, body: bytes) -> Reply | None: ...
+
+
+SCOPE_KEY: Final = "crossdock"
+
+
+def caller_of(scope: Mapping[str, Any]) -> Caller:
+    """The caller of the request that a handler is serving; the edge put it there before the handler was reached."""
+    caller: Caller = scope[SCOPE_KEY].caller
+    return caller

@@ -6,6 +6,7 @@ At least once: a worker killed between the answer and its record sends again und
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -27,6 +28,7 @@ from process_apis.partner_notifications.models import (
 from process_apis.partner_notifications.rules import next_delay
 
 _sql: Final = queries_beside(__file__)
+_log: Final = logging.getLogger(__name__)
 _LEASE: Final = timedelta(seconds=60)
 _BATCH: Final = 64
 _ATTEMPT_SECONDS: Final = 15.0
@@ -62,8 +64,15 @@ class PartnerNotifications:
         messages = [Message(**dict(row)) for row in rows]
         async with asyncio.TaskGroup() as group:
             for message in messages:
-                group.create_task(self._deliver(message))
+                group.create_task(self._attempt(message))
         return bool(messages)
+
+    async def _attempt(self, message: Message) -> None:
+        """One message's failure is its own: its lease runs out and it is tried again."""
+        try:
+            await self._deliver(message)
+        except CrossdockError as error:
+            _log.warning("message %s waits for its lease to end: %s", message.message, error.detail)
 
     async def _deliver(self, message: Message) -> None:
         async with self._store.connection() as connection:
