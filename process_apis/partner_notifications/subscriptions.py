@@ -25,9 +25,7 @@ def subscription(endpoints: FindsEndpoints) -> Subscription:
         partner = event.data.get("partner")
         if is_order and partner is None:
             return
-        subject = (
-            f"order/{event.data['order']}/{recorded.position.event}" if is_order else f"item/{event.data['item']}"
-        )
+        subject = f"order/{event.data['order']}/{recorded.position.event}" if is_order else f"item/{event.data['item']}"
         interested = await endpoints.interested(
             connection, tenant=event.tenant, partner=partner if is_order else None, message_type=message_type
         )

@@ -38,7 +38,11 @@ Figure = Annotated[
 Unit = Annotated[
     str,
     Meta(
-        min_length=1, max_length=8, pattern=r"^[A-Z0-9]+$(?!\n)", description="UN/ECE Recommendation 20 code.", examples=["EA"]
+        min_length=1,
+        max_length=8,
+        pattern=r"^[A-Z0-9]+$(?!\n)",
+        description="UN/ECE Recommendation 20 code.",
+        examples=["EA"],
     ),
 ]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code.")]
@@ -150,7 +154,9 @@ class OrderInput(Input):
     ship_to: AddressInput
     lines: Annotated[list[OrderLineInput], Meta(min_length=1, max_length=500)]
     account: Account | None = None
-    requested_date: Annotated[date, Meta(description="The business day you need it, at the shipping location.")] | None = None
+    requested_date: (
+        Annotated[date, Meta(description="The business day you need it, at the shipping location.")] | None
+    ) = None
 
 
 class OrderLineView(Struct, kw_only=True):

@@ -1,0 +1,1 @@
+"""Published contracts: one OpenAPI document for each API version, built from the code that serves it."""

@@ -1,0 +1,195 @@
+"""OpenAPI 3.1 documents, built from Litestar's handlers and msgspec's own JSON Schema of the types they decode.
+
+Litestar's generator loses constraints of nullable and nested types and adds responses that the door never gives
+(`standards.md`); the decoder's schema cannot differ from what the decoder accepts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, get_args, get_origin, get_type_hints
+
+import msgspec
+from litestar import Response
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import (
+    BodyKwarg,
+    CookieParameter,
+    HeaderParameter,
+    ParameterKwarg,
+    PathParameter,
+    QueryParameter,
+)
+from litestar.types import Empty
+
+from gateway.contracts import answers
+from gateway.contracts.api import Api
+
+_REF: Final = "#/components/schemas/{name}"
+_CONSTRAINTS: Final = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+    "pattern": "pattern",
+}
+_PLACES: Final = {PathParameter: "path", QueryParameter: "query", HeaderParameter: "header", CookieParameter: "cookie"}
+_PATH_TYPE: Final = re.compile(r"\{([a-z_]+):[a-z]+\}")
+
+
+def build_document(api: Api) -> dict[str, Any]:
+    """The whole document of one API version."""
+    handlers = sorted(api.handlers, key=lambda handler: (min(handler.paths), min(handler.http_methods)))
+    schemas, components = _schemas(handlers)
+    paths: dict[str, dict[str, Any]] = {}
+    for handler in handlers:
+        for path in sorted(handler.paths):
+            item = paths.setdefault(_PATH_TYPE.sub(r"{\1}", path), {})
+            for method in sorted(handler.http_methods):
+                item[method.lower()] = _operation(handler, schemas)
+    tags = sorted({tag for item in paths.values() for operation in item.values() for tag in operation["tags"]})
+    return {
+        "openapi": "3.1.0",
+        "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
+        "info": {
+            "title": api.title,
+            "version": f"{api.version[1:]}.0.0",
+            "summary": api.description.splitlines()[0],
+            "description": api.description,
+            "contact": {"name": api.technical_owner},
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "x-layer": api.layer,
+            "x-facing": api.facing,
+            "x-business-owner": api.business_owner,
+            "x-technical-owner": api.technical_owner,
+        },
+        "servers": [{"url": "/", "description": "The gateway that serves this document"}],
+        "security": [{"oauth2": []}, {"apiKey": []}],
+        "tags": [{"name": tag, "description": f"Operations on {tag.lower()}."} for tag in tags],
+        "paths": paths,
+        "components": {
+            "schemas": {**components, **answers.SCHEMAS},
+            "responses": answers.RESPONSES,
+            "headers": answers.HEADERS,
+            "securitySchemes": answers.security_schemes(_all_scopes(handlers)),
+        },
+    }
+
+
+def _schemas(handlers: list[HTTPRouteHandler]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    types: list[Any] = []
+    for handler in handlers:
+        types += [kind for kind in (_body_type(handler), _answer_type(handler)) if kind is not None]
+    unique = list(dict.fromkeys(types))
+    found, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    return dict(zip(unique, found, strict=True)), components
+
+
+def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    summary, _, description = (handler.fn.__doc__ or "").strip().partition("\n")
+    operation: dict[str, Any] = {
+        "operationId": str(handler.operation_id),
+        "summary": summary.rstrip("."),
+        "description": " ".join(description.split()) or summary,
+        "tags": list(handler.tags or ["Operations"]),
+        "security": _security(handler),
+        "parameters": _parameters(handler),
+    }
+    body = _body_type(handler)
+    if body is not None:
+        content_types = handler.opt.get("content_types", ("application/json",))
+        operation["requestBody"] = {
+            "required": True,
+            "content": {kind: {"schema": schemas[body]} for kind in content_types},
+        }
+    operation["responses"] = {**_success(handler, schemas), **_failures(handler, has_body=body is not None)}
+    operation["x-cost"] = handler.opt.get("cost", 1)
+    return operation
+
+
+def _success(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    answer = _answer_type(handler)
+    headers: dict[str, Any] = {name: {"$ref": f"#/components/headers/{name}"} for name in answers.ALWAYS}
+    for header in handler.response_headers or ():
+        headers[header.name] = {"description": header.description, "schema": {"type": "string", "maxLength": 400}}
+    if handler.opt.get("idempotency", "none") != "none":
+        headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
+    success: dict[str, Any] = {"description": answers.PHRASES[int(handler.status_code)], "headers": headers}
+    if answer is not None:
+        success["content"] = {"application/json": {"schema": schemas[answer]}}
+    return {str(handler.status_code): success}
+
+
+def _failures(handler: HTTPRouteHandler, *, has_body: bool) -> dict[str, Any]:
+    codes = [400, 401, 403, 405, 406, 408, 413, 414, 429, 431, 500, 503]
+    if "{" in min(handler.paths):
+        codes.append(404)
+    if has_body:
+        codes += [404, 409, 415, 422]
+    if handler.opt.get("idempotency", "none") != "none":
+        codes += [409, 422, 504]
+    codes += handler.opt.get("failures", ())
+    return {str(code): {"$ref": f"#/components/responses/Problem{code}"} for code in sorted(set(codes))}
+
+
+def _security(handler: HTTPRouteHandler) -> list[dict[str, list[str]]]:
+    if handler.opt.get("zone") is None:
+        return []
+    scopes = sorted(handler.opt.get("scopes", ()))
+    return [{"oauth2": scopes}, {"apiKey": []}]
+
+
+def _all_scopes(handlers: list[HTTPRouteHandler]) -> list[str]:
+    return sorted({scope for handler in handlers for scope in handler.opt.get("scopes", ())})
+
+
+def _parameters(handler: HTTPRouteHandler) -> list[dict[str, Any]]:
+    hints = get_type_hints(handler.fn, include_extras=True)
+    found = [
+        _parameter(name, field.kwarg_definition, hints[name], field.default)
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if isinstance(field.kwarg_definition, ParameterKwarg)
+    ]
+    if handler.opt.get("idempotency", "none") != "none":
+        found.append(answers.idempotency_key(required=handler.opt["idempotency"] == "required"))
+    return sorted(found, key=lambda parameter: (parameter["in"], parameter["name"]))
+
+
+def _parameter(name: str, kwarg: ParameterKwarg, hint: Any, default: Any) -> dict[str, Any]:
+    place = _PLACES[type(kwarg)]
+    schema = dict(msgspec.json.schema(_without_null(get_args(hint)[0])))
+    schema |= {word: getattr(kwarg, ours) for ours, word in _CONSTRAINTS.items() if getattr(kwarg, ours) is not None}
+    schema |= dict(kwarg.schema_extra or {})
+    required = default is Empty
+    if not required and default is not None:
+        schema["default"] = default
+    parameter: dict[str, Any] = {"name": kwarg.name or name, "in": place, "required": required, "schema": schema}
+    if kwarg.description:
+        parameter["description"] = kwarg.description
+    if kwarg.examples:
+        parameter["example"] = kwarg.examples[0].value
+    return parameter
+
+
+def _without_null(kind: Any) -> Any:
+    kept = [part for part in get_args(kind) if part is not type(None)]
+    if type(None) in get_args(kind) and len(kept) == 1:
+        return kept[0]
+    return kind
+
+
+def _body_type(handler: HTTPRouteHandler) -> Any | None:
+    field = handler.parsed_fn_signature.parameters.get("data")
+    return None if field is None or not isinstance(field.kwarg_definition, BodyKwarg) else field.annotation
+
+
+def _answer_type(handler: HTTPRouteHandler) -> Any | None:
+    answer = get_type_hints(handler.fn)["return"]
+    if isinstance(get_origin(answer), type) and issubclass(get_origin(answer), Response):
+        answer = get_args(answer)[0]
+    return None if answer in (None, type(None), bytes) else answer
