@@ -1,0 +1,1 @@
+"""The demo and the plays: stories run against what `crossdock up` started, each step with its evidence."""
