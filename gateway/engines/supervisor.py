@@ -226,7 +226,7 @@ class Engines:
             for number, patience in _KINDS[name].endings:
                 left.signal(number)
                 deadline = time.monotonic() + patience
-                while left.alive and time.monotonic() < deadline:
+                while left.alive and time.monotonic() < deadline:  # noqa: ASYNC110 - a stranger's end is no event
                     await asyncio.sleep(0.05)
         except PermissionError as error:
             raise self._stale(name, left.pid) from error
