@@ -1,0 +1,236 @@
+"""The independent checker of the main job: reads the evidence where it lies and imports no Crossdock code.
+
+    python checker_main_job.py PLAN.json
+
+PLAN names the systems, the order, and the logs that others wrote: Tryton (by JSON-RPC as its administrator), the WMS
+sandbox's own log, the record (SQL), the client's log of what it sent and was answered, the partner's log of the
+webhooks it got. Prints one JSON object a line: ``{"check", "ok", "evidence"}``. Exit status 1 when any is not ok.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+import urllib.request
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import standardwebhooks
+
+Finding = tuple[str, bool, str]
+
+
+class Tryton:
+    """As much JSON-RPC as the checks need."""
+
+    def __init__(self, url: str, database: str, user: str, password: str) -> None:
+        self._url = f"{url}/{database}/rpc/"
+        self._session = ""
+        login = self._post("common.db.login", [user, {"password": password}, "en"])
+        self._session = base64.b64encode(f"{user}:{login[0]}:{login[1]}".encode()).decode()
+        self._context = self._post("model.res.user.get_preferences", [True, {}])
+
+    def _post(self, method: str, params: list[Any]) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if self._session:
+            headers["Authorization"] = f"Session {self._session}"
+        body = json.dumps({"id": 1, "method": method, "params": params}).encode()
+        request = urllib.request.Request(self._url, body, headers)  # noqa: S310 - loopback, from our own plan
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+            decoded = json.load(answer, object_hook=_typed)
+        if "error" in decoded:
+            raise RuntimeError(f"Tryton: {decoded['error']}")
+        return decoded["result"]
+
+    def read(self, model: str, domain: list[Any], fields: list[str], **context: Any) -> list[dict[str, Any]]:
+        params = [domain, 0, None, [["id", "ASC"]], fields, {**self._context, **context}]
+        rows: list[dict[str, Any]] = self._post(f"model.{model}.search_read", params)
+        return rows
+
+    def quantity(self, sku: str, warehouse: str) -> Decimal:
+        """What Tryton itself counts of a product in the storage of a warehouse."""
+        location = self.read("stock.location", [["code", "=", warehouse], ["type", "=", "warehouse"]], ["storage_location"])
+        product = self.read(
+            "product.product", [["code", "=", sku]], ["quantity"],
+            locations=[location[0]["storage_location"]], with_childs=True,
+        )  # fmt: skip
+        return Decimal(str(product[0]["quantity"]))
+
+
+def _typed(value: dict[str, Any]) -> Any:
+    kind = value.get("__class__")
+    if kind == "Decimal":
+        return Decimal(value["decimal"])
+    if kind in ("date", "datetime"):
+        return {k: v for k, v in value.items() if k != "__class__"}
+    return value
+
+
+def lines(path: str) -> list[dict[str, Any]]:
+    """A log of one JSON object a line."""
+    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def check_client(plan: dict[str, Any]) -> list[Finding]:
+    """Accepted once, answered from the record the second time, the same bytes."""
+    posts = [entry for entry in lines(plan["client_log"]) if entry["label"].startswith("order")]
+    answers = {entry["label"]: entry for entry in posts}
+    first, again = answers["order"], answers["order again"]
+    return [
+        ("the order was accepted", first["status"] == 201, f"HTTP {first['status']}"),
+        (
+            "the retry was answered from the record",
+            again["status"] == 201 and again["headers"].get("idempotent-replayed") == "true",
+            f"HTTP {again['status']}, Idempotent-Replayed: {again['headers'].get('idempotent-replayed')}",
+        ),
+        ("both answers are the same", first["body"] == again["body"], f"{len(first['body'])} bytes"),
+        (
+            "another body under the same key was refused",
+            answers["order changed"]["status"] == 422,
+            f"HTTP {answers['order changed']['status']}",
+        ),
+    ]
+
+
+def check_availability(plan: dict[str, Any]) -> list[Finding]:
+    """At each moment: what the channel was told equals what Tryton counts less what is promised and not yet shipped."""
+    found: list[Finding] = []
+    for moment in plan["moments"]:
+        erp = sum((Decimal(figure) for figure in moment["tryton"].values()), Decimal(0))
+        expected = erp - Decimal(moment["promised_unshipped"])
+        told = Decimal(moment["available_to_sell"])
+        found.append(
+            (
+                f"availability {moment['name']} agrees with Tryton",
+                told == expected,
+                f"channel {told}; Tryton {moment['tryton']} = {erp}, promised and unshipped {moment['promised_unshipped']}",
+            )
+        )
+    return found
+
+
+def check_tryton(plan: dict[str, Any]) -> list[Finding]:
+    """One sale under our order id, its shipments done, its quantities shipped once."""
+    erp = Tryton(**plan["tryton"])
+    order = plan["order"]
+    sales = erp.read("sale.sale", [["reference", "=", order]], ["number", "state", "reference"])
+    shipments = erp.read(
+        "stock.shipment.out", [["outgoing_moves.origin.sale.reference", "=", order, "sale.line"]], ["number", "state"]
+    )
+    moves = erp.read(
+        "stock.move",
+        [["origin.sale.reference", "=", order, "sale.line"], ["state", "=", "done"], ["shipment", "like", "stock.shipment.out,%"]],
+        ["quantity", "product.code", "to_location.type"],
+    )
+    shipped = sum((Decimal(str(m["quantity"])) for m in moves if m["to_location."]["type"] == "customer"), Decimal(0))
+    figures = {w: str(erp.quantity(plan["sku"], w)) for w in plan["warehouses"]}
+    return [
+        ("Tryton has one sale", len(sales) == 1, ", ".join(f"{s['number']} {s['state']}" for s in sales)),
+        (
+            "its shipments are done",
+            bool(shipments) and all(s["state"] == "done" for s in shipments),
+            ", ".join(f"{s['number']} {s['state']}" for s in shipments),
+        ),
+        (
+            "one shipment per part that left",
+            len(shipments) == plan["parts"],
+            f"{len(shipments)} shipments for {plan['parts']} parts",
+        ),
+        ("Tryton shipped what was ordered", shipped == Decimal(plan["ordered"]), f"{shipped} of {plan['ordered']}"),
+        (
+            "Tryton's quantities fell by what was shipped",
+            sum(map(Decimal, figures.values())) == Decimal(plan["tryton_before"]) - Decimal(plan["ordered"]),
+            f"{figures}, {plan['tryton_before']} before",
+        ),
+    ]
+
+
+def check_wms(plan: dict[str, Any]) -> list[Finding]:
+    """The warehouse was asked once and shipped what was ordered; read from its own log."""
+    received = lines(plan["wms_log"])
+    releases = [
+        e for e in received
+        if e.get("kind") == "request" and e.get("method") == "POST" and plan["order"] in json.dumps(e)
+        and int(e.get("status", 0)) in (200, 201) and "cancel" not in e.get("path", "")
+    ]  # fmt: skip
+    return [("the warehouse got the work once", len(releases) == 1, f"{len(releases)} releases in its log")]
+
+
+def check_webhooks(plan: dict[str, Any]) -> list[Finding]:
+    """Every webhook of the order verifies with the standardwebhooks package and arrived under one id."""
+    got = lines(plan["webhook_log"])
+    hook = standardwebhooks.Webhook(plan["webhook_secret"])
+    verified, orders, states = 0, 0, []
+    for entry in got:
+        body = base64.b64decode(entry["body"])
+        headers = {k: v for k, v in entry["headers"].items() if k.startswith("webhook-")}
+        try:
+            payload = _verify(hook, body, headers, entry["received_at"])
+        except standardwebhooks.WebhookVerificationError:
+            continue
+        verified += 1
+        if payload["type"] == "order.updated" and payload["data"]["id"] == plan["order"]:
+            orders += 1
+            states.append(payload["data"]["state"])
+    return [
+        ("every webhook's signature verifies", bool(got) and verified == len(got), f"{verified} of {len(got)}"),
+        ("the partner was told of its order", "completed" in states, f"{orders} messages: {' → '.join(states)}"),
+        (
+            "the partner was told of availability",
+            any(b'"availability.changed"' in base64.b64decode(e["body"]).replace(b" ", b"") for e in got),
+            f"{len(got) - orders} availability messages",
+        ),
+    ]
+
+
+def _verify(hook: Any, body: bytes, headers: dict[str, str], received_at: float) -> Any:
+    """The package compares with the present; the log may be read later than its tolerance of five minutes."""
+    if abs(received_at - int(headers["webhook-timestamp"])) > 300:
+        raise standardwebhooks.WebhookVerificationError("too old when it arrived")
+    signature = hook.sign(headers["webhook-id"], _at(int(headers["webhook-timestamp"])), body.decode())
+    if signature not in headers["webhook-signature"].split(" "):
+        raise standardwebhooks.WebhookVerificationError("no signature fits")
+    return json.loads(body)
+
+
+def _at(seconds: int) -> Any:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+async def check_record(plan: dict[str, Any]) -> list[Finding]:
+    """In SQL: one order, counters that add up, claims that equal their aggregate, nothing oversold."""
+    connection = await asyncpg.connect(plan["postgres"])
+    try:
+        found = [await _row(connection, *check) for check in plan["sql"]]
+    finally:
+        await connection.close()
+    return found
+
+
+async def _row(connection: asyncpg.Connection, name: str, query: str, expected: str) -> Finding:
+    value = str(await connection.fetchval(query))
+    return name, value == expected, f"{value} (expected {expected})"
+
+
+def main() -> int:
+    """Run every check of the plan."""
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    findings: list[Finding] = []
+    for check in (check_client, check_availability, check_tryton, check_wms, check_webhooks):
+        try:
+            findings += check(plan)
+        except Exception as error:  # noqa: BLE001 - a check that cannot be made has failed
+            findings.append((check.__name__, False, f"{type(error).__name__}: {error}"))
+    findings += asyncio.run(check_record(plan))
+    for name, ok, evidence in findings:
+        sys.stdout.write(json.dumps({"check": name, "ok": ok, "evidence": evidence}) + "\n")
+    return 0 if all(ok for _, ok, _ in findings) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
