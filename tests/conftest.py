@@ -1,0 +1,89 @@
+"""Fixtures for everybody: one set of real engines per test session (under xdist per worker), started when asked for."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from itertools import count, cycle
+
+import asyncpg
+import nats
+import pytest
+import redis.asyncio as redis
+
+from gateway.engines import Engines, EngineUrls
+
+_database_numbers = count()
+_valkey_databases = cycle(range(1, 16))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Unit tests open no socket (`--disable-socket`); integration tests may."""
+    for item in items:
+        if item.get_closest_marker("integration"):
+            item.add_marker("enable_socket")
+
+
+# --- engines ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+async def engines(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Engines]:
+    """The running engines of this session. A test that kills or wipes one starts it again before it ends."""
+    folder = tmp_path_factory.mktemp("engines")
+    running = Engines(folder)
+    await running.start()
+    yield running
+    await running.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def urls(engines: Engines) -> EngineUrls:
+    """Where the engines of this session answer."""
+    return engines.urls
+
+
+@pytest.fixture(scope="session")
+async def database_template(urls: EngineUrls) -> str:
+    """Name of the database that every `database` is a copy of: an empty one."""
+    connection = await asyncpg.connect(urls.postgres)
+    await connection.execute("CREATE DATABASE template_of_tests")
+    await connection.close()
+    return "template_of_tests"
+
+
+@pytest.fixture
+async def database(urls: EngineUrls, database_template: str) -> AsyncIterator[str]:
+    """URL of a fresh database, dropped afterwards even when something is still connected to it."""
+    name = f"test_{next(_database_numbers)}"
+    connection = await asyncpg.connect(urls.postgres)
+    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {database_template}")
+    try:
+        yield urls.postgres.removesuffix("crossdock") + name
+    finally:
+        if connection.is_closed():  # the test restarted PostgreSQL
+            connection = await asyncpg.connect(urls.postgres)
+        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await connection.close()
+
+
+@pytest.fixture
+async def nats_url(urls: EngineUrls) -> AsyncIterator[str]:
+    """URL of NATS; the streams that a test leaves behind are deleted."""
+    yield urls.nats
+    client = await nats.connect(urls.nats)
+    jetstream = client.jetstream()
+    for stream in await jetstream.streams_info():
+        await jetstream.delete_stream(stream.config.name or "")
+    await client.close()
+
+
+@pytest.fixture
+async def valkey_url(urls: EngineUrls) -> str:
+    """URL of an empty database of Valkey, another one than the last few tests had."""
+    url = f"{urls.valkey.rpartition('/')[0]}/{next(_valkey_databases)}"
+    client = redis.Redis.from_url(url)
+    await client.flushdb()
+    await client.aclose()
+    return url
