@@ -1,0 +1,38 @@
+"""Enqueueing a workflow inside the caller's transaction: it exists if and only if the caller's change does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.canonical.capabilities import Connection
+
+ROUTINE: Final = 50
+_ENQUEUE: Final = """
+select dbos.enqueue_workflow(
+    workflow_name => $1, queue_name => $2, workflow_id => $3, positional_args => $4::json[], priority => $5,
+    delay_until_epoch_ms => case when $6::double precision > 0
+        then ((extract(epoch from clock_timestamp()) + $6::double precision) * 1000)::bigint end)
+"""
+
+
+async def enqueue(
+    connection: Connection,
+    *,
+    workflow: str,
+    workflow_id: str,
+    args: Sequence[str | int],
+    queue: str,
+    priority: int = ROUTINE,
+    delay: float = 0.0,
+) -> None:
+    """Enqueue `workflow` under `workflow_id`, at most once per id, `delay` seconds from now.
+
+    `args` are ids only: what a workflow works on is read from the record when it runs. `priority` is 1 (first) to
+    100. No code version is named, so that the newest release takes it. The SQL function is DBOS's own
+    (docs.dbos.dev, "Enqueueing from SQL").
+    """
+    encoded = [msgspec.json.encode(value).decode() for value in args]
+    await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay)
