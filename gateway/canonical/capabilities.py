@@ -109,6 +109,15 @@ class TakesOrders(Protocol):
 
 
 @runtime_checkable
+class CancelsTwins(Protocol):
+    """An ERP whose reference is only searchable: `find_order` raises `Conflict` (code ``erp.twin_orders``) when two
+    orders bear one reference. `cancel_twins` keeps the elder, cancels the others, and returns the elder.
+    """
+
+    async def cancel_twins(self, call: Call, *, reference: str) -> SystemOrder: ...
+
+
+@runtime_checkable
 class PostsShipments(Protocol):
     """An ERP that is told what a warehouse shipped. `posting` is our id of this posting, looked up before a retry."""
 
@@ -156,6 +165,28 @@ class ReportsMovements(Protocol):
     """A system whose movements can be read again from a cursor: how silence and loss are repaired."""
 
     async def read_movements(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]: ...
+
+
+class FindsSystems(Protocol):
+    """Which configured instance answers for a location, and the instance behind a name.
+
+    Names are what processes keep: an order stays with the system that took it when a location moves to another one.
+    `None` says that nobody is to be told. An unknown name, or one without the capability, raises `Misconfigured`.
+    """
+
+    def erp_of(self, tenant: str, location: str) -> str: ...
+
+    def poster_of(self, tenant: str, location: str) -> str | None: ...
+
+    def warehouse_of(self, tenant: str, location: str) -> str | None: ...
+
+    def takes_orders(self, instance: str) -> TakesOrders: ...
+
+    def reads_customers(self, instance: str) -> ReadsCustomers: ...
+
+    def posts_shipments(self, instance: str) -> PostsShipments: ...
+
+    def releases_work(self, instance: str) -> ReleasesWork: ...
 
 
 # --- what processes offer each other ------------------------------------------------------------------------------

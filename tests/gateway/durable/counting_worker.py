@@ -1,4 +1,4 @@
-"""A worker in a process of its own, for tests that kill it: each turn writes `<id> begun`, waits, writes `<id> done`."""
+"""A worker in a process of its own, for tests that kill it: a turn writes `begun`, waits, and writes `done`."""
 
 import asyncio
 import signal
@@ -17,13 +17,8 @@ async def main(url: str, seconds: float, grace: float) -> None:
         await asyncio.sleep(seconds)
         await store.execute("insert into trace (key, what) values ($1, 'done')", key)
 
-    durable = Durable(
-        url,
-        workflows=[Workflow("count", count)],
-        queues=[WorkQueue(name="counting", poll=0.05)],
-        grace=grace,
-        watch=0.2,
-    )
+    queue = WorkQueue(name="counting", poll=0.05)
+    durable = Durable(url, workflows=[Workflow("count", count)], queues=[queue], grace=grace, watch=0.2)
     await durable.start()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
