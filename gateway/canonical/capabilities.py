@@ -110,8 +110,10 @@ class TakesOrders(Protocol):
 
 @runtime_checkable
 class CancelsTwins(Protocol):
-    """An ERP whose reference is only searchable: `find_order` raises `Conflict` (code ``erp.twin_orders``) when two
-    orders bear one reference. `cancel_twins` keeps the elder, cancels the others, and returns the elder.
+    """An ERP whose reference is only searchable, so that two orders may bear it.
+
+    `find_order` then raises `Conflict` (code ``erp.twin_orders``); `cancel_twins` keeps the elder, cancels the
+    others, and returns the elder.
     """
 
     async def cancel_twins(self, call: Call, *, reference: str) -> SystemOrder: ...
