@@ -1,0 +1,114 @@
+"""This process's copy of items, so that the hot path asks the record for nothing it has seen.
+
+The copy of a tenant is compared with the record's catalogue version at most once a second; what changed since is
+dropped from it. While the record is away the copy is trusted for `_TRUST_S` and no longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.canonical.item import Item
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import Unavailable
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+from process_apis.items.models import item_of_row
+
+_sql: Final = queries_beside(__file__)
+_POLL_S: Final = 1.0
+_TRUST_S: Final = 30.0
+_LIMIT: Final = 200_000
+_CHANGES: Final = 5_000
+
+
+class KnownItems:
+    """One tenant's copy. `items` is by id; `skus` and `codes` ((source, code)) lead to ids."""
+
+    def __init__(self, store: Store, tenant: str, clock: Clock) -> None:
+        self.items: dict[str, Item] = {}
+        self.skus: dict[str, str] = {}
+        self.codes: dict[tuple[str, str], str] = {}
+        self._store = store
+        self._tenant = tenant
+        self._clock = clock
+        self._version = -1
+        self._checked = float("-inf")
+        self._checking = asyncio.Lock()
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the last comparison is recent enough to go without another."""
+        return self._clock.monotonic() - self._checked < _POLL_S
+
+    async def compare(self) -> None:
+        """Drop what changed in the record; one comparison at a time serves everybody who waits."""
+        async with self._checking:
+            if self.fresh:
+                return
+            now = self._clock.monotonic()
+            try:
+                version = await self._store.fetchval(_sql.catalogue_version, self._tenant) or 0
+                if version != self._version:
+                    await self._drop_changed(version)
+            except Unavailable:
+                if now - self._checked > _TRUST_S:
+                    raise
+                return
+            self._checked = now
+
+    def forget_freshness(self) -> None:
+        """Compare before the next answer: this process changed something."""
+        self._checked = min(self._checked, self._clock.monotonic() - _POLL_S)
+
+    def ids_of(self, source: str, codes: Sequence[str]) -> list[str]:
+        """Our ids of those codes that are known here."""
+        return [self.codes[source, code] for code in codes if (source, code) in self.codes]
+
+    async def load(self, items: Sequence[str]) -> None:
+        """Read those items that are missing here."""
+        missing = [item for item in items if item not in self.items]
+        while missing:
+            version = self._version
+            rows = await self._store.fetch(_sql.items_by_id, self._tenant, missing)
+            if version == self._version:  # else a comparison ran meanwhile, and these rows may be older than it
+                for row in rows:
+                    self._keep(item_of_row(row))
+                return
+
+    async def load_codes(self, source: str, codes: Sequence[str]) -> None:
+        """Read which items those codes of `source` mean."""
+        while True:
+            version = self._version
+            rows = await self._store.fetch(_sql.items_by_source, self._tenant, source, codes)
+            if version == self._version:
+                self.codes.update({(source, row["code"]): row["item"] for row in rows})
+                return
+
+    def _keep(self, item: Item) -> None:
+        if len(self.items) >= _LIMIT or len(self.codes) >= 2 * _LIMIT:
+            self._clear()
+        self.items[item.item] = item
+        self.skus[item.sku] = item.item
+
+    async def _drop_changed(self, version: int) -> None:
+        changed: Sequence[str] = ()
+        if self._version >= 0 and self.items:
+            rows = await self._store.fetch(_sql.changed_since, self._tenant, self._version, _CHANGES)
+            changed = [row["item"] for row in rows]
+        if len(changed) >= _CHANGES:
+            self._clear()
+        for item in changed:
+            if (known := self.items.pop(item, None)) is not None:
+                self.skus.pop(known.sku, None)
+        if changed:
+            dropped = set(changed)
+            self.codes = {key: item for key, item in self.codes.items() if item not in dropped}
+        self._version = version
+
+    def _clear(self) -> None:
+        self.items.clear()
+        self.skus.clear()
+        self.codes.clear()

@@ -1,0 +1,198 @@
+"""Items, kept from the systems that publish them and resolved for everybody else (`ResolvesItems`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.canonical.capabilities import Call, Connection, ReadsItems
+from gateway.canonical.events import Event
+from gateway.canonical.item import Item, ReportedItem
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import NotFound
+from gateway.kernel.ids import new_id
+from gateway.store import log
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+from process_apis.items.known import KnownItems
+from process_apis.items.models import ITEM_PREFIX, Known, KnownItem, Plan, SyncReport, item_of_row
+from process_apis.items.rules import plan
+
+_sql: Final = queries_beside(__file__)
+
+
+class Items:
+    """The items process. Safe to use from any number of tasks; one per process, for its copy."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: dict[str, KnownItems] = {}
+
+    # --- from the systems -----------------------------------------------------------------------------------------
+
+    async def sync(self, call: Call, source: str, reader: ReadsItems) -> SyncReport:
+        """Read all items of `source`, page by page, each page one transaction. Running it again changes nothing."""
+        total, cursor = SyncReport(), None
+        while True:
+            page = await reader.read_items(call, cursor=cursor)
+            total = total.plus(await self.adopt(call.tenant, source, page.items, correlation_id=call.correlation_id))
+            cursor = page.next_cursor
+            if cursor is None:
+                return total
+
+    async def adopt(
+        self, tenant: str, source: str, reported: Sequence[ReportedItem], *, correlation_id: str
+    ) -> SyncReport:
+        """Take one page of reported items, in one transaction with its `item.changed` events."""
+        async with self._store.transaction() as connection:
+            version = await connection.fetchval(_sql.next_catalogue_version, tenant)
+            known = await self._read_known(connection, tenant, source, reported)
+            made = plan(source, reported, known, lambda: new_id(ITEM_PREFIX))
+            await self._write(connection, tenant, source, made, version, correlation_id)
+        self._forget(tenant)
+        changed = len(made.described) - len(made.created) + len(made.touched)
+        return SyncReport(
+            created=len(made.created), changed=changed, unchanged=made.unchanged, refused=tuple(made.refused)
+        )
+
+    async def cross_reference(
+        self, tenant: str, source: str, skus_by_code: Mapping[str, str], *, correlation_id: str
+    ) -> Sequence[str]:
+        """Say which SKU each code of `source` means; returns the codes whose SKU is unknown, which are left out."""
+        async with self._store.transaction() as connection:
+            version = await connection.fetchval(_sql.next_catalogue_version, tenant)
+            rows = await connection.fetch(_sql.items_by_sku, tenant, sorted(set(skus_by_code.values())))
+            by_sku = {row["sku"]: row["item"] for row in rows}
+            wanted = {code: by_sku[sku] for code, sku in skus_by_code.items() if sku in by_sku}
+            rows = await connection.fetch(_sql.items_by_source, tenant, source, list(wanted))
+            current = {row["code"]: row["item"] for row in rows}
+            codes = {code: item for code, item in wanted.items() if current.get(code) != item}
+            left = frozenset(current[code] for code in codes if code in current)
+            made = Plan(described=[], created=set(), codes=codes, unchanged=0, refused=[])
+            await self._write(connection, tenant, source, made, version, correlation_id, also=left)
+        self._forget(tenant)
+        return sorted(code for code in skus_by_code if code not in wanted)
+
+    # --- ResolvesItems --------------------------------------------------------------------------------------------
+
+    async def by_id(self, tenant: str, items: Sequence[str]) -> Mapping[str, Item]:
+        """Items by our id; unknown ones are left out."""
+        known = await self._copy(tenant)
+        await known.load(items)
+        return {item: known.items[item] for item in items if item in known.items}
+
+    async def by_sku(self, tenant: str, skus: Sequence[str]) -> Mapping[str, Item]:
+        """Items by SKU; unknown ones are left out."""
+        known = await self._copy(tenant)
+        if missing := [sku for sku in skus if sku not in known.skus]:
+            rows = await self._store.fetch(_sql.items_by_sku, tenant, missing)
+            await known.load([row["item"] for row in rows])
+        return {sku: known.items[known.skus[sku]] for sku in skus if sku in known.skus}
+
+    async def by_source(self, tenant: str, source: str, codes: Sequence[str]) -> Mapping[str, Item]:
+        """Items by a source's own codes; unknown ones are left out."""
+        known = await self._copy(tenant)
+        if missing := {code for code in codes if (source, code) not in known.codes}:
+            await known.load_codes(source, sorted(missing))
+        await known.load(known.ids_of(source, codes))
+        resolved = {code: known.items.get(known.codes.get((source, code), "")) for code in codes}
+        return {code: item for code, item in resolved.items() if item is not None}
+
+    async def source_codes(self, tenant: str, source: str, items: Sequence[str]) -> Mapping[str, str]:
+        """The code `source` uses for each item; where it has several, the first in their order."""
+        rows = await self._store.fetch(_sql.codes_of_items, tenant, source, list(items))
+        return {row["item"]: row["code"] for row in rows}
+
+    async def list_items(self, tenant: str, *, after: str | None, limit: int) -> Sequence[Item]:
+        """A page of items in the order of their ids, which is the order they were created in."""
+        rows = await self._store.fetch(_sql.item_page, tenant, after, limit)
+        ids = [row["item"] for row in rows]
+        found = await self.by_id(tenant, ids)
+        return [found[item] for item in ids if item in found]
+
+    async def get(self, tenant: str, item: str) -> Item:
+        """One item; raises `NotFound`."""
+        found = await self.by_id(tenant, [item])
+        if item not in found:
+            raise NotFound("there is no such item; look it up by its SKU", code="item.not_found")
+        return found[item]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _copy(self, tenant: str) -> KnownItems:
+        known = self._known.get(tenant)
+        if known is None:
+            known = self._known[tenant] = KnownItems(self._store, tenant, self._clock)
+        if not known.fresh:
+            await known.compare()
+        return known
+
+    def _forget(self, tenant: str) -> None:
+        if (known := self._known.get(tenant)) is not None:
+            known.forget_freshness()
+
+    async def _read_known(
+        self, connection: Connection, tenant: str, source: str, reported: Sequence[ReportedItem]
+    ) -> Known:
+        by_code = await connection.fetch(_sql.items_by_source, tenant, source, [each.source_code for each in reported])
+        by_sku = await connection.fetch(_sql.items_by_sku, tenant, [each.sku for each in reported])
+        ids = sorted({row["item"] for row in [*by_code, *by_sku]})
+        rows = await connection.fetch(_sql.items_by_id, tenant, ids)
+        items = {row["item"]: KnownItem(item_of_row(row), row["publisher"], row["version"]) for row in rows}
+        return Known(
+            by_code={row["code"]: items[row["item"]] for row in by_code},
+            by_sku={row["sku"]: items[row["item"]] for row in by_sku},
+        )
+
+    async def _write(
+        self,
+        connection: Connection,
+        tenant: str,
+        source: str,
+        made: Plan,
+        version: int,
+        correlation_id: str,
+        also: frozenset[str] = frozenset(),
+    ) -> None:
+        now = self._clock.now()
+        described = made.described
+        touched = sorted({*made.touched, *also})
+        if described:
+            columns = [_columns(item) for item in described]
+            await connection.execute(
+                _sql.upsert_items, tenant, *map(list, zip(*columns, strict=True)), source, version, now
+            )
+            await _replace_packs(connection, tenant, described)
+        if touched:
+            await connection.execute(_sql.touch_items, tenant, touched, version, now)
+        if made.codes:
+            await connection.execute(_sql.upsert_codes, tenant, source, list(made.codes), list(made.codes.values()))
+        if changed := [item.item for item in described] + touched:
+            rows = await connection.fetch(_sql.versions_of, tenant, changed)
+            events = [
+                Event(
+                    tenant=tenant,
+                    type="item.changed",
+                    aggregate=row["item"],
+                    aggregate_version=row["version"],
+                    occurred_at=now,
+                    correlation_id=correlation_id,
+                    data={"item": row["item"], "sku": row["sku"], "name": row["name"], "sellable": row["sellable"]},
+                )
+                for row in rows
+            ]
+            await log.append(connection, events)
+
+
+def _columns(item: Item) -> tuple[object, ...]:
+    price = item.list_price
+    amount, currency = (None, None) if price is None else (price.amount, price.currency)
+    return (item.item, item.sku, item.name, item.base_uom, item.sellable, amount, currency)
+
+
+async def _replace_packs(connection: Connection, tenant: str, items: Sequence[Item]) -> None:
+    await connection.execute(_sql.drop_packs, tenant, [item.item for item in items])
+    rows = [(item.item, pack.uom, pack.factor) for item in items for pack in item.packs]
+    if rows:
+        await connection.execute(_sql.insert_packs, tenant, *map(list, zip(*rows, strict=True)))

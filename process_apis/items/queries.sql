@@ -1,0 +1,66 @@
+-- name: next_catalogue_version
+insert into items.catalogue as c (tenant, version) values ($1, 1)
+on conflict (tenant) do update set version = c.version + 1
+returning version
+
+-- name: catalogue_version
+select version from items.catalogue where tenant = $1
+
+-- name: items_by_id
+select i.item, i.sku, i.name, i.base_uom, i.sellable, i.list_price, i.currency, i.publisher, i.version, p.uoms, p.factors
+from items.item i
+left join lateral (
+    select array_agg(uom order by uom) as uoms, array_agg(factor order by uom) as factors
+    from (
+        select distinct on (uom) uom, factor from items.pack
+        where tenant = i.tenant and item = i.item and effective_from <= now()
+        order by uom, effective_from desc
+    ) current
+) p on true
+where i.tenant = $1 and i.item = any($2::text[])
+
+-- name: items_by_sku
+select item, sku from items.item where tenant = $1 and sku = any($2::text[])
+
+-- name: items_by_source
+select code, item from items.cross_reference where tenant = $1 and source = $2 and code = any($3::text[])
+
+-- name: codes_of_items
+select item, min(code) as code from items.cross_reference
+where tenant = $1 and source = $2 and item = any($3::text[]) group by item
+
+-- name: item_page
+select item from items.item where tenant = $1 and ($2::text is null or item > $2) order by item limit $3
+
+-- name: changed_since
+select item from items.item where tenant = $1 and catalogue_version > $2 limit $3
+
+-- name: upsert_items
+insert into items.item as i
+    (tenant, item, sku, name, base_uom, sellable, list_price, currency, publisher, version, catalogue_version, changed_at)
+select $1, u.item, u.sku, u.name, u.base_uom, u.sellable, u.list_price, u.currency, $9, 1, $10, $11
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::numeric[], $8::text[])
+    as u (item, sku, name, base_uom, sellable, list_price, currency)
+on conflict (tenant, item) do update
+set sku = excluded.sku, name = excluded.name, base_uom = excluded.base_uom, sellable = excluded.sellable,
+    list_price = excluded.list_price, currency = excluded.currency, version = i.version + 1,
+    catalogue_version = excluded.catalogue_version, changed_at = excluded.changed_at
+
+-- name: touch_items
+update items.item set version = version + 1, catalogue_version = $3, changed_at = $4
+where tenant = $1 and item = any($2::text[])
+
+-- name: versions_of
+select item, sku, name, sellable, version from items.item where tenant = $1 and item = any($2::text[])
+
+-- name: drop_packs
+delete from items.pack where tenant = $1 and item = any($2::text[])
+
+-- name: insert_packs
+insert into items.pack (tenant, item, uom, factor)
+select $1, u.item, u.uom, u.factor from unnest($2::text[], $3::text[], $4::numeric[]) as u (item, uom, factor)
+
+-- name: upsert_codes
+insert into items.cross_reference as x (tenant, source, code, item)
+select $1, $2, u.code, u.item from unnest($3::text[], $4::text[]) as u (code, item)
+on conflict (tenant, source, code) do update set item = excluded.item where x.item <> excluded.item
