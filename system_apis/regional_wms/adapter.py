@@ -1,0 +1,117 @@
+"""The capabilities of the Regional WMS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.canonical.capabilities import Call, Page, Report, Webhook
+from gateway.canonical.order import SalesOrder, WarehouseWork, WorkState
+from gateway.canonical.stock import ReportedSnapshot
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound
+from gateway.kernel.secrets import resolve_secret
+from gateway.outbound.session import Session
+from system_apis.regional_wms import mapping, signature, wire
+from system_apis.regional_wms.client import Client
+from system_apis.regional_wms.settings import Settings
+
+_DUPLICATE = "wms.duplicate_reference"
+
+
+class Adapter:
+    """One instance. `name` is the `source` of everything it reports."""
+
+    def __init__(self, name: str, settings: Settings, session: Session, clock: Clock) -> None:
+        self.name = name
+        self._settings = settings
+        self._clock = clock
+        self._client = Client(session, resolve_secret(settings.api_key, setting=f"{name}.api_key"))
+        self._secrets = [resolve_secret(settings.webhook_secret, setting=f"{name}.webhook_secret")]
+        if settings.previous_webhook_secret:
+            self._secrets.append(
+                resolve_secret(settings.previous_webhook_secret, setting=f"{name}.previous_webhook_secret")
+            )
+
+    async def check_health(self, call: Call) -> None:
+        """Reachable, and our key is accepted."""
+        await self._client.status(call)
+
+    async def read_items(self, call: Call, *, cursor: str | None = None, limit: int = 200) -> Page:
+        """Items by code, with the depositor's SKU: the cross-reference."""
+        return mapping.items(await self._client.items(call, after=cursor, limit=limit), self._settings.units)
+
+    async def read_stock(self, call: Call, *, locations: Sequence[str]) -> ReportedSnapshot:
+        """A full snapshot of `locations`, cut off at a sequence number."""
+        warehouses = tuple(self._warehouse(location) for location in locations)
+        stock = await self._client.stock(call, warehouses=warehouses)
+        return mapping.snapshot(self.name, stock, self._settings.units)
+
+    async def read_movements(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]:
+        """A page of events after `cursor` (``<epoch>:<sequence>``) and the next cursor; an empty page is the end."""
+        page = await self._client.events(call, after=cursor, limit=self._settings.page_size)
+        return mapping.report(self.name, page.events, self._settings.units), page.next
+
+    def parse_webhook(self, webhook: Webhook) -> Report:
+        """Verify, then read."""
+        signature.verify(
+            webhook.headers,
+            webhook.body,
+            secrets=self._secrets,
+            now=self._clock.now().timestamp(),
+            tolerance=self._settings.tolerance_s,
+        )
+        try:
+            delivery: wire.Delivery = wire.decode(webhook.body, wire.Delivery)
+        except ValueError:
+            raise BrokenUpstream(
+                f"{self.name} signed a webhook that is outside its contract", code="wms.broken_contract"
+            ) from None
+        return mapping.report(self.name, delivery.events, self._settings.units)
+
+    async def find_work(self, call: Call, *, reference: str) -> WarehouseWork | None:
+        """The work under our reference, which the WMS keeps unique."""
+        order = await self._find(call, reference)
+        return None if order is None else mapping.work(order)
+
+    async def release_work(self, call: Call, *, order: SalesOrder, location: str) -> WarehouseWork:
+        """Ask for the lines of `order` that ship from `location`; a repetition returns what the first one made."""
+        wanted = mapping.new_order(
+            order, location=location, warehouse=self._warehouse(location), units=self._settings.units
+        )
+        try:
+            made = await self._client.create_order(call, wanted)
+        except Conflict as conflict:
+            if conflict.code != _DUPLICATE:
+                raise
+            made = await self._present(call, order.order)
+            if not mapping.same_work(wanted, made):
+                raise Conflict(
+                    f"{self.name} holds other work under {order.order}: cancel it there or use another reference",
+                    code="wms.reference_reused",
+                ) from conflict
+        return mapping.work(made)
+
+    async def cancel_work(self, call: Call, *, reference: str) -> WarehouseWork:
+        """Cancel; raises `Conflict` (code ``wms.picking_started``) once picking began, `NotFound` when unknown."""
+        present = await self._present(call, reference)
+        if mapping.work(present).state is WorkState.CANCELLED:
+            return mapping.work(present)
+        return mapping.work(await self._client.cancel_order(call, number=present.order_number))
+
+    async def _present(self, call: Call, reference: str) -> wire.WmsOrder:
+        order = await self._find(call, reference)
+        if order is None:
+            raise NotFound(f"{self.name} has no work under {reference}", code="wms.work_not_found")
+        return order
+
+    async def _find(self, call: Call, reference: str) -> wire.WmsOrder | None:
+        orders = (await self._client.orders(call, reference=reference)).orders
+        if len(orders) > 1:
+            raise BrokenUpstream(
+                f"{self.name} has {len(orders)} orders under {reference}, which it promises to keep unique",
+                code="wms.broken_contract",
+            )
+        return orders[0] if orders else None
+
+    def _warehouse(self, location: str) -> str:
+        return self._settings.warehouses.get(location, location)
