@@ -90,7 +90,7 @@ class ChannelSettings(_Section):
 class OrderSettings(_Section):
     """Order to ship: the ERP instance that takes orders, and how long a reservation stands, in seconds."""
 
-    erp: str
+    erp: str | None = None
     reservation_seconds: int = 900
 
 
@@ -124,7 +124,7 @@ class Settings(_Section):
     backbone: BackboneSettings
     cache: CacheSettings
     identity: IdentitySettings
-    orders: OrderSettings
+    orders: OrderSettings = OrderSettings()
     http: HttpSettings = HttpSettings()
     rate_limit: RateLimitSettings = RateLimitSettings()
     systems: Mapping[str, SystemSettings] = {}
@@ -169,5 +169,5 @@ def _cross_check(settings: Settings, name: str) -> None:
                 raise Misconfigured(
                     f"{name}: location {location.location} names the system {instance!r}, which [systems] does not define"
                 )
-    if settings.orders.erp not in settings.systems:
+    if settings.orders.erp is not None and settings.orders.erp not in settings.systems:
         raise Misconfigured(f"{name}: orders.erp names {settings.orders.erp!r}, which [systems] does not define")

@@ -1,0 +1,85 @@
+"""The settings file and the secrets that `crossdock up` writes for the processes that it starts."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gateway.engines.engine import EngineUrls
+from gateway.plays.demo import Demo
+
+
+def write_settings(
+    path: Path,
+    *,
+    secrets_folder: Path,
+    urls: EngineUrls,
+    installation: str,
+    ports: tuple[int, int],
+    gateway_workers: int,
+    demo: Demo | None,
+) -> None:
+    """Write `path`. Secrets go to files of mode 0600 beside it; those that must survive restarts are made once."""
+    secrets_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    refs = {
+        name: _keep(secrets_folder / name, value, renew=True)
+        for name, value in (("postgres", urls.postgres), ("nats", urls.nats), ("valkey", urls.valkey))
+    }
+    key = _keep(secrets_folder / "key-encryption", base64.b64encode(os.urandom(32)).decode())
+    pepper = _keep(secrets_folder / "pepper-1", base64.b64encode(os.urandom(32)).decode())
+    bootstrap = _keep(secrets_folder / "console-bootstrap", secrets.token_urlsafe(24))
+    gateway_port, console_port = ports
+    tree: dict[str, Any] = {
+        "tenant": "demo",
+        "store": {"url": refs["postgres"], "installation": installation},
+        "backbone": {"url": refs["nats"]},
+        "cache": {"url": refs["valkey"]},
+        "identity": {"key_encryption": key, "peppers": {"1": pepper}},
+        "http": {
+            "port": gateway_port,
+            "workers": gateway_workers,
+            "public_url": f"http://127.0.0.1:{gateway_port}",
+        },
+        "console": {"port": console_port, "bootstrap_token": bootstrap},
+        **(demo.settings() if demo is not None else _EMPTY),
+    }
+    path.write_text(_toml(tree), encoding="utf-8")
+
+
+_EMPTY: Mapping[str, Any] = {}
+
+
+def _keep(path: Path, value: str, *, renew: bool = False) -> str:
+    """A secret reference to `path`, which is made with `value` when it is not there yet, or anew with `renew`."""
+    if renew or not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(value)
+    return f"file:{path}"
+
+
+def _toml(tree: Mapping[str, Any], prefix: str = "") -> str:
+    """TOML of nested mappings, lists of mappings, and JSON-like values (JSON scalars and flat lists are TOML's)."""
+    plain = {k: v for k, v in tree.items() if not isinstance(v, Mapping) and not _is_table_list(v) and v is not None}
+    lines = [f"{_key(k)} = {json.dumps(v)}" for k, v in plain.items()]
+    for name, value in tree.items():
+        here = f"{prefix}{_key(name)}"
+        if isinstance(value, Mapping):
+            lines += ["", f"[{here}]", _toml(value, f"{here}.")]
+        elif _is_table_list(value):
+            for entry in value:
+                lines += ["", f"[[{here}]]", _toml(entry, f"{here}.")]
+    return "\n".join(lines) + ("\n" if not prefix else "")
+
+
+def _is_table_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").replace("-", "").isascii() and name.replace("_", "").replace("-", "").isalnum() else json.dumps(name)
