@@ -1,0 +1,166 @@
+"""Administration of OAuth2 clients and API keys. Each function works in the caller's transaction and leaves an audit entry.
+
+Secrets are returned once and kept only as digests. Whatever takes a right away bumps the revocation epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from gateway.canonical.capabilities import Connection
+from gateway.identity.credentials import API_KEY, CLIENT_SECRET, digest_of, new_api_key, new_client_secret
+from gateway.identity.grants import ClientKind
+from gateway.kernel.errors import Conflict, NotFound
+from gateway.kernel.ids import new_id
+from gateway.kernel.keyring import KeyRing
+from gateway.store.audit import record_audit
+from gateway.store.queries import queries_beside
+
+LIVE_KEYS: Final = 2
+_sql = queries_beside(__file__)
+
+
+class ClientCredentials(Struct, frozen=True):
+    """Shown once. `repr` does not show the secret."""
+
+    client_id: str
+    client_secret: str
+
+    def __repr__(self) -> str:
+        return f"ClientCredentials({self.client_id}, ***)"
+
+
+async def add_client(
+    connection: Connection,
+    ring: KeyRing,
+    *,
+    tenant: str,
+    name: str,
+    kind: ClientKind,
+    scopes: Sequence[str],
+    partner: str | None = None,
+    actor: str = "cli",
+) -> ClientCredentials:
+    """Register an internal application or an operator (partners: `add_partner`), with its first secret."""
+    client_id, secret = new_id("cli"), new_client_secret()
+    await connection.execute(_sql.add_client, client_id, tenant, kind.value, name, partner, list(scopes))
+    await _add_secret(connection, ring, client_id, secret)
+    await _audit(connection, tenant, actor, "client.added", client_id, {"kind": kind.value, "scopes": list(scopes)})
+    return ClientCredentials(client_id, secret)
+
+
+async def rotate_client_secret(
+    connection: Connection, ring: KeyRing, *, tenant: str, client_id: str, overlap: float = 86_400, actor: str = "cli"
+) -> ClientCredentials:
+    """A new secret; those before it end after `overlap` seconds."""
+    await _locked(connection, tenant, client_id)
+    secret = new_client_secret()
+    await connection.execute(_sql.end_client_secrets, client_id, float(overlap))
+    await _add_secret(connection, ring, client_id, secret)
+    await connection.execute(_sql.bump_epoch)
+    await _audit(connection, tenant, actor, "client.secret_rotated", client_id, {"overlap_s": overlap})
+    return ClientCredentials(client_id, secret)
+
+
+async def add_api_key(
+    connection: Connection, ring: KeyRing, *, tenant: str, client_id: str, environment: str, actor: str = "cli"
+) -> str:
+    """A new API key, shown once. Raises `Conflict` (code ``api_key.two_live``) beside two live ones."""
+    await _locked(connection, tenant, client_id)
+    if len(await connection.fetch(_sql.live_api_keys, client_id)) >= LIVE_KEYS:
+        raise Conflict(
+            f"{client_id} has {LIVE_KEYS} live API keys, enough to rotate: revoke one first", code="api_key.two_live"
+        )
+    return await _add_key(connection, ring, tenant, client_id, environment, actor)
+
+
+async def rotate_api_key(
+    connection: Connection,
+    ring: KeyRing,
+    *,
+    tenant: str,
+    client_id: str,
+    environment: str,
+    overlap: float = 86_400,
+    actor: str = "cli",
+) -> str:
+    """A new API key. The youngest one before it ends after `overlap` seconds, any older one now."""
+    await _locked(connection, tenant, client_id)
+    live = [row["key_id"] for row in await connection.fetch(_sql.live_api_keys, client_id)]
+    for position, key_id in enumerate(reversed(live)):
+        await connection.execute(_sql.end_api_key, key_id, float(overlap) if position == 0 else 0.0)
+    await connection.execute(_sql.bump_epoch)
+    return await _add_key(connection, ring, tenant, client_id, environment, actor)
+
+
+async def revoke_api_key(
+    connection: Connection, *, tenant: str, client_id: str, key_id: str, actor: str = "cli"
+) -> None:
+    """End one API key now: refused everywhere within the polling interval. Raises `NotFound`."""
+    await _locked(connection, tenant, client_id)
+    if await connection.fetchval(_sql.delete_api_key, client_id, key_id) is None:
+        raise NotFound(f"{client_id} has no API key {key_id}", code="api_key.not_found")
+    await connection.execute(_sql.bump_epoch)
+    await _audit(connection, tenant, actor, "api_key.revoked", client_id, {"key_id": key_id})
+
+
+async def revoke_tokens(connection: Connection, *, tenant: str, client_id: str, actor: str = "cli") -> None:
+    """Every access token issued to this client so far is refused; it may get new ones."""
+    await _locked(connection, tenant, client_id)
+    await connection.execute(_sql.revoke_client_tokens, client_id)
+    await connection.execute(_sql.bump_epoch)
+    await _audit(connection, tenant, actor, "client.tokens_revoked", client_id, {})
+
+
+async def revoke_token(connection: Connection, *, token_id: str, expires_at: Any) -> None:
+    """One access token, by its `jti`, until its `exp` (an aware datetime): the seam of RFC 7009."""
+    await connection.execute(_sql.revoke_token, token_id, expires_at)
+    await connection.execute(_sql.bump_epoch)
+
+
+async def disable_client(connection: Connection, *, tenant: str, client_id: str, actor: str = "cli") -> None:
+    """No more tokens, and those issued and all its API keys are refused."""
+    await _locked(connection, tenant, client_id)
+    await connection.execute(_sql.disable_client, client_id)
+    await connection.execute(_sql.bump_epoch)
+    await _audit(connection, tenant, actor, "client.disabled", client_id, {})
+
+
+async def _locked(connection: Connection, tenant: str, client_id: str) -> None:
+    if await connection.fetchrow(_sql.lock_client, tenant, client_id) is None:
+        raise NotFound(f"there is no client {client_id}", code="client.not_found")
+
+
+async def _add_secret(connection: Connection, ring: KeyRing, client_id: str, secret: str) -> None:
+    digest = digest_of(ring, CLIENT_SECRET, secret.encode())
+    await connection.execute(_sql.add_client_secret, client_id, digest.value, digest.pepper_version)
+
+
+async def _add_key(
+    connection: Connection, ring: KeyRing, tenant: str, client_id: str, environment: str, actor: str
+) -> str:
+    shown, parts = new_api_key(environment)
+    digest = digest_of(ring, API_KEY, parts.secret)
+    await connection.execute(
+        _sql.add_api_key, parts.key_id, client_id, environment, digest.value, digest.pepper_version
+    )
+    await _audit(connection, tenant, actor, "api_key.added", client_id, {"key_id": parts.key_id})
+    return shown
+
+
+async def _audit(
+    connection: Connection, tenant: str, actor: str, action: str, client_id: str, detail: dict[str, Any]
+) -> None:
+    await record_audit(
+        connection,
+        tenant=tenant,
+        actor=actor,
+        action=action,
+        subject=client_id,
+        outcome="done",
+        correlation_id=new_id("adm"),
+        detail=detail,
+    )

@@ -1,0 +1,159 @@
+"""The facade: who sends this request? On the hot path one dictionary look-up, no await."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final
+
+from gateway.identity.credentials import API_KEY, parse_api_key
+from gateway.identity.grants import grant_of, principal_of
+from gateway.identity.options import IdentityOptions
+from gateway.identity.tokens import verify_token
+from gateway.identity.trust import Trust
+from gateway.identity.verified import VerifiedCache
+from gateway.kernel.clock import Clock
+from gateway.kernel.context import Principal
+from gateway.kernel.errors import Invalid, NotAuthenticated, Problem, Unavailable
+from gateway.kernel.keyring import KeyRing
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+
+_sql = queries_beside(__file__)
+_AUTHORIZATION: Final = b"authorization"
+_X_API_KEY: Final = b"x-api-key"
+
+
+class Identity:
+    """Verifies credentials for one worker. Open it before the first request; it keeps its own watch on revocations."""
+
+    def __init__(self, store: Store, ring: KeyRing, options: IdentityOptions, clock: Clock) -> None:
+        self.options = options
+        self.store = store
+        self.ring = ring
+        self._clock = clock
+        self._tokens = VerifiedCache(clock, seconds=options.cache_for, size=options.cache_size)
+        self._api_keys = VerifiedCache(clock, seconds=options.cache_for, size=options.cache_size)
+        self._lookups: dict[bytes, asyncio.Task[Principal]] = {}
+        self._cold_at = 0.0
+        self._cold_interval = 1.0 / options.cold_per_second
+        self.trust = Trust(store, ring, options, clock, changed=self._forget)
+
+    async def open(self) -> None:
+        """Read keys and revocations (making the first signing keys) and start the watch."""
+        await self.trust.open()
+
+    async def close(self) -> None:
+        """Stop the watch and the look-ups under way."""
+        for task in list(self._lookups.values()):
+            task.cancel()
+        await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+        await self.trust.close()
+
+    def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal | Awaitable[Principal]:
+        """The caller behind `headers` (lower-case names), from ``Authorization: Bearer`` or ``X-Api-Key``.
+
+        Returns at once for a credential seen within the last minute and for any token; an API key seen for the first
+        time needs the record. Raises `NotAuthenticated`; `Invalid` (400) for two credentials; `Unavailable` when
+        revocations cannot be read or too many unknown credentials arrive at once.
+        """
+        authorization = headers.get(_AUTHORIZATION)
+        api_key = headers.get(_X_API_KEY)
+        if authorization is not None and api_key is not None:
+            raise Invalid(
+                "send one credential: either Authorization or X-Api-Key",
+                syntax=True,
+                code="credential.multiple",
+                problems=[Problem("a second credential", parameter="X-Api-Key")],
+            )
+        now = self._clock.monotonic()
+        if authorization is not None:
+            if now < self.trust.until and (principal := self._tokens.get(authorization, now)) is not None:
+                return principal
+            return self._verify(authorization, now)
+        if api_key is not None:
+            if now < self.trust.until and (principal := self._api_keys.get(api_key, now)) is not None:
+                return principal
+            return self._look_up(api_key)
+        raise NotAuthenticated(
+            "this needs a credential: Authorization: Bearer with a token from /oauth2/token, or X-Api-Key",
+            code="credential.missing",
+        )
+
+    def _verify(self, authorization: bytes, now: float) -> Principal:
+        scheme, _, token = authorization.partition(b" ")
+        if scheme.lower() != b"bearer" or not token:
+            raise NotAuthenticated("use the Bearer scheme: Authorization: Bearer <token>", code="credential.scheme")
+        snapshot = self.trust.snapshot
+        self._admit_cold(now)
+        verified = verify_token(token.strip(), snapshot.keys, self.options)
+        least = snapshot.generations.get(verified.client_id, 0)
+        if verified.generation < least or verified.token_id in snapshot.revoked_tokens:
+            raise NotAuthenticated("the access token was revoked: get a new one", code="token.revoked")
+        self._tokens.put(authorization, verified.principal, now)
+        return verified.principal
+
+    def _admit_cold(self, now: float) -> None:
+        """At most `cold_per_second` verifications, spread over each second: signatures cost processor time."""
+        self._cold_at = max(self._cold_at, now - 1.0) + self._cold_interval
+        if self._cold_at > now:
+            self._cold_at -= self._cold_interval
+            raise _busy()
+
+    def _look_up(self, api_key: bytes) -> Awaitable[Principal]:
+        parsed = parse_api_key(api_key)
+        if parsed.environment != self.options.environment:
+            raise NotAuthenticated(
+                f"this is a {parsed.environment} key and here is {self.options.environment}: use a key of this environment",
+                code="api_key.wrong_environment",
+            )
+        _ = self.trust.snapshot
+        task = self._lookups.get(api_key)
+        if task is None:
+            if len(self._lookups) >= self.options.lookups:
+                raise _busy()
+            task = asyncio.get_running_loop().create_task(self._find_api_key(api_key, parsed.key_id, parsed.secret))
+            self._lookups[api_key] = task
+            task.add_done_callback(lambda done: self._looked_up(api_key, done))
+        return _joined(task)
+
+    async def _find_api_key(self, api_key: bytes, key_id: str, secret: bytes) -> Principal:
+        row = await self.store.fetchrow(_sql.find_api_key, key_id)
+        if row is not None and row["epoch"] < self.trust.snapshot.epoch:
+            # Read before a revocation that we have heard of since: the row may be the past.
+            row = await self.store.fetchrow(_sql.find_api_key, key_id)
+        if row is None or not self.ring.matches(API_KEY, secret, row["digest"], version=row["pepper_version"]):
+            raise NotAuthenticated("this API key is unknown, expired or revoked", code="api_key.unknown")
+        principal = _api_key_principal(row, key_id)
+        self._api_keys.put(api_key, principal, self._clock.monotonic())
+        return principal
+
+    def _looked_up(self, api_key: bytes, task: asyncio.Task[Principal]) -> None:
+        self._lookups.pop(api_key, None)
+        if not task.cancelled():
+            task.exception()  # those who waited have it; when all of them hung up nobody is told
+
+    def _forget(self) -> None:
+        self._tokens.clear()
+        self._api_keys.clear()
+
+
+def _api_key_principal(row: Mapping[str, Any], key_id: str) -> Principal:
+    return principal_of(
+        grant_of(row),
+        subject=row["client_id"],
+        credential=f"key:{key_id}",
+        scopes=frozenset(row["scopes"]),
+        expires_at=row["expires_at"] if row["expires_at"] is not None else float("inf"),
+    )
+
+
+async def _joined(task: asyncio.Task[Principal]) -> Principal:
+    """Wait for a look-up that others may wait for too: one caller who hangs up does not cancel it."""
+    return await asyncio.shield(task)
+
+
+def _busy() -> Unavailable:
+    return Unavailable(
+        "too many unknown credentials at once: try again in a moment", retry_after=1.0, code="identity.busy"
+    )

@@ -1,0 +1,217 @@
+-- name: read_epoch
+select epoch from identity.epoch;
+
+-- name: bump_epoch
+update identity.epoch set epoch = epoch + 1;
+
+-- name: lock_signing_keys
+select pg_advisory_xact_lock(7234018110291);
+
+-- name: signing_keys
+select kid, state, algorithm, private_key, public_jwk, extract(epoch from current_since)::float8 as current_since
+from identity.signing_key
+where retire_at is null or retire_at > clock_timestamp()
+order by created_at;
+
+-- name: add_signing_key
+insert into identity.signing_key (kid, state, algorithm, private_key, public_jwk, current_since)
+values ($1, $2, $3, $4, $5, case when $2 = 'current' then clock_timestamp() end);
+
+-- name: retire_current_key
+update identity.signing_key
+set state = 'previous', retire_at = clock_timestamp() + make_interval(secs => $1)
+where state = 'current';
+
+-- name: promote_next_key
+update identity.signing_key set state = 'current', current_since = clock_timestamp() where state = 'next';
+
+-- name: drop_retired_keys
+delete from identity.signing_key where retire_at < clock_timestamp();
+
+-- name: drop_signing_key
+delete from identity.signing_key where kid = $1;
+
+-- name: revoked_generations
+select client_id, generation from identity.client where revoked_at > clock_timestamp() - interval '1 day';
+
+-- name: revoked_tokens
+select token_id from identity.revoked_token where expires_at > clock_timestamp();
+
+-- name: revoke_token
+insert into identity.revoked_token (token_id, expires_at) values ($1, $2) on conflict do nothing;
+
+-- name: drop_expired_revocations
+delete from identity.revoked_token where expires_at < clock_timestamp() - interval '1 hour';
+
+-- name: find_api_key
+select k.digest, k.pepper_version, extract(epoch from k.expires_at)::float8 as expires_at,
+       c.client_id, c.tenant, c.kind, c.scopes, c.generation, p.partner_id, p.channel, p.plan,
+       (select epoch from identity.epoch) as epoch
+from identity.api_key k
+join identity.client c using (client_id)
+left join identity.partner p using (partner_id)
+where k.key_id = $1 and c.disabled_at is null and p.disabled_at is null
+  and (k.expires_at is null or k.expires_at > clock_timestamp());
+
+-- name: find_client
+select c.client_id, c.tenant, c.kind, c.scopes, c.generation, p.partner_id, p.channel, p.plan,
+       array_agg(s.digest) as digests, array_agg(s.pepper_version) as pepper_versions
+from identity.client c
+join identity.client_secret s using (client_id)
+left join identity.partner p using (partner_id)
+where c.client_id = $1 and c.disabled_at is null and p.disabled_at is null
+  and (s.expires_at is null or s.expires_at > clock_timestamp())
+group by c.client_id, p.partner_id;
+
+-- name: add_client
+insert into identity.client (client_id, tenant, kind, name, partner_id, scopes) values ($1, $2, $3, $4, $5, $6);
+
+-- name: lock_client
+select client_id, tenant, kind, name, disabled_at from identity.client
+where tenant = $1 and client_id = $2 for update;
+
+-- name: add_client_secret
+insert into identity.client_secret (client_id, digest, pepper_version) values ($1, $2, $3);
+
+-- name: end_client_secrets
+update identity.client_secret
+set expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2))
+where client_id = $1;
+
+-- name: live_api_keys
+select key_id from identity.api_key
+where client_id = $1 and (expires_at is null or expires_at > clock_timestamp())
+order by created_at, key_id;
+
+-- name: add_api_key
+insert into identity.api_key (key_id, client_id, environment, digest, pepper_version) values ($1, $2, $3, $4, $5);
+
+-- name: end_api_key
+update identity.api_key
+set expires_at = least(expires_at, clock_timestamp() + make_interval(secs => $2))
+where key_id = $1;
+
+-- name: delete_api_key
+delete from identity.api_key where client_id = $1 and key_id = $2 returning key_id;
+
+-- name: revoke_client_tokens
+update identity.client set generation = generation + 1, revoked_at = clock_timestamp() where client_id = $1;
+
+-- name: disable_client
+update identity.client
+set disabled_at = coalesce(disabled_at, clock_timestamp()), generation = generation + 1, revoked_at = clock_timestamp()
+where client_id = $1;
+
+-- name: add_partner
+insert into identity.partner (partner_id, tenant, name, channel, plan, accounts) values ($1, $2, $3, $4, $5, $6)
+on conflict (tenant, name) do nothing returning partner_id;
+
+-- name: list_partners
+select p.partner_id, p.name, p.channel, p.plan, p.accounts, p.created_at, p.disabled_at,
+       coalesce(array_agg(c.client_id order by c.created_at) filter (where c.client_id is not null), '{}') as clients
+from identity.partner p
+left join identity.client c using (partner_id)
+where p.tenant = $1
+group by p.partner_id
+order by p.name;
+
+-- name: partner
+select partner_id, name, channel, plan, accounts, created_at, disabled_at,
+       array(select client_id from identity.client c where c.partner_id = p.partner_id order by c.created_at) as clients
+from identity.partner p
+where tenant = $1 and partner_id = $2;
+
+-- name: disable_partner
+update identity.partner set disabled_at = coalesce(disabled_at, clock_timestamp())
+where tenant = $1 and partner_id = $2 returning partner_id;
+
+-- name: change_partner
+update identity.partner set channel = $3, plan = $4, accounts = $5
+where tenant = $1 and partner_id = $2 returning partner_id;
+
+-- name: partner_clients
+select client_id from identity.client where partner_id = $1 order by client_id for update;
+
+-- name: partner_accounts
+select accounts from identity.partner where tenant = $1 and partner_id = $2 and disabled_at is null;
+
+-- name: add_webhook_endpoint
+insert into identity.webhook_endpoint (endpoint_id, tenant, partner_id, url, secrets, event_types)
+values ($1, $2, $3, $4, $5, $6);
+
+-- name: webhook_endpoints
+select e.endpoint_id, e.url, e.secrets, e.event_types
+from identity.webhook_endpoint e
+join identity.partner p using (partner_id)
+where e.tenant = $1 and e.partner_id = $2 and e.disabled_at is null and p.disabled_at is null
+order by e.endpoint_id;
+
+-- name: lock_webhook_endpoint
+select secrets from identity.webhook_endpoint where tenant = $1 and endpoint_id = $2 and disabled_at is null for update;
+
+-- name: set_webhook_secrets
+update identity.webhook_endpoint set secrets = $2 where endpoint_id = $1;
+
+-- name: disable_webhook_endpoint
+update identity.webhook_endpoint
+set disabled_at = clock_timestamp(), disabled_reason = $3
+where tenant = $1 and endpoint_id = $2 and disabled_at is null;
+
+-- name: add_console_user
+insert into identity.console_user (user_id, name, password, roles) values ($1, $2, $3, $4)
+on conflict (name) do nothing returning user_id;
+
+-- name: console_user_by_name
+select user_id, name, password, roles, locked_until > clock_timestamp() as locked
+from identity.console_user where name = $1 and disabled_at is null;
+
+-- name: console_sign_in_failed
+update identity.console_user
+set failures = failures + 1,
+    locked_until = case when failures + 1 >= 5
+        then clock_timestamp() + make_interval(secs => least(900, 2 ^ least(failures - 3, 10))) end
+where user_id = $1;
+
+-- name: console_signed_in
+update identity.console_user set failures = 0, locked_until = null where user_id = $1;
+
+-- name: set_console_password
+update identity.console_user set password = $2, failures = 0, locked_until = null where user_id = $1;
+
+-- name: disable_console_user
+update identity.console_user set disabled_at = clock_timestamp() where name = $1 returning user_id;
+
+-- name: any_console_user_with_password
+select exists (select from identity.console_user where password is not null and disabled_at is null);
+
+-- name: add_console_invitation
+insert into identity.console_invitation (digest, user_id, expires_at)
+values ($1, $2, clock_timestamp() + make_interval(secs => $3));
+
+-- name: drop_console_invitations
+delete from identity.console_invitation where user_id = $1;
+
+-- name: use_console_invitation
+delete from identity.console_invitation i using identity.console_user u
+where i.digest = $1 and i.expires_at > clock_timestamp() and u.user_id = i.user_id and u.disabled_at is null
+returning u.user_id, u.name, u.roles;
+
+-- name: add_console_session
+insert into identity.console_session (digest, user_id, csrf_token, expires_at)
+values ($1, $2, $3, clock_timestamp() + make_interval(secs => $4));
+
+-- name: console_session
+update identity.console_session s set seen_at = clock_timestamp()
+from identity.console_user u
+where s.digest = $1 and s.expires_at > clock_timestamp() and u.user_id = s.user_id and u.disabled_at is null
+  and s.seen_at > clock_timestamp() - make_interval(secs => $2)
+returning u.user_id, u.name, u.roles, s.csrf_token, u.password is not null as has_password;
+
+-- name: end_console_session
+delete from identity.console_session where digest = $1;
+
+-- name: end_console_sessions
+delete from identity.console_session where user_id = $1;
+
+-- name: drop_expired_console_sessions
+delete from identity.console_session where expires_at < clock_timestamp();
