@@ -1,4 +1,4 @@
-"""``python -m gateway.engines FOLDER`` runs the engines until Ctrl-C or SIGTERM; ``crossdock up`` does more."""
+"""``python -m gateway.engines FOLDER [ENGINE ...]`` runs engines until Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
+from gateway.engines.engine import ALL
 from gateway.engines.supervisor import Engines
 from gateway.kernel.errors import CrossdockError
 
@@ -15,10 +16,10 @@ def _say(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
 
-async def _serve(folder: Path) -> None:
+async def _serve(folder: Path, names: list[str]) -> None:
     """Runs until a signal. Signals during the start cut it short; the stop after it is not cut short by more."""
     loop = asyncio.get_running_loop()
-    engines = Engines(folder, progress=_say)
+    engines = Engines(folder, only=names or ALL, progress=_say)
     starting = asyncio.ensure_future(engines.start())
     told = asyncio.Event()
 
@@ -36,14 +37,14 @@ async def _serve(folder: Path) -> None:
         _say("start was interrupted")
     finally:
         await engines.stop()
-        _say("stopped")
+    _say("stopped")
 
 
 def main() -> int:
     """Exit status 2 when the engines can't run as things stand."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".crossdock")
     try:
-        asyncio.run(_serve(folder))
+        asyncio.run(_serve(folder, sys.argv[2:]))
     except CrossdockError as error:
         _say(f"crossdock: {error.detail}")
         return 2

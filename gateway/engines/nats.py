@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from gateway.engines.engine import Site
@@ -70,6 +71,8 @@ class Nats:
             answer = await reader.readuntil(b"\r\n")
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
         if answer.startswith(b"-ERR"):
             raise Misconfigured(
                 f"the server on port {self._site.port} refuses our password: it is not the NATS of {self._site.data}",

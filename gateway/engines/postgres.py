@@ -197,7 +197,7 @@ class Postgres:
             ) from error
         except asyncpg.TooManyConnectionsError:
             return True  # clients were faster than we
-        except (OSError, TimeoutError, asyncpg.PostgresError):
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             return False
         await connection.close()
         return True

@@ -88,11 +88,15 @@ class Folder:
             raise self._refusal(error, holder) from error
         _held.add(number)
         self._lock = number
-        with _explained(self.path):
-            os.ftruncate(number, 0)
-            os.pwrite(number, f"{os.getpid()}\n".encode(), 0)
-            self._own(self.path / "lock")
-            self._load()
+        try:
+            with _explained(self.path):
+                os.ftruncate(number, 0)
+                os.pwrite(number, f"{os.getpid()}\n".encode(), 0)
+                self._own(self.path / "lock")
+                self._load()
+        except BaseException:
+            self.release()
+            raise
 
     def _refusal(self, error: OSError, holder: str) -> Misconfigured:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):

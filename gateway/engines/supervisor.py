@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -223,7 +224,7 @@ class Engines:
         title = _KINDS[name].title
         self._tell(f"{title}: ending process {left.pid}, left by a supervisor that died")
         try:
-            for number, patience in _KINDS[name].endings:
+            for number, patience in (*_KINDS[name].endings, (signal.SIGKILL, 10.0)):
                 left.signal(number)
                 deadline = time.monotonic() + patience
                 while left.alive and time.monotonic() < deadline:  # noqa: ASYNC110 - a stranger's end is no event

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import ClassVar, Final
 
 from gateway.engines.engine import Site
@@ -83,3 +84,5 @@ class Valkey:
             return await reader.readuntil(b"\r\n") == b"+PONG\r\n"
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
