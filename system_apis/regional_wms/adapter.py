@@ -19,7 +19,7 @@ _DUPLICATE = "wms.duplicate_reference"
 
 
 class Adapter:
-    """One instance. `name` is the `source` of everything it reports."""
+    """One instance. `name` is the `source` of everything it reports; locations are the WMS's own warehouse codes."""
 
     def __init__(self, name: str, settings: Settings, session: Session, clock: Clock) -> None:
         self.name = name
@@ -42,8 +42,7 @@ class Adapter:
 
     async def read_stock(self, call: Call, *, locations: Sequence[str]) -> ReportedSnapshot:
         """A full snapshot of `locations`, cut off at a sequence number."""
-        warehouses = tuple(self._warehouse(location) for location in locations)
-        stock = await self._client.stock(call, warehouses=warehouses)
+        stock = await self._client.stock(call, warehouses=tuple(locations))
         return mapping.snapshot(self.name, stock, self._settings.units)
 
     async def read_movements(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]:
@@ -75,9 +74,7 @@ class Adapter:
 
     async def release_work(self, call: Call, *, order: SalesOrder, location: str) -> WarehouseWork:
         """Ask for the lines of `order` that ship from `location`; a repetition returns what the first one made."""
-        wanted = mapping.new_order(
-            order, location=location, warehouse=self._warehouse(location), units=self._settings.units
-        )
+        wanted = mapping.new_order(order, warehouse=location, units=self._settings.units)
         try:
             made = await self._client.create_order(call, wanted)
         except Conflict as conflict:
@@ -112,6 +109,3 @@ class Adapter:
                 code="wms.broken_contract",
             )
         return orders[0] if orders else None
-
-    def _warehouse(self, location: str) -> str:
-        return self._settings.warehouses.get(location, location)

@@ -140,11 +140,11 @@ def items(page: wire.ItemPage, units: Mapping[str, str]) -> Page:
     )
 
 
-def new_order(order: SalesOrder, *, location: str, warehouse: str, units: Mapping[str, str]) -> wire.NewOrder:
-    """The lines of `order` that `location` ships; raises `Rejected` when there are none."""
-    lines = tuple(_order_line(line, units) for line in order.lines if line.location in (None, location))
+def new_order(order: SalesOrder, *, warehouse: str, units: Mapping[str, str]) -> wire.NewOrder:
+    """The lines of `order` that `warehouse` ships; raises `Rejected` when there are none."""
+    lines = tuple(_order_line(line, units) for line in order.lines if line.location in (None, warehouse))
     if not lines:
-        raise Rejected(f"no line of {order.order} ships from {location}", code="wms.nothing_to_release")
+        raise Rejected(f"no line of {order.order} ships from {warehouse}", code="wms.nothing_to_release")
     to = order.ship_to
     return wire.NewOrder(
         client_reference=order.order,

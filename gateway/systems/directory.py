@@ -1,0 +1,137 @@
+"""Who answers what, for which location: the only place where a role meets an instance. Implements `FindsSystems`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from gateway.canonical.capabilities import CancelsTwins, PostsShipments, ReadsCustomers, ReleasesWork, TakesOrders
+from gateway.canonical.location import Location
+from gateway.kernel.errors import Misconfigured, NotFound
+from gateway.systems.loader import LoadedSystem
+from gateway.systems.translation import (
+    LocationCodes,
+    TranslatedOrders,
+    TranslatedPostings,
+    TranslatedTwinOrders,
+    TranslatedWork,
+)
+
+Capability = TypeVar("Capability")
+
+
+class Directory:
+    """The configured systems and locations. `orders` names the ERP that takes orders where a location names none."""
+
+    def __init__(
+        self, systems: Sequence[LoadedSystem], locations: Sequence[Location] = (), *, orders: str | None = None
+    ) -> None:
+        self._systems: Mapping[str, LoadedSystem] = {system.name: system for system in systems}
+        self._locations: Mapping[str, Location] = {location.location: location for location in locations}
+        self._orders = orders
+
+    @property
+    def systems(self) -> Sequence[LoadedSystem]:
+        """All instances, in the order of the settings."""
+        return tuple(self._systems.values())
+
+    @property
+    def locations(self) -> Sequence[Location]:
+        """All locations, in the order of the settings."""
+        return tuple(self._locations.values())
+
+    def system(self, name: str) -> LoadedSystem:
+        """The instance `name`; raises `NotFound`."""
+        try:
+            return self._systems[name]
+        except KeyError:
+            raise NotFound(f"no system is configured as {name[:60]!r}", code="system.not_found") from None
+
+    def ask(self, name: str, capability: type[Capability]) -> Capability:
+        """The instance `name` as `capability`; raises `NotFound` when it is unknown or does not offer it."""
+        system = self.system(name)
+        if not system.offers(capability) or not isinstance(system.adapter, capability):
+            raise NotFound(f"{name} does not offer this ({capability.__name__})", code="system.not_offered")
+        return system.adapter
+
+    def instance(self, name: str, capability: type[Capability]) -> Capability:
+        """The same for what settings name: raises `Misconfigured`."""
+        try:
+            return self.ask(name, capability)
+        except NotFound as error:
+            raise Misconfigured(f"{error.detail}: check [systems] in the settings") from None
+
+    def find(self, capability: type[Capability], *, location: str | None = None) -> Sequence[tuple[str, Capability]]:
+        """Instances that offer `capability`, by name; of one location its holder and its poster's target only."""
+        names = list(self._systems) if location is None else self._around(location)
+        return [
+            (name, self.ask(name, capability))
+            for name in dict.fromkeys(names)
+            if self._systems[name].offers(capability)
+        ]
+
+    def held_by(self, name: str) -> Sequence[Location]:
+        """The locations whose physical stock the instance `name` owns."""
+        return [location for location in self._locations.values() if location.holder == name]
+
+    def erp_of(self, tenant: str, location: str) -> str:
+        """The ERP that takes orders for `location`."""
+        poster = self.poster_of(tenant, location)
+        if poster is not None and self._systems[poster].offers(TakesOrders):
+            return poster
+        if self._orders is None:
+            raise Misconfigured(f"no ERP takes orders for {location}: set orders.erp, or poster_to of the location")
+        return self._orders
+
+    def poster_of(self, tenant: str, location: str) -> str | None:
+        """The ERP that is told what `location` ships; None when nobody is."""
+        return self._known(self._location(tenant, location).poster_to)
+
+    def warehouse_of(self, tenant: str, location: str) -> str | None:
+        """The warehouse system that work for `location` is released to; None when its holder takes no work."""
+        holder = self._known(self._location(tenant, location).holder)
+        return holder if holder is not None and self._systems[holder].offers(ReleasesWork) else None
+
+    def takes_orders(self, instance: str) -> TakesOrders:
+        """The instance as an ERP that takes orders, in our location codes."""
+        inner, codes = self.instance(instance, TakesOrders), self._codes(instance)
+        if self._systems[instance].offers(CancelsTwins):
+            return TranslatedTwinOrders(inner, self.instance(instance, CancelsTwins), codes)
+        return TranslatedOrders(inner, codes)
+
+    def reads_customers(self, instance: str) -> ReadsCustomers:
+        """The instance as an ERP that knows customers."""
+        return self.instance(instance, ReadsCustomers)
+
+    def posts_shipments(self, instance: str) -> PostsShipments:
+        """The instance as an ERP that is told of shipments, in our location codes."""
+        return TranslatedPostings(self.instance(instance, PostsShipments), self._codes(instance))
+
+    def releases_work(self, instance: str) -> ReleasesWork:
+        """The instance as a warehouse that takes work, in our location codes."""
+        return TranslatedWork(self.instance(instance, ReleasesWork), self._codes(instance))
+
+    def _codes(self, instance: str) -> LocationCodes:
+        return LocationCodes(
+            {
+                location.location: location.codes[instance]
+                for location in self._locations.values()
+                if instance in location.codes
+            }
+        )
+
+    def _location(self, _tenant: str, location: str) -> Location:
+        # One tenant per deployment for now: the settings' locations are all its own.
+        try:
+            return self._locations[location]
+        except KeyError:
+            raise Misconfigured(f"there is no location {location!r}: add it to [[locations]]") from None
+
+    def _around(self, location: str) -> Sequence[str]:
+        known = self._location("", location)
+        return [name for name in (known.holder, known.poster_to) if name is not None and name in self._systems]
+
+    def _known(self, name: str | None) -> str | None:
+        if name is not None and name not in self._systems:
+            raise Misconfigured(f"a location names the system {name!r}, which [systems] does not define")
+        return name

@@ -1,0 +1,148 @@
+"""Catch-up: asks systems again for what a webhook may have lost, and for figures to hold our own against.
+
+Each instance that owns stock is opened with a snapshot, then read from a cursor that is kept in PostgreSQL and moves
+only after what it points past is committed. Everything is at least once: `RecordsStock` takes each event once. Of
+several workers, the one that holds an instance's lease asks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from gateway.canonical.capabilities import Call, ReadsDemand, ReadsStock, RecordsStock, Report, ReportsMovements
+from gateway.canonical.stock import DemandLine
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import CrossdockError
+from gateway.kernel.ids import new_id
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+from gateway.systems.directory import Directory
+
+_logger = logging.getLogger(__name__)
+_sql = queries_beside(__file__)
+
+_CALL_S: Final = 60.0
+_LEASE_S: Final = 90.0
+_PAGES_PER_ROUND: Final = 200
+
+
+class RecordsDemand(Protocol):
+    """Takes the open demand lines of one source in place of those it told before."""
+
+    async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> None:
+        """Returns when they are committed."""
+        ...
+
+
+class Poller:
+    """One per worker. `every` seconds each instance is asked; `snapshot_every` seconds its figures are compared."""
+
+    def __init__(
+        self,
+        store: Store,
+        directory: Directory,
+        stock: RecordsStock,
+        clock: Clock,
+        *,
+        tenant: str,
+        every: float = 30.0,
+        snapshot_every: float = 3600.0,
+        demand: RecordsDemand | None = None,
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._stock = stock
+        self._clock = clock
+        self._tenant = tenant
+        self._every = every
+        self._snapshot_every = snapshot_every
+        self._demand = demand
+        self._worker = new_id("poll")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Ask every instance until `stop`; one slow or dead system delays no other."""
+        names = [system.name for system in self._directory.systems if self._polled(system.name)]
+        async with asyncio.TaskGroup() as group:
+            for name in names:
+                group.create_task(self._repeat(name, stop))
+
+    async def _repeat(self, name: str, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            try:
+                await self.poll(name)
+            except CrossdockError as error:
+                _logger.warning("%s was not polled: %s (%s)", name, error.detail, error.code)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._every):
+                    await stop.wait()
+
+    async def poll(self, name: str) -> int | None:
+        """One round: opening or due snapshot, then all pages. Movements read, or None when another worker does it.
+
+        Raises what the system or the record raised, after noting it in the instance's row.
+        """
+        row = await self._store.fetchrow(_sql.lease, self._tenant, name, self._worker, _LEASE_S)
+        if row is None:
+            return None
+        try:
+            if self._snapshot_due(row["snapshot_at"]):
+                await self._take_snapshot(name)
+            count = await self._read_on(name, row["cursor"])
+            await self._read_demand(name)
+        except CrossdockError as error:
+            await self._store.execute(_sql.failed, self._tenant, name, self._worker, f"{error.code}: {error.detail}")
+            raise
+        finally:
+            with contextlib.suppress(CrossdockError):
+                await self._store.execute(_sql.release_lease, self._tenant, name, self._worker)
+        return count
+
+    def _polled(self, name: str) -> bool:
+        system = self._directory.system(name)
+        owns = bool(self._directory.held_by(name)) and system.offers(ReadsStock)
+        return owns or system.offers(ReportsMovements) or (self._demand is not None and system.offers(ReadsDemand))
+
+    def _snapshot_due(self, taken: datetime | None) -> bool:
+        return taken is None or (self._clock.now() - taken).total_seconds() >= self._snapshot_every
+
+    async def _take_snapshot(self, name: str) -> None:
+        locations = [location.codes.get(name, location.location) for location in self._directory.held_by(name)]
+        if not locations or not self._directory.system(name).offers(ReadsStock):
+            return
+        reader = self._directory.instance(name, ReadsStock)
+        snapshot = await reader.read_stock(self._call(), locations=locations)
+        await self._stock.record(self._tenant, Report(snapshots=(snapshot,)))
+        await self._store.execute(_sql.snapshot_taken, self._tenant, name, self._worker, _LEASE_S)
+
+    async def _read_on(self, name: str, cursor: str | None) -> int:
+        if not self._directory.system(name).offers(ReportsMovements):
+            return 0
+        reader = self._directory.instance(name, ReportsMovements)
+        total = 0
+        for _ in range(_PAGES_PER_ROUND):
+            report, following = await reader.read_movements(self._call(), cursor=cursor)
+            count = len(report.movements) + len(report.snapshots)
+            if count:
+                await self._stock.record(self._tenant, report)
+            total += count
+            moved = await self._store.execute(
+                _sql.move_cursor, self._tenant, name, self._worker, following, count, _LEASE_S
+            )
+            if not count or following is None or moved == "UPDATE 0":
+                break
+            cursor = following
+        return total
+
+    async def _read_demand(self, name: str) -> None:
+        if self._demand is None or not self._directory.system(name).offers(ReadsDemand):
+            return
+        lines = await self._directory.instance(name, ReadsDemand).read_demand(self._call())
+        await self._demand.record_demand(self._tenant, name, lines)
+
+    def _call(self) -> Call:
+        return Call(tenant=self._tenant, correlation_id=new_id("cor"), deadline=self._clock.monotonic() + _CALL_S)

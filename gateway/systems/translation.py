@@ -1,0 +1,136 @@
+"""Our location codes on one side, a system's own on the other: adapters know only their own, processes only ours.
+
+`Location.codes` names both; a location without a code for an instance goes by our code there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from msgspec import structs
+
+from gateway.canonical.capabilities import Call, CancelsTwins, PostsShipments, ReleasesWork, TakesOrders
+from gateway.canonical.order import (
+    ExternalReference,
+    SalesOrder,
+    ShipmentLine,
+    SystemOrder,
+    SystemShipment,
+    WarehouseWork,
+)
+
+
+class LocationCodes:
+    """The codes of one instance, both ways."""
+
+    def __init__(self, codes: Mapping[str, str]) -> None:
+        self._theirs = codes
+        self._ours = {theirs: ours for ours, theirs in codes.items()}
+
+    def theirs(self, location: str) -> str:
+        """The instance's code of our location."""
+        return self._theirs.get(location, location)
+
+    def order(self, order: SalesOrder) -> SalesOrder:
+        """An order with the instance's codes."""
+        lines = tuple(
+            line if line.location is None else structs.replace(line, location=self.theirs(line.location))
+            for line in order.lines
+        )
+        return structs.replace(order, lines=lines)
+
+    def shipment(self, shipment: SystemShipment) -> SystemShipment:
+        """A shipment with our codes."""
+        return structs.replace(shipment, location=self._ours.get(shipment.location, shipment.location))
+
+    def system_order(self, order: SystemOrder) -> SystemOrder:
+        """An order of the instance with our codes."""
+        return structs.replace(order, shipments=tuple(self.shipment(shipment) for shipment in order.shipments))
+
+
+class TranslatedOrders:
+    """`TakesOrders` in our codes."""
+
+    def __init__(self, inner: TakesOrders, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    @property
+    def external_reference(self) -> ExternalReference:
+        """What the instance guarantees."""
+        return self._inner.external_reference
+
+    @property
+    def settle_time(self) -> timedelta:
+        """How long it may take to settle."""
+        return self._inner.settle_time
+
+    async def find_order(self, call: Call, *, reference: str) -> SystemOrder | None:
+        """See `TakesOrders`."""
+        found = await self._inner.find_order(call, reference=reference)
+        return None if found is None else self._codes.system_order(found)
+
+    async def submit_order(self, call: Call, *, order: SalesOrder) -> SystemOrder:
+        """See `TakesOrders`."""
+        return self._codes.system_order(await self._inner.submit_order(call, order=self._codes.order(order)))
+
+    async def cancel_order(self, call: Call, *, reference: str) -> SystemOrder:
+        """See `TakesOrders`."""
+        return self._codes.system_order(await self._inner.cancel_order(call, reference=reference))
+
+
+class TranslatedTwinOrders(TranslatedOrders):
+    """`TakesOrders` and `CancelsTwins` in our codes."""
+
+    def __init__(self, inner: TakesOrders, twins: CancelsTwins, codes: LocationCodes) -> None:
+        super().__init__(inner, codes)
+        self._twins = twins
+
+    async def cancel_twins(self, call: Call, *, reference: str) -> SystemOrder:
+        """See `CancelsTwins`."""
+        return self._codes.system_order(await self._twins.cancel_twins(call, reference=reference))
+
+
+class TranslatedPostings:
+    """`PostsShipments` in our codes."""
+
+    def __init__(self, inner: PostsShipments, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    async def find_posting(self, call: Call, *, reference: str, posting: str) -> SystemShipment | None:
+        """See `PostsShipments`."""
+        found = await self._inner.find_posting(call, reference=reference, posting=posting)
+        return None if found is None else self._codes.shipment(found)
+
+    async def post_shipment(
+        self, call: Call, *, reference: str, posting: str, location: str, lines: Sequence[ShipmentLine]
+    ) -> SystemShipment:
+        """See `PostsShipments`."""
+        made = await self._inner.post_shipment(
+            call, reference=reference, posting=posting, location=self._codes.theirs(location), lines=lines
+        )
+        return self._codes.shipment(made)
+
+
+class TranslatedWork:
+    """`ReleasesWork` in our codes."""
+
+    def __init__(self, inner: ReleasesWork, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    async def find_work(self, call: Call, *, reference: str) -> WarehouseWork | None:
+        """See `ReleasesWork`."""
+        return await self._inner.find_work(call, reference=reference)
+
+    async def release_work(self, call: Call, *, order: SalesOrder, location: str) -> WarehouseWork:
+        """See `ReleasesWork`."""
+        return await self._inner.release_work(
+            call, order=self._codes.order(order), location=self._codes.theirs(location)
+        )
+
+    async def cancel_work(self, call: Call, *, reference: str) -> WarehouseWork:
+        """See `ReleasesWork`."""
+        return await self._inner.cancel_work(call, reference=reference)
