@@ -12,7 +12,8 @@ from gateway.canonical.events import TAXONOMY, Event
 
 _APPEND: Final = """
 insert into store.event
-    (log_epoch, stream, tenant, type, version, aggregate, aggregate_version, occurred_at, correlation_id, causation_id, data)
+    (log_epoch, stream, tenant, type, version, aggregate, aggregate_version, occurred_at, correlation_id, causation_id,
+     data)
 select (select log_epoch from store.installation), e.*
 from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bigint[],
             $7::timestamptz[], $8::text[], $9::text[], $10::jsonb[]) as e

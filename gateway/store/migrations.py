@@ -15,7 +15,7 @@ from typing import Final
 import asyncpg
 from msgspec import Struct
 
-from gateway.kernel.errors import Misconfigured
+from gateway.kernel.errors import Misconfigured, Unavailable
 
 _LOCK: Final = 0x43726F7373  # "Cross", one key for all who migrate
 _LEDGER: Final = """
@@ -40,6 +40,7 @@ class Migration(Struct, frozen=True):
 
     @property
     def sha256(self) -> str:
+        """Of the file as it is now, in hexadecimal."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
@@ -49,7 +50,8 @@ def find_migrations(folders: Sequence[Path]) -> list[Migration]:
     for folder in folders:
         component = f"{folder.parent.parent.name}/{folder.parent.name}"
         for expected, path in enumerate(sorted(folder.glob("*.sql")), start=1):
-            number = int(path.name.split("_", 1)[0])
+            prefix = path.name.split("_", 1)[0]
+            number = int(prefix) if prefix.isdecimal() else 0
             if number != expected:
                 raise Misconfigured(
                     f"{path} should have the number {expected:04d}: migrations are numbered without gaps"
@@ -58,15 +60,47 @@ def find_migrations(folders: Sequence[Path]) -> list[Migration]:
     return found
 
 
-async def migrate(url: str, migrations: Sequence[Migration], progress: Callable[[str], None] | None = None) -> int:
-    """Apply what has not run yet; returns how many ran. Safe with any number of processes at once."""
-    connection = await asyncpg.connect(url, server_settings={"application_name": "crossdock-migrate"})
+async def migrate(
+    url: str,
+    migrations: Sequence[Migration],
+    progress: Callable[[str], None] | None = None,
+    *,
+    installation: str | None = None,
+) -> int:
+    """Apply what has not run yet; returns how many ran. Safe with any number of processes at once.
+
+    `installation` is the id that the settings expect: a database with another one, or an empty one, raises
+    `Misconfigured` and is not written to. None is for creating an installation and for who keeps no id yet.
+    """
+    connection = await _connect(url)
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        if installation is not None:
+            await _refuse_stranger(connection, installation)
         await connection.execute(_LEDGER)
         return await _apply(connection, migrations, progress or (lambda _: None))
     finally:
         await connection.close()
+
+
+async def _connect(url: str) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(url, timeout=10, server_settings={"application_name": "crossdock-migrate"})
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidCatalogNameError) as error:
+        raise Misconfigured(f"PostgreSQL refuses us: {error}; check store.url") from error
+    except (OSError, TimeoutError, asyncpg.CannotConnectNowError) as error:
+        raise Unavailable("PostgreSQL does not answer; check that it runs and that store.url is right") from error
+
+
+async def _refuse_stranger(connection: asyncpg.Connection, installation: str) -> None:
+    found = None
+    if await connection.fetchval("select to_regclass('store.installation')") is not None:
+        found = await connection.fetchval("select installation_id::text from store.installation")
+    if found != installation.lower():
+        raise Misconfigured(
+            f"the database belongs to installation {found or '(none: it is empty)'}, the settings name {installation}: "
+            "correct store.url, or clear store.installation to set up a new one"
+        )
 
 
 async def _apply(

@@ -1,19 +1,23 @@
 """The PostgreSQL pool and its transactions.
 
 Sessions are capped so that one slow transaction cannot hold back ordered delivery for long (`semantics.md` 1): the
-log is delivered below the oldest running transaction.
+log is delivered below the oldest running transaction. From PostgreSQL 17 on a transaction as a whole is capped; before,
+its statements and its pauses are.
+
+Pooled connections hold no session state (no session advisory locks, no `set`, no `listen`), so releasing one costs no
+round trip. Who needs a session opens a connection of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import asyncpg
 
-from gateway.kernel.errors import Misconfigured, Unavailable
+from gateway.kernel.errors import CrossdockError, Misconfigured, Unavailable
 
 _SESSION: Final = {
     "application_name": "crossdock",
@@ -22,44 +26,77 @@ _SESSION: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "5s",
 }
+_TRANSACTION_CAP: Final = {"transaction_timeout": "30s"}
+_CAPS_TRANSACTIONS: Final = 17
+_OLDEST_SERVER: Final = 15
 _GONE: Final = (
     OSError,
-    asyncio.TimeoutError,
-    asyncpg.InterfaceError,
+    TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+_CONTENDED: Final = (
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.exceptions.TransactionTimeoutError,
 )
+
+
+class _Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
+    """A connection that owns up when COMMIT of a failed transaction was answered by ROLLBACK."""
+
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109
+        tag: str = await super().execute(query, *args, timeout=timeout)
+        if tag == "ROLLBACK" and query == "COMMIT;":
+            raise CrossdockError(
+                "a statement failed in this transaction and its error was swallowed: nothing was committed",
+                code="store.rolled_back",
+            )
+        return tag
+
+    def get_reset_query(self) -> str:
+        return ""
 
 
 class Store:
     """A pool on the record. Every failure that says "nothing was committed" becomes `Unavailable`.
 
-    A connection lost while COMMIT was under way raises `CommitUnknown`, a kind of `Unavailable` that callers with an
-    idempotency record must treat as an unknown outcome.
+    The code tells why: ``store.unavailable`` when the server cannot be reached, ``store.contended`` after a deadlock, a
+    lock or a statement that took too long. A connection lost while COMMIT was under way raises `CommitUnknown`, a kind
+    of `Unavailable` that callers with an idempotency record must treat as an unknown outcome.
+
+    `after_commit` holds callbacks to run after each commit of `transaction`: hints, which must neither wait nor raise.
     """
 
     def __init__(self, url: str, *, size: int = 10) -> None:
         self._url = url
         self._size = size
         self._pool: asyncpg.Pool | None = None
+        self.after_commit: list[Callable[[], object]] = []
 
     @property
     def url(self) -> str:
+        """Where the record is, password included: for connections of one's own, never for printing."""
         return self._url
 
     async def open(self) -> None:
         """Connect; raises `Misconfigured` when the address or the password is wrong, `Unavailable` when it is down."""
         try:
+            settings = await self._session_settings()
             self._pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=self._size, server_settings=_SESSION, command_timeout=20
+                self._url,
+                min_size=1,
+                max_size=self._size,
+                server_settings=settings,
+                command_timeout=20,
+                connection_class=_Session,
             )
         except (
             asyncpg.InvalidPasswordError,
@@ -69,6 +106,16 @@ class Store:
             raise Misconfigured(f"PostgreSQL refuses us: {e}; check store.url") from e
         except _GONE as e:
             raise Unavailable("PostgreSQL does not answer; check that it runs and that store.url is right") from e
+
+    async def _session_settings(self) -> dict[str, str]:
+        probe = await asyncpg.connect(self._url, timeout=10)
+        try:
+            major = probe.get_server_version().major
+        finally:
+            await probe.close(timeout=5)
+        if major < _OLDEST_SERVER:
+            raise Misconfigured(f"PostgreSQL {major} is too old: the record needs {_OLDEST_SERVER} or newer")
+        return _SESSION | _TRANSACTION_CAP if major >= _CAPS_TRANSACTIONS else dict(_SESSION)
 
     async def close(self) -> None:
         """Close what is idle and end what is not."""
@@ -81,6 +128,7 @@ class Store:
 
     @property
     def pool(self) -> asyncpg.Pool:
+        """The pool of asyncpg, for COPY and the like; raises `Unavailable` before `open`."""
         if self._pool is None:
             raise Unavailable("the store is not open")
         return self._pool
@@ -90,11 +138,19 @@ class Store:
         """A connection from the pool, outside any transaction."""
         try:
             acquired = await self.pool.acquire(timeout=5)
-        except _GONE as e:
+        except (*_GONE, asyncpg.InterfaceError) as e:
             raise Unavailable("the record cannot be reached; try again", code="store.unavailable") from e
         try:
             yield acquired
+        except _CONTENDED as e:
+            raise Unavailable(f"the record is busy ({e}); nothing was committed", code="store.contended") from e
         except _GONE as e:
+            if isinstance(e, asyncpg.ReadOnlySQLTransactionError):  # a fail-over left us with a standby
+                await self.pool.expire_connections()
+            raise Unavailable("the record went away; nothing was committed", code="store.unavailable") from e
+        except asyncpg.InterfaceError as e:
+            if not _is_gone(acquired):  # our own mistake, such as an argument of the wrong type
+                raise
             raise Unavailable("the record went away; nothing was committed", code="store.unavailable") from e
         finally:
             await asyncio.shield(self._release(acquired))
@@ -102,8 +158,8 @@ class Store:
     async def _release(self, acquired: asyncpg.Connection) -> None:
         try:
             await self.pool.release(acquired, timeout=5)
-        except _GONE:
-            acquired.terminate()
+        except (*_GONE, asyncpg.InterfaceError, Unavailable):  # the pool dropped it, or was closed meanwhile
+            return
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
@@ -118,8 +174,10 @@ class Store:
                 raise
             try:
                 await transaction.commit()
-            except _GONE as e:
+            except (*_GONE, asyncpg.InterfaceError) as e:
                 raise CommitUnknown("the record went away during the commit", code="store.commit_unknown") from e
+        for hint in self.after_commit:
+            hint()
 
     async def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
         """Rows of one statement."""
@@ -150,8 +208,15 @@ class CommitUnknown(Unavailable):
     default_code = "store.commit_unknown"
 
 
+def _is_gone(acquired: Any) -> bool:
+    try:
+        return bool(acquired.is_closed())
+    except asyncpg.InterfaceError:  # the pool has taken a dead connection back already
+        return True
+
+
 async def _rollback(transaction: Any) -> None:
     try:
         await transaction.rollback()
-    except _GONE:
+    except (*_GONE, asyncpg.InterfaceError):
         return

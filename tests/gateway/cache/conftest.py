@@ -72,7 +72,7 @@ async def answered(cache, *command, within=5.0):
 async def lost(cache, within=5.0):
     """True once the cache noticed that its connection is gone."""
     deadline = time.monotonic() + within
-    while cache.connected and time.monotonic() < deadline:
+    while cache.connected and time.monotonic() < deadline:  # noqa: ASYNC110 - the cache offers no event for it
         await asyncio.sleep(0.01)
     return not cache.connected
 
