@@ -8,7 +8,7 @@ object of this one request decides. A client proves itself with `client_secret_b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
@@ -90,11 +90,11 @@ class _Client(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return endpoint == "token" and method in AUTH_METHODS
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type == ClientCredentialsGrant.GRANT_TYPE
+        return grant_type == "client_credentials"
 
 
 class _ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has no types
-    TOKEN_ENDPOINT_AUTH_METHODS = list(AUTH_METHODS)
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar[list[str]] = list(AUTH_METHODS)
 
 
 class _TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
@@ -155,7 +155,10 @@ def _read_form(body: bytes) -> dict[str, str]:
         raise InvalidRequestError("The form is too long.")
     try:
         pairs = parse_qsl(
-            body.decode("ascii"), keep_blank_values=True, strict_parsing=bool(body), errors="strict",
+            body.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(body),
+            errors="strict",
             max_num_fields=_MAX_FIELDS,
         )
     except ValueError:

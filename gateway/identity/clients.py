@@ -1,4 +1,4 @@
-"""Administration of OAuth2 clients and API keys. Each function works in the caller's transaction and leaves an audit entry.
+"""Administration of OAuth2 clients and API keys, in the caller's transaction, with an audit entry each.
 
 Secrets are returned once and kept only as digests. Whatever takes a right away bumps the revocation epoch.
 """

@@ -16,8 +16,9 @@ from msgspec import Struct
 from gateway.kernel.errors import NotAuthenticated
 from gateway.kernel.keyring import KeyRing
 
-CLIENT_SECRET: Final = "client secret"
-API_KEY: Final = "api key"  # the purpose of a derived key, not a credential
+# The purposes of the derived keys, not credentials.
+CLIENT_SECRET: Final = "client secret"  # noqa: S105
+API_KEY: Final = "api key"
 _API_KEY: Final = re.compile(rb"cdk_([a-z0-9]{1,16})_([a-z2-7]{16})_([a-z2-7]{40})")
 
 

@@ -104,7 +104,7 @@ class Identity:
         parsed = parse_api_key(api_key)
         if parsed.environment != self.options.environment:
             raise NotAuthenticated(
-                f"this is a {parsed.environment} key and here is {self.options.environment}: use a key of this environment",
+                f"this is a {parsed.environment} key: use one of {self.options.environment} here",
                 code="api_key.wrong_environment",
             )
         _ = self.trust.snapshot

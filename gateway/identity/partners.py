@@ -1,4 +1,4 @@
-"""Partners: who trades with us, on which channel and plan, for which customer accounts, and where they want webhooks."""
+"""Partners: who trades with us, on which channel and plan, and for which customer accounts."""
 
 from __future__ import annotations
 
@@ -74,7 +74,14 @@ async def add_partner(
     if partner_id is None:
         raise Conflict(f"there is already a partner named {name}: choose another name", code="partner.exists")
     client = await add_client(
-        connection, ring, tenant=tenant, name=name, kind=ClientKind.PARTNER, scopes=scopes, partner=partner_id, actor=actor
+        connection,
+        ring,
+        tenant=tenant,
+        name=name,
+        kind=ClientKind.PARTNER,
+        scopes=scopes,
+        partner=partner_id,
+        actor=actor,
     )
     api_key = await add_api_key(
         connection, ring, tenant=tenant, client_id=client.client_id, environment=environment, actor=actor

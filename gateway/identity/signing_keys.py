@@ -128,9 +128,7 @@ async def _add_key(connection: Connection, ring: KeyRing, state: str) -> None:
     public = {"kty": "RSA", "use": "sig", "alg": ALGORITHM, "kid": kid, "n": jwk["n"], "e": jwk["e"]}
     der = private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     sealed = ring.seal(_PURPOSE, der, bound_to=kid.encode())
-    await connection.execute(
-        _sql.add_signing_key, kid, state, ALGORITHM, sealed, msgspec.json.encode(public).decode()
-    )
+    await connection.execute(_sql.add_signing_key, kid, state, ALGORITHM, sealed, msgspec.json.encode(public).decode())
 
 
 def _thumbprint(jwk: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from gateway.identity.signing_keys import ALGORITHM, KeySet, SigningKey
 from gateway.kernel.context import Principal
 from gateway.kernel.errors import NotAuthenticated
 
-TOKEN_TYPE: Final = "at+jwt"
+TOKEN_TYPE: Final = "at+jwt"  # noqa: S105 - RFC 9068 section 2.1
 GRANT_CLAIM: Final = "crossdock"
 _MAX_TOKEN: Final = 8_192
 _REFUSED_HEADERS: Final = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
@@ -27,9 +27,7 @@ _REQUIRED: Final = ["iss", "aud", "exp", "nbf", "iat", "sub", "jti", "client_id"
 _WHAT_PYJWT_RAISES: Final = (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError)
 
 
-def issue_token(
-    key: SigningKey, options: IdentityOptions, grant: Grant, *, client_id: str, scope: str
-) -> str:
+def issue_token(key: SigningKey, options: IdentityOptions, grant: Grant, *, client_id: str, scope: str) -> str:
     """A signed access token for one client. `scope` is a space-delimited list (RFC 6749 section 3.3)."""
     now = int(time.time())
     claims = {
@@ -63,7 +61,9 @@ def verify_token(token: bytes, keys: KeySet, options: IdentityOptions) -> Verifi
     try:
         header = jwt.get_unverified_header(token)
     except _WHAT_PYJWT_RAISES:
-        raise NotAuthenticated("the access token is not a JWT: get one from /oauth2/token", code="token.malformed") from None
+        raise NotAuthenticated(
+            "the access token is not a JWT: get one from /oauth2/token", code="token.malformed"
+        ) from None
     key = keys.verifying.get(_checked_kid(header))
     if key is None:
         raise NotAuthenticated("the access token was signed by a key that is not ours", code="token.unknown_key")

@@ -95,8 +95,9 @@ class Trust:
         self.until = started + self._options.trust_for
 
     async def _read(self) -> Snapshot:
-        async with self._store.connection() as connection, connection.transaction(
-            isolation="repeatable_read", readonly=True
+        async with (
+            self._store.connection() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             known = self._snapshot.keys if self._snapshot else None
             return Snapshot(

@@ -49,9 +49,7 @@ async def add_endpoint(
     sealed = ring.seal(_PURPOSE, secret.encode(), bound_to=endpoint_id.encode())
     types = sorted(set(event_types))
     await connection.execute(_sql.add_webhook_endpoint, endpoint_id, tenant, partner, url, [sealed], types)
-    return WebhookEndpoint(
-        endpoint_id=endpoint_id, url=url, secrets=(Secret(secret),), event_types=frozenset(types)
-    )
+    return WebhookEndpoint(endpoint_id=endpoint_id, url=url, secrets=(Secret(secret),), event_types=frozenset(types))
 
 
 async def endpoints_of(connection: Connection, ring: KeyRing, tenant: str, partner: str) -> list[WebhookEndpoint]:

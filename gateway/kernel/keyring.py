@@ -49,7 +49,7 @@ class KeyRing:
         self.oldest: Final = min(masters)
 
     def seal(self, purpose: str, plaintext: bytes, *, bound_to: bytes = b"") -> bytes:
-        """`plaintext` encrypted with AES-256-GCM and bound to `bound_to` (a row's key, say), under the newest master."""
+        """`plaintext` under AES-256-GCM and the newest master, bound to `bound_to` (the key of its row, say)."""
         nonce = os.urandom(_NONCE)
         head = self.newest.to_bytes(_HEAD)
         return head + nonce + self._cipher(self.newest, purpose).encrypt(nonce, plaintext, bound_to)

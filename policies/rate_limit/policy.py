@@ -1,0 +1,181 @@
+"""Three policies of one guarantee: by address before authentication, by caller after it, by size of the body last."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Mapping
+from functools import lru_cache
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.cache.valkey import Cache
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import NotAuthenticated, Throttled
+from gateway.kernel.exchange import Exchange, passes
+from policies.rate_limit.fields import MODE_FIELD, limit_field
+from policies.rate_limit.limiter import Charge, Limiter
+from policies.rate_limit.options import PlanLimits, RateLimitOptions
+from policies.rate_limit.quota import Quota, quota_of
+
+_NOTE: Final = "rate_limit"
+_ADDRESS_NOTE: Final = "address_limit"
+
+
+class Charged(Struct):
+    """What a request was charged so far, kept in its notes between the policies."""
+
+    quota: Quota
+    charge: Charge
+
+
+class PreAuthenticationLimit:
+    """Limits what one trusted address may send, so that guessing credentials and cold verifications are bounded."""
+
+    name = "pre_authentication_limit"
+
+    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions) -> None:
+        self.limiter = Limiter(cache, clock, name="address", buckets=options.buckets)
+        self._quota = quota_of(options.addresses, bucket="address", workers=options.workers)
+        self._failure_cost = options.failure_cost
+
+    def admit(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Charge the address one unit; raises `Throttled` (code ``rate_limit.address``)."""
+        charge = self.limiter.charge(("", network_of(exchange.peer), ""), self._quota, 1)
+        if type(charge) is Charge:
+            self._accept(exchange, charge)
+            return None
+        return self._wait(exchange, charge)  # type: ignore[arg-type]
+
+    def conclude(self, exchange: Exchange) -> None:
+        """A failed authentication costs the address more."""
+        if isinstance(exchange.error, NotAuthenticated):
+            self.limiter.owe(("", network_of(exchange.peer), ""), self._quota, self._failure_cost)
+
+    async def _wait(self, exchange: Exchange, charge: Awaitable[Charge]) -> None:
+        self._accept(exchange, await charge)
+
+    def _accept(self, exchange: Exchange, charge: Charge) -> None:
+        if not charge.allowed:
+            exchange.notes[_ADDRESS_NOTE] = charge
+            raise Throttled(
+                "too many requests from your address: wait, then go on more slowly",
+                code="rate_limit.address",
+                retry_after=charge.retry_after,
+            )
+
+
+class RateLimit:
+    """Limits a caller by its plan, and single operations by their own bucket; one unit a call, the rest `LineCost`.
+
+    Calls that are refused cost nothing; a replay from the idempotency record costs one unit.
+    """
+
+    name = "rate_limit"
+
+    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions) -> None:
+        self.limiter = Limiter(cache, clock, name="caller", buckets=options.buckets)
+        self._plans = {
+            name: (
+                quota_of(plan.default, bucket="all", workers=options.workers),
+                _operations(plan, workers=options.workers),
+            )
+            for name, plan in options.plans.items()
+        }
+        self._fallback = self._plans[options.fallback_plan]
+
+    def admit(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Charge the caller one unit; raises `Throttled` (code ``rate_limit.exceeded``)."""
+        principal, route = exchange.principal, exchange.route
+        if principal is None or route is None:
+            return None
+        quota, operations = self._plans.get(principal.plan, self._fallback)
+        if operations:
+            quota = operations.get(route.id, quota)
+        key = (principal.tenant, principal.partner or principal.subject, quota.bucket)
+        charge = self.limiter.charge(key, quota, 1)
+        if type(charge) is Charge:
+            _accept(exchange, quota, charge)
+            return None
+        return _wait(exchange, quota, charge)  # type: ignore[arg-type]
+
+    def conclude(self, exchange: Exchange) -> None:
+        """Tell the caller where it stands."""
+        charged: Charged | None = exchange.notes.get(_NOTE)
+        if charged is not None:
+            quota, charge = charged.quota, charged.charge
+            headers = exchange.reply_headers
+            headers.append((b"ratelimit-policy", quota.policy))
+            headers.append((b"ratelimit", limit_field(quota.name, charge.remaining, charge.reset)))
+            if charge.mode != "shared":
+                headers.append((MODE_FIELD, charge.mode.encode()))
+
+
+class LineCost:
+    """Charges what a call costs beyond its first unit, once its body is known to be valid: order lines, say."""
+
+    name = "line_cost"
+
+    def __init__(self, rate_limit: RateLimit) -> None:
+        self._limiter = rate_limit.limiter
+
+    def admit(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Charge the rest of what the call costs; raises `Throttled` (code ``rate_limit.exceeded``)."""
+        charged: Charged | None = exchange.notes.get(_NOTE)
+        route = exchange.route
+        if charged is None or route is None:
+            return None
+        cost = route.cost - 1
+        if route.body_cost is not None:
+            cost += route.body_cost(exchange.decoded)
+        if cost <= 0:
+            return None
+        # The first unit is already out of the bucket: a full bucket must be enough for the largest call.
+        cost = min(cost, max(1, charged.quota.capped(cost + 1) - 1))
+        charge = self._limiter.charge(charged.charge.key, charged.quota, cost)
+        if type(charge) is Charge:
+            self._accept(exchange, charged, charge)
+            return None
+        return self._wait(exchange, charged, charge)  # type: ignore[arg-type]
+
+    conclude = passes
+
+    async def _wait(self, exchange: Exchange, first: Charged, charge: Awaitable[Charge]) -> None:
+        self._accept(exchange, first, await charge)
+
+    def _accept(self, exchange: Exchange, first: Charged, charge: Charge) -> None:
+        if not charge.allowed:
+            self._limiter.refund(first.charge, first.quota)
+        _accept(exchange, first.quota, charge)
+
+
+def _operations(plan: PlanLimits, *, workers: int) -> Mapping[str, Quota]:
+    return {route_id: quota_of(limit, bucket=route_id, workers=workers) for route_id, limit in plan.operations.items()}
+
+
+async def _wait(exchange: Exchange, quota: Quota, charge: Awaitable[Charge]) -> None:
+    _accept(exchange, quota, await charge)
+
+
+def _accept(exchange: Exchange, quota: Quota, charge: Charge) -> None:
+    exchange.notes[_NOTE] = Charged(quota, charge)
+    if not charge.allowed:
+        raise Throttled(
+            "you have used up your quota for now: wait for Retry-After seconds",
+            code="rate_limit.exceeded",
+            retry_after=charge.retry_after,
+        )
+
+
+@lru_cache(maxsize=4_096)
+def network_of(peer: str) -> str:
+    """One bucket for an IPv4 address or an IPv6 /64: whoever has one address of a /64 has them all."""
+    if ":" not in peer:
+        return peer or "unknown"
+    try:
+        address = ipaddress.IPv6Address(peer.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((address, 64), strict=False).network_address)
