@@ -1,0 +1,176 @@
+"""The capabilities of Tryton, one method each; the work is in `orders.py`, `postings.py` and `mapping.py`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from gateway.canonical.capabilities import Page
+from gateway.canonical.order import ExternalReference
+from gateway.canonical.stock import Bucket, OrderKey, ReportedFigure, ReportedSnapshot
+from gateway.kernel.errors import Rejected
+from gateway.kernel.secrets import resolve_secret
+from system_apis.tryton import mapping, wire
+from system_apis.tryton.client import Client
+from system_apis.tryton.directory import Directory
+from system_apis.tryton.orders import Orders
+from system_apis.tryton.postings import Postings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gateway.canonical.capabilities import Call
+    from gateway.canonical.order import SalesOrder, ShipmentLine, SystemOrder, SystemShipment
+    from gateway.canonical.party import CustomerAccount
+    from gateway.canonical.stock import DemandLine
+    from gateway.kernel.clock import Clock
+    from gateway.outbound.session import Session
+    from system_apis.tryton.settings import Settings
+
+_STOCKED: Final = [("type", "in", ["goods", "assets"])]
+_NOT_LEFT_STORAGE: Final = ["draft", "waiting", "assigned"]
+
+
+class Adapter:
+    """One Tryton instance. Locations are warehouse codes, items product codes, customers party codes."""
+
+    def __init__(self, name: str, settings: Settings, session: Session, clock: Clock) -> None:
+        self.name = name
+        self._settings = settings
+        self._clock = clock
+        password = resolve_secret(settings.password, setting=f"password of {name}")
+        self._client = Client(session, database=settings.database, user=settings.user, password=password)
+        self._directory = Directory(self._client, settings, clock)
+        self._orders = Orders(self._client, self._directory, settings, clock)
+        self._postings = Postings(self._client, self._directory, self._orders)
+        self._units = settings.unit_codes()
+
+    async def check_health(self, call: Call) -> None:
+        """Whether Tryton answers and takes our login."""
+        await self._directory.context(call)
+        await self._client.read(call, "model.res.user.get_preferences", True, context={})
+
+    async def read_items(self, call: Call, *, cursor: str | None = None, limit: int = 200) -> Page:
+        """By Tryton's id, so that an item added meanwhile comes last; services are items without stock."""
+        domain = [("id", ">", _position(cursor))]
+        rows = await self._directory.rows(call, wire.Product, domain, limit=limit)
+        currency = await self._directory.company_currency(call)
+        items = [mapping.reported_item(row, self._units, currency) for row in rows]
+        return Page(tuple(item for item in items if item is not None), str(rows[-1].id) if len(rows) == limit else None)
+
+    async def read_stock(self, call: Call, *, locations: Sequence[str]) -> ReportedSnapshot:
+        """Tryton's own quantity by location of each warehouse's zones: storage, output (picked) and input (receiving).
+
+        Each zone is read page by page, `page_size` items in one transaction each; the cut-off is our clock before the
+        first.
+        """
+        taken_at = self._clock.now()
+        found: list[ReportedFigure] = []
+        for code in locations:
+            warehouse = await self._directory.warehouse(call, code)
+            zones = {
+                warehouse.storage_location: Bucket.SELLABLE,
+                **_unless_same(warehouse.output_location, Bucket.PICKED, warehouse),
+                **_unless_same(warehouse.input_location, Bucket.RECEIVING, warehouse),
+            }
+            for zone, bucket in zones.items():
+                found += mapping.figures(await self._zone(call, zone), code, bucket, self._units)
+        key = OrderKey(self._settings.order_key_epoch, int(taken_at.timestamp() * 1_000_000))
+        return ReportedSnapshot(
+            source=self.name,
+            event_id=f"stock-{key.epoch}-{key.sequence}",
+            cut_off=key,
+            taken_at=taken_at,
+            full=True,
+            locations=tuple(locations),
+            figures=tuple(found),
+        )
+
+    async def read_customer(self, call: Call, *, code: str) -> CustomerAccount:
+        """Terms, limit, what is owed now, and whether orders are on hold."""
+        row = await self._directory.party(call, code)
+        currency = await self._directory.company_currency(call)
+        return mapping.customer_account(row, currency, self._settings.hold_category)
+
+    async def read_demand(self, call: Call) -> Sequence[DemandLine]:
+        """Open moves to customers that do not bear our reference and whose goods are still in storage."""
+        prefix = self._settings.reference_prefix
+        domain = [
+            ("to_location.type", "=", "customer"),
+            ("state", "in", ["draft", "assigned"]),
+            ["OR", ("shipment", "=", None), ("shipment.state", "in", _NOT_LEFT_STORAGE, wire.Shipment.MODEL)],
+        ]
+        warehouses = await self._directory.warehouses(call)
+        places = {
+            zone: code for code, row in warehouses.items() for zone in (row.storage_location, row.output_location)
+        }
+        rows: list[wire.Demand] = []
+        size = self._settings.page_size
+        while True:
+            after = [("id", ">", rows[-1].id if rows else 0)]
+            page = await self._directory.rows(call, wire.Demand, [*domain, *after], limit=size)
+            rows += page
+            if len(page) < size:
+                break
+        return [
+            mapping.demand_line(row, places[row.from_location], self._units)
+            for row in rows
+            if row.from_location in places and not (row.sale and (row.sale.reference or "").startswith(prefix))
+        ]
+
+    @property
+    def external_reference(self) -> ExternalReference:
+        """Tryton searches a sale's reference and does not keep it unique."""
+        return ExternalReference.SEARCHABLE
+
+    @property
+    def settle_time(self) -> timedelta:
+        """How long an unanswered request may still be at work."""
+        return timedelta(seconds=self._settings.settle_time_s)
+
+    async def find_order(self, call: Call, *, reference: str) -> SystemOrder | None:
+        """By our reference. Raises `Conflict` (``erp.twin_orders``) when Tryton holds it twice: see `cancel_twins`."""
+        return await self._orders.find(call, reference)
+
+    async def submit_order(self, call: Call, *, order: SalesOrder) -> SystemOrder:
+        """Made, quoted, confirmed, processed; goes on where an earlier call stopped."""
+        return await self._orders.submit(call, order)
+
+    async def cancel_order(self, call: Call, *, reference: str) -> SystemOrder:
+        """Raises `Conflict` (``erp.work_begun``) once a shipment is picked or being posted."""
+        return await self._orders.cancel(call, reference)
+
+    async def cancel_twins(self, call: Call, *, reference: str) -> SystemOrder:
+        """Cancel the younger of two sales under one reference, and answer with the one that stays."""
+        return await self._orders.cancel_twins(call, reference)
+
+    async def find_posting(self, call: Call, *, reference: str, posting: str) -> SystemShipment | None:
+        """The finished shipment; None also while it is under way, for then `post_shipment` finishes it."""
+        return await self._postings.find(call, reference, posting)
+
+    async def post_shipment(
+        self, call: Call, *, reference: str, posting: str, location: str, lines: Sequence[ShipmentLine]
+    ) -> SystemShipment:
+        """Booked as shipped; the rest of the order stays open in a shipment of its own."""
+        return await self._postings.post(call, reference, posting, location, lines)
+
+    async def _zone(self, call: Call, location: int) -> list[wire.Stock]:
+        found: list[wire.Stock] = []
+        size = self._settings.page_size
+        context: dict[str, object] = {"locations": [location], "with_childs": True}
+        while True:
+            domain = [*_STOCKED, ("id", ">", found[-1].id if found else 0)]
+            page = await self._directory.rows(call, wire.Stock, domain, limit=size, context=context)
+            found += page
+            if len(page) < size:
+                return found
+
+
+def _unless_same(zone: int, bucket: Bucket, warehouse: wire.Warehouse) -> dict[int, Bucket]:
+    return {} if zone == warehouse.storage_location else {zone: bucket}
+
+
+def _position(cursor: str | None) -> int:
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit()):
+        raise Rejected("this cursor is not one of ours: start without one", code="erp.bad_cursor")
+    return int(cursor or 0)
