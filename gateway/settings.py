@@ -167,7 +167,7 @@ def _cross_check(settings: Settings, name: str) -> None:
         for instance in (location.holder, location.poster_to, *location.codes):
             if instance is not None and instance not in settings.systems:
                 raise Misconfigured(
-                    f"{name}: location {location.location} names the system {instance!r}, which [systems] does not define"
+                    f"{name}: location {location.location} names the system {instance!r}: define it in [systems]"
                 )
     if settings.orders.erp is not None and settings.orders.erp not in settings.systems:
         raise Misconfigured(f"{name}: orders.erp names {settings.orders.erp!r}, which [systems] does not define")

@@ -82,4 +82,8 @@ def _is_table_list(value: Any) -> bool:
 
 
 def _key(name: str) -> str:
-    return name if name.replace("_", "").replace("-", "").isascii() and name.replace("_", "").replace("-", "").isalnum() else json.dumps(name)
+    return (
+        name
+        if name.replace("_", "").replace("-", "").isascii() and name.replace("_", "").replace("-", "").isalnum()
+        else json.dumps(name)
+    )

@@ -1,4 +1,4 @@
-"""Everything `crossdock up` starts: engines, the demo's counterparts when asked, gateway and worker; watched and stopped.
+"""Everything `crossdock up` starts: engines, the demo's counterparts when asked, gateway and worker.
 
 What runs is written to ``stack.json`` in the folder, so that another terminal's `crossdock play` finds it.
 """
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import httpx
 import msgspec
@@ -77,7 +77,7 @@ class Stack:
         self.gateway_url = ""
         self.console_url = ""
 
-    async def __aenter__(self) -> Stack:
+    async def __aenter__(self) -> Self:
         await self.start()
         return self
 
@@ -196,7 +196,9 @@ class Stack:
                     if (await client.get(f"{self.gateway_url}/readyz")).status_code == httpx.codes.OK:
                         return
                 await asyncio.sleep(0.1)
-        raise Misconfigured(f"the gateway was not ready within {_READY_SECONDS:.0f} s: see {self.folder / 'gateway.log'}")
+        raise Misconfigured(
+            f"the gateway was not ready within {_READY_SECONDS:.0f} s: see {self.folder / 'gateway.log'}"
+        )
 
     def _refuse_dead(self, service: str) -> None:
         status = self._children[service].exit_status

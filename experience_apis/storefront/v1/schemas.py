@@ -17,7 +17,7 @@ Sku = Annotated[
         min_length=1,
         max_length=64,
         pattern=_TEXT,
-        description="The article number people use. It may contain any printable character, so it never stands in a path.",
+        description="The article number people use. It may hold any printable character, so it never stands in a path.",
         examples=["SKU-0001"],
     ),
 ]
