@@ -233,10 +233,17 @@ def hand_over(folder: Path, account: Account | None) -> None:
             f"{folder} belongs to uid {folder.stat().st_uid}: run as that user, or 'chown -R {uid} {folder}'",
             code="engines.foreign_data",
         )
-    for place, folders, files in os.walk(folder):
-        for entry in (*folders, *files):
-            os.chown(Path(place) / entry, account.uid, account.gid, follow_symlinks=False)
-    os.chown(folder, account.uid, account.gid)
+    try:
+        for place, folders, files in os.walk(folder):
+            for entry in (*folders, *files):
+                os.chown(Path(place) / entry, account.uid, account.gid, follow_symlinks=False)
+        os.chown(folder, account.uid, account.gid)
+    except OSError as error:
+        raise Misconfigured(
+            f"PostgreSQL refuses to run as root, and {folder} cannot be handed to {account.name} ({error.strerror}): "
+            "run as an ordinary user, or let root change owners here (CAP_CHOWN, a disk that knows owners)",
+            code="engines.cannot_hand_over",
+        ) from error
 
 
 def write_private(path: Path, text: str, account: Account | None) -> None:

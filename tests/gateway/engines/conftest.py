@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 import contextlib
-import os
 import signal
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +14,8 @@ import msgspec
 import pytest
 
 from gateway.engines.process import Identity
+
+ROOT = Path(__file__).parents[3]
 
 
 def poll(question: Callable[[], object], within: float = 30.0) -> None:
@@ -35,7 +34,7 @@ class SupervisorProcess:
         self.said = folder.with_name(f"{folder.name}.said")
         command = [sys.executable, "-m", "gateway.engines", str(folder), *names]
         with self.said.open("wb") as output:
-            self.popen = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+            self.popen = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True, cwd=ROOT)
 
     def wait_until_up(self) -> SupervisorProcess:
         poll(lambda: "all engines answer" in self.output or self.popen.poll() is not None)
@@ -73,28 +72,3 @@ def supervise(tmp_path: Path) -> Iterator[Callable[..., SupervisorProcess]]:
             for engine in supervisor.engines.values():
                 with contextlib.suppress(ProcessLookupError):
                     engine.signal(signal.SIGKILL)
-
-
-def as_nobody(work: Callable[[], None]) -> tuple[int, str]:
-    """Runs `work` in a forked process of an ordinary user; its exit status and what went wrong."""
-    for lazily_imported in ("ascii", "idna"):  # our interpreter's own files may be out of his reach
-        codecs.lookup(lazily_imported)
-    read, write = os.pipe()
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            os.environ["HOME"] = "/"
-            os.setgroups([])
-            os.setresgid(65534, 65534, 65534)
-            os.setresuid(65534, 65534, 65534)
-            work()
-            status = 0
-        except BaseException as error:  # noqa: BLE001 - told to the parent, whatever it is
-            os.write(write, "".join(traceback.format_exception(error)).encode()[-4000:])
-        finally:
-            os._exit(status)
-    os.close(write)
-    with os.fdopen(read) as pipe:
-        said = pipe.read()
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said

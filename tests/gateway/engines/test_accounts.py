@@ -1,10 +1,10 @@
 """Who engines run as: root hands over, ordinary users run them as themselves."""
 
-import asyncio
 import os
 import pwd
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -16,7 +16,7 @@ import pytest
 from gateway.engines import Engines, process, wheels
 from gateway.engines.process import Account
 from gateway.kernel.errors import Misconfigured
-from tests.gateway.engines.conftest import as_nobody
+from tests.gateway.engines.conftest import ROOT
 
 pytestmark = [
     pytest.mark.integration,
@@ -35,32 +35,27 @@ def open_folder():
 
 
 @pytest.fixture
-def python_for_all(monkeypatch):
+def python_for_all():
     """An interpreter that an ordinary user can start: ours may be in root's home."""
     for python in (os.path.realpath(sys.executable), shutil.which("python3", path="/usr/local/bin:/usr/bin")):
         if python and wheels.within_reach(Path(python), NOBODY):
-            monkeypatch.setattr(sys, "executable", python)
-            return
-    pytest.skip("no Python on this machine that an ordinary user may run")
+            return python
+    return pytest.skip("no Python on this machine that an ordinary user may run")
+
+
+def as_nobody(folder, python):
+    """Exit status and complaints of engines that an ordinary user runs in `folder`."""
+    command = [sys.executable, str(Path(__file__).with_name("ordinary_user.py")), str(folder), python]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return ended.returncode, ended.stderr
 
 
 def test_an_ordinary_user_runs_them_as_himself_and_keeps_his_data(open_folder, python_for_all):
     his = open_folder / "his"
     his.mkdir()
     os.chown(his, NOBODY.uid, NOBODY.gid)
-
-    async def twice():
-        async with Engines(his / ".crossdock") as urls:
-            connection = await asyncpg.connect(urls.postgres)
-            await connection.execute("CREATE TABLE fact (n int)")
-            await connection.close()
-        async with Engines(his / ".crossdock") as urls:
-            connection = await asyncpg.connect(urls.postgres)
-            assert await connection.fetchval("SELECT count(*) FROM fact") == 0
-            await connection.close()
-
-    status, said = as_nobody(lambda: asyncio.run(twice()))
-    assert status == 0, said
+    assert as_nobody(his / ".crossdock", python_for_all) == (0, "")
     assert {path.stat().st_uid for path in (his / ".crossdock").rglob("*")} == {NOBODY.uid}
 
 
@@ -81,9 +76,9 @@ async def test_data_that_root_restored_from_a_backup_is_handed_over(tmp_path):
         await connection.close()
 
 
-def test_a_folder_that_is_not_ours_is_refused_with_the_way_out(open_folder):
+def test_a_folder_that_is_not_ours_is_refused_with_the_way_out(open_folder, python_for_all):
     (open_folder / "roots").mkdir(mode=0o755)
-    status, said = as_nobody(lambda: asyncio.run(Engines(open_folder / "roots" / "e").start()))
+    status, said = as_nobody(open_folder / "roots" / "e", python_for_all)
     assert status == 1
     assert f"Misconfigured: cannot write to {open_folder}/roots/e: Permission denied" in said
 

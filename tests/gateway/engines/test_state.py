@@ -4,7 +4,8 @@ import stat
 
 import pytest
 
-from gateway.engines.state import Folder
+from gateway.engines.process import Account
+from gateway.engines.state import Folder, hand_over
 from gateway.kernel.errors import Misconfigured
 
 
@@ -46,6 +47,16 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         Folder(tmp_path / "file" / "e").claim()
     assert refusal.value.code == "engines.folder_not_writable"
     assert "Not a directory" in refusal.value.detail
+
+
+def test_a_root_that_may_not_change_owners_is_told_what_to_do(folder, monkeypatch):
+    def refused(*_args, **_named):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.chown", refused)
+    with pytest.raises(Misconfigured, match="run as an ordinary user") as refusal:
+        hand_over(folder.path, Account(uid=4242, gid=4242, name="crossdock"))
+    assert refusal.value.code == "engines.cannot_hand_over"
 
 
 @pytest.mark.integration
