@@ -6,7 +6,8 @@ The edge owns the `Exchange`; policies read it, add to it, answer it or refuse i
 A policy's `admit` runs on the way in and returns None when it decided at once, or an awaitable when it has to ask a
 store: the hot path awaits nothing. It refuses by raising a `CrossdockError`, and answers by setting `exchange.reply`
 (a replayed response). `conclude` runs on the way out, innermost first, for every policy whose `admit` was entered,
-whatever happened in between; it may add headers and must not change a committed effect.
+whatever happened in between, and for those behind the handler always; it may add headers and must not change a
+committed effect.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
 
     `zone` None marks what needs no credential (health, catalogue, token endpoint, vendor webhooks).
     `cost` is in cost units; `body_cost` gives the surcharge of a decoded body (order lines), None where there is none.
-    `decode` turns a JSON body into the handler's annotated type, strictly, raising `Invalid`.
+    `decode` turns a JSON body into the handler's annotated type, strictly, raising `Invalid`; `check_query` does the
+    same for the query string, and `check_reply` for a 2xx body against the handler's return type. `takes_body` is False
+    where a body has no meaning. `matched` is False for what no handler serves: such a request passes the whole chain,
+    under the zone of the API it points into, before it is told 404 or 405.
     """
 
     id: str
@@ -51,6 +55,10 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
     max_body: int = 1 << 20
     content_types: frozenset[str] = frozenset({"application/json"})
     decode: Callable[[bytes], Any] | None = None
+    check_query: Callable[[bytes], None] | None = None
+    check_reply: Callable[[bytes], None] | None = None
+    takes_body: bool = True
+    matched: bool = True
     options: Mapping[str, Any] = {}
 
 
@@ -72,7 +80,10 @@ class Decision(Struct, frozen=True):
 
 
 class Exchange:
-    """The mutable state of one request. `headers` holds each field once, lower case, after hygiene."""
+    """The mutable state of one request. `headers` holds each field once, lower case, after hygiene.
+
+    `entered` counts the steps of the chain that were asked; `decisions` is kept for what `explain` must answer.
+    """
 
     __slots__ = (
         "allowed_methods",
@@ -83,6 +94,7 @@ class Exchange:
         "deadline",
         "decisions",
         "decoded",
+        "entered",
         "error",
         "headers",
         "method",
@@ -124,6 +136,7 @@ class Exchange:
         self.caller: Caller | None = None
         self.body: bytes = b""
         self.decoded: Any = None
+        self.entered: int = 0
         self.reached_handler: bool = False
         self.reply: Reply | None = None
         self.reply_headers: list[tuple[bytes, bytes]] = []
@@ -143,7 +156,22 @@ class Policy(Protocol):
         ...
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
-        """On the way out, when `reply` is set. Never raises."""
+        """On the way out, when `reply` is set. A `CrossdockError` withholds the answer to a safe method only."""
+        ...
+
+
+def passes(_policy: object, _exchange: Exchange) -> None:
+    """Nothing to do. A policy with one way only writes ``conclude = passes``, and the chain leaves that call out."""
+
+
+class LocatesRoutes(Protocol):
+    """Finds what serves a canonical path; the route table compiled from the router does."""
+
+    def locate(self, method: str, path: str) -> tuple[Route, Mapping[str, str], tuple[str, ...]]:
+        """The route, its path parameters as text, and the methods its path knows (empty: no such path).
+
+        Never fails: what nothing serves gets a route whose `matched` is False.
+        """
         ...
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
 
@@ -29,3 +30,35 @@ async def record_audit(
     """Write one entry: who (`actor`) did what (`action`) to what (`subject`), and how it ended."""
     encoded = msgspec.json.encode(detail or {}).decode()
     await connection.execute(_RECORD, tenant, actor, action, subject, outcome, correlation_id, encoded)
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True):
+    """One entry that was not written in a transaction of its own: what the door decided about a call."""
+
+    tenant: str
+    actor: str
+    action: str
+    subject: str
+    outcome: str
+    correlation_id: str
+    detail: Mapping[str, Any]
+
+
+_RECORD_MANY: Final = """
+insert into store.audit (tenant, actor, action, subject, outcome, correlation_id, detail)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
+"""
+
+
+async def record_many(connection: Connection, entries: Sequence[AuditEntry]) -> None:
+    """Write `entries` in one statement."""
+    await connection.execute(
+        _RECORD_MANY,
+        [entry.tenant for entry in entries],
+        [entry.actor for entry in entries],
+        [entry.action for entry in entries],
+        [entry.subject for entry in entries],
+        [entry.outcome for entry in entries],
+        [entry.correlation_id for entry in entries],
+        [msgspec.json.encode(entry.detail).decode() for entry in entries],
+    )

@@ -1,0 +1,108 @@
+"""What leaves the door: responses collected from the router or passed on as a stream, with their headers checked.
+
+A header value with CR, LF or NUL never leaves: it would let whoever chose it write a response of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from gateway.edge.problems import problem_reply
+from gateway.kernel.errors import CrossdockError
+from gateway.kernel.exchange import Exchange, Reply
+
+_log: Final = logging.getLogger(__name__)
+_NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_NO_BODY: Final = frozenset({204, 304})
+
+Send = Callable[[Any], Awaitable[None]]
+
+
+class Collected:
+    """An ASGI `send` that keeps a whole response."""
+
+    __slots__ = ("_chunks", "_start")
+
+    def __init__(self) -> None:
+        self._start: dict[str, Any] | None = None
+        self._chunks: list[bytes] = []
+
+    async def __call__(self, message: dict[str, Any]) -> None:
+        """Keep one message."""
+        if message["type"] == "http.response.body":
+            self._chunks.append(message.get("body", b""))
+        elif message["type"] == "http.response.start":
+            self._start = message
+
+    def reply(self) -> Reply:
+        """The response; raises when the application sent none."""
+        start = self._start
+        if start is None:
+            raise CrossdockError("the application ended without a response")
+        chunks = self._chunks
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return Reply(start["status"], list(start.get("headers", ())), body)
+
+
+class Streamed:
+    """An ASGI `send` that concludes the chain when the response starts and passes everything on."""
+
+    __slots__ = ("_conclude", "_exchange", "_send", "started")
+
+    def __init__(self, exchange: Exchange, send: Send, conclude: Callable[[], Awaitable[None]]) -> None:
+        self._exchange = exchange
+        self._send = send
+        self._conclude = conclude
+        self.started = False
+
+    async def __call__(self, message: dict[str, Any]) -> None:
+        """Pass one message on."""
+        if message["type"] == "http.response.start":
+            exchange = self._exchange
+            exchange.reply = Reply(message["status"], list(message.get("headers", ())), b"")
+            await self._conclude()
+            self.started = True
+            reply = _checked(exchange, exchange.reply, streamed=True)
+            await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        elif self._exchange.method != "HEAD":
+            await self._send(message)
+        elif not message.get("more_body", False):
+            await self._send({"type": "http.response.body", "body": b""})
+
+    def finish(self) -> None:
+        """Raise when the application sent nothing."""
+        if not self.started:
+            raise CrossdockError("the application ended without a response")
+
+
+async def send_reply(exchange: Exchange, send: Send) -> None:
+    """Send `exchange.reply` with the headers that the policies added."""
+    reply = exchange.reply
+    if reply is None:
+        reply = problem_reply(CrossdockError("the chain ended without a reply"), exchange)
+    reply = _checked(exchange, reply)
+    body = b"" if exchange.method == "HEAD" else reply.body
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _checked(exchange: Exchange, reply: Reply, *, streamed: bool = False) -> Reply:
+    """`reply` with all its headers, or a 500 in its place when one of them must not leave."""
+    headers = [*reply.headers, *exchange.reply_headers, _NOSNIFF]
+    joined = b"\x01".join([value for _, value in headers])
+    if b"\r" in joined or b"\n" in joined or b"\0" in joined:
+        _log.error("request %s: a response header holds CR, LF or NUL and was withheld", exchange.request_id)
+        refused = problem_reply(CrossdockError("a response header is broken"), exchange)
+        headers = [*refused.headers, _NOSNIFF, _NO_STORE]
+        exchange.reply = Reply(refused.status, headers, refused.body)
+        return exchange.reply
+    names = {name for name, _ in headers}
+    if b"cache-control" not in names:
+        headers.append(_NO_STORE)
+    if b"content-length" not in names and reply.status not in _NO_BODY and not streamed:
+        headers.append((b"content-length", b"%d" % len(reply.body)))
+    exchange.reply = Reply(reply.status, headers, reply.body)
+    return exchange.reply

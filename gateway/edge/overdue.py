@@ -1,0 +1,85 @@
+"""Deadlines of whole calls without a timer per request: a sweep ends what is overdue.
+
+A timer costs every request more than all of the limits together; looking once a second costs nothing and is exact
+enough for a deadline of half a minute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from math import inf
+from typing import Any, Final
+
+_EVERY: Final = 1.0
+
+
+class Overdue:
+    """Who is being served, and until when."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._running: dict[asyncio.Task[Any], float] = {}
+        self._struck: set[asyncio.Task[Any]] = set()
+
+    @property
+    def running(self) -> int:
+        """How many are being served."""
+        return len(self._running)
+
+    def enter(self, deadline: float) -> asyncio.Task[Any] | None:
+        """Watch the present task until it leaves."""
+        task = asyncio.current_task()
+        if task is not None:
+            self._running[task] = deadline
+        return task
+
+    def leave(self, task: asyncio.Task[Any] | None) -> None:
+        """Stop watching `task`."""
+        if task is not None:
+            self._running.pop(task, None)
+            self._struck.discard(task)
+
+    def sweep(self) -> int:
+        """Cancel everything that is past its deadline, once; returns how many."""
+        now = self._monotonic()
+        return self._strike([task for task, deadline in self._running.items() if deadline < now])
+
+    def strike_unbounded(self) -> int:
+        """Cancel everything that has no deadline (streams); returns how many."""
+        return self._strike([task for task, deadline in self._running.items() if deadline == inf])
+
+    def _strike(self, tasks: Sequence[asyncio.Task[Any]]) -> int:
+        fresh = [task for task in tasks if task not in self._struck]
+        for task in fresh:
+            self._struck.add(task)
+            task.cancel()
+        return len(fresh)
+
+    def struck(self) -> bool:
+        """Whether the present task's cancellation came from here; takes it back if so."""
+        task = asyncio.current_task()
+        if task is None or task not in self._struck:
+            return False
+        self._struck.discard(task)
+        self._running.pop(task, None)
+        task.uncancel()
+        return True
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Sweep every second inside the block."""
+        sweeper = asyncio.create_task(self._watch(), name="edge-overdue")
+        try:
+            yield
+        finally:
+            sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sweeper
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            self.sweep()

@@ -1,0 +1,208 @@
+"""The route table, compiled once from the router's own routes, which decides policy before the router is reached.
+
+Two matchers that disagree are a hole, so this one walks exactly as Litestar's trie does (a whole literal path first;
+then component by component, literal before parameter, without turning back), hands over the same parameters, and the
+router's side asserts that both came to the same handler (`litestar_app.assert_same_route`).
+
+A handler says what it asks of the door in its `opt`: `zone` (required: ``experience``, ``process``, ``system``, or None
+for what needs no credential), `scopes`, `api`, `version`, `cost`, `body_cost`, `idempotency`,
+`idempotency_retention` (seconds), `streaming`, `max_body` (bytes), `content_types`, and `query` (names of parameters
+that it reads from the request itself; ``"any"`` for all). A route's id is ``METHOD /template``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from gateway.edge.signature import route_of
+from gateway.kernel.context import Zone
+from gateway.kernel.errors import Misconfigured
+from gateway.kernel.exchange import Route
+
+Parse = Callable[[str], Any]
+_NO_PARAMS: Final[Mapping[str, str]] = {}
+
+
+class _Node:
+    __slots__ = ("children", "parameter", "parsers", "routes", "takes_rest")
+
+    def __init__(self) -> None:
+        self.children: dict[str, _Node] = {}
+        self.parameter: _Node | None = None
+        self.takes_rest = False
+        self.routes: dict[str, Route] = {}
+        self.parsers: dict[str, tuple[tuple[str, Parse | None], ...]] = {}
+
+    def methods(self) -> tuple[str, ...]:
+        known = {*self.routes, "OPTIONS"}
+        return tuple(sorted(known | {"HEAD"} if "GET" in known else known))
+
+
+class RouteTable:
+    """Every operation that the door knows."""
+
+    def __init__(self) -> None:
+        self._plain: dict[str, _Node] = {}
+        self._root = _Node()
+        self._handlers: dict[str, Any] = {}
+        self._zones: dict[str, set[Zone]] = {}
+        self._unmatched: dict[tuple[str, str], Route] = {}
+
+    @classmethod
+    def compile(cls, app: Litestar) -> RouteTable:
+        """The table of `app`; `Misconfigured` names the first route that does not say what it asks of the door."""
+        table = cls()
+        for route in app.routes:
+            if not isinstance(route, HTTPRoute):
+                raise Misconfigured(f"{route.path}: the door serves HTTP handlers only, no mounts and no websockets")
+            table._add(route)
+        return table
+
+    def _add(self, http_route: HTTPRoute) -> None:
+        node = self._node_of(http_route)
+        parsers = tuple((parameter.name, _parser(parameter)) for parameter in http_route.path_parameters.values())
+        for method, (handler, model) in http_route.route_handler_map.items():
+            if method == "OPTIONS" and "zone" not in handler.opt:
+                continue  # the router's own; the door answers OPTIONS itself
+            route = route_of(http_route.path_format, str(method), handler, model)
+            node.routes[route.method] = route
+            node.parsers[route.method] = parsers
+            self._handlers[route.id] = handler
+            if route.zone is not None:
+                self._zones.setdefault(_first(route.template), set()).add(route.zone)
+
+    def _node_of(self, http_route: HTTPRoute) -> _Node:
+        if not http_route.path_parameters:
+            return self._plain.setdefault(http_route.path, _Node())
+        node = self._root
+        for component in http_route.path_components:
+            if isinstance(component, str):
+                node = node.children.setdefault(component, _Node())
+                continue
+            node.parameter = node.parameter or _Node()
+            node = node.parameter
+            node.takes_rest = node.takes_rest or component.full.endswith(":path")
+        return node
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All operations, by template and method."""
+        found: list[Route] = []
+        waiting = [*self._plain.values(), self._root]
+        while waiting:
+            node = waiting.pop()
+            found.extend(node.routes.values())
+            waiting.extend(node.children.values())
+            if node.parameter is not None:
+                waiting.append(node.parameter)
+        return tuple(sorted(found, key=lambda route: (route.template, route.method)))
+
+    def handler_of(self, route: Route) -> Any:
+        """The router's own handler object behind `route`."""
+        return self._handlers.get(route.id)
+
+    def locate(self, method: str, path: str) -> tuple[Route, Mapping[str, str], tuple[str, ...]]:
+        """The route of a canonical path (see `LocatesRoutes`); HEAD is served by GET."""
+        node = self._plain.get(path)
+        values: list[str] = []
+        if node is None:
+            node = self._walk(path, values)
+        if node is None or not node.routes:
+            return self._nowhere(method, path), _NO_PARAMS, ()
+        route = node.routes.get(method) or (node.routes.get("GET") if method == "HEAD" else None)
+        if route is None:
+            return self._nowhere(method, path, node), _NO_PARAMS, node.methods()
+        if not values:
+            return route, _NO_PARAMS, ()
+        params = _parsed(node.parsers[route.method], values)
+        if params is None:
+            return self._nowhere(method, path), _NO_PARAMS, ()
+        return route, params, ()
+
+    def _walk(self, path: str, values: list[str]) -> _Node | None:
+        node = self._root
+        components = path[1:].split("/") if path != "/" else []
+        for index, component in enumerate(components):
+            child = node.children.get(component)
+            if child is not None:
+                node = child
+                continue
+            if node.parameter is None:
+                return None
+            node = node.parameter
+            if node.takes_rest:
+                values.append("/" + "/".join(components[index:]))
+                break
+            values.append(component)
+        return node
+
+    def _nowhere(self, method: str, path: str, node: _Node | None = None) -> Route:
+        """The route of what nothing serves, governed by the API that it points into."""
+        if node is not None:
+            known = next(iter(node.routes.values()))
+            first, zone = known.template, known.zone
+            api, version = known.api, known.version
+        else:
+            first = _first(path)
+            zones = self._zones.get(first, set())
+            first = first if zones else ""
+            zone = next(iter(zones)) if len(zones) == 1 else None
+            api, version = first, ""
+        key = (first, str(zone))
+        route = self._unmatched.get(key)
+        if route is None:
+            route = Route(
+                id=f"unmatched {first or '/'}",
+                method=method if method in ("GET", "POST") else "GET",
+                template=first or "/",
+                api=api,
+                version=version,
+                zone=zone,
+                takes_body=False,
+                matched=False,
+            )
+            self._unmatched[key] = route
+        return route
+
+
+def _first(path: str) -> str:
+    return path.split("/", 2)[1] if path.startswith("/") else ""
+
+
+def _parser(parameter: Any) -> Parse | None:
+    if parameter.type is int:
+        return _whole_number
+    if parameter.type is UUID:
+        return _uuid
+    parser: Parse | None = parameter.parser
+    return parser
+
+
+def _whole_number(text: str) -> int:
+    if not (text.isascii() and text.removeprefix("-").isdigit()):
+        raise ValueError(text)
+    return int(text)
+
+
+def _uuid(text: str) -> UUID:
+    found = UUID(text)
+    if str(found) != text.lower():
+        raise ValueError(text)
+    return found
+
+
+def _parsed(parsers: Sequence[tuple[str, Parse | None]], values: Sequence[str]) -> Mapping[str, str] | None:
+    params: dict[str, str] = {}
+    for (name, parse), text in zip(parsers, values, strict=True):
+        if parse is not None:
+            try:
+                parse(text)
+            except (ValueError, ArithmeticError):
+                return None
+        params[name] = text
+    return params

@@ -1,0 +1,103 @@
+"""One line per request, written behind it, and the counters of the door.
+
+Lines are gathered and written together a few times a second: a line costs the request a tuple in a list. What is
+logged holds no header, query or body, so it holds no secret.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from gateway.kernel.clock import Clock
+from gateway.kernel.exchange import Exchange
+from gateway.telemetry.counters import Counters
+
+_EVERY: Final = 0.25
+_MOST_WAITING: Final = 50_000
+_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LABELS: Final = tuple(str(bound) for bound in _BOUNDS)
+
+_Line = tuple[datetime, str, str, int, float, str, str, str]
+
+
+class AccessLog:
+    """What the front door's `observe` is given. `write` takes lines of JSON; None counts without logging."""
+
+    def __init__(self, counters: Counters, clock: Clock, write: Callable[[str], object] | None = None) -> None:
+        self._now = clock.now
+        self._write = write
+        self._lines: list[_Line] = []
+        self._requests = counters.counter(
+            "crossdock_http_requests_total", "Requests by operation and status.", ["route", "status"]
+        )
+        self._seconds = counters.counter(
+            "crossdock_http_request_seconds_total", "Seconds spent on requests, by operation.", ["route"]
+        )
+        self._within = counters.counter(
+            "crossdock_http_requests_within_total",
+            "Requests answered within a bound in seconds (not cumulative).",
+            ["le"],
+        )
+        self._lost = counters.counter("crossdock_access_lines_lost_total", "Access lines that could not be written.")
+
+    def __call__(self, exchange: Exchange, seconds: float) -> None:
+        """Count one finished exchange and keep its line."""
+        route = exchange.route.id if exchange.route is not None else "refused early"
+        status = exchange.reply.status if exchange.reply is not None else 499
+        self._requests.add(route, str(status))
+        self._seconds.add(route, amount=seconds)
+        self._within.add(next((_LABELS[index] for index, bound in enumerate(_BOUNDS) if seconds <= bound), "+Inf"))
+        if self._write is None:
+            return
+        if len(self._lines) >= _MOST_WAITING:
+            self._lost.add()
+            return
+        who = exchange.principal.subject if exchange.principal is not None else ""
+        self._lines.append(
+            (self._now(), exchange.method[:16], route, status, seconds, who, exchange.peer, exchange.request_id)
+        )
+
+    def flush(self) -> None:
+        """Write what is waiting."""
+        lines, self._lines = self._lines, []
+        if lines and self._write is not None:
+            self._write("".join(_encoded(line) for line in lines))
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[None]:
+        """Write four times a second inside the block, and once at its end."""
+        writer = asyncio.create_task(self._run(), name="access-log")
+        try:
+            yield
+        finally:
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await writer
+            self.flush()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_EVERY)
+            self.flush()
+
+
+def _encoded(line: _Line) -> str:
+    at, method, route, status, seconds, who, peer, request_id = line
+    record = {
+        "at": at,
+        "method": method,
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1000, 2),
+        "who": who,
+        "peer": peer,
+        "request_id": request_id,
+    }
+    return msgspec.json.encode(record).decode() + "\n"

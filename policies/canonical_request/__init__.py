@@ -1,0 +1,1 @@
+"""One spelling per path, decided before anything is matched, authorised or logged."""

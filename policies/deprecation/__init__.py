@@ -1,0 +1,1 @@
+"""Clients of a version that will end are told so, in every answer."""

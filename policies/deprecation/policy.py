@@ -1,0 +1,41 @@
+"""Deprecation headers: ``Deprecation: @epoch`` (RFC 9745), ``Sunset`` (RFC 8594) and links (RFC 8288, RFC 5829)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from email.utils import format_datetime
+
+from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.lifecycle import Lifecycle
+from policies.deprecation.options import DeprecationOptions
+
+
+class Deprecation:
+    """Adds the headers to whatever a version with dates answers, refusals included."""
+
+    name = "deprecation"
+    admit = passes
+
+    def __init__(self, options: DeprecationOptions | None = None) -> None:
+        lifecycles = (options or DeprecationOptions()).lifecycles
+        self._headers = {(lifecycle.api, lifecycle.version): headers_of(lifecycle) for lifecycle in lifecycles}
+
+    def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Append the headers of the route's version."""
+        if self._headers and exchange.route is not None:
+            exchange.reply_headers.extend(self._headers.get((exchange.route.api, exchange.route.version), ()))
+        return None
+
+
+def headers_of(lifecycle: Lifecycle) -> tuple[tuple[bytes, bytes], ...]:
+    """The header fields that tell `lifecycle`; a date in the future announces, one in the past states."""
+    headers: list[tuple[bytes, bytes]] = []
+    if lifecycle.deprecated_at is not None:
+        headers.append((b"deprecation", b"@%d" % int(lifecycle.deprecated_at.timestamp())))
+        if lifecycle.documentation:
+            headers.append((b"link", f'<{lifecycle.documentation}>; rel="deprecation"'.encode()))
+    if lifecycle.sunset_at is not None:
+        headers.append((b"sunset", format_datetime(lifecycle.sunset_at, usegmt=True).encode()))
+    if lifecycle.successor:
+        headers.append((b"link", f'<{lifecycle.successor}>; rel="successor-version"'.encode()))
+    return tuple(headers)

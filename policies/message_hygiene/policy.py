@@ -1,0 +1,134 @@
+"""Message hygiene: one pass over the headers, after which each field stands once, in bounds, and may be believed.
+
+Refused: too many or too large (431), CR, LF or NUL in a value, a repeated singleton, a missing or malformed Host,
+Content-Length beside Transfer-Encoding (400), a compressed body (415). Dropped: identity, forwarding and rewriting
+headers that a client has no right to, with their underscore and dot aliases; hop-by-hop fields, and whatever
+``Connection`` names stays ours. Forwarding headers count from trusted peers and Unix sockets only (`semantics.md` 7).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from gateway.kernel.errors import Misconfigured, Rejected
+from gateway.kernel.exchange import Exchange, passes
+from policies.message_hygiene.fields import DROP, FORWARDING, ONCE, kind_of
+from policies.message_hygiene.options import MessageHygieneOptions
+
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_MOST_REMEMBERED: Final = 2048
+_UNIX_SOCKET: Final = "unix"
+
+
+class MessageHygiene:
+    """See the module."""
+
+    name = "message_hygiene"
+    conclude = passes
+
+    def __init__(self, options: MessageHygieneOptions | None = None) -> None:
+        self._options = options or MessageHygieneOptions()
+        self._kinds: dict[bytes, int] = {}
+        self._hosts_seen: set[bytes] = set()
+        self._trust_seen: dict[str, bool] = {}
+        try:
+            self._trusted = tuple(ip_network(network) for network in self._options.trusted_peers)
+        except ValueError as error:
+            raise Misconfigured(f"message_hygiene.trusted_peers: {error}") from error
+
+    def admit(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Fill `exchange.headers` and `exchange.peer`, and give the router the same fields."""
+        fields: list[tuple[bytes, bytes]] = exchange.scope["headers"]
+        kinds = self._kinds
+        headers: dict[bytes, bytes] = {}
+        forwarding: dict[bytes, bytes] | None = None
+        size = 0
+        for name, value in fields:
+            size += len(name) + len(value)
+            kind = kinds.get(name)
+            if kind is None:
+                kind = self._remember(name)
+            if kind == DROP:
+                continue
+            if kind == FORWARDING:
+                forwarding = forwarding or {}
+                forwarding[name] = forwarding[name] + b", " + value if name in forwarding else value
+            elif name not in headers:
+                headers[name] = value
+            elif kind == ONCE:
+                raise Rejected(f"the header {name.decode('latin-1')} is given twice", code="request.header_repeated")
+            else:
+                headers[name] += (b"; " if name == b"cookie" else b", ") + value
+        self._refuse_unbounded(fields, size)
+        self._refuse_ambiguous(headers)
+        exchange.headers = headers
+        if len(headers) != len(fields):
+            exchange.scope["headers"] = list(headers.items())
+        self._set_peer(exchange, forwarding)
+        return None
+
+    def _remember(self, name: bytes) -> int:
+        kind = kind_of(name)
+        if len(self._kinds) < _MOST_REMEMBERED:
+            self._kinds[name] = kind
+        return kind
+
+    def _refuse_unbounded(self, fields: list[tuple[bytes, bytes]], size: int) -> None:
+        options = self._options
+        if size > options.longest_field or len(fields) > options.most_fields:
+            longest = max(len(value) for _, value in fields)
+            if len(fields) > options.most_fields or size > options.largest_section or longest > options.longest_field:
+                raise Rejected("the headers are too many or too large", code="request.header_fields_too_large")
+        joined = b"".join([value for _, value in fields])
+        if b"\n" in joined or b"\r" in joined or b"\0" in joined:
+            raise Rejected("a header holds CR, LF or NUL", code="request.header_value")
+
+    def _refuse_ambiguous(self, headers: dict[bytes, bytes]) -> None:
+        host = headers.get(b"host")
+        if host not in self._hosts_seen:
+            self._check_host(host)
+        if b"transfer-encoding" in headers and b"content-length" in headers:
+            raise Rejected("Content-Length beside Transfer-Encoding", code="request.framing")
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None and encoding.lower() != b"identity":
+            raise Rejected("compressed bodies are not taken: send it plain", code="request.content_encoding")
+
+    def _check_host(self, host: bytes | None) -> None:
+        if host is None or not _HOST.fullmatch(host):
+            raise Rejected("exactly one well-formed Host header is needed", code="request.host")
+        allowed = self._options.hosts
+        name = host.decode("ascii").lower()
+        if allowed and name not in allowed and name.rpartition(":")[0] not in allowed:
+            raise Rejected("this gateway does not answer to that Host", code="request.misdirected")
+        if len(self._hosts_seen) < _MOST_REMEMBERED:
+            self._hosts_seen.add(host)
+
+    def _set_peer(self, exchange: Exchange, forwarding: dict[bytes, bytes] | None) -> None:
+        client = exchange.scope.get("client")
+        peer: str = client[0] if client else _UNIX_SOCKET
+        if forwarding is not None and self._trusts(peer):
+            exchange.notes["forwarding"] = forwarding
+            peer = self._forwarded_for(forwarding) or peer
+        exchange.peer = peer
+
+    def _trusts(self, peer: str) -> bool:
+        if peer == _UNIX_SOCKET:
+            return True
+        trusted = self._trust_seen.get(peer)
+        if trusted is None:
+            trusted = any(ip_address(peer) in network for network in self._trusted) if self._trusted else False
+            if len(self._trust_seen) < _MOST_REMEMBERED:
+                self._trust_seen[peer] = trusted
+        return trusted
+
+    def _forwarded_for(self, forwarding: dict[bytes, bytes]) -> str:
+        addresses = forwarding.get(b"x-forwarded-for", b"").split(b",")
+        if len(addresses) < self._options.hops:
+            return ""
+        try:
+            return str(ip_address(addresses[-self._options.hops].strip().decode("ascii")))
+        except ValueError:
+            return ""

@@ -1,0 +1,1 @@
+"""What reaches a handler fits its contract, strictly."""

@@ -1,0 +1,1 @@
+"""What leaves fits the published contract, or somebody is told."""

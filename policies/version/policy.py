@@ -1,0 +1,81 @@
+"""Route and version: finds the operation, by the path or by the path and a header, and refuses what has ended.
+
+The major version stands in the path (``/storefront/v1/orders``). A client that leaves it out may name it in
+``Api-Version: v1`` (or ``1``); path and header that disagree are refused. After its sunset a version answers 410,
+during a brownout 503 with the time of its end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable
+from typing import Final
+
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import Rejected, Unavailable
+from gateway.kernel.exchange import Exchange, LocatesRoutes, Route, passes
+from gateway.kernel.lifecycle import Lifecycle
+from policies.version.options import VersionOptions
+
+_VERSION: Final = re.compile(rb"v?([1-9][0-9]{0,3})")
+_DEEPEST_PREFIX: Final = 3
+
+
+class Version:
+    """See the module."""
+
+    name = "version"
+    conclude = passes
+
+    def __init__(self, routes: LocatesRoutes, clock: Clock, options: VersionOptions | None = None) -> None:
+        self._routes = routes
+        self._clock = clock
+        lifecycles = (options or VersionOptions()).lifecycles
+        self._lifecycles = {(lifecycle.api, lifecycle.version): lifecycle for lifecycle in lifecycles}
+
+    def admit(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Set the route, its path parameters and the methods its path knows."""
+        route, exchange.path_params, exchange.allowed_methods = self._routes.locate(exchange.method, exchange.path)
+        exchange.route = route
+        asked = exchange.headers.get(b"api-version")
+        if asked is not None:
+            route = self._choose(exchange, route, asked)
+        if self._lifecycles:
+            lifecycle = self._lifecycles.get((route.api, route.version))
+            if lifecycle is not None:
+                self._refuse_ended(lifecycle)
+        return None
+
+    def _choose(self, exchange: Exchange, route: Route, asked: bytes) -> Route:
+        match = _VERSION.fullmatch(asked)
+        if match is None:
+            raise Rejected("Api-Version must be a major version such as v1", code="request.version")
+        version = "v" + match[1].decode("ascii")
+        if route.matched or exchange.allowed_methods:
+            if route.version not in ("", version):
+                raise Rejected("the path and Api-Version name different versions", code="request.version")
+            return route
+        segments = exchange.path.split("/")
+        for position in range(2, min(len(segments), _DEEPEST_PREFIX) + 1):
+            path = "/".join([*segments[:position], version, *segments[position:]])
+            found, params, allowed = self._routes.locate(exchange.method, path)
+            if (found.matched or allowed) and found.version == version:
+                exchange.route, exchange.path_params, exchange.allowed_methods = found, params, allowed
+                exchange.path = path
+                exchange.scope["path"] = path
+                exchange.scope["raw_path"] = path.encode()
+                return found
+        return route
+
+    def _refuse_ended(self, lifecycle: Lifecycle) -> None:
+        now = self._clock.now()
+        if lifecycle.sunset_at is not None and now >= lifecycle.sunset_at:
+            instead = f": use {lifecycle.successor}" if lifecycle.successor else ""
+            raise Rejected(f"{lifecycle.api} {lifecycle.version} has ended{instead}", code="version.sunset")
+        for brownout in lifecycle.brownouts:
+            if brownout.begins <= now < brownout.ends:
+                raise Unavailable(
+                    f"{lifecycle.api} {lifecycle.version} is deprecated and paused for a while: move to its successor",
+                    retry_after=(brownout.ends - now).total_seconds(),
+                    code="version.brownout",
+                )
