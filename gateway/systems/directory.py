@@ -111,6 +111,18 @@ class Directory:
         """The instance as a warehouse that takes work, in our location codes."""
         return TranslatedWork(self.instance(instance, ReleasesWork), self._codes(instance))
 
+    def translated(self, name: str, capability: type[Capability]) -> Capability:
+        """`ask`, in our location codes where the capability speaks of locations."""
+        self.ask(name, capability)
+        made: object = {
+            TakesOrders: self.takes_orders,
+            PostsShipments: self.posts_shipments,
+            ReleasesWork: self.releases_work,
+        }[capability](name)
+        if not isinstance(made, capability):
+            raise TypeError(capability)
+        return made
+
     def _codes(self, instance: str) -> LocationCodes:
         return LocationCodes(
             {

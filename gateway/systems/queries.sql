@@ -28,3 +28,6 @@ where tenant = $1 and instance = $2 and leased_by = $3;
 -- name: standing
 select instance, cursor, opened_at, snapshot_at, polled_at, movements, failures, last_error
 from systems.poll where tenant = $1 order by instance;
+
+-- name: lock_order
+select pg_try_advisory_lock(hashtextextended($1, 20481));

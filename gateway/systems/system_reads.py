@@ -1,0 +1,104 @@
+"""One route generator per reading capability."""
+
+from typing import Annotated, Any
+
+from litestar import Request, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, QueryParameter
+
+from gateway.canonical.capabilities import (
+    ChecksHealth,
+    ReadsCustomers,
+    ReadsDemand,
+    ReadsItems,
+    ReadsStock,
+    ReportsMovements,
+)
+from gateway.systems import system_mapping as mapping
+from gateway.systems import system_shapes as shapes
+from gateway.systems.system_context import ProductApi, call_of
+
+
+def health(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ChecksHealth`."""
+
+    @get(api.path("health"), opt=api.read_opt(), operation_id="checkHealth")
+    async def check_health(request: Request[Any, Any, Any], instance: FromPath[str]) -> shapes.HealthView:
+        await api.ask(instance, ChecksHealth).check_health(call_of(request))
+        return shapes.HealthView(instance=instance, status="up")
+
+    return [check_health]
+
+
+def items(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ReadsItems`."""
+
+    @get(api.path("items"), opt=api.read_opt(cost=5), operation_id="listItems")
+    async def list_items(
+        request: Request[Any, Any, Any],
+        instance: FromPath[str],
+        cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
+    ) -> shapes.ItemPageView:
+        reader = api.ask(instance, ReadsItems)
+        return mapping.item_page(await reader.read_items(call_of(request), cursor=cursor, limit=limit))
+
+    return [list_items]
+
+
+def stock(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ReadsStock`."""
+
+    @get(api.path("stock"), opt=api.read_opt(cost=10), operation_id="readStock")
+    async def read_stock(
+        request: Request[Any, Any, Any],
+        instance: FromPath[str],
+        location: Annotated[
+            str, QueryParameter(min_length=1, max_length=100, description="The system's own location code.")
+        ],
+    ) -> shapes.StockView:
+        reader = api.ask(instance, ReadsStock)
+        return mapping.stock(await reader.read_stock(call_of(request), locations=[location]))
+
+    return [read_stock]
+
+
+def customers(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ReadsCustomers`."""
+
+    @get(api.path("customers"), opt=api.read_opt(cost=2), operation_id="readCustomer")
+    async def read_customer(
+        request: Request[Any, Any, Any],
+        instance: FromPath[str],
+        code: Annotated[str, QueryParameter(min_length=1, max_length=100)],
+    ) -> shapes.CustomerView:
+        reader = api.ask(instance, ReadsCustomers)
+        return mapping.customer(await reader.read_customer(call_of(request), code=code))
+
+    return [read_customer]
+
+
+def demand(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ReadsDemand`."""
+
+    @get(api.path("demand"), opt=api.read_opt(cost=10), operation_id="readDemand")
+    async def read_demand(request: Request[Any, Any, Any], instance: FromPath[str]) -> shapes.DemandView:
+        return mapping.demand(await api.ask(instance, ReadsDemand).read_demand(call_of(request)))
+
+    return [read_demand]
+
+
+def movements(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ReportsMovements`."""
+
+    @get(api.path("movements"), opt=api.read_opt(cost=5), operation_id="listMovements")
+    async def list_movements(
+        request: Request[Any, Any, Any],
+        instance: FromPath[str],
+        cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    ) -> shapes.MovementPageView:
+        reader = api.ask(instance, ReportsMovements)
+        report, following = await reader.read_movements(call_of(request), cursor=cursor)
+        return mapping.movements(report, following)
+
+    return [list_movements]
