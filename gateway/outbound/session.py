@@ -141,7 +141,7 @@ class Session:
         try:
             chunks: list[bytes] = []
             size = 0
-            async for chunk in answer.aiter_raw():
+            async for chunk in answer.aiter_bytes():
                 size += len(chunk)
                 if size > self.limits.max_response_bytes:
                     raise _TooLarge(f"more than {self.limits.max_response_bytes} bytes")
