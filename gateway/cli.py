@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, text in (
         ("gateway", _gateway, "serve the gateway (production; needs settings)"),
         ("worker", _worker, "run workflows, consumers and pollers (production; needs settings)"),
+        ("console", _console, "serve the operations console (production; needs settings)"),
     ):
         _settings(_command(commands, name, run, text))
 
@@ -174,6 +175,14 @@ def _gateway(given: argparse.Namespace) -> int:
 
     path = _settings_path(given)
     serve(load_settings(path), path)
+    return 0
+
+
+def _console(given: argparse.Namespace) -> int:
+    from gateway.asgi import serve_console  # noqa: PLC0415
+
+    path = _settings_path(given)
+    serve_console(load_settings(path), path)
     return 0
 
 

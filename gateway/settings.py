@@ -16,16 +16,14 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.location import Location
+from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
+from policies.rate_limit.options import RateLimitOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
 
 
-class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
-
-
-class StoreSettings(_Section):
+class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The record. `url` is a secret reference to a PostgreSQL URL; `installation` must match the database's own id."""
 
     url: str
@@ -33,19 +31,19 @@ class StoreSettings(_Section):
     pool: int = 10
 
 
-class BackboneSettings(_Section):
+class BackboneSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The carrier: a secret reference to a NATS URL."""
 
     url: str
 
 
-class CacheSettings(_Section):
+class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The cache: a secret reference to a Valkey or Redis URL."""
 
     url: str
 
 
-class HttpSettings(_Section):
+class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the gateway listens. `public_url` is how partners reach it: issuer and links are made of it."""
 
     host: str = "127.0.0.1"
@@ -53,54 +51,47 @@ class HttpSettings(_Section):
     workers: int = 1
     public_url: str = "http://127.0.0.1:8080"
     trusted_peers: tuple[str, ...] = ()
-    trusted_hops: int = 0
+    trusted_hops: int = 1
 
 
-class IdentitySettings(_Section):
-    """Secret references: `key_encryption` protects what is stored; each pepper keys API key digests by its version."""
+class SecretSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Master keys by version, each a secret reference; the newest seals, all open. See `gateway.kernel.keyring`."""
 
-    key_encryption: str
-    peppers: Mapping[str, str]
-    audience: str = "crossdock"
-    token_seconds: int = 900
+    keys: Mapping[str, str]
 
 
-class RateLimitSettings(_Section):
-    """Limits in the notation of the `limits` package, by plan; `before_authentication` is by peer address."""
-
-    before_authentication: str = "6000/minute"
-    plans: Mapping[str, str] = {"standard": "1200/minute", "internal": "60000/minute"}
-    store_down: str = "local_share"
-
-
-class SystemSettings(_Section):
+class SystemSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One configured instance of an adapter; `settings` are the adapter's own."""
 
     product: str
     settings: dict[str, Any]
 
 
-class ChannelSettings(_Section):
-    """One sales channel. Pre-commit channels can be refused for stock, buyer-committed ones cannot."""
+class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One sales channel and the currency (ISO 4217) it sells in.
+
+    Pre-commit channels can be refused for stock, buyer-committed ones cannot.
+    """
 
     name: str
+    currency: str = "USD"
     buyer_committed: bool = False
 
 
-class OrderSettings(_Section):
+class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Order to ship: the ERP instance that takes orders, and how long a reservation stands, in seconds."""
 
     erp: str | None = None
     reservation_seconds: int = 900
 
 
-class NotificationSettings(_Section):
+class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Partner webhooks: `private_targets` lists networks (CIDR) that may be called although they are private."""
 
     private_targets: tuple[str, ...] = ()
 
 
-class ConsoleSettings(_Section):
+class ConsoleSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The console's own listener; loopback unless told otherwise."""
 
     host: str = "127.0.0.1"
@@ -108,7 +99,7 @@ class ConsoleSettings(_Section):
     bootstrap_token: str | None = None
 
 
-class WorkerSettings(_Section):
+class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many workflows one worker runs at once, and how often it asks silent systems, in seconds."""
 
     concurrency: int = 16
@@ -116,17 +107,18 @@ class WorkerSettings(_Section):
     takeover_seconds: float = 10.0
 
 
-class Settings(_Section):
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole tree."""
 
     tenant: str
     store: StoreSettings
     backbone: BackboneSettings
     cache: CacheSettings
-    identity: IdentitySettings
+    secrets: SecretSettings
     orders: OrderSettings = OrderSettings()
     http: HttpSettings = HttpSettings()
-    rate_limit: RateLimitSettings = RateLimitSettings()
+    identity: IdentityOptions = IdentityOptions()
+    rate_limit: RateLimitOptions = RateLimitOptions()
     systems: Mapping[str, SystemSettings] = {}
     locations: tuple[Location, ...] = ()
     channels: tuple[ChannelSettings, ...] = ()

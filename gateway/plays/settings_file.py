@@ -30,8 +30,7 @@ def write_settings(
         name: _keep(secrets_folder / name, value, renew=True)
         for name, value in (("postgres", urls.postgres), ("nats", urls.nats), ("valkey", urls.valkey))
     }
-    key = _keep(secrets_folder / "key-encryption", base64.b64encode(os.urandom(32)).decode())
-    pepper = _keep(secrets_folder / "pepper-1", base64.b64encode(os.urandom(32)).decode())
+    master = _keep(secrets_folder / "master-1", base64.b64encode(os.urandom(48)).decode())
     bootstrap = _keep(secrets_folder / "console-bootstrap", secrets.token_urlsafe(24))
     gateway_port, console_port = ports
     tree: dict[str, Any] = {
@@ -39,7 +38,8 @@ def write_settings(
         "store": {"url": refs["postgres"], "installation": installation},
         "backbone": {"url": refs["nats"]},
         "cache": {"url": refs["valkey"]},
-        "identity": {"key_encryption": key, "peppers": {"1": pepper}},
+        "secrets": {"keys": {"1": master}},
+        "identity": {"issuer": f"http://127.0.0.1:{gateway_port}"},
         "http": {
             "port": gateway_port,
             "workers": gateway_workers,

@@ -29,7 +29,7 @@ from gateway.plays.settings_file import write_settings
 _READY_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 12.0
 _RESTART_SECONDS: Final = 0.5
-SERVICES: Final = ("gateway", "worker")
+SERVICES: Final = ("gateway", "worker", "console")
 
 
 class Running(Struct, kw_only=True):

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Final
 
 from experience_apis.storefront.v1 import schemas
+from gateway.canonical.events import Recorded
 from gateway.canonical.item import Item
+from gateway.canonical.order import OrderState
+from gateway.canonical.party import Address
 from gateway.canonical.stock import ItemAvailability
+from gateway.kernel.context import Caller
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, OrderSummary, PlaceOrder
+
+_SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.REJECTED})
 
 
 def item_view(item: Item) -> schemas.ItemView:
@@ -47,3 +56,90 @@ def money_view(money: Money) -> schemas.MoneyView:
 def instant(moment: datetime) -> str:
     """RFC 3339 in UTC."""
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def place_order(data: schemas.OrderInput, caller: Caller, *, account: str, currency: str) -> PlaceOrder:
+    """The command behind an order input; the partner and its channel come from the credential, never the body."""
+    return PlaceOrder(
+        caller=caller,
+        channel=caller.principal.channel or "",
+        partner=caller.principal.partner,
+        sold_to=account,
+        external_number=data.external_number,
+        currency=currency,
+        ship_to=Address(
+            name=data.ship_to.name,
+            street=data.ship_to.street,
+            city=data.ship_to.city,
+            postal_code=data.ship_to.postal_code,
+            country=data.ship_to.country,
+        ),
+        lines=tuple(AskedLine(amount=Decimal(line.quantity), uom=line.unit, sku=line.sku) for line in data.lines),
+        requested_date=data.requested_date,
+    )
+
+
+def order_view(order: Order) -> schemas.OrderView:
+    """An order as its partner sees it."""
+    return schemas.OrderView(
+        id=order.order_id,
+        external_number=order.external_number,
+        account=order.sold_to,
+        state=order.state.value,
+        placed_at=instant(order.placed_at),
+        requested_date=order.requested_date,
+        total=money_view(Money(order.total, order.currency)),
+        lines=[_line_view(line, order.currency) for line in order.lines],
+        version=order.version,
+    )
+
+
+def _line_view(line: OrderLine, currency: str) -> schemas.OrderLineView:
+    return schemas.OrderLineView(
+        line=line.line,
+        item_id=line.item,
+        sku=line.sku,
+        unit=line.uom,
+        ordered=plain(line.ordered),
+        open=plain(line.open),
+        backordered=plain(line.backordered),
+        shipped=plain(line.shipped),
+        cancelled=plain(line.cancelled),
+        unit_price=money_view(Money(line.unit_price, currency)),
+    )
+
+
+def order_summary(order: OrderSummary) -> schemas.OrderSummary:
+    """An order in a list."""
+    return schemas.OrderSummary(
+        id=order.order_id,
+        external_number=order.external_number,
+        account=order.sold_to,
+        state=order.state.value,
+        placed_at=instant(order.placed_at),
+        total=money_view(order.total),
+    )
+
+
+def order_monitor(order: Order, events: Sequence[Recorded]) -> schemas.OrderMonitor:
+    """How far an order is, from its events."""
+    return schemas.OrderMonitor(
+        id=order.order_id,
+        state=order.state.value,
+        settled=order.state in _SETTLED,
+        events=[
+            schemas.OrderEvent(type=recorded.event.type, occurred_at=instant(recorded.event.occurred_at))
+            for recorded in events
+        ],
+    )
+
+
+def cancellation_view(order: Order) -> schemas.CancellationView:
+    """`requested` until every system that holds the order has confirmed."""
+    state = "cancelled" if order.state is OrderState.CANCELLED else "requested"
+    return schemas.CancellationView(order_id=order.order_id, state=state)
+
+
+def cancel_reason(data: schemas.CancellationInput) -> str:
+    """The reason as people read it in the audit trail."""
+    return data.reason if data.note is None else f"{data.reason}: {data.note}"

@@ -8,17 +8,17 @@ from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter, QueryParameter
-from process_apis.order_to_ship.process import OrderToShip
 
 from experience_apis.storefront.v1 import mapping, schemas
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.canonical.item import Item
 from gateway.canonical.stock import ItemAvailability
-from gateway.identity.partners import PartnerAccounts
+from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
 from gateway.kernel.cursors import Cursors
 from gateway.kernel.errors import NotFound
 from gateway.kernel.exchange import Idempotency, caller_of
+from process_apis.order_to_ship.process import OrderToShip
 
 _API: Final[Mapping[str, Any]] = {"zone": "experience", "api": "storefront", "version": "v1"}
 _LOCATION: Final = ResponseHeader(name="Location", description="Where the order can be read.", value="")
@@ -33,13 +33,14 @@ def routes(
     availability: AnswersAvailability,
     orders: OrderToShip,
     accounts: PartnerAccounts,
+    currencies: Mapping[str, str],
     cursors: Cursors,
 ) -> list[HTTPRouteHandler]:
     """Every handler of this version, bound to the processes it calls."""
     return [
         *_item_routes(items, cursors),
         *_availability_routes(items, availability),
-        *_order_routes(orders, accounts),
+        *_order_routes(orders, accounts, currencies),
         *_order_reading_routes(orders, cursors),
     ]
 
@@ -137,7 +138,9 @@ def _availability_routes(items: ResolvesItems, availability: AnswersAvailability
     return [get_availability, query_availability]
 
 
-def _order_routes(orders: OrderToShip, accounts: PartnerAccounts) -> list[HTTPRouteHandler]:
+def _order_routes(
+    orders: OrderToShip, accounts: PartnerAccounts, currencies: Mapping[str, str]
+) -> list[HTTPRouteHandler]:
     @post(
         "/storefront/v1/orders",
         operation_id="placeOrder",
@@ -162,7 +165,8 @@ def _order_routes(orders: OrderToShip, accounts: PartnerAccounts) -> list[HTTPRo
         """
         caller = caller_of(request.scope)
         account = await accounts.resolve(caller, data.account)
-        placed = await orders.place(mapping.place_order(data, caller, account))
+        currency = currencies[caller.principal.channel or ""]
+        placed = await orders.place_order(mapping.place_order(data, caller, account=account, currency=currency))
         view = mapping.order_view(placed.order)
         return Response(view, status_code=201, headers={"Location": f"/storefront/v1/orders/{view.id}"})
 
@@ -184,7 +188,8 @@ def _order_routes(orders: OrderToShip, accounts: PartnerAccounts) -> list[HTTPRo
         warehouse has begun to pick it.
         """
         caller = caller_of(request.scope)
-        order = await orders.cancel(caller, order_id, reason=mapping.cancel_reason(data))
+        reason = mapping.cancel_reason(data)
+        order = await orders.cancel_order(caller, order_id, reason=reason, partner=_partner(caller))
         return mapping.cancellation_view(order)
 
     return [place_order, cancel_order]
@@ -205,7 +210,8 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         """List your orders, newest first."""
         caller = caller_of(request.scope)
         scope = f"{caller.tenant}/{caller.principal.partner}/orders"
-        found = await orders.list_orders(caller, before=cursors.open(scope, cursor), limit=limit)
+        before = cursors.open(scope, cursor)
+        found = await orders.list_orders(caller.tenant, partner=_partner(caller), before=before, limit=limit)
         more = cursors.seal(scope, found[-1].order_id) if len(found) == limit else None
         return schemas.OrderPage(items=[mapping.order_summary(order) for order in found], next_cursor=more)
 
@@ -217,7 +223,8 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
     )
     async def get_order(request: Request[Any, Any, Any], order_id: Annotated[str, _ORDER_ID]) -> schemas.OrderView:
         """Read one of your orders."""
-        return mapping.order_view(await orders.get_order(caller_of(request.scope), order_id))
+        caller = caller_of(request.scope)
+        return mapping.order_view(await orders.get_order(caller.tenant, order_id, partner=_partner(caller)))
 
     @get(
         "/storefront/v1/orders/{order_id:str}/monitor",
@@ -229,9 +236,15 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         request: Request[Any, Any, Any], order_id: Annotated[str, _ORDER_ID]
     ) -> schemas.OrderMonitor:
         """Follow an order: its state and everything that happened to it, oldest first."""
-        return mapping.order_monitor(await orders.history(caller_of(request.scope), order_id))
+        caller = caller_of(request.scope)
+        return mapping.order_monitor(*await orders.history(caller.tenant, order_id, partner=_partner(caller)))
 
     return [list_orders, get_order, monitor_order]
+
+
+def _partner(caller: Caller) -> str:
+    """Whose orders a caller of this zone may see: its partner's, and nobody's where a credential names none."""
+    return caller.principal.partner or ""
 
 
 def _order_cost(body: schemas.OrderInput) -> int:
