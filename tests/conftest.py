@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from itertools import count, cycle
+from pathlib import Path
+from typing import Any, Final
 
 import asyncpg
 import nats
@@ -12,6 +14,7 @@ import pytest
 import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
+from system_apis.regional_wms.sandbox import WmsSandbox
 
 _database_numbers = count()
 _valkey_databases = cycle(range(1, 16))
@@ -87,3 +90,35 @@ async def valkey_url(urls: EngineUrls) -> str:
     await client.flushdb()
     await client.aclose()
     return url
+
+
+# --- regional_wms -----------------------------------------------------------------------------------------------------
+
+_ODD_SKUS: Final = {"W/001 #a": "SKU/1 #é", "W-000 002": "SKU%2F+&=?"}
+WMS_SEED: Final[dict[str, Any]] = {
+    "warehouses": ["NOR1"],
+    "items": [
+        {
+            "item_code": code,
+            "client_sku": sku,
+            "description": f"Item {sku}",
+            "base_unit": "PCE",
+            "packs": [{"unit": "CTN", "quantity": "12"}],
+        }
+        for code, sku in {**{f"W-{n:06d}": f"SKU-{n:04d}" for n in range(1, 6)}, **_ODD_SKUS}.items()
+    ],
+    "stock": [
+        *({"warehouse": "NOR1", "item_code": f"W-{n:06d}", "quantity": "100"} for n in range(1, 5)),
+        {"warehouse": "NOR1", "item_code": "W-000005", "quantity": "12345678901.123456789"},
+        *({"warehouse": "NOR1", "item_code": code, "quantity": "7"} for code in _ODD_SKUS),
+    ],
+}
+
+
+@pytest.fixture
+async def wms(tmp_path: Path) -> AsyncIterator[WmsSandbox]:
+    """A running Regional WMS of its own: warehouse NOR1, items W-000001… with 100 each, and some odd ones."""
+    sandbox = WmsSandbox(tmp_path / "wms", seed=WMS_SEED)
+    await sandbox.start()
+    yield sandbox
+    await sandbox.stop()
