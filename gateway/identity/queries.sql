@@ -146,6 +146,20 @@ join identity.partner p using (partner_id)
 where e.tenant = $1 and e.partner_id = $2 and e.disabled_at is null and p.disabled_at is null
 order by e.endpoint_id;
 
+-- name: webhook_subscribers
+select e.endpoint_id, e.partner_id
+from identity.webhook_endpoint e
+join identity.partner p using (partner_id)
+where e.tenant = $1 and ($2::text is null or e.partner_id = $2) and (e.event_types = '{}' or $3 = any(e.event_types))
+  and e.disabled_at is null and p.disabled_at is null
+order by e.endpoint_id;
+
+-- name: webhook_endpoint
+select e.endpoint_id, e.url, e.secrets, e.event_types, p.channel
+from identity.webhook_endpoint e
+join identity.partner p using (partner_id)
+where e.tenant = $1 and e.endpoint_id = $2 and e.disabled_at is null and p.disabled_at is null;
+
 -- name: lock_webhook_endpoint
 select secrets from identity.webhook_endpoint where tenant = $1 and endpoint_id = $2 and disabled_at is null for update;
 

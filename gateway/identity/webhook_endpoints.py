@@ -22,12 +22,16 @@ _sql = queries_beside(__file__)
 
 
 class WebhookEndpoint(Struct, frozen=True, kw_only=True):
-    """One address. Deliveries are signed with each of `secrets`, newest last; no `event_types` means all."""
+    """One address. Deliveries are signed with each of `secrets`, newest last; no `event_types` means all.
+
+    `channel` is the one its partner sells on.
+    """
 
     endpoint_id: str
     url: str
     secrets: tuple[Secret, ...]
     event_types: frozenset[str]
+    channel: str = ""
 
     def wants(self, event_type: str) -> bool:
         """Whether this endpoint asked for events of that type."""
@@ -64,6 +68,30 @@ async def endpoints_of(connection: Connection, ring: KeyRing, tenant: str, partn
         )
         for row in rows
     ]
+
+
+async def subscribers(
+    connection: Connection, *, tenant: str, partner: str | None, event_type: str
+) -> list[tuple[str, str]]:
+    """Endpoint and partner of everyone live who wants events of that type; of one partner unless `partner` is None."""
+    rows = await connection.fetch(_sql.webhook_subscribers, tenant, partner, event_type)
+    return [(row["endpoint_id"], row["partner_id"]) for row in rows]
+
+
+async def find_endpoint(
+    connection: Connection, ring: KeyRing, *, tenant: str, endpoint_id: str
+) -> WebhookEndpoint | None:
+    """One live endpoint with its secrets unsealed, None once it or its partner was disabled."""
+    row = await connection.fetchrow(_sql.webhook_endpoint, tenant, endpoint_id)
+    if row is None:
+        return None
+    return WebhookEndpoint(
+        endpoint_id=row["endpoint_id"],
+        url=row["url"],
+        secrets=tuple(_unseal(ring, row["endpoint_id"], sealed) for sealed in row["secrets"]),
+        event_types=frozenset(row["event_types"]),
+        channel=row["channel"],
+    )
 
 
 async def rotate_webhook_secret(connection: Connection, ring: KeyRing, *, tenant: str, endpoint_id: str) -> str:

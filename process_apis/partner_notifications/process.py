@@ -6,44 +6,32 @@ At least once: a worker killed between the answer and its record sends again und
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import random
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from gateway.canonical.capabilities import Call
-from gateway.kernel.clock import Clock
+from gateway.identity.webhook_endpoints import WebhookEndpoint, disable_endpoint, find_endpoint
 from gateway.kernel.errors import CrossdockError, NotFound
+from gateway.kernel.keyring import KeyRing
+from gateway.outbound.webhooks import Attempt, Outcome, WebhookSender, next_attempt
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.partner_notifications.models import (
-    Attempt,
-    Endpoint,
-    FindsEndpoints,
-    Message,
-    RendersMessages,
-    SendsMessages,
-    Verdict,
-)
-from process_apis.partner_notifications.rules import next_delay
+from process_apis.partner_notifications.models import Message, RendersMessages
 
 _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
 _LEASE: Final = timedelta(seconds=60)
 _BATCH: Final = 64
-_ATTEMPT_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
 
 
 class PartnerNotifications:
     """The delivery side. Run it in the worker; several may run at once, each message is leased by one."""
 
-    def __init__(
-        self, *, store: Store, clock: Clock, endpoints: FindsEndpoints, renderer: RendersMessages, sender: SendsMessages
-    ) -> None:
+    def __init__(self, store: Store, ring: KeyRing, *, renderer: RendersMessages, sender: WebhookSender) -> None:
         self._store = store
-        self._clock = clock
-        self._endpoints = endpoints
+        self._ring = ring
         self._renderer = renderer
         self._sender = sender
 
@@ -76,45 +64,48 @@ class PartnerNotifications:
 
     async def _deliver(self, message: Message) -> None:
         async with self._store.connection() as connection:
-            endpoint = await self._endpoints.endpoint(connection, endpoint=message.endpoint)
-        if endpoint is None:
-            await self._store.execute(_sql.mark_abandoned, message.message, None, "the endpoint was removed")
+            endpoint = await find_endpoint(connection, self._ring, tenant=message.tenant, endpoint_id=message.endpoint)
+        body = None if endpoint is None else await self._body(message, endpoint)
+        if endpoint is None or body is None:
+            why = "the endpoint was removed" if endpoint is None else "nothing to tell any more"
+            await self._store.execute(_sql.mark_abandoned, message.message, None, why)
             return
-        body = await self._body(message, endpoint)
-        if body is None:
-            await self._store.execute(_sql.mark_abandoned, message.message, None, "nothing to tell any more")
-            return
-        call = Call(
-            tenant=message.tenant,
+        attempt = await self._sender.deliver(
+            endpoint.url,
+            message_id=message.message,
+            body=body,
+            secrets=endpoint.secrets[::-1],
             correlation_id=message.correlation_id,
-            deadline=self._clock.monotonic() + _ATTEMPT_SECONDS,
         )
-        attempt = await self._sender.send(call, endpoint=endpoint, message=message.message, body=body)
         await self._record(message, attempt)
 
-    async def _body(self, message: Message, endpoint: Endpoint) -> bytes | None:
+    async def _body(self, message: Message, endpoint: WebhookEndpoint) -> bytes | None:
         """The first attempt fixes the body, before it is sent: every retry says the same."""
-        if message.payload is not None:
+        if message.payload:
             return message.payload
-        body = await self._renderer.render(message, endpoint)
+        # Claimed before it is rendered, so that a change from now on gets a message of its own.
+        await self._store.execute(_sql.keep_payload, message.message, b"")
+        body = await self._renderer.render(message, channel=endpoint.channel)
         if body is not None:
             await self._store.execute(_sql.keep_payload, message.message, body)
         return body
 
     async def _record(self, message: Message, attempt: Attempt) -> None:
-        if attempt.verdict is Verdict.DELIVERED:
+        if attempt.outcome is Outcome.DELIVERED:
             await self._store.execute(_sql.mark_delivered, message.message, attempt.status)
             return
-        if attempt.verdict is Verdict.DISABLE:
+        if attempt.outcome is Outcome.DISABLE:
             async with self._store.transaction() as connection:
-                await self._endpoints.disable(connection, endpoint=message.endpoint, reason="it answered 410 Gone")
-                await connection.execute(_sql.mark_abandoned, message.message, attempt.status, attempt.error)
+                await disable_endpoint(
+                    connection, tenant=message.tenant, endpoint_id=message.endpoint, reason="it answered 410 Gone"
+                )
+                await connection.execute(_sql.mark_abandoned, message.message, attempt.status, attempt.detail)
             return
-        delay = next_delay(message.attempts, jitter=random.random(), retry_after=attempt.retry_after)  # noqa: S311
+        delay = None if attempt.outcome is Outcome.REFUSED else next_attempt(message.attempts, attempt)
         if delay is None:
-            await self._store.execute(_sql.mark_abandoned, message.message, attempt.status, attempt.error)
+            await self._store.execute(_sql.mark_abandoned, message.message, attempt.status, attempt.detail)
         else:
-            await self._store.execute(_sql.mark_retry, message.message, delay, attempt.status, attempt.error)
+            await self._store.execute(_sql.mark_retry, message.message, delay, attempt.status, attempt.detail)
 
     async def list_messages(
         self, tenant: str, *, state: str | None, before: str | None, limit: int
@@ -130,10 +121,9 @@ class PartnerNotifications:
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 def instant(moment: datetime | None) -> str | None:

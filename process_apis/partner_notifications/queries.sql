@@ -19,7 +19,8 @@ returning m.message, m.tenant, m.partner, m.endpoint, m.type, m.subject, m.event
           m.correlation_id, m.payload, m.attempts;
 
 -- name: keep_payload
-update partner_notifications.message set payload = $2 where message = $1 and payload is null;
+update partner_notifications.message set payload = $2
+where message = $1 and (payload is null or payload = '');
 
 -- name: mark_delivered
 update partner_notifications.message

@@ -1,12 +1,10 @@
-"""Which events become which messages, and when to try again. Pure."""
+"""Which events become which messages. Pure."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
-# Standard Webhooks 1.0: the recommended schedule, seconds after the attempt before.
-SCHEDULE: Final = (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
+from gateway.canonical.events import Recorded
 
 ORDER_UPDATED: Final = "order.updated"
 AVAILABILITY_CHANGED: Final = "availability.changed"
@@ -25,12 +23,16 @@ MESSAGE_OF_EVENT: Final = {
 }
 
 
-def next_delay(attempts: int, *, jitter: float, retry_after: float | None) -> timedelta | None:
-    """How long to wait after attempt number `attempts`; None when the schedule is used up.
+def subject_of(recorded: Recorded) -> str:
+    """What the message is about. Order messages are one for each event; changes of one item stand for each other."""
+    data = recorded.event.data
+    if MESSAGE_OF_EVENT[recorded.event.type] == AVAILABILITY_CHANGED:
+        return f"item/{data['item']}"
+    return f"order/{recorded.event.aggregate}/{recorded.position.event}"
 
-    `jitter` in [0, 1) spreads receivers that fail together by up to a tenth.
-    """
-    if attempts >= len(SCHEDULE):
+
+def addressee_of(recorded: Recorded) -> str | None:
+    """The partner an order event is for; None for what concerns everyone who asked."""
+    if MESSAGE_OF_EVENT[recorded.event.type] == AVAILABILITY_CHANGED:
         return None
-    seconds = max(SCHEDULE[attempts] * (1 + jitter / 10), retry_after or 0)
-    return timedelta(seconds=seconds)
+    return str(recorded.event.data.get("partner") or "")

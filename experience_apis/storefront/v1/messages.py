@@ -1,0 +1,49 @@
+"""Webhook bodies in the shapes of this version: ``{"type", "timestamp", "data"}`` (Standard Webhooks 1.0)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from experience_apis.storefront.v1 import mapping, schemas
+from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
+from gateway.kernel.errors import NotFound
+from process_apis.order_to_ship.process import OrderToShip
+from process_apis.partner_notifications.models import Message
+from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class StorefrontMessages:
+    """Renders messages for partners on storefront v1. What is told is the state now, not at the event."""
+
+    def __init__(self, items: ResolvesItems, availability: AnswersAvailability, orders: OrderToShip) -> None:
+        self._items = items
+        self._availability = availability
+        self._orders = orders
+
+    async def render(self, message: Message, *, channel: str) -> bytes | None:
+        """The body, or None when the item or the order is no longer there."""
+        if message.type == AVAILABILITY_CHANGED:
+            data: schemas.AvailabilityView | schemas.OrderView | None = await self._figure(message, channel)
+        else:
+            data = await self._order(message)
+        if data is None:
+            return None
+        return _encode({"type": message.type, "timestamp": mapping.instant(message.occurred_at), "data": data})
+
+    async def _figure(self, message: Message, channel: str) -> schemas.AvailabilityView | None:
+        item = (await self._items.by_id(message.tenant, [message.about])).get(message.about)
+        figures = await self._availability.availability(message.tenant, channel=channel, items=[message.about])
+        if item is None or not figures:
+            return None
+        return mapping.availability_view(item, figures[0])
+
+    async def _order(self, message: Message) -> schemas.OrderView | None:
+        try:
+            order = await self._orders.get_order(message.tenant, message.about, partner=message.partner)
+        except NotFound:
+            return None
+        return mapping.order_view(order)
