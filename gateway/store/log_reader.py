@@ -60,13 +60,18 @@ class LogReader:
         stream: str = "main",
         types: frozenset[str] | None = None,
         limit: int = 500,
+        as_written: bool = False,
     ) -> Stretch:
-        """Up to `limit` events after `position`, of all types or of some. Not yet deliverable ones are left out."""
+        """Up to `limit` events after `position`, of all types or of some. Not yet deliverable ones are left out.
+
+        `as_written` leaves old versions as they are: for who carries events and does not understand them.
+        """
         wanted = None if types is None else sorted(types)
         rows = await connection.fetch(
             sql.read_after, stream, position.epoch, position.transaction, position.event, wanted, limit
         )
-        events = tuple(self.current(_recorded(row)) for row in rows if row["id"] is not None)
+        found = (_recorded(row) for row in rows if row["id"] is not None)
+        events = tuple(found if as_written else map(self.current, found))
         if len(events) == limit:
             return Stretch(events, events[-1].position)
         end = _end_position(rows[0]) if rows else BEGINNING

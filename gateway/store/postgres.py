@@ -142,12 +142,10 @@ class Store:
             raise Unavailable("the record cannot be reached; try again", code="store.unavailable") from e
         try:
             yield acquired
-        except _CONTENDED as e:
-            raise Unavailable(f"the record is busy ({e}); nothing was committed", code="store.contended") from e
-        except _GONE as e:
+        except (*_CONTENDED, *_GONE) as e:
             if isinstance(e, asyncpg.ReadOnlySQLTransactionError):  # a fail-over left us with a standby
                 await self.pool.expire_connections()
-            raise Unavailable("the record went away; nothing was committed", code="store.unavailable") from e
+            raise outage_of(e) or e from e
         except asyncpg.InterfaceError as e:
             if not _is_gone(acquired):  # our own mistake, such as an argument of the wrong type
                 raise
@@ -206,6 +204,15 @@ class CommitUnknown(Unavailable):
     """The connection was lost while COMMIT was under way: it may have been committed."""
 
     default_code = "store.commit_unknown"
+
+
+def outage_of(error: Exception) -> Unavailable | None:
+    """What `Store` raises for an error of asyncpg that says "not now"; None for every other error."""
+    if isinstance(error, _CONTENDED):
+        return Unavailable(f"the record is busy ({error}); nothing was committed", code="store.contended")
+    if isinstance(error, _GONE):
+        return Unavailable("the record went away; nothing was committed", code="store.unavailable")
+    return None
 
 
 def _is_gone(acquired: Any) -> bool:
