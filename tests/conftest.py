@@ -15,6 +15,7 @@ import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
 from system_apis.regional_wms.sandbox import WmsSandbox
+from system_apis.tryton.sandbox import TrytonSandbox
 
 _database_numbers = count()
 _valkey_databases = cycle(range(1, 16))
@@ -119,6 +120,24 @@ WMS_SEED: Final[dict[str, Any]] = {
 async def wms(tmp_path: Path) -> AsyncIterator[WmsSandbox]:
     """A running Regional WMS of its own: warehouse NOR1, items W-000001… with 100 each, and some odd ones."""
     sandbox = WmsSandbox(tmp_path / "wms", seed=WMS_SEED)
+    await sandbox.start()
+    yield sandbox
+    await sandbox.stop()
+
+
+# --- tryton -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def tryton_cache() -> Path:
+    """What every Tryton of every session shares: its environment and the template of its database."""
+    return Path(__file__).parents[1] / ".crossdock" / "cache" / "tryton"
+
+
+@pytest.fixture(scope="session")
+async def tryton(tryton_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[TrytonSandbox]:
+    """A real Tryton with the demo distributor, started when asked for. A test that stops it starts it again."""
+    sandbox = TrytonSandbox(tryton_cache, tmp_path_factory.mktemp("tryton"))
     await sandbox.start()
     yield sandbox
     await sandbox.stop()

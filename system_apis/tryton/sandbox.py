@@ -172,6 +172,7 @@ class TrytonSandbox:
             await sandbox_data.fill(client, call, password=passwords.integration, progress=self._progress)
 
     async def _serve(self, python: Path, folder: Path) -> None:
+        _refuse_taken(self._port or 0)
         config = sandbox_build.write_config(folder, self._port or 0)
         log = folder / "trytond.log"
         before = log.stat().st_size if log.exists() else 0
@@ -200,6 +201,17 @@ class TrytonSandbox:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def _refuse_taken(port: int) -> None:
+    try:
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+    except OSError as error:
+        raise Misconfigured(
+            f"port {port} cannot be used for Tryton ({error.strerror}): stop what listens there, or choose another",
+            code="tryton.port_taken",
+        ) from None
 
 
 async def _listens(port: int) -> bool:

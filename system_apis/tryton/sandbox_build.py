@@ -136,7 +136,7 @@ def write_config(folder: Path, port: int) -> Path:
     """Tryton's configuration for a database file in `folder`, reachable from this machine only."""
     path = folder / "trytond.conf"
     path.write_text(
-        f"[database]\nuri = sqlite://\npath = {folder}\nretry = 20\n"
+        f"[database]\nuri = sqlite://\npath = {folder}\nretry = 5\n"
         f"[web]\nlisten = 127.0.0.1:{port}\nroot = {folder / 'no-web-client'}\n"
         "[session]\nmax_attempt = 1000\nmax_attempt_ip_network = 10000\n"
         "[attachment]\nfilestore = False\n",

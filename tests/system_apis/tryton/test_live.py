@@ -1,0 +1,267 @@
+"""The adapter against the real Tryton of this session. Each test has items and references of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from gateway.canonical.party import Address
+from gateway.canonical.stock import Bucket
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.errors import Conflict, NotAuthenticated, OutcomeUnknown, Rejected, Unavailable
+from gateway.kernel.ids import new_id
+from gateway.outbound.door import Outbound
+from gateway.outbound.limits import SystemLimits
+from system_apis.tryton import sandbox_data
+from system_apis.tryton.adapter import Adapter
+from system_apis.tryton.client import Client
+from system_apis.tryton.settings import Settings
+from tests.system_apis.tryton.scenarios import call, order, shipped
+
+pytestmark = pytest.mark.integration
+
+WRITES = ("create", "quote", "confirm", "write", "wait", "assign_try", "pick", "pack", "do", "cancel", "execute")
+
+
+class Lossy:
+    """A line to Tryton that loses the answer to one write, or the write itself."""
+
+    def __init__(self, inner, *, lose: int, sent: bool):
+        self._inner = inner
+        self._lose = lose
+        self._sent = sent
+        self.writes = 0
+
+    async def request(self, method, path, *, safe, **more):
+        self.writes += not safe
+        if safe or self.writes != self._lose:
+            return await self._inner.request(method, path, safe=safe, **more)
+        if not self._sent:
+            raise Unavailable("not sent")
+        await self._inner.request(method, path, safe=safe, **more)
+        raise OutcomeUnknown("sent, and the answer lost")
+
+
+@pytest.fixture(scope="session")
+async def outbound():
+    async with Outbound() as door:
+        yield door
+
+
+@pytest.fixture
+def session(tryton, outbound):
+    limits = SystemLimits(breaker_failures=1000, retries=0)
+    return outbound.session("tryton", tryton.url, limits)
+
+
+@pytest.fixture
+def adapter(tryton, session):
+    return Adapter("erp", tryton.settings(), session, SystemClock())
+
+
+@pytest.fixture
+async def admin(tryton, session):
+    """Rows as Tryton has them, read past the adapter."""
+    client = Client(session, database=tryton.database, user="admin", password=tryton.admin_password)
+
+    async def rows(model, domain, fields, **context):
+        return await client.search_read(call(), model, domain, fields, context={"company": 1, **context})
+
+    return rows
+
+
+async def sales_of(admin, reference):
+    return await admin(
+        "sale.sale", [("reference", "=", reference), ("state", "!=", "cancelled")], ["state", "shipments"]
+    )
+
+
+async def test_health_tells_a_wrong_password(adapter, tryton, session, tmp_path):
+    await adapter.check_health(call())
+    (tmp_path / "password").write_text("wrong")
+    settings = tryton.settings()
+    wrong = Settings(
+        base_url=tryton.url, database=settings.database, user=settings.user, password=f"file:{tmp_path / 'password'}"
+    )
+    with pytest.raises(NotAuthenticated):
+        await Adapter("erp", wrong, session, SystemClock()).check_health(call())
+
+
+async def test_odd_skus_pass_through_every_capability(adapter):
+    reference = new_id("ord")
+    asked = order(reference, *((sku, "1", "WH-N") for sku in sandbox_data.ODD_SKUS))
+    found = await adapter.submit_order(call(), order=asked)
+    assert {line.item for line in found.shipments[0].lines} == set(sandbox_data.ODD_SKUS)
+    posted = await adapter.post_shipment(
+        call(),
+        reference=reference,
+        posting=new_id("pst"),
+        location="WH-N",
+        lines=shipped(*((n, "1") for n in range(1, 5))),
+    )
+    assert posted.state == "done"
+
+
+async def test_a_new_address_with_any_letters_is_added_to_the_customer_once(adapter, admin):
+    place = Address(name="Zoë & Söhne", street="Gasse 5 #2\nHinterhaus", city="Köln", postal_code="50667", country="DE")
+    for _ in range(2):
+        await adapter.submit_order(
+            call(), order=order(new_id("ord"), ("SKU-0030", "1", "WH-N"), sold_to="CUST2", ship_to=place)
+        )
+    found = await admin("party.address", [("city", "=", "Köln")], ["street", "party_name", "country.code"])
+    assert [(row["street"], row["party_name"]) for row in found] == [(place.street, place.name)]
+
+
+async def test_a_price_and_a_weight_arrive_to_the_last_digit(adapter, admin):
+    reference = new_id("ord")
+    await adapter.submit_order(call(), order=order(reference, ("SKU-0181", "12.35", "WH-N"), uom="KGM"))
+    (line,) = await admin("sale.line", [("sale.reference", "=", reference)], ["quantity", "unit_price"])
+    assert (line["quantity"], line["unit_price"]) == (Decimal("12.35"), Decimal("9.9513"))
+
+
+async def test_stock_follows_a_shipment_and_agrees_with_trytons_own_figure(adapter, admin):
+    reference, sku = new_id("ord"), "SKU-0031"
+    await adapter.submit_order(call(), order=order(reference, (sku, "10", "WH-W")))
+    await adapter.post_shipment(
+        call(), reference=reference, posting=new_id("pst"), location="WH-W", lines=shipped((1, "4"))
+    )
+    snapshot = await adapter.read_stock(call(), locations=["WH-W"])
+    figures = {f.bucket: f.amount for f in snapshot.figures if f.source_item == sku}
+    assert figures == {Bucket.SELLABLE: Decimal(36)}
+    (zone,) = await admin("stock.location", [("code", "=", "WH-W")], ["storage_location"])
+    (own,) = await admin("product.product", [("code", "=", sku)], ["quantity"], locations=[zone["storage_location"]])
+    assert own["quantity"] == 36
+
+
+async def test_goods_that_left_are_booked_even_where_tryton_counts_none(adapter):
+    reference, sku = new_id("ord"), sandbox_data.NONE_ANYWHERE[0]
+    await adapter.submit_order(call(), order=order(reference, (sku, "5", "WH-N")))
+    posted = await adapter.post_shipment(
+        call(), reference=reference, posting=new_id("pst"), location="WH-N", lines=shipped((1, "5"))
+    )
+    assert posted.state == "done"
+    snapshot = await adapter.read_stock(call(), locations=["WH-N"])
+    assert [f.amount for f in snapshot.figures if f.source_item == sku] == [Decimal(-5)]
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["answer lost", "request lost"])
+@pytest.mark.parametrize("lose", [1, 2, 3])
+async def test_an_order_cut_off_at_any_step_is_finished_as_one_sale(tryton, session, adapter, admin, lose, sent):
+    reference = new_id("ord")
+    asked = order(reference, ("SKU-0032", "2", "WH-N"), ("SKU-0033", "1", "WH-W"))
+    lossy = Adapter("erp", tryton.settings(), Lossy(session, lose=lose, sent=sent), SystemClock())
+    with pytest.raises(OutcomeUnknown if sent else Unavailable):
+        await lossy.submit_order(call(), order=asked)
+    finished = await adapter.submit_order(call(), order=asked)
+    assert finished.ready
+    sales = await sales_of(admin, reference)
+    assert [(sale["state"], len(sale["shipments"])) for sale in sales] == [("processing", 1), ("processing", 1)]
+
+
+@pytest.mark.parametrize("sent", [True, False], ids=["answer lost", "request lost"])
+@pytest.mark.parametrize("lose", [1, 2, 3, 4, 5])
+async def test_a_posting_cut_off_at_any_step_ships_once(tryton, session, adapter, lose, sent):
+    reference, posting = new_id("ord"), new_id("pst")
+    await adapter.submit_order(call(), order=order(reference, ("SKU-0034", "3", "WH-N"), ("SKU-0035", "1", "WH-N")))
+    lossy = Adapter("erp", tryton.settings(), Lossy(session, lose=lose, sent=sent), SystemClock())
+    told = {"reference": reference, "posting": posting, "location": "WH-N", "lines": shipped((1, "2"))}
+    with pytest.raises(OutcomeUnknown if sent else Unavailable):
+        await lossy.post_shipment(call(), **told)
+    posted = await adapter.post_shipment(call(), **told)
+    assert await adapter.find_posting(call(), reference=reference, posting=posting) == posted
+    order_now = await adapter.find_order(call(), reference=reference)
+    assert sorted((s.state, sum(line.amount for line in s.lines)) for s in order_now.shipments) == [
+        ("done", 2),
+        ("waiting", 2),
+    ]
+
+
+@pytest.mark.parametrize("lose", [1, 2, 3])
+async def test_a_cancellation_cut_off_at_any_step_is_finished(tryton, session, adapter, lose):
+    reference = new_id("ord")
+    await adapter.submit_order(call(), order=order(reference, ("SKU-0036", "3", "WH-N")))
+    lossy = Adapter("erp", tryton.settings(), Lossy(session, lose=lose, sent=True), SystemClock())
+    with pytest.raises(OutcomeUnknown):
+        await lossy.cancel_order(call(), reference=reference)
+    assert (await adapter.cancel_order(call(), reference=reference)).cancelled
+    with pytest.raises(Conflict) as refused:
+        await adapter.submit_order(call(), order=order(reference, ("SKU-0036", "3", "WH-N")))
+    assert refused.value.code == "erp.order_cancelled"
+
+
+async def test_creates_that_race_past_the_lock_are_found_as_twins_and_the_younger_are_cancelled(adapter, admin):
+    reference = new_id("ord")
+    asked = order(reference, ("SKU-0037", "1", "WH-N"))
+    await asyncio.gather(*[adapter.submit_order(call(), order=asked) for _ in range(3)], return_exceptions=True)
+    made = await admin("sale.sale", [("reference", "=", reference)], ["number"])
+    assert len(made) > 1
+    with pytest.raises(Conflict) as twins:
+        await adapter.find_order(call(), reference=reference)
+    assert twins.value.code == "erp.twin_orders"
+    await adapter.cancel_twins(call(), reference=reference)
+    stays = await adapter.find_order(call(), reference=reference)
+    assert (stays.ready, stays.number) == (True, made[0]["number"])
+    assert [shipment.state for shipment in stays.shipments] == ["waiting"]
+
+
+async def test_postings_keep_their_order(tryton, session, adapter):
+    reference, first = new_id("ord"), new_id("pst")
+    await adapter.submit_order(call(), order=order(reference, ("SKU-0038", "3", "WH-N")))
+    stopped = Adapter("erp", tryton.settings(), Lossy(session, lose=2, sent=False), SystemClock())
+    with pytest.raises(Unavailable):
+        await stopped.post_shipment(
+            call(), reference=reference, posting=first, location="WH-N", lines=shipped((1, "1"))
+        )
+    with pytest.raises(Conflict) as refused:
+        await adapter.post_shipment(
+            call(), reference=reference, posting=new_id("pst"), location="WH-N", lines=shipped((1, "1"))
+        )
+    assert refused.value.code == "erp.posting_in_progress"
+    with pytest.raises(Conflict) as late:
+        await adapter.cancel_order(call(), reference=reference)
+    assert late.value.code == "erp.work_begun"
+
+
+async def test_more_than_was_ordered_is_not_shipped(adapter):
+    reference = new_id("ord")
+    await adapter.submit_order(call(), order=order(reference, ("SKU-0039", "3", "WH-N")))
+    with pytest.raises(Conflict) as refused:
+        await adapter.post_shipment(
+            call(), reference=reference, posting=new_id("pst"), location="WH-N", lines=shipped((1, "4"))
+        )
+    assert refused.value.code == "erp.shipment_exceeds_order"
+
+
+async def test_a_shipment_that_a_person_assigned_first_is_posted_all_the_same(tryton, session, adapter):
+    reference = new_id("ord")
+    found = await adapter.submit_order(call(), order=order(reference, ("SKU-0040", "3", "WH-N")))
+    person = Client(session, database=tryton.database, user="admin", password=tryton.admin_password)
+    (shipment,) = await person.search_read(
+        call(), "stock.shipment.out", [("number", "=", found.shipments[0].number)], ["state"], context={"company": 1}
+    )
+    await person.write(call(), "model.stock.shipment.out.assign_try", [shipment["id"]], context={"company": 1})
+    posted = await adapter.post_shipment(
+        call(), reference=reference, posting=new_id("pst"), location="WH-N", lines=shipped((1, "2"))
+    )
+    assert [line.amount for line in posted.lines] == [Decimal(2)]
+
+
+async def test_a_price_with_more_digits_than_tryton_keeps_is_refused_whole(adapter, admin):
+    reference = new_id("ord")
+    asked = order(reference, ("SKU-0182", "1.234", "WH-N"), uom="KGM")
+    with pytest.raises(Rejected):
+        await adapter.submit_order(call(), order=asked)
+    assert await sales_of(admin, reference) == []
+
+
+async def test_an_ended_session_is_opened_again_in_the_middle(adapter, tryton, session):
+    await adapter.check_health(call())
+    adapter._client._authorization = "Session Y3Jvc3Nkb2NrOjI6bm90LWEtdG9rZW4="
+    await adapter.check_health(call())
+
+
+async def test_a_deadline_is_kept(adapter):
+    with pytest.raises(Unavailable):
+        await adapter.read_stock(call(0.01), locations=["WH-N"])
