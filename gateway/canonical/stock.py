@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import total_ordering
 
 from msgspec import Struct
 
@@ -38,8 +37,7 @@ class MovementType(StrEnum):
     STATUS_CHANGED = "status_changed"
 
 
-@total_ordering
-class OrderKey(Struct, frozen=True):
+class OrderKey(Struct, frozen=True, order=True):
     """Where an event of one source stands among its others: the epoch first, then the sequence (or epoch microseconds).
 
     A reset of the source raises `epoch`. Ties are broken by the reader: delta before snapshot, then event id.
@@ -47,9 +45,6 @@ class OrderKey(Struct, frozen=True):
 
     epoch: int
     sequence: int
-
-    def __lt__(self, other: OrderKey) -> bool:
-        return (self.epoch, self.sequence) < (other.epoch, other.sequence)
 
 
 class ReportedMovement(Struct, frozen=True, kw_only=True):
@@ -97,7 +92,7 @@ class ReportedFigure(Struct, frozen=True, kw_only=True):
 
 
 class ReportedSnapshot(Struct, frozen=True, kw_only=True):
-    """Absolute figures at one cut-off. A `full` one says that what it does not name, at the locations it covers, is zero."""
+    """Absolute figures at one cut-off. What a `full` one does not name at its locations is zero."""
 
     source: str
     event_id: str
@@ -106,6 +101,38 @@ class ReportedSnapshot(Struct, frozen=True, kw_only=True):
     full: bool
     locations: tuple[str, ...]
     figures: tuple[ReportedFigure, ...]
+
+
+class Outcome(StrEnum):
+    """What became of one reported line."""
+
+    RECORDED = "recorded"
+    DUPLICATE = "duplicate"
+    SUPERSEDED = "superseded"
+    PARKED = "parked"
+    CONFLICT = "conflict"
+
+
+class ReceiptLine(Struct, frozen=True, kw_only=True):
+    """A line that was not simply recorded; `cause` is a stable dotted code. Line -1 is a snapshot as a whole."""
+
+    source: str
+    event_id: str
+    line: int
+    outcome: Outcome
+    cause: str | None = None
+    detail: str | None = None
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What became of a report, committed: how many lines were recorded, and each of the others."""
+
+    recorded: int = 0
+    others: tuple[ReceiptLine, ...] = ()
+
+    def plus(self, other: Receipt) -> Receipt:
+        """Both receipts in one."""
+        return Receipt(recorded=self.recorded + other.recorded, others=self.others + other.others)
 
 
 class DemandLine(Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ import os
 import secrets
 import signal
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,6 +72,10 @@ async def serve(folder: Path, ledger: Ledger, *, port: int, webhook_url: str | N
     await server.stop()
     for thing in (received, sent, ledger):
         thing.close()
+
+
+class ControlRefused(Exception):
+    """The sandbox refused a control command; the message says why."""
 
 
 class WmsSandbox:
@@ -152,9 +157,13 @@ class WmsSandbox:
     def _ask(self, name: str, body: bytes | None) -> dict[str, Any]:
         request = urllib.request.Request(f"{self.url}/_control/{name}", data=body)  # noqa: S310 - our own child
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=20) as answer:
-            result: dict[str, Any] = json.loads(answer.read())
-            return result
+        try:
+            with opener.open(request, timeout=20) as answer:
+                result: dict[str, Any] = json.loads(answer.read())
+                return result
+        except urllib.error.HTTPError as error:
+            with error:
+                raise ControlRefused(f"{name}: {error.code} {error.read().decode()}") from None
 
 
 def main() -> None:

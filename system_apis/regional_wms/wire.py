@@ -174,5 +174,8 @@ class FaultAnswer(Struct, frozen=True):
 
 
 def decode(body: bytes, shape: Any) -> Any:
-    """Strictly typed, open to fields that the vendor adds. Raises `msgspec.MsgspecError` or `ValueError`."""
-    return msgspec.json.decode(body, type=shape)
+    """Strictly typed, open to fields that the vendor adds. Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
