@@ -16,6 +16,10 @@ select dbos.enqueue_workflow(
     delay_until_epoch_ms => case when $6::double precision > 0
         then ((extract(epoch from clock_timestamp()) + $6::double precision) * 1000)::bigint end)
 """
+_ACTIVE: Final = """
+select workflow_uuid from dbos.workflow_status
+where workflow_uuid = any($1::text[]) and status in ('ENQUEUED', 'DELAYED', 'PENDING')
+"""
 
 
 async def enqueue(
@@ -36,3 +40,9 @@ async def enqueue(
     """
     encoded = [msgspec.json.encode(value).decode() for value in args]
     await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay)
+
+
+async def still_active(connection: Connection, workflow_ids: Sequence[str]) -> frozenset[str]:
+    """Those of `workflow_ids` that wait or run: the rest have ended, well or badly, or never were."""
+    rows = await connection.fetch(_ACTIVE, list(workflow_ids))
+    return frozenset(row["workflow_uuid"] for row in rows)

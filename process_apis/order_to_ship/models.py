@@ -1,0 +1,272 @@
+"""What orders are made of: the command that places one, the facts the record holds, and the views others read.
+
+Amounts of lines are in base units of the item. Facts are frozen: `rules.py`, `steps.py` and `outcomes.py` return new
+ones, and `records.py` writes the difference.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from gateway.canonical.order import OrderState
+from gateway.canonical.party import Address
+from gateway.kernel.context import Caller
+from gateway.kernel.money import Money
+
+ORDER_PREFIX: Final = "ord"
+SHIPMENT_PREFIX: Final = "shp"
+EXCEPTION_PREFIX: Final = "exc"
+WORKFLOW: Final = "order_to_ship.advance"
+QUEUE: Final = "orders"
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+class AskedLine(Struct, frozen=True, kw_only=True):
+    """What a buyer asks for: an item by our id or by SKU, in any unit it is traded in (none: its base unit)."""
+
+    amount: Decimal
+    uom: str | None = None
+    sku: str | None = None
+    item: str | None = None
+
+
+class PlaceOrder(Struct, frozen=True, kw_only=True):
+    """Place an order. Channel, `sold_to`, `external_number` and `release` identify it within the caller's tenant."""
+
+    caller: Caller
+    channel: str
+    partner: str | None
+    sold_to: str
+    external_number: str
+    currency: str
+    ship_to: Address
+    lines: tuple[AskedLine, ...]
+    release: str = ""
+    requested_date: date | None = None
+
+
+# --- facts ------------------------------------------------------------------------------------------------------------
+
+
+class OrderLine(Struct, frozen=True, kw_only=True):
+    """One line and its counters: ordered = open + backordered + shipped + cancelled, always."""
+
+    line: int
+    item: str
+    sku: str
+    asked_amount: Decimal
+    asked_uom: str
+    uom: str
+    factor: Decimal
+    unit_price: Decimal
+    ordered: Decimal
+    open: Decimal
+    backordered: Decimal = Decimal(0)
+    shipped: Decimal = Decimal(0)
+    cancelled: Decimal = Decimal(0)
+    over_shipped: Decimal = Decimal(0)
+
+
+class Allocation(Struct, frozen=True, kw_only=True):
+    """How much of a line one location promised."""
+
+    line: int
+    location: str
+    claim: str
+    amount: Decimal
+
+
+class TaskKind(StrEnum):
+    """What is asked of another system."""
+
+    TERMS = "terms"
+    ERP_ORDER = "erp_order"
+    WAREHOUSE_WORK = "warehouse_work"
+    SHIPMENT_POSTING = "shipment_posting"
+
+
+class TaskState(StrEnum):
+    """How far it is. ATTEMPTED and UNDOING mean that a call is, or was, under way and its outcome is not known."""
+
+    PENDING = "pending"
+    ATTEMPTED = "attempted"
+    DONE = "done"
+    UNDOING = "undoing"
+    ABSENT = "absent"
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One thing asked of one system. `settling`: its outcome is unknown and it is looked up after `not_before`.
+
+    `target` is a location, a shipment or the system itself. `verify_at`: when to look for a twin, where one attempt
+    followed another whose outcome was unknown.
+    """
+
+    kind: TaskKind
+    target: str
+    system: str
+    state: TaskState = TaskState.PENDING
+    attempts: int = 0
+    settling: bool = False
+    not_before: datetime | None = None
+    verify_at: datetime | None = None
+    number: str | None = None
+    error_code: str | None = None
+
+
+class ShippedLine(Struct, frozen=True, kw_only=True):
+    """What one movement took out of a warehouse for one line."""
+
+    movement: str
+    line: int
+    item: str
+    amount: Decimal
+
+
+class Shipment(Struct, frozen=True, kw_only=True):
+    """One document of a warehouse that goods of an order left under; posted to the ERP in the order of `sequence`."""
+
+    shipment_id: str
+    sequence: int
+    source: str
+    event_id: str
+    location: str
+    lines: tuple[ShippedLine, ...]
+
+
+class ExceptionClass(StrEnum):
+    """Why an order needs a person, or at least their eyes."""
+
+    SYSTEM_DOWN = "system_down"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    BROKEN_UPSTREAM = "broken_upstream"
+    MISCONFIGURED = "misconfigured"
+    REFUSED = "refused"
+    CLASHED = "clashed"
+    NOT_FOUND = "not_found"
+    CANCEL_REFUSED = "cancel_refused"
+    CLAIM_LOST = "claim_lost"
+    SHIPMENT_MISMATCH = "shipment_mismatch"
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """An exception in the making, or one that is open."""
+
+    exception: ExceptionClass
+    fault_domain: str
+    code: str
+    detail: str
+    blocking: bool
+    kind: str = ""
+    target: str = ""
+
+
+class Order(Struct, frozen=True, kw_only=True):
+    """Everything the record knows about one order."""
+
+    order_id: str
+    tenant: str
+    channel: str
+    partner: str | None
+    sold_to: str
+    external_number: str
+    release: str
+    currency: str
+    ship_to: Address
+    requested_date: date | None
+    total: Decimal
+    placed_at: datetime
+    correlation_id: str
+    lines: tuple[OrderLine, ...]
+    allocations: tuple[Allocation, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    shipments: tuple[Shipment, ...] = ()
+    exceptions: tuple[Finding, ...] = ()
+    version: int = 1
+    approved_at: datetime | None = None
+    allocated_at: datetime | None = None
+    hold_reason: str | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_reason: str | None = None
+    cancel_refused_at: datetime | None = None
+    picking_began_at: datetime | None = None
+    rejected_at: datetime | None = None
+    reject_reason: str | None = None
+    cancelled_at: datetime | None = None
+    completed_at: datetime | None = None
+    turn: int = 1
+    waiting_turn: int = 0
+    state: OrderState = OrderState.RECEIVED
+
+    def task(self, kind: TaskKind, target: str) -> Task | None:
+        """The task of that kind for that target, None when it is not planned."""
+        return next((task for task in self.tasks if task.kind is kind and task.target == target), None)
+
+    def of_kind(self, kind: TaskKind) -> tuple[Task, ...]:
+        """All tasks of one kind, as planned."""
+        return tuple(task for task in self.tasks if task.kind is kind)
+
+
+# --- views ------------------------------------------------------------------------------------------------------------
+
+
+class Placed(Struct, frozen=True, kw_only=True):
+    """The order, and whether this call created it."""
+
+    order: Order
+    created: bool
+
+
+class OrderSummary(Struct, frozen=True, kw_only=True):
+    """One order in a list."""
+
+    order_id: str
+    external_number: str
+    release: str
+    channel: str
+    partner: str | None
+    sold_to: str
+    state: OrderState
+    total: Money
+    placed_at: datetime
+    version: int
+
+
+class OrderException(Struct, frozen=True, kw_only=True):
+    """One entry of the exceptions."""
+
+    exception_id: str
+    order_id: str
+    exception: ExceptionClass
+    fault_domain: str
+    code: str
+    detail: str
+    blocking: bool
+    state: str
+    seen: int
+    raised_at: datetime
+    last_seen_at: datetime
+    kind: str = ""
+    target: str = ""
+    resolved_at: datetime | None = None
+    resolved_by: str | None = None
+    resolution: str | None = None
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """Where an order is: its state, whether that is final, each task, and when work on it is next due."""
+
+    order_id: str
+    state: OrderState
+    final: bool
+    cancelling: bool
+    tasks: tuple[Task, ...]
+    due_at: datetime | None
+    exceptions: tuple[OrderException, ...]

@@ -1,0 +1,248 @@
+"""Order to ship: what others call. The gateway places, reads and cancels; the worker runs turns and hears shipments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems, ResolvesItems
+from gateway.canonical.order import OrderState
+from gateway.durable.enqueue import still_active
+from gateway.durable.runtime import Workflow, WorkQueue
+from gateway.kernel.clock import Clock
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import Conflict, NotFound
+from gateway.store.audit import record_audit
+from gateway.store.postgres import Store
+from process_apis.order_to_ship.acceptance import Acceptance
+from process_apis.order_to_ship.models import (
+    QUEUE,
+    WORKFLOW,
+    ExceptionClass,
+    Order,
+    OrderException,
+    OrderSummary,
+    Placed,
+    PlaceOrder,
+    Progress,
+    Task,
+    TaskState,
+)
+from process_apis.order_to_ship.outcomes import Pace
+from process_apis.order_to_ship.reading import Reading, exception_of
+from process_apis.order_to_ship.records import Change, lock, sql, workflow_id
+from process_apis.order_to_ship.settling import apply_own_step
+from process_apis.order_to_ship.shipping import Shipping
+from process_apis.order_to_ship.steps import Step, StepKind, cancel_refusal, is_going_back
+from process_apis.order_to_ship.workflow import Turns
+
+_URGENT: Final = 10
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """Settings of the process. Seconds; `per_worker` turns at once in one worker process."""
+
+    call_timeout: float = 20.0
+    per_worker: int = 16
+    poll: float = 0.1
+    overdue_after: float = 120.0
+    pace: Pace = Pace()
+
+
+class OrderToShip:
+    """The process. One per OS process; safe to use from any number of tasks."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        items: ResolvesItems,
+        claims: ClaimsStock,
+        systems: FindsSystems,
+        options: Options | None = None,
+    ) -> None:
+        self._store = store
+        self._claims = claims
+        self._systems = systems
+        self._options = options or Options()
+        self._acceptance = Acceptance(store, clock, items, claims)
+        self._reading = Reading(store)
+        self._turns = Turns(store, clock, claims, systems, self._options.pace, self._options.call_timeout)
+        self.shipping = Shipping(systems)
+
+    # --- for the worker -----------------------------------------------------------------------------------------------
+
+    def workflows(self) -> Sequence[Workflow]:
+        """The durable workflows, for `gateway.durable.runtime.Durable`."""
+        return [Workflow(WORKFLOW, self._turns.run)]
+
+    def queues(self) -> Sequence[WorkQueue]:
+        """The queues they wait in."""
+        return [WorkQueue(name=QUEUE, per_worker=self._options.per_worker, poll=self._options.poll)]
+
+    async def sweep(self, limit: int = 100) -> int:
+        """Wake orders whose work is long due and whose last turn has ended; returns how many.
+
+        The net under everything that wakes them in time: a turn that failed for a reason nobody foresaw.
+        """
+        woken = 0
+        async with self._store.transaction() as connection:
+            rows = await connection.fetch(sql.overdue, self._options.overdue_after, limit)
+            turns = {row["order_id"]: workflow_id(row["order_id"], row["turn"]) for row in rows}
+            active = await still_active(connection, list(turns.values()))
+            for order_id in (order_id for order_id, turn in turns.items() if turn not in active):
+                order, now = await lock(connection, order_id)
+                change = Change(connection, order, now)
+                await change.wake()
+                await change.save()
+                woken += 1
+        return woken
+
+    # --- orders -------------------------------------------------------------------------------------------------------
+
+    async def place_order(self, command: PlaceOrder) -> Placed:
+        """Accept an order, or return the one the same request made before: see `Acceptance.place`."""
+        return await self._acceptance.place(command)
+
+    async def recall_order(self, command: PlaceOrder) -> Order | None:
+        """The order this command made, None when it is certain that it made none."""
+        return await self._acceptance.recall(command)
+
+    async def get_order(self, tenant: str, order_id: str, *, partner: str | None = None) -> Order:
+        """One order. `partner` restricts to that partner's own: `NotFound` otherwise."""
+        return await self._reading.order(tenant, order_id, partner)
+
+    async def list_orders(
+        self,
+        tenant: str,
+        *,
+        partner: str | None = None,
+        state: OrderState | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[OrderSummary]:
+        """The newest first; `before` is the last order id of the page before."""
+        return await self._reading.orders(tenant, partner=partner, state=state, before=before, limit=limit)
+
+    async def monitor(self, tenant: str, order_id: str, *, partner: str | None = None) -> Progress:
+        """Where an order is."""
+        return await self._reading.progress(tenant, order_id, partner)
+
+    async def cancel_order(self, caller: Caller, order_id: str, *, reason: str, partner: str | None = None) -> Order:
+        """Cancel what is not shipped. Where systems hold work it is asked back first: the order is then `cancelling`.
+
+        Raises `Conflict` (``order.picking_began`` or ``order.closed``). Asking again returns what the first one did.
+        """
+        await self._reading.order(caller.tenant, order_id, partner)
+        async with self._store.transaction() as connection:
+            order, now = await lock(connection, order_id)
+            if order.cancelled_at or (is_going_back(order) and not order.rejected_at):
+                return order
+            if (refusal := cancel_refusal(order)) is not None:
+                code = "order.closed" if order.completed_at or order.rejected_at else "order.picking_began"
+                raise Conflict(f"the order can no longer be cancelled: {refusal}", code=code)
+            change = Change(connection, order, now)
+            change.resolve(None, None, by=caller.principal.subject, resolution="the order is being cancelled")
+            change.set(cancel_requested_at=now, cancel_reason=reason, cancel_refused_at=None)
+            upcoming = change.next()
+            if isinstance(upcoming, Step) and upcoming.kind is StepKind.GIVE_UP:
+                await apply_own_step(change, upcoming, self._claims, self._systems)
+            else:
+                await change.wake(priority=_URGENT)
+            order = await change.save()
+            await self._audit(connection, caller, "order.cancel", order, {"reason": reason})
+        return order
+
+    async def release_hold(self, caller: Caller, order_id: str, *, reason: str) -> Order:
+        """Let a held order go on, on the caller's responsibility. `Conflict` (``order.not_held``) otherwise."""
+        await self._reading.order(caller.tenant, order_id, None)
+        async with self._store.transaction() as connection:
+            order, now = await lock(connection, order_id)
+            if order.hold_reason is None or order.cancelled_at or order.rejected_at:
+                raise Conflict("the order is not held: read it again", code="order.not_held")
+            change = Change(connection, order, now)
+            change.set(hold_reason=None, approved_at=now)
+            await change.wake()
+            order = await change.save()
+            await self._audit(connection, caller, "order.release_hold", order, {"reason": reason})
+        return order
+
+    # --- exceptions ---------------------------------------------------------------------------------------------------
+
+    async def list_exceptions(
+        self,
+        tenant: str,
+        *,
+        state: str | None = "open",
+        order_id: str | None = None,
+        before: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[OrderException]:
+        """The newest first; `before` is the last exception id of the page before."""
+        return await self._reading.exceptions(tenant, state=state, order_id=order_id, before=before, limit=limit)
+
+    async def retry_exception(self, caller: Caller, exception_id: str) -> OrderException:
+        """Resolve an exception and try again at once what it stopped. `Conflict` when it is resolved already."""
+        async with self._store.transaction() as connection:
+            row = await connection.fetchrow(sql.get_exception, exception_id, caller.tenant)
+            if row is None:
+                raise NotFound(f"there is no exception {exception_id}", code="exception.not_found")
+            if row["class"] == ExceptionClass.SHIPMENT_MISMATCH:
+                raise Conflict(
+                    "nothing is left to be tried: correct the shipment at its source", code="exception.final"
+                )
+            await lock(connection, row["order_id"])
+            resolved = await connection.fetchval(
+                sql.resolve_exception, exception_id, caller.tenant, caller.principal.subject, "retried"
+            )
+            if resolved is None:
+                raise Conflict("the exception is resolved already: read it again", code="exception.resolved")
+            order, now = await lock(connection, row["order_id"])
+            change = Change(connection, order, now)
+            asserted = row["blocking"] and row["class"] == ExceptionClass.OUTCOME_UNKNOWN
+            change.set(
+                tasks=tuple(
+                    _retried(task, asserted=asserted)
+                    if (task.kind, task.target) == (row["kind"], row["target"])
+                    else task
+                    for task in order.tasks
+                )
+            )
+            await change.wake(priority=_URGENT)
+            await change.save()
+            await self._audit(connection, caller, "exception.retry", order, {"exception": exception_id})
+            row = await connection.fetchrow(sql.get_exception, exception_id, caller.tenant)
+        return exception_of(row)
+
+    async def _audit(
+        self, connection: Connection, caller: Caller, action: str, order: Order, detail: dict[str, str]
+    ) -> None:
+        await record_audit(
+            connection,
+            tenant=caller.tenant,
+            actor=caller.principal.subject,
+            action=action,
+            subject=order.order_id,
+            outcome=order.state,
+            correlation_id=caller.correlation_id,
+            detail=detail,
+        )
+
+
+def _retried(task: Task, *, asserted: bool) -> Task:
+    """The task as a person wants it tried: at once. What may be there is still looked up first.
+
+    `asserted`: nothing can be looked up there, and the person vouches that nothing is there.
+    """
+    anew = task.state is TaskState.ABSENT or asserted
+    return replace(
+        task,
+        state=TaskState.PENDING if anew else task.state,
+        settling=task.settling and not anew,
+        attempts=0,
+        not_before=None,
+    )

@@ -1,0 +1,203 @@
+"""Orders in the record: loaded whole, changed as facts, and written back as the difference with their events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Event
+from gateway.durable.enqueue import ROUTINE, enqueue
+from gateway.kernel.errors import NotFound
+from gateway.kernel.ids import new_id
+from gateway.store import log
+from gateway.store.queries import queries_beside
+from process_apis.order_to_ship.models import (
+    EXCEPTION_PREFIX,
+    QUEUE,
+    WORKFLOW,
+    Allocation,
+    Finding,
+    Order,
+    OrderLine,
+    Task,
+)
+from process_apis.order_to_ship.rules import derive_state, exposure
+from process_apis.order_to_ship.steps import Step, Wait, next_step
+
+sql: Final = queries_beside(__file__)
+_decode: Final = msgspec.json.Decoder(Order).decode
+
+
+async def load(
+    connection: Connection, order_id: str, *, tenant: str | None = None, partner: str | None = None
+) -> Order | None:
+    """The order with everything of it, None when it does not exist or this tenant or partner must not see it."""
+    text = await connection.fetchval(sql.load_order, order_id, tenant, partner)
+    return None if text is None else _decode(text)
+
+
+async def lock(connection: Connection, order_id: str) -> tuple[Order, datetime]:
+    """The order under its row lock, and the database's time; held until the transaction ends."""
+    now = await connection.fetchval(sql.lock_order, order_id)
+    order = None if now is None else await load(connection, order_id)
+    if order is None:
+        raise NotFound(f"there is no order {order_id}", code="order.not_found")
+    return order, now
+
+
+class Change:
+    """A change of one locked order in one transaction. `order` is the state of affairs so far."""
+
+    def __init__(self, connection: Connection, order: Order, now: datetime) -> None:
+        self.connection = connection
+        self.order = order
+        self.now = now
+        self._before = order
+        self._events: list[tuple[str, int, dict[str, Any]]] = []
+        self._raised: list[Finding] = []
+        self._resolved: list[tuple[str | None, str | None, str, str]] = []
+
+    def set(self, **facts: Any) -> None:
+        """Replace facts of the order."""
+        self.order = replace(self.order, **facts)
+
+    def tell(self, event_type: str, **data: Any) -> None:
+        """Add an event; each has a version of its own, because consumers drop a version they have seen."""
+        self.order = replace(self.order, version=self.order.version + 1)
+        self._events.append((event_type, self.order.version, data))
+
+    def find(self, finding: Finding) -> None:
+        """Raise an exception, or note that an open one was seen again."""
+        same = (finding.exception, finding.kind, finding.target)
+        known = any((seen.exception, seen.kind, seen.target) == same for seen in self.order.exceptions)
+        self._raised.append(finding)
+        kept = tuple(seen for seen in self.order.exceptions if (seen.exception, seen.kind, seen.target) != same)
+        self.set(exceptions=(*kept, finding))
+        if not known:
+            self.tell("order.exception_raised", exception=finding.exception, code=finding.code, detail=finding.detail)
+
+    def resolve(self, kind: str | None, target: str | None, *, by: str, resolution: str) -> None:
+        """Close the open exceptions of one task, or (None) all of the order."""
+        open_still = tuple(
+            seen for seen in self.order.exceptions if kind is not None and (seen.kind, seen.target) != (kind, target)
+        )
+        if len(open_still) != len(self.order.exceptions):
+            self.set(exceptions=open_still)
+            self._resolved.append((kind, target, by, resolution))
+
+    def next(self) -> Step | Wait | None:
+        """What is due now."""
+        return next_step(self.order, self.now)
+
+    async def wake(self, delay: float = 0.0, *, priority: int = ROUTINE) -> None:
+        """Enqueue another turn in this transaction, `delay` seconds from now; one that waits is remembered."""
+        turn = self.order.turn + 1
+        self.set(turn=turn, waiting_turn=turn if delay > 0 else self.order.waiting_turn)
+        await enqueue(
+            self.connection,
+            workflow=WORKFLOW,
+            workflow_id=workflow_id(self.order.order_id, turn),
+            args=[self.order.order_id, turn],
+            queue=QUEUE,
+            priority=priority,
+            delay=delay,
+        )
+
+    async def save(self) -> Order:
+        """Write what changed; returns the order as saved."""
+        if self.order is self._before:
+            return self.order
+        if self.order.version == self._before.version:
+            self.set(version=self.order.version + 1)
+        self.set(state=derive_state(self.order))
+        await self._write_order()
+        await self._write_lines()
+        await self._write_tasks()
+        await self._write_exceptions()
+        await log.append(self.connection, [self._event(*told) for told in self._events])
+        return self.order
+
+    async def _write_order(self) -> None:
+        order, due = self.order, self.next()
+        due_at = self.now if isinstance(due, Step) else due.until if due else None
+        await self.connection.execute(
+            sql.update_order, order.order_id, order.version, order.state, order.approved_at, order.allocated_at,
+            order.hold_reason, order.cancel_requested_at, order.cancel_reason, order.cancel_refused_at,
+            order.picking_began_at, order.rejected_at, order.reject_reason, order.cancelled_at, order.completed_at,
+            exposure(order), order.turn, order.waiting_turn, due_at,
+        )  # fmt: skip
+
+    async def _write_lines(self) -> None:
+        changed = [line for line in self.order.lines if line not in self._before.lines]
+        if changed:
+            names = ("line", "open", "backordered", "shipped", "cancelled", "over_shipped")
+            await self.connection.execute(sql.update_lines, self.order.order_id, *_columns(changed, names))
+        if self.order.allocations != self._before.allocations:
+            await write_allocations(self.connection, self.order.order_id, self.order.allocations)
+
+    async def _write_tasks(self) -> None:
+        changed = [task for task in self.order.tasks if task not in self._before.tasks]
+        if changed:
+            await self.connection.execute(
+                sql.upsert_tasks, self.order.order_id, *_columns(changed, Task.__struct_fields__)
+            )
+
+    async def _write_exceptions(self) -> None:
+        for kind, target, by, resolution in self._resolved:
+            await self.connection.execute(sql.resolve_exceptions, self.order.order_id, kind, target, by, resolution)
+        for found in self._raised:
+            await self.connection.fetchval(
+                sql.raise_exception, new_id(EXCEPTION_PREFIX), self.order.tenant, self.order.order_id, found.exception,
+                found.fault_domain, found.code, found.detail, found.blocking, found.kind, found.target,
+            )  # fmt: skip
+
+    def _event(self, event_type: str, version: int, data: dict[str, Any]) -> Event:
+        return order_event(self.order, event_type, version, self.now, data)
+
+
+def workflow_id(order_id: str, turn: int) -> str:
+    """The name of one turn's workflow; the first one bears the order's id."""
+    return order_id if turn == 1 else f"{order_id}:{turn}"
+
+
+def order_event(order: Order, event_type: str, version: int, at: datetime, data: dict[str, Any]) -> Event:
+    """An event of an order: who may see it and its state, then what the event says."""
+    return Event(
+        tenant=order.tenant,
+        type=event_type,
+        aggregate=order.order_id,
+        aggregate_version=version,
+        occurred_at=at,
+        correlation_id=order.correlation_id,
+        data={
+            "order": order.order_id,
+            "channel": order.channel,
+            "partner": order.partner,
+            "sold_to": order.sold_to,
+            "external_number": order.external_number,
+            "state": order.state,
+            **data,
+        },
+    )
+
+
+async def write_allocations(connection: Connection, order_id: str, parts: Sequence[Allocation]) -> None:
+    """Make `parts` the allocations of the order."""
+    await connection.execute(
+        sql.replace_allocations, order_id, *_columns(parts, ("line", "location", "claim", "amount"))
+    )
+
+
+async def write_lines(connection: Connection, order_id: str, lines: Sequence[OrderLine]) -> None:
+    """Insert the lines of a new order."""
+    names = ("line", "item", "sku", "asked_amount", "asked_uom", "uom", "factor", "unit_price", "ordered")
+    await connection.execute(sql.insert_lines, order_id, *_columns(lines, names))
+
+
+def _columns(rows: Sequence[Any], names: Sequence[str]) -> list[list[Any]]:
+    return [[getattr(row, name) for row in rows] for name in names]

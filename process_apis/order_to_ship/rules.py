@@ -1,0 +1,220 @@
+"""Pure decisions on orders: identity, lines and prices, counters, credit, and the state that follows from the facts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal, Inexact, InvalidOperation, localcontext
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.canonical.item import Item
+from gateway.canonical.order import OrderState, SalesLine, SalesOrder
+from gateway.canonical.party import CustomerAccount
+from gateway.kernel.errors import Invalid, Problem
+from gateway.kernel.money import Money
+from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, PlaceOrder, TaskKind, TaskState
+
+_ZERO: Final = Decimal(0)
+_DIGITS: Final = 28
+_EXACT: Final = 100
+_LARGEST: Final = Decimal(10) ** 12
+FINAL: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.REJECTED})
+
+
+def fingerprint(command: PlaceOrder) -> bytes:
+    """SHA-256 of what the buyer asked, as asked: equal for the same content, whatever an item costs by now."""
+    content = (
+        command.currency,
+        msgspec.structs.astuple(command.ship_to),
+        command.requested_date,
+        [(line.sku, line.item, plain(line.amount), line.uom) for line in command.lines],
+    )
+    return hashlib.sha256(msgspec.json.encode(content)).digest()
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def price_lines(
+    command: PlaceOrder, by_id: Mapping[str, Item], by_sku: Mapping[str, Item]
+) -> tuple[tuple[OrderLine, ...], Decimal]:
+    """The lines in base units at list price, and their exact total.
+
+    Raises `Invalid` (code ``order.lines_invalid``) with a JSON pointer for everything wrong in any line.
+    """
+    lines: list[OrderLine] = []
+    problems: list[Problem] = []
+    for index, asked in enumerate(command.lines):
+        item = by_id.get(asked.item or "") or by_sku.get(asked.sku or "")
+        found = _line(index, asked, item, command.currency)
+        (lines if isinstance(found, OrderLine) else problems).append(found)  # type: ignore[arg-type]
+    if not command.lines:
+        problems.append(Problem("an order needs at least one line", pointer="/lines"))
+    if problems:
+        raise Invalid(
+            "some lines cannot be ordered as they stand: change them", problems=problems, code="order.lines_invalid"
+        )
+    return tuple(lines), _value((line.ordered, line.unit_price) for line in lines)
+
+
+def _value(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal:
+    with localcontext() as context:
+        context.prec = _EXACT
+        return sum((amount * price for amount, price in parts), _ZERO)
+
+
+def _line(index: int, asked: AskedLine, item: Item | None, currency: str) -> OrderLine | Problem:
+    named = "item" if asked.item else "sku"
+    if item is None or not item.sellable:
+        return Problem(
+            f"there is no {named} {asked.item or asked.sku!r} that can be ordered", pointer=f"/lines/{index}/{named}"
+        )
+    uom = asked.uom or item.base_uom
+    unit = item.factor(uom)
+    if unit is None:
+        traded = ", ".join([item.base_uom, *(pack.uom for pack in item.packs)])
+        return Problem(f"{item.sku} is not traded in {uom}: use one of {traded}", pointer=f"/lines/{index}/uom")
+    ordered = _exact(asked.amount, unit.factor)
+    if ordered is None:
+        return Problem(
+            "the amount must be above zero, at most 10^12 base units, and exact in them",
+            pointer=f"/lines/{index}/amount",
+        )
+    if item.list_price is None or item.list_price.currency != currency:
+        return Problem(f"{item.sku} has no price in {currency}", pointer=f"/lines/{index}/{named}")
+    return OrderLine(
+        line=index + 1,
+        item=item.item,
+        sku=item.sku,
+        asked_amount=asked.amount,
+        asked_uom=uom,
+        uom=item.base_uom,
+        factor=unit.factor,
+        unit_price=item.list_price.amount,
+        ordered=ordered,
+        open=ordered,
+    )
+
+
+def _exact(amount: Decimal, factor: Decimal) -> Decimal | None:
+    if not amount.is_finite() or amount <= 0:
+        return None
+    with localcontext() as context:
+        context.prec = _DIGITS
+        context.traps[Inexact] = True
+        try:
+            base = amount * factor
+        except (Inexact, InvalidOperation):
+            return None
+    return base if 0 < base <= _LARGEST else None
+
+
+# --- counters ---------------------------------------------------------------------------------------------------------
+
+
+def ship(line: OrderLine, amount: Decimal) -> OrderLine:
+    """Take `amount`, which left a warehouse, from open, then backordered, then cancelled; the rest is over-shipped."""
+    from_open = min(amount, line.open)
+    from_backorder = min(amount - from_open, line.backordered)
+    from_cancelled = min(amount - from_open - from_backorder, line.cancelled)
+    counted = from_open + from_backorder + from_cancelled
+    return replace(
+        line,
+        open=line.open - from_open,
+        backordered=line.backordered - from_backorder,
+        cancelled=line.cancelled - from_cancelled,
+        shipped=line.shipped + counted,
+        over_shipped=line.over_shipped + amount - counted,
+    )
+
+
+def cancel_rest(line: OrderLine) -> OrderLine:
+    """What was neither shipped nor cancelled yet is cancelled."""
+    return replace(line, open=_ZERO, backordered=_ZERO, cancelled=line.cancelled + line.open + line.backordered)
+
+
+def law_holds(line: OrderLine) -> bool:
+    """Tell whether ordered = open + backordered + shipped + cancelled, and none below zero."""
+    counters = (line.open, line.backordered, line.shipped, line.cancelled)
+    return line.ordered == sum(counters) and min(*counters, line.over_shipped) >= 0
+
+
+def exposure(order: Order) -> Decimal:
+    """What the order takes of the customer's credit: ordered less cancelled at its prices, nothing once closed."""
+    if order.rejected_at or order.cancelled_at or order.completed_at:
+        return _ZERO
+    return _value((line.ordered - line.cancelled, line.unit_price) for line in order.lines)
+
+
+# --- decisions --------------------------------------------------------------------------------------------------------
+
+
+def hold_reason(account: CustomerAccount, open_orders: Money) -> str | None:
+    """Why an order waits for a person; None when it may go on. `open_orders` is what all accepted orders take."""
+    if account.hold:
+        return "customer_hold"
+    limit, balance = account.credit_limit, account.balance
+    if limit is None:
+        return None
+    if limit.currency != open_orders.currency or (balance is not None and balance.currency != limit.currency):
+        return "credit_currency"
+    owed = open_orders.amount + (balance.amount if balance else _ZERO)
+    return "credit_limit" if owed > limit.amount else None
+
+
+def derive_state(order: Order) -> OrderState:
+    """The state that follows from the facts (`semantics.md` 4.3); the first that applies, the most final first."""
+    shipped = any(line.shipped for line in order.lines)
+    waiting = any(line.open or line.backordered for line in order.lines)
+    candidates = (
+        (order.rejected_at, OrderState.REJECTED),
+        (order.cancelled_at, OrderState.CANCELLED),
+        (order.completed_at, OrderState.COMPLETED),
+        (any(finding.blocking for finding in order.exceptions), OrderState.EXCEPTION),
+        (shipped and waiting, OrderState.PARTIALLY_SHIPPED),
+        (shipped, OrderState.SHIPPED),
+        (order.hold_reason, OrderState.HELD),
+        (_all_there(order, TaskKind.WAREHOUSE_WORK), OrderState.RELEASED),
+        (_all_there(order, TaskKind.ERP_ORDER), OrderState.SUBMITTED),
+        (all(line.open == 0 and line.backordered > 0 for line in order.lines), OrderState.BACKORDERED),
+        (order.allocations, OrderState.PROMISED),
+    )
+    return next((state for applies, state in candidates if applies), OrderState.RECEIVED)
+
+
+def _all_there(order: Order, kind: TaskKind) -> bool:
+    tasks = order.of_kind(kind)
+    there = [task.state is TaskState.DONE or (task.state is TaskState.UNDOING and task.number) for task in tasks]
+    return bool(there) and all(there)
+
+
+def sales_order(order: Order, locations: Sequence[str]) -> SalesOrder:
+    """The order as systems take it, with what the given locations promised of each line."""
+    by_number = {line.line: line for line in order.lines}
+    return SalesOrder(
+        order=order.order_id,
+        tenant=order.tenant,
+        sold_to=order.sold_to,
+        external_number=order.external_number,
+        currency=order.currency,
+        placed_at=order.placed_at,
+        ship_to=order.ship_to,
+        requested_date=order.requested_date,
+        lines=tuple(
+            SalesLine(
+                line=part.line,
+                item=by_number[part.line].item,
+                sku=by_number[part.line].sku,
+                amount=part.amount,
+                uom=by_number[part.line].uom,
+                unit_price=Money(by_number[part.line].unit_price, order.currency),
+                location=part.location,
+            )
+            for part in sorted(order.allocations, key=lambda part: (part.line, part.location))
+            if part.location in locations
+        ),
+    )

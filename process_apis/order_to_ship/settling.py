@@ -1,0 +1,181 @@
+"""What outcomes do to an order, inside its transaction: decisions, claims, events, exceptions."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import ClaimsStock, FindsSystems
+from gateway.canonical.party import CustomerAccount
+from gateway.kernel.errors import CrossdockError, Unavailable
+from gateway.kernel.money import Money
+from process_apis.order_to_ship.models import (
+    Allocation,
+    ExceptionClass,
+    Finding,
+    Order,
+    Task,
+    TaskKind,
+    TaskState,
+)
+from process_apis.order_to_ship.outcomes import Outcome, Verdict
+from process_apis.order_to_ship.records import Change, sql
+from process_apis.order_to_ship.rules import cancel_rest, hold_reason
+from process_apis.order_to_ship.steps import Step, StepKind, with_task
+
+_SUCCEEDED: Final = "a later attempt succeeded"
+_US: Final = "crossdock"
+
+
+async def decide_terms(change: Change, step: Step, outcome: Outcome) -> None:
+    """Approve or hold, under the customer's lock: two orders cannot both take the rest of one limit."""
+    account = outcome.answer
+    if not isinstance(account, CustomerAccount):
+        raise TypeError(f"read_customer gave {type(account).__name__}")
+    order = change.order
+    await change.connection.fetchval(sql.lock_customer, order.tenant, order.sold_to)
+    open_orders = await change.connection.fetchval(
+        sql.open_exposure, order.tenant, order.sold_to, order.currency, order.order_id
+    )
+    task = replace(step.the_task, state=TaskState.DONE, attempts=0, not_before=None, error_code=None)
+    change.set(tasks=with_task(order, task).tasks)
+    change.resolve(task.kind, task.target, by=_US, resolution=_SUCCEEDED)
+    reason = hold_reason(account, Money(open_orders, order.currency))
+    if reason is None:
+        change.set(approved_at=change.now)
+    elif change.order.hold_reason is None:
+        change.set(hold_reason=reason)
+        change.tell("order.held", reason=reason)
+
+
+def apply_verdict(change: Change, step: Step, verdict: Verdict) -> None:
+    """Put the task in its new state, tell what became true, raise or resolve exceptions."""
+    task = verdict.task
+    change.set(tasks=with_task(change.order, task).tasks)
+    if verdict.cancel_refused:
+        change.set(cancel_refused_at=change.now)
+    if verdict.finding is not None:
+        change.find(_softened(change.order, verdict.finding))
+    elif task.state in (TaskState.DONE, TaskState.ABSENT):
+        change.resolve(task.kind, task.target, by=_US, resolution=_SUCCEEDED)
+    if task.state is TaskState.DONE and step.kind is StepKind.SUBMIT_ORDER:
+        change.tell("order.submitted", system=task.system, number=task.number)
+    if task.state is TaskState.DONE and step.kind is StepKind.RELEASE_WORK:
+        change.tell("order.released", system=task.system, location=task.target, number=task.number)
+    if verdict.refusal is not None:
+        change.set(reject_reason=verdict.refusal)
+
+
+def _softened(order: Order, finding: Finding) -> Finding:
+    """A refused cancel stops an order only where some of its work was already taken back."""
+    if finding.exception is not ExceptionClass.CANCEL_REFUSED:
+        return finding
+    taken_back = any(task.state is TaskState.ABSENT for task in order.tasks)
+    return replace(finding, blocking=taken_back or order.reject_reason is not None)
+
+
+async def apply_own_step(change: Change, step: Step, claims: ClaimsStock, systems: FindsSystems) -> None:
+    """Allocate, give up or close: steps that are nothing but our own transaction."""
+    if step.kind is StepKind.ALLOCATE:
+        await _allocate(change, claims, systems)
+    elif step.kind is StepKind.GIVE_UP:
+        await _give_up(change, claims)
+    else:
+        change.set(completed_at=change.now)
+        change.resolve(None, None, by=_US, resolution="the order was completed")
+        change.tell("order.completed")
+
+
+async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) -> None:
+    order = change.order
+    try:
+        claimed = await claims.allocate(
+            change.connection,
+            tenant=order.tenant,
+            action=f"{order.order_id}:allocate",
+            order=order.order_id,
+            correlation_id=order.correlation_id,
+        )
+    except Unavailable:
+        raise
+    except CrossdockError as e:
+        change.find(_claim_lost(e.code, e.detail))
+        return
+    parts = tuple(
+        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in claimed
+    )
+    missing = [
+        line.line for line in order.lines if sum(part.amount for part in parts if part.line == line.line) < line.open
+    ]
+    if missing:
+        change.find(_claim_lost("order.claim_lost", f"the promise of lines {missing} is gone: cancel, or claim again"))
+        return
+    try:
+        tasks = _planned(replace(order, allocations=parts), systems)
+    except CrossdockError as e:
+        change.find(_unplanned(e))
+        return
+    change.set(allocations=parts, allocated_at=change.now)
+    for task in tasks:
+        change.set(tasks=with_task(change.order, task).tasks)
+
+
+def _planned(order: Order, systems: FindsSystems) -> list[Task]:
+    locations = sorted({part.location for part in order.allocations})
+    erps = sorted({systems.erp_of(order.tenant, location) for location in locations})
+    tasks = [Task(kind=TaskKind.ERP_ORDER, target=erp, system=erp) for erp in erps]
+    for location in locations:
+        warehouse = systems.warehouse_of(order.tenant, location)
+        if warehouse is not None:
+            tasks.append(Task(kind=TaskKind.WAREHOUSE_WORK, target=location, system=warehouse))
+    return tasks
+
+
+async def _give_up(change: Change, claims: ClaimsStock) -> None:
+    """Every system that may have held the work has confirmed that it does not: now the claims may go."""
+    order = change.order
+    await claims.release(
+        change.connection,
+        tenant=order.tenant,
+        action=f"{order.order_id}:release",
+        order=order.order_id,
+        lines=None,
+        correlation_id=order.correlation_id,
+    )
+    change.set(lines=tuple(cancel_rest(line) for line in order.lines))
+    if order.reject_reason is not None:
+        change.set(rejected_at=change.now)
+        change.tell("order.rejected", reason=order.reject_reason)
+    else:
+        change.set(cancelled_at=change.now)
+        change.tell("order.cancelled", reason=order.cancel_reason)
+    change.resolve(None, None, by=_US, resolution="the order was given up")
+
+
+def _claim_lost(code: str, detail: str) -> Finding:
+    return Finding(
+        exception=ExceptionClass.CLAIM_LOST, fault_domain=_US, code=code, detail=detail, blocking=True, kind="claim"
+    )
+
+
+def _unplanned(error: CrossdockError) -> Finding:
+    return Finding(
+        exception=ExceptionClass.MISCONFIGURED,
+        fault_domain=_US,
+        code=error.code,
+        detail=error.detail,
+        blocking=True,
+        kind="plan",
+    )
+
+
+def with_terms(order: Order, systems: FindsSystems) -> Order:
+    """The order with its first task, the customer's terms, asked of the ERP of its first location."""
+    if order.of_kind(TaskKind.TERMS) or not order.allocations:
+        return order
+    try:
+        erp = systems.erp_of(order.tenant, order.allocations[0].location)
+    except CrossdockError:
+        erp = "unknown"
+    return with_task(order, Task(kind=TaskKind.TERMS, target=order.sold_to, system=erp))

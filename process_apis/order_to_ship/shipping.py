@@ -1,0 +1,169 @@
+"""Shipments: a warehouse's movements move the counters of their order, once, and are then told to the ERP."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection, FindsSystems
+from gateway.canonical.events import Recorded
+from gateway.canonical.stock import MovementType
+from gateway.kernel.errors import CrossdockError, NotFound
+from gateway.kernel.ids import new_id
+from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.models import (
+    EXCEPTION_PREFIX,
+    SHIPMENT_PREFIX,
+    ExceptionClass,
+    Finding,
+    Order,
+    OrderLine,
+    Shipment,
+    ShippedLine,
+    Task,
+    TaskKind,
+    TaskState,
+)
+from process_apis.order_to_ship.records import Change, lock, sql
+from process_apis.order_to_ship.rules import ship
+from process_apis.order_to_ship.steps import with_task
+
+# The lines of one document arrive as movements one after another: the posting waits for them this long, in seconds.
+_GATHER_S: Final = 0.2
+
+
+class Shipping:
+    """Handles `stock.movement_recorded` in the consumer's transaction."""
+
+    def __init__(self, systems: FindsSystems) -> None:
+        self._systems = systems
+
+    async def on_movement(self, connection: Connection, recorded: Recorded) -> None:
+        """Note that picking began, or count a shipment. What names no order of ours is left alone."""
+        data = recorded.event.data
+        order_id = data.get("order")
+        if not order_id or data.get("type") not in (MovementType.SHIPMENT_CONFIRMED, MovementType.PICK_CONFIRMED):
+            return
+        try:
+            order, now = await lock(connection, order_id)
+        except NotFound:
+            await _unknown_order(connection, recorded.event.tenant, order_id, data)
+            return
+        if order.tenant != recorded.event.tenant:
+            await _unknown_order(connection, recorded.event.tenant, order_id, data)
+            return
+        change = Change(connection, order, now)
+        if data["type"] == MovementType.PICK_CONFIRMED:
+            if order.picking_began_at is None:
+                change.set(picking_began_at=now)
+        elif not await connection.fetchval(sql.movement_known, str(data["movement"])):
+            await self._ship(change, data)
+        await change.save()
+
+    async def _ship(self, change: Change, data: dict[str, Any]) -> None:
+        line = _line_of(change.order, data)
+        if line is None:
+            change.find(_mismatch(data, f"{data['item']} was shipped for the order, which has no such line"))
+            return
+        amount = Decimal(data["amount"])
+        part = ShippedLine(movement=str(data["movement"]), line=line.line, item=line.item, amount=amount)
+        counted = ship(line, amount)
+        change.set(lines=tuple(counted if known.line == line.line else known for known in change.order.lines))
+        if counted.over_shipped > line.over_shipped:
+            change.find(_mismatch(data, f"line {line.line} was shipped beyond what was ordered"))
+        shipment = await self._document(change, data, part)
+        change.tell(
+            "order.shipment_confirmed",
+            shipment=shipment.shipment_id,
+            location=shipment.location,
+            line=line.line,
+            item=line.item,
+            amount=plain(amount),
+            uom=line.uom,
+        )
+
+    async def _document(self, change: Change, data: dict[str, Any], part: ShippedLine) -> Shipment:
+        """Put the line on the document it belongs to, or, where that is posted already, on a new one."""
+        order = change.order
+        key = (data["source"], data["event_id"], data["location"])
+        shipment = next(
+            (
+                known
+                for known in order.shipments
+                if (known.source, known.event_id, known.location) == key and _is_open(order, known.shipment_id)
+            ),
+            None,
+        )
+        if shipment is None:
+            shipment = await self._open_document(change, data)
+        await change.connection.execute(
+            sql.insert_shipment_line, part.movement, shipment.shipment_id, part.line, part.item, part.amount
+        )
+        return shipment
+
+    async def _open_document(self, change: Change, data: dict[str, Any]) -> Shipment:
+        order = change.order
+        shipment = Shipment(
+            shipment_id=new_id(SHIPMENT_PREFIX),
+            sequence=len(order.shipments) + 1,
+            source=data["source"],
+            event_id=data["event_id"],
+            location=data["location"],
+            lines=(),
+        )
+        await change.connection.execute(
+            sql.insert_shipment, shipment.shipment_id, order.order_id, shipment.sequence, shipment.source,
+            shipment.event_id, shipment.location, change.now,
+        )  # fmt: skip
+        change.set(shipments=(*order.shipments, shipment))
+        poster = self._poster_of(change, shipment.location)
+        if poster is not None:
+            task = Task(kind=TaskKind.SHIPMENT_POSTING, target=shipment.shipment_id, system=poster)
+            change.set(tasks=with_task(change.order, task).tasks)
+        await change.wake(_GATHER_S)
+        return shipment
+
+    def _poster_of(self, change: Change, location: str) -> str | None:
+        try:
+            return self._systems.poster_of(change.order.tenant, location)
+        except CrossdockError:
+            # The goods have left: they are counted, and the posting fails where a person sees it and can retry.
+            return "unknown"
+
+
+def _is_open(order: Order, shipment_id: str) -> bool:
+    task = order.task(TaskKind.SHIPMENT_POSTING, shipment_id)
+    return task is not None and task.state is TaskState.PENDING and task.attempts == 0
+
+
+def _line_of(order: Order, data: dict[str, Any]) -> OrderLine | None:
+    number, item = data.get("order_line"), data["item"]
+    by_number = next((line for line in order.lines if line.line == number), None)
+    if by_number is not None:
+        return by_number
+    same_item = [line for line in order.lines if line.item == item]
+    return same_item[0] if same_item else None
+
+
+def _mismatch(data: dict[str, Any], detail: str) -> Finding:
+    return Finding(
+        exception=ExceptionClass.SHIPMENT_MISMATCH,
+        fault_domain=str(data["source"]),
+        code="order.shipment_mismatch",
+        detail=detail,
+        blocking=False,
+        kind="movement",
+        target=str(data["movement"]),
+    )
+
+
+async def _unknown_order(connection: Connection, tenant: str, order_id: str, data: dict[str, Any]) -> None:
+    found = replace(
+        _mismatch(data, f"a movement names the order {order_id}, which does not exist"), code="order.unknown"
+    )
+    await connection.fetchval(
+        sql.raise_exception, new_id(EXCEPTION_PREFIX), tenant, order_id, found.exception, found.fault_domain,
+        found.code, found.detail, found.blocking, found.kind, found.target,
+    )  # fmt: skip

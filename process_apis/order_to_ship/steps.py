@@ -1,0 +1,186 @@
+"""What an order needs next, purely from its facts: the whole flow of order to ship stands here.
+
+Forward: terms and credit, allocation, ERP order, warehouse work, shipment postings, close. Backward (a cancel, or an
+ERP's refusal): warehouse work, then ERP order, then the claims, each only when the one before is confirmed gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from process_apis.order_to_ship.models import ExceptionClass, Order, Task, TaskKind, TaskState
+
+
+class StepKind(StrEnum):
+    """One step. The last three are transactions of our own; all others call another system."""
+
+    CHECK_TERMS = "check_terms"
+    SUBMIT_ORDER = "submit_order"
+    VERIFY_ORDER = "verify_order"
+    RELEASE_WORK = "release_work"
+    POST_SHIPMENT = "post_shipment"
+    CANCEL_WORK = "cancel_work"
+    CANCEL_ORDER = "cancel_order"
+    ALLOCATE = "allocate"
+    GIVE_UP = "give_up"
+    CLOSE = "close"
+
+
+OWN_STEPS: Final = frozenset({StepKind.ALLOCATE, StepKind.GIVE_UP, StepKind.CLOSE})
+READ_STEPS: Final = frozenset({StepKind.CHECK_TERMS, StepKind.VERIFY_ORDER})
+UNDO_STEPS: Final = frozenset({StepKind.CANCEL_WORK, StepKind.CANCEL_ORDER})
+_TO_DO: Final = frozenset({TaskState.PENDING, TaskState.ATTEMPTED, TaskState.ABSENT})
+_MAY_BE_THERE: Final = frozenset({TaskState.ATTEMPTED, TaskState.DONE, TaskState.UNDOING})
+
+
+class Step(Struct, frozen=True):
+    """A step that is due. `look_first`: an earlier attempt may have succeeded."""
+
+    kind: StepKind
+    task: Task | None = None
+    look_first: bool = False
+
+    @property
+    def the_task(self) -> Task:
+        """The task of a step that calls another system."""
+        if self.task is None:
+            raise LookupError(f"{self.kind} has no task")
+        return self.task
+
+
+class Wait(Struct, frozen=True):
+    """Nothing is due before this instant."""
+
+    until: datetime
+
+
+Next = Step | Wait | None
+
+
+def next_step(order: Order, now: datetime) -> Next:
+    """What to do now; None when nothing is left but to wait for somebody else."""
+    if order.rejected_at or order.cancelled_at or order.completed_at:
+        return None
+    if is_going_back(order):
+        return None if _blocked(order) else _backward(order, now)
+    forward = None if _blocked(order) else _forward(order, now)
+    if isinstance(forward, Step):
+        return forward
+    shipping = _after_shipping(order, now)
+    if isinstance(shipping, Step):
+        return shipping
+    if forward is None and shipping is None:
+        return Step(StepKind.CLOSE) if _is_over(order) else None
+    return min((wait for wait in (forward, shipping) if wait is not None), key=lambda wait: wait.until)
+
+
+def is_going_back(order: Order) -> bool:
+    """A cancel was asked and not refused, or an ERP refused the order."""
+    cancelling = order.cancel_requested_at is not None and order.cancel_refused_at is None
+    return cancelling or order.reject_reason is not None
+
+
+def begin(order: Order, step: Step) -> Order:
+    """The facts once the step's call is under way: what a crash from here on leaves behind."""
+    if step.kind in OWN_STEPS or step.kind in READ_STEPS:
+        return order
+    state = TaskState.UNDOING if step.kind in UNDO_STEPS else TaskState.ATTEMPTED
+    attempts = step.the_task.attempts + 1
+    return with_task(
+        order, replace(step.the_task, state=state, attempts=attempts, settling=False, not_before=None, error_code=None)
+    )
+
+
+def with_task(order: Order, task: Task) -> Order:
+    """The order with this task in place of the one of the same kind and target, or added."""
+    others = [kept for kept in order.tasks if (kept.kind, kept.target) != (task.kind, task.target)]
+    if len(others) == len(order.tasks):
+        return replace(order, tasks=(*order.tasks, task))
+    same = [task if (kept.kind, kept.target) == (task.kind, task.target) else kept for kept in order.tasks]
+    return replace(order, tasks=tuple(same))
+
+
+def is_orphaned(task: Task) -> bool:
+    """Found at the start of a turn: a call was under way when its worker died, so that its outcome is unknown."""
+    return task.state in (TaskState.ATTEMPTED, TaskState.UNDOING) and not task.settling
+
+
+def _blocked(order: Order) -> bool:
+    posting = TaskKind.SHIPMENT_POSTING
+    return any(finding.blocking and finding.kind != posting for finding in order.exceptions)
+
+
+def _forward(order: Order, now: datetime) -> Next:
+    if order.hold_reason:
+        return None
+    if order.approved_at is None:
+        terms = order.of_kind(TaskKind.TERMS)
+        return _first(StepKind.CHECK_TERMS, terms, now) if terms else Step(StepKind.CHECK_TERMS)
+    if order.allocated_at is None:
+        return Step(StepKind.ALLOCATE)
+    erps = [task for task in order.of_kind(TaskKind.ERP_ORDER) if task.state in _TO_DO]
+    if erps:
+        return _first(StepKind.SUBMIT_ORDER, erps, now)
+    works = [task for task in order.of_kind(TaskKind.WAREHOUSE_WORK) if task.state in _TO_DO]
+    return _first(StepKind.RELEASE_WORK, works, now) if works else None
+
+
+def _after_shipping(order: Order, now: datetime) -> Next:
+    erps = order.of_kind(TaskKind.ERP_ORDER)
+    unverified = [task.verify_at for task in erps if task.verify_at is not None]
+    if unverified:
+        due = next((task for task in erps if task.verify_at is not None and task.verify_at <= now), None)
+        return Step(StepKind.VERIFY_ORDER, due) if due else Wait(min(unverified))
+    posting = TaskKind.SHIPMENT_POSTING
+    postings = [task for task in order.of_kind(posting) if task.state in _TO_DO]
+    stuck = any(finding.blocking and finding.kind == posting for finding in order.exceptions)
+    if not postings or stuck or any(task.state is not TaskState.DONE for task in erps):
+        return None
+    sequence = {shipment.shipment_id: shipment.sequence for shipment in order.shipments}
+    oldest = min(postings, key=lambda task: sequence[task.target])
+    return _first(StepKind.POST_SHIPMENT, [oldest], now)
+
+
+def _is_over(order: Order) -> bool:
+    """Nothing is to be shipped any more, and everything that was shipped is told."""
+    waiting = any(line.open or line.backordered for line in order.lines)
+    blocked = any(finding.blocking for finding in order.exceptions)
+    told = all(task.state is TaskState.DONE for task in order.of_kind(TaskKind.SHIPMENT_POSTING))
+    return order.allocated_at is not None and told and not waiting and not blocked
+
+
+def _backward(order: Order, now: datetime) -> Next:
+    for kind, step in (
+        (TaskKind.WAREHOUSE_WORK, StepKind.CANCEL_WORK),
+        (TaskKind.ERP_ORDER, StepKind.CANCEL_ORDER),
+    ):
+        there = [task for task in order.of_kind(kind) if task.state in _MAY_BE_THERE]
+        if there:
+            return _first(step, there, now)
+    return Step(StepKind.GIVE_UP)
+
+
+def _first(kind: StepKind, tasks: Iterable[Task], now: datetime) -> Next:
+    """The first task that may be tried now, else the wait for the earliest."""
+    tasks = list(tasks)
+    due = next((task for task in tasks if task.not_before is None or task.not_before <= now), None)
+    if due is not None:
+        return Step(kind, due, look_first=due.settling)
+    return Wait(min(task.not_before for task in tasks if task.not_before is not None))
+
+
+def cancel_refusal(order: Order) -> str | None:
+    """Why an order can no longer be cancelled as a whole; None while it can be tried."""
+    if order.picking_began_at or any(line.shipped for line in order.lines):
+        return "picking began"
+    if order.completed_at or order.rejected_at:
+        return "it is closed"
+    if any(finding.exception is ExceptionClass.CANCEL_REFUSED for finding in order.exceptions):
+        return "a system refused a cancel before and a person has not decided yet"
+    return None

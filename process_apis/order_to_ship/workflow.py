@@ -1,0 +1,134 @@
+"""One turn of an order: under its lock, do what is due until something has to be waited for.
+
+A turn is started at least once and may die anywhere. What it is about to ask of another system is written before it
+is asked, and what came of it after; the next turn reads the record and finds its way (`steps.py`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+import asyncpg
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import ClaimsStock, FindsSystems
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import NotFound, Unavailable
+from gateway.store.postgres import Store
+from process_apis.order_to_ship.handover import Handover
+from process_apis.order_to_ship.models import Order, Task
+from process_apis.order_to_ship.outcomes import Outcome, Pace, judge
+from process_apis.order_to_ship.records import Change, lock, sql
+from process_apis.order_to_ship.settling import apply_own_step, apply_verdict, decide_terms, with_terms
+from process_apis.order_to_ship.steps import OWN_STEPS, Step, StepKind, Wait, begin, is_orphaned, with_task
+
+_STEPS_PER_TURN: Final = 100
+_TRIES: Final = 60
+_LONGEST_PAUSE_S: Final = 5.0
+_BUSY_S: Final = 1.0
+_log: Final = logging.getLogger(__name__)
+
+
+class _Begun(Struct, frozen=True):
+    order: Order
+    step: Step
+
+
+class Turns:
+    """Runs turns. `claims` and `systems` are capabilities; `pace` says how failures are repeated."""
+
+    def __init__(
+        self, store: Store, clock: Clock, claims: ClaimsStock, systems: FindsSystems, pace: Pace, call_timeout: float
+    ) -> None:
+        self._store = store
+        self._claims = claims
+        self._systems = systems
+        self._pace = pace
+        self._handover = Handover(systems, clock, pace, call_timeout)
+
+    async def run(self, order_id: str, turn: int) -> None:
+        """One turn. While the record is away it is tried again, because then nothing of it can be written down."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                await self._run(order_id, turn)
+            except NotFound:
+                _log.warning("turn %s of %s has no order", turn, order_id)
+                return
+            except Unavailable as e:
+                if attempt == _TRIES:
+                    raise
+                _log.warning("turn %s of %s waits for the record: %s", turn, order_id, e.detail)
+                await asyncio.sleep(min(_LONGEST_PAUSE_S, 0.1 * 2.0 ** min(attempt, 10)))
+            else:
+                return
+
+    async def _run(self, order_id: str, turn: int) -> None:
+        async with self._store.connection() as connection:
+            if not await connection.fetchval(sql.try_order_lock, order_id):
+                await self._come_back(connection, order_id)
+                return
+            try:
+                begun = await self._open(connection, order_id, turn)
+                for _ in range(_STEPS_PER_TURN):
+                    if begun is None:
+                        return
+                    outcome = await self._handover.perform(begun.order, begun.step)
+                    begun = await self._conclude(connection, begun, outcome)
+                await self._come_back(connection, order_id)
+            finally:
+                await connection.execute(sql.free_order_lock, order_id)
+
+    async def _come_back(self, connection: asyncpg.Connection, order_id: str) -> None:
+        """Another turn of this order is running, or this one has run long enough: one more, soon."""
+        async with connection.transaction():
+            order, now = await lock(connection, order_id)
+            change = Change(connection, order, now)
+            await change.wake(_BUSY_S)
+            await change.save()
+
+    async def _locked(self, connection: asyncpg.Connection, order_id: str) -> tuple[Order, Change]:
+        order, now = await lock(connection, order_id)
+        order = with_terms(order, self._systems)
+        return order, Change(connection, order, now)
+
+    async def _open(self, connection: asyncpg.Connection, order_id: str, turn: int) -> _Begun | None:
+        async with connection.transaction():
+            order, change = await self._locked(connection, order_id)
+            now = change.now
+            for task in order.tasks:
+                if is_orphaned(task):
+                    settle = self._handover.settle_of(task)
+                    change.set(
+                        tasks=with_task(change.order, replace(task, settling=True, not_before=now + settle)).tasks
+                    )
+            return await self._go_on(change, may_wait=change.order is order and turn < order.waiting_turn)
+
+    async def _conclude(self, connection: asyncpg.Connection, begun: _Begun, outcome: Outcome) -> _Begun | None:
+        async with connection.transaction():
+            _, change = await self._locked(connection, begun.order.order_id)
+            if begun.step.kind is StepKind.CHECK_TERMS and outcome.error is None:
+                await decide_terms(change, begun.step, outcome)
+            else:
+                apply_verdict(change, begun.step, judge(begun.step, outcome, change.now, self._pace))
+            return await self._go_on(change, may_wait=False)
+
+    async def _go_on(self, change: Change, *, may_wait: bool) -> _Begun | None:
+        """Apply our own steps, begin the next call, or enqueue the turn that comes after the wait; then save."""
+        upcoming = change.next()
+        while isinstance(upcoming, Step) and upcoming.kind in OWN_STEPS:
+            await apply_own_step(change, upcoming, self._claims, self._systems)
+            upcoming = change.next()
+        if isinstance(upcoming, Step):
+            change.set(**_begun_facts(change.order, upcoming))
+        elif isinstance(upcoming, Wait) and not may_wait:
+            await change.wake(max(0.05, (upcoming.until - change.now).total_seconds() + 0.05))
+        order = await change.save()
+        return _Begun(order, upcoming) if isinstance(upcoming, Step) else None
+
+
+def _begun_facts(order: Order, step: Step) -> dict[str, tuple[Task, ...]]:
+    tasks = begin(order, step).tasks
+    return {} if tasks is order.tasks else {"tasks": tasks}

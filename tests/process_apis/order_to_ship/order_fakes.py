@@ -1,0 +1,345 @@
+"""Stand-ins for what orders ask of others, kept in PostgreSQL so that they outlive a killed worker.
+
+Every call is written to `fake.called`, by an independent connection, and meets the next fault planned for it in
+`fake.fault`: `error`, `rejected`, `unknown` (nothing done), `unknown_after` (done), `hang_after` (done, then silence),
+`broken`, `crash_before`, `crash_after`.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from datetime import timedelta
+from decimal import Decimal
+
+import asyncpg
+
+from gateway.canonical.item import Item
+from gateway.canonical.order import ExternalReference, SystemOrder, SystemShipment, WarehouseWork, WorkState
+from gateway.canonical.party import CustomerAccount
+from gateway.canonical.stock import ClaimedLine, ClaimState
+from gateway.kernel.errors import (
+    BrokenUpstream,
+    Conflict,
+    Misconfigured,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+)
+from gateway.kernel.money import Money
+from gateway.kernel.quantity import UnitConversion
+
+SCHEMA = """
+create schema fake;
+create table fake.called (id bigint generated always as identity primary key, name text, reference text, what text);
+create table fake.fault (id bigint generated always as identity primary key, name text, fault text, reference text);
+create table fake.sale (number bigint generated always as identity primary key, reference text, lines jsonb,
+    ready boolean default true, cancelled boolean default false, picking boolean default false);
+create table fake.work (number bigint generated always as identity primary key, reference text, location text,
+    lines jsonb, state text default 'released');
+create table fake.posting (posting text primary key, number bigint generated always as identity, reference text,
+    location text, lines jsonb);
+create table fake.customer (code text primary key, credit_limit numeric, balance numeric default 0,
+    hold boolean default false);
+insert into fake.customer (code) values ('CUST1');
+create table fake.stock (item text, location text, available numeric not null check (available >= 0),
+    primary key (item, location));
+create table fake.claim (claim text primary key, order_id text, line integer, item text, location text, amount numeric,
+    state text default 'reserved');
+"""
+
+
+class KilledError(BaseException):
+    """The worker dies here; stands for kill -9 where the test itself has to live on."""
+
+
+class Seams:
+    """Where calls leave us: each on a connection of its own, committed at once."""
+
+    def __init__(self, url, *, really_kill=False):
+        self.url = url
+        self.really_kill = really_kill
+        self.pool = None
+
+    async def open(self):
+        self.pool = await asyncpg.create_pool(self.url, min_size=1, max_size=4)
+
+    async def close(self):
+        await self.pool.close()
+
+    async def call(self, name, reference, do):
+        fault = await self.pool.fetchval(
+            "delete from fake.fault where id = (select min(id) from fake.fault where name = $1 and "
+            "coalesce(reference, $2) = $2) returning fault",
+            name,
+            reference,
+        )
+        await self.pool.execute(
+            "insert into fake.called (name, reference, what) values ($1, $2, $3)", name, reference, fault
+        )
+        before = {
+            "error": Unavailable("away", code="fake.away", retry_after=0.01),
+            "rejected": Rejected("no", code="fake.no"),
+            "unknown": OutcomeUnknown("silence", code="fake.silence"),
+            "broken": BrokenUpstream("nonsense", code="fake.nonsense"),
+            "defect": ZeroDivisionError("the adapter is wrong"),
+        }
+        if fault == "crash_before":
+            self.die()
+        if fault in before:
+            raise before[fault]
+        answer = await do()
+        if fault == "crash_after":
+            self.die()
+        if fault == "hang_after":
+            await asyncio.sleep(60)
+        if fault == "unknown_after":
+            raise OutcomeUnknown("silence", code="fake.silence")
+        return answer
+
+    def die(self):
+        if self.really_kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise KilledError
+
+
+class Erp:
+    def __init__(self, seams, *, reference=ExternalReference.SEARCHABLE):
+        self.seams = seams
+        self.external_reference = reference
+        self.settle_time = timedelta(seconds=0.05)
+
+    async def find_order(self, call, *, reference):
+        return await self.seams.call("find_order", reference, lambda: self._find(reference))
+
+    async def _find(self, reference):
+        rows = await self.seams.pool.fetch("select * from fake.sale where reference = $1 order by number", reference)
+        if len([row for row in rows if not row["cancelled"]]) > 1:
+            raise Conflict("two sales bear one reference", code="erp.twin_orders")
+        live = [row for row in rows if not row["cancelled"]] or rows
+        return self._order(live[0]) if live else None
+
+    async def cancel_twins(self, call, *, reference):
+        async def do():
+            await self.seams.pool.execute(
+                "update fake.sale set cancelled = true where reference = $1 and number > "
+                "(select min(number) from fake.sale where reference = $1 and not cancelled)",
+                reference,
+            )
+            return await self._find(reference)
+
+        return await self.seams.call("cancel_twins", reference, do)
+
+    async def submit_order(self, call, *, order):
+        lines = [[line.line, line.item, str(line.amount), line.location] for line in order.lines]
+
+        async def do():
+            row = await self.seams.pool.fetchrow(
+                "insert into fake.sale (reference, lines) values ($1, $2) returning *", order.order, json.dumps(lines)
+            )
+            return self._order(row)
+
+        return await self.seams.call("submit_order", order.order, do)
+
+    async def cancel_order(self, call, *, reference):
+        async def do():
+            if await self.seams.pool.fetchval("select picking from fake.sale where reference = $1", reference):
+                raise Conflict("work has begun", code="erp.picking_began")
+            row = await self.seams.pool.fetchrow(
+                "update fake.sale set cancelled = true where reference = $1 returning *", reference
+            )
+            if row is None:
+                raise NotFound("no such sale", code="erp.not_found")
+            return self._order(row)
+
+        return await self.seams.call("cancel_order", reference, do)
+
+    async def read_customer(self, call, *, code):
+        async def do():
+            row = await self.seams.pool.fetchrow("select * from fake.customer where code = $1", code)
+            if row is None:
+                raise NotFound(f"no customer {code}", code="erp.customer_not_found")
+            limit = row["credit_limit"]
+            return CustomerAccount(
+                code=code,
+                name=code,
+                payment_term=None,
+                credit_limit=None if limit is None else Money(limit, "USD"),
+                balance=Money(row["balance"], "USD"),
+                hold=row["hold"],
+            )
+
+        return await self.seams.call("read_customer", code, do)
+
+    async def find_posting(self, call, *, reference, posting):
+        async def do():
+            row = await self.seams.pool.fetchrow("select * from fake.posting where posting = $1", posting)
+            return None if row is None else self._shipment(row)
+
+        return await self.seams.call("find_posting", reference, do)
+
+    async def post_shipment(self, call, *, reference, posting, location, lines):
+        told = [[line.line, line.item, str(line.amount)] for line in lines]
+
+        async def do():
+            row = await self.seams.pool.fetchrow(
+                "insert into fake.posting (posting, reference, location, lines) values ($1, $2, $3, $4) returning *",
+                posting, reference, location, json.dumps(told),
+            )  # fmt: skip
+            return self._shipment(row)
+
+        return await self.seams.call("post_shipment", reference, do)
+
+    def _order(self, row):
+        return SystemOrder(
+            reference=row["reference"],
+            number=f"S{row['number']}",
+            state="confirmed",
+            ready=row["ready"],
+            cancelled=row["cancelled"],
+        )
+
+    def _shipment(self, row):
+        return SystemShipment(number=f"D{row['number']}", state="done", location=row["location"], lines=())
+
+
+class Warehouse:
+    def __init__(self, seams):
+        self.seams = seams
+
+    async def find_work(self, call, *, reference):
+        async def do():
+            row = await self.seams.pool.fetchrow(
+                "select * from fake.work where reference = $1 order by number desc", reference
+            )
+            return None if row is None else self._work(row)
+
+        return await self.seams.call("find_work", reference, do)
+
+    async def release_work(self, call, *, order, location):
+        lines = [[line.line, line.item, str(line.amount)] for line in order.lines]
+
+        async def do():
+            row = await self.seams.pool.fetchrow(
+                "insert into fake.work (reference, location, lines) values ($1, $2, $3) returning *",
+                order.order, location, json.dumps(lines),
+            )  # fmt: skip
+            return self._work(row)
+
+        return await self.seams.call("release_work", order.order, do)
+
+    async def cancel_work(self, call, *, reference):
+        async def do():
+            state = await self.seams.pool.fetchval("select state from fake.work where reference = $1", reference)
+            if state is None:
+                raise NotFound("no such work", code="wms.not_found")
+            if state in ("picking", "shipped"):
+                raise Conflict("picking began", code="wms.picking_started")
+            row = await self.seams.pool.fetchrow(
+                "update fake.work set state = 'cancelled' where reference = $1 returning *", reference
+            )
+            return self._work(row)
+
+        return await self.seams.call("cancel_work", reference, do)
+
+    def _work(self, row):
+        return WarehouseWork(reference=row["reference"], number=f"W{row['number']}", state=WorkState(row["state"]))
+
+
+class Systems:
+    """One ERP for everything, one warehouse system per location."""
+
+    def __init__(self, seams, *, reference=ExternalReference.SEARCHABLE):
+        self.erp = Erp(seams, reference=reference)
+        self.warehouses = {"wms_n": Warehouse(seams), "wms_w": Warehouse(seams)}
+
+    def erp_of(self, tenant, location):
+        return "erp_na"
+
+    def poster_of(self, tenant, location):
+        return "erp_na"
+
+    def warehouse_of(self, tenant, location):
+        return {"WH-N": "wms_n", "WH-W": "wms_w"}[location]
+
+    def takes_orders(self, instance):
+        if instance != "erp_na":
+            raise Misconfigured(f"no instance {instance}", code="systems.unknown")
+        return self.erp
+
+    reads_customers = takes_orders
+    posts_shipments = takes_orders
+
+    def releases_work(self, instance):
+        return self.warehouses[instance]
+
+
+class Items:
+    """`SKU-n` for any n, `itm_n` likewise: 2.50 USD each, a case of 12, no price in other currencies."""
+
+    async def by_id(self, tenant, items):
+        return {item: self._item(item.removeprefix("itm_")) for item in items if item.startswith("itm_")}
+
+    async def by_sku(self, tenant, skus):
+        return {sku: self._item(sku.removeprefix("SKU-")) for sku in skus if sku.startswith("SKU-")}
+
+    def _item(self, number):
+        return Item(
+            item=f"itm_{number}",
+            sku=f"SKU-{number}",
+            name=number,
+            base_uom="EA",
+            packs=(UnitConversion("CS", Decimal(12)),),
+            list_price=Money(Decimal("2.50"), "USD"),
+        )
+
+
+class Claims:
+    """The least that keeps the promise of `ClaimsStock`: one location that has enough, else refused."""
+
+    async def claim(self, connection, *, tenant, action, order, channel, lines, correlation_id):
+        made, short = [], []
+        for line in sorted(lines, key=lambda line: line.item):
+            location = await connection.fetchval(
+                "update fake.stock set available = available - $2 where item = $1 and location = ("
+                "select location from fake.stock where item = $1 and available >= $2 order by location limit 1"
+                " for update) returning location",
+                line.item,
+                line.amount,
+            )
+            if location is None:
+                short.append(line.line)
+                continue
+            claim = f"{order}/{line.line}"
+            await connection.execute(
+                "insert into fake.claim values ($1, $2, $3, $4, $5, $6)",
+                claim, order, line.line, line.item, location, line.amount,
+            )  # fmt: skip
+            made.append(_claimed(claim, line.line, line.item, location, line.amount, "reserved"))
+        if short:
+            raise Conflict(f"not enough stock for lines {short}", code="stock.insufficient", context={"lines": short})
+        return made
+
+    async def allocate(self, connection, *, tenant, action, order, correlation_id):
+        return await self._move(connection, order, "allocated")
+
+    async def release(self, connection, *, tenant, action, order, lines, correlation_id):
+        await connection.execute(
+            "update fake.stock s set available = available + c.amount from fake.claim c where c.order_id = $1 and "
+            "c.state in ('reserved', 'allocated') and c.item = s.item and c.location = s.location",
+            order,
+        )
+        return await self._move(connection, order, "released")
+
+    async def _move(self, connection, order, state):
+        rows = await connection.fetch(
+            "update fake.claim set state = $2 where order_id = $1 and state in ('reserved', 'allocated') returning *",
+            order,
+            state,
+        )
+        return [_claimed(r["claim"], r["line"], r["item"], r["location"], r["amount"], r["state"]) for r in rows]
+
+
+def _claimed(claim, line, item, location, amount, state):
+    return ClaimedLine(claim=claim, line=line, item=item, location=location, amount=amount, state=ClaimState(state))
