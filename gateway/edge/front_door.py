@@ -153,7 +153,7 @@ class FrontDoor:
         self._overdue.enter(_NO_DEADLINE)
         stream = Streamed(exchange, send, lambda: self._conclude(exchange))
         try:
-            await self._app(exchange.scope, _replay(exchange), stream)
+            await self._app(exchange.scope, stream.receive, stream)
             stream.finish()
         except asyncio.CancelledError:
             if not self._overdue.struck():

@@ -5,6 +5,7 @@ A header value with CR, LF or NUL never leaves: it would let whoever chose it wr
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -50,12 +51,14 @@ class Collected:
 class Streamed:
     """An ASGI `send` that concludes the chain when the response starts and passes everything on."""
 
-    __slots__ = ("_conclude", "_exchange", "_send", "started")
+    __slots__ = ("_conclude", "_ended", "_exchange", "_given", "_send", "started")
 
     def __init__(self, exchange: Exchange, send: Send, conclude: Callable[[], Awaitable[None]]) -> None:
         self._exchange = exchange
         self._send = send
         self._conclude = conclude
+        self._ended = asyncio.Event()
+        self._given = False
         self.started = False
 
     async def __call__(self, message: dict[str, Any]) -> None:
@@ -67,10 +70,31 @@ class Streamed:
             self.started = True
             reply = _checked(exchange, exchange.reply, streamed=True)
             await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-        elif self._exchange.method != "HEAD":
+            if exchange.method == "HEAD":
+                await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+                self._ended.set()
+        elif not self._ended.is_set():
             await self._send(message)
-        elif not message.get("more_body", False):
-            await self._send({"type": "http.response.body", "body": b""})
+            if not message.get("more_body", False):
+                self._ended.set()
+
+    async def receive(self) -> dict[str, Any]:
+        """The ASGI `receive` beside it: the body once, then a disconnect when the client leaves or the stream is over.
+
+        The router waits for a disconnect even after its last word, and not every server sends one then.
+        """
+        if not self._given:
+            self._given = True
+            return {"type": "http.request", "body": self._exchange.body, "more_body": False}
+        over = asyncio.ensure_future(self._ended.wait())
+        heard = asyncio.ensure_future(self._exchange.receive())
+        try:
+            await asyncio.wait((over, heard), return_when=asyncio.FIRST_COMPLETED)
+            message: dict[str, Any] = heard.result() if heard.done() else {"type": "http.disconnect"}
+        finally:
+            over.cancel()
+            heard.cancel()
+        return message
 
     def finish(self) -> None:
         """Raise when the application sent nothing."""

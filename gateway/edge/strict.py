@@ -148,7 +148,7 @@ def json_decoder(annotation: Any) -> Callable[[bytes], Any]:
 
 
 def problem_at(message: str) -> Problem:
-    """Msgspec's ``Expected `int`, got `str` - at `$.lines[0].quantity``` as a detail and the pointer ``/lines/0/quantity``."""
+    """What msgspec says (``... at `$.lines[0].quantity```) as a detail and a pointer (``/lines/0/quantity``)."""
     match = _WHERE.match(message)
     what, path = (match["what"], match["path"] or "") if match else (message, "")
     pointer = "".join(f"/{index or name or '-'}" for index, name in _STEP.findall(path))
