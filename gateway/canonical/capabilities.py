@@ -28,6 +28,7 @@ from gateway.canonical.stock import (
     ClaimLine,
     DemandLine,
     ItemAvailability,
+    Receipt,
     ReportedMovement,
     ReportedSnapshot,
 )
@@ -210,7 +211,7 @@ class Connection(Protocol):
 class RecordsStock(Protocol):
     """Takes reports of movements and snapshots; returns when they are committed."""
 
-    async def record(self, tenant: str, report: Report) -> None: ...
+    async def record(self, tenant: str, report: Report) -> Receipt: ...
 
 
 @runtime_checkable
@@ -251,10 +252,13 @@ class ClaimsStock(Protocol):
 
 @runtime_checkable
 class AnswersAvailability(Protocol):
-    """What a channel may sell, from the projection, never by a call to another system."""
+    """What a channel may sell, from the projection, never by a call to another system.
+
+    `from_record` asks the record alone: for whoever tells of a change that the projection may not have seen yet.
+    """
 
     async def availability(
-        self, tenant: str, *, channel: str, items: Sequence[str], locations: bool = False
+        self, tenant: str, *, channel: str, items: Sequence[str], locations: bool = False, from_record: bool = False
     ) -> Sequence[ItemAvailability]: ...
 
 

@@ -27,6 +27,9 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("stock.movement_recorded", 1, "movement", "a movement was recorded and applied"),
         EventType("stock.movement_parked", 1, "movement", "a movement could not be mapped and waits for a person"),
         EventType("stock.snapshot_applied", 1, "snapshot", "absolute figures were applied; drift is in the data"),
+        EventType(
+            "stock.position_negative", 1, "stock_line", "a physical figure fell below zero: kept, and to be looked at"
+        ),
         EventType("availability.changed", 1, "stock_line", "what may be promised of one item at one location changed"),
         EventType("claim.made", 1, "order", "stock was promised to an order"),
         EventType("claim.ended", 1, "order", "a promise was fulfilled, released or expired"),

@@ -36,7 +36,10 @@ class StorefrontMessages:
 
     async def _figure(self, message: Message, channel: str) -> schemas.AvailabilityView | None:
         item = (await self._items.by_id(message.tenant, [message.about])).get(message.about)
-        figures = await self._availability.availability(message.tenant, channel=channel, items=[message.about])
+        # The projection may not have seen the change yet that this message is about.
+        figures = await self._availability.availability(
+            message.tenant, channel=channel, items=[message.about], from_record=True
+        )
         if item is None or not figures:
             return None
         return mapping.availability_view(item, figures[0])

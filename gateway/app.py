@@ -1,0 +1,352 @@
+"""The composition root: the only place where objects meet.
+
+`Core` holds what the gateway, the worker and the console have in common; making one does no I/O, opening it does.
+`build_gateway` and `build_console` give ASGI applications, `gateway.worker` runs the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, Self, TypeVar
+
+import msgspec
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+
+from experience_apis.storefront.v1 import routes as storefront_v1
+from experience_apis.storefront.v1.messages import StorefrontMessages
+from experience_apis.storefront.v1.recalling import RecallsCancellation, RecallsPlacement
+from gateway.cache.valkey import Cache
+from gateway.canonical.capabilities import Connection
+from gateway.contracts.api import Api
+from gateway.durable.schema import migrate_durable
+from gateway.edge.catalogue import CatalogueEntry, catalogue_routes
+from gateway.edge.front_door import FrontDoor
+from gateway.edge.health import health_routes
+from gateway.edge.litestar_app import make_litestar
+from gateway.identity.accounts import PartnerAccounts
+from gateway.identity.identity import Identity
+from gateway.identity.routes import make_routes as identity_routes
+from gateway.kernel.clock import Clock, SystemClock
+from gateway.kernel.cursors import Cursors
+from gateway.kernel.exchange import Policy, RecallsOutcome
+from gateway.kernel.keyring import KeyRing
+from gateway.kernel.secrets import Secret, resolve_secret
+from gateway.outbound.door import Outbound
+from gateway.outbound.targets import TargetRules
+from gateway.outbound.webhooks import WebhookSender
+from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
+from gateway.store.installation import check_installation
+from gateway.store.migrations import find_migrations, migrate
+from gateway.store.postgres import Store
+from gateway.systems.directory import Directory
+from gateway.systems.exclusive import order_locks
+from gateway.systems.intake import intake_routes
+from gateway.systems.loader import load_system
+from gateway.systems.manifest import load_manifest
+from gateway.systems.system_routes import product_routes
+from gateway.telemetry.access import AccessLog
+from gateway.telemetry.counters import Counters
+from policies.audit.policy import Audit
+from policies.audit.store import writes_to
+from policies.authenticate.policy import Authenticate
+from policies.authorise.policy import Authorise
+from policies.canonical_request.policy import CanonicalRequest
+from policies.deprecation.policy import Deprecation
+from policies.idempotency.policy import IdempotencyPolicy
+from policies.message_hygiene.options import MessageHygieneOptions
+from policies.message_hygiene.policy import MessageHygiene
+from policies.rate_limit.policy import LineCost, PreAuthenticationLimit, RateLimit
+from policies.trace.policy import Trace
+from policies.validate_request.policy import ValidateRequest
+from policies.validate_response.policy import ValidateResponse
+from policies.version.policy import Version
+from process_apis.availability import routes as availability_routes
+from process_apis.availability.models import LocationMap
+from process_apis.availability.process import Availability
+from process_apis.items import routes as items_routes
+from process_apis.items.process import Items
+from process_apis.order_to_ship import routes as order_routes
+from process_apis.order_to_ship.process import OrderToShip
+from process_apis.partner_notifications import routes as notification_routes
+from process_apis.partner_notifications.process import PartnerNotifications
+
+Answer = TypeVar("Answer")
+_ROOT: Final = Path(__file__).parents[1]
+PRODUCTS: Final = tuple(sorted(path.parent.name for path in (_ROOT / "system_apis").glob("*/manifest.toml")))
+
+
+class Core:
+    """What the gateway, the worker and the console share. `opened()` connects it and closes it again."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.ring = KeyRing(
+            {int(version): _secret(ref, f"secrets.keys.{version}") for version, ref in settings.secrets.keys.items()}
+        )
+        self.store = Store(_secret(settings.store.url, "store.url").reveal(), size=settings.store.pool)
+        self.cache = Cache(_secret(settings.cache.url, "cache.url").reveal())
+        self.nats_url = _secret(settings.backbone.url, "backbone.url").reveal()
+        self.cursors = Cursors(_secret(settings.secrets.keys[min(settings.secrets.keys)], "secrets.keys"))
+        self.outbound = Outbound(self.clock)
+        self.directory = Directory(
+            [
+                load_system(name, system.product, system.settings, outbound=self.outbound, clock=self.clock)
+                for name, system in settings.systems.items()
+            ],
+            settings.locations,
+            orders=settings.orders.erp,
+        )
+        self.items = Items(self.store, self.clock)
+        self.availability = Availability(
+            store=self.store,
+            cache=self.cache,
+            items=self.items,
+            locations=LocationMap({settings.tenant: settings.locations}),
+            clock=self.clock,
+        )
+        self.orders = OrderToShip(
+            self.store, self.clock, items=self.items, claims=self.availability, systems=self.directory
+        )
+        self.accounts = PartnerAccounts(self.store, self.clock)
+        self.currencies = {channel.name: channel.currency for channel in settings.channels}
+        self.sender = WebhookSender(_targets(settings), self.clock)
+        self.notifications = PartnerNotifications(
+            self.store,
+            self.ring,
+            renderer=StorefrontMessages(self.items, self.availability, self.orders),
+            sender=self.sender,
+        )
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Self]:
+        """Connected to record and cache, on the database that the settings name; raises `Misconfigured` if not."""
+        await self.store.open()
+        try:
+            await check_installation(self.store, self.settings.store.installation)
+            await self.cache.open()
+            yield self
+        finally:
+            await self.sender.close()
+            await self.outbound.close()
+            await self.cache.close()
+            await self.store.close()
+
+    def storefront_v1(self) -> list[HTTPRouteHandler]:
+        """The storefront's handlers."""
+        return storefront_v1.routes(
+            items=self.items,
+            availability=self.availability,
+            orders=self.orders,
+            accounts=self.accounts,
+            currencies=self.currencies,
+            cursors=self.cursors,
+        )
+
+    def recallers(self) -> dict[str, RecallsOutcome]:
+        """Who tells what became of a lost request, by route id: one for each route that requires a key."""
+        return {
+            "POST /storefront/v1/orders": RecallsPlacement(self.orders, self.accounts, self.currencies),
+            "POST /storefront/v1/orders/{order_id}/cancellation": RecallsCancellation(self.orders),
+            **order_recallers(self.orders),
+        }
+
+
+def _targets(settings: Settings) -> TargetRules:
+    private = settings.notifications.private_targets
+    return TargetRules(loopback="127.0.0.0/8" in private, networks=private)
+
+
+def _secret(reference: str, setting: str) -> Secret:
+    return resolve_secret(reference, setting=setting)
+
+
+class Gateway:
+    """One gateway process: the router, the chain, and what they need opened."""
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.counters = Counters()
+        self.identity = Identity(core.store, core.ring, core.settings.identity, core.clock)
+        self.idempotency = IdempotencyPolicy(core.store, core.ring, recallers=core.recallers())
+        self.audit = Audit(writes_to(core.store), core.clock)
+        self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
+        self.apis = apis_of(core)
+        handlers = [
+            *(handler for api in self.apis for handler in api.handlers),
+            *identity_routes(self.identity),
+            *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
+            *health_routes({"record": self._record_answers}),
+            *catalogue_routes([_entry(api) for api in self.apis]),
+        ]
+        self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
+        self.door = FrontDoor(self.router, self.routes, self._policies(), core.clock, observe=self.access)
+
+    def _policies(self) -> list[Policy]:
+        core, settings = self.core, self.core.settings
+        limits = msgspec.structs.replace(settings.rate_limit, workers=settings.http.workers)
+        rate_limit = RateLimit(core.cache, core.clock, limits)
+        hygiene = MessageHygieneOptions(trusted_peers=settings.http.trusted_peers, hops=settings.http.trusted_hops)
+        return [
+            CanonicalRequest(),
+            MessageHygiene(hygiene),
+            Trace(),
+            PreAuthenticationLimit(core.cache, core.clock, limits),
+            Version(self.routes, core.clock),
+            Authenticate(self.identity),
+            Authorise(),
+            rate_limit,
+            self.idempotency,
+            ValidateRequest(),
+            LineCost(rate_limit),
+            ValidateResponse(),
+            Deprecation(),
+            self.audit,
+        ]
+
+    @asynccontextmanager
+    async def _opened(self, _: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.core.opened())
+            await self.identity.open()
+            stack.push_async_callback(self.identity.close)
+            await self.idempotency.open()
+            stack.push_async_callback(self.idempotency.close)
+            await stack.enter_async_context(self.audit.queue.writing())
+            await stack.enter_async_context(self.access.writing())
+            yield
+
+    async def _record_answers(self) -> None:
+        await self.core.store.fetchval("select 1")
+
+
+def build_gateway(settings: Settings) -> FrontDoor:
+    """The gateway's ASGI application; it connects when its lifespan starts."""
+    return Gateway(Core(settings)).door
+
+
+def apis_of(core: Core) -> tuple[Api, ...]:
+    """Every API version that is served, with its owners."""
+    storefront = Api(
+        layer="experience",
+        name="storefront",
+        version="v1",
+        facing="partner",
+        title="Storefront",
+        description="What a selling partner needs: items, availability, orders, and how they fare.",
+        business_owner="Commerce",
+        technical_owner="Integration",
+        handlers=tuple(core.storefront_v1()),
+    )
+    processes = [
+        _process("items", "Items", "Items with their units, packs and list prices.", items_routes.routes(core.items)),
+        _process(
+            "availability",
+            "Availability",
+            "Positions, claims and figures by channel, and why they are what they are.",
+            availability_routes.routes(core.availability),
+        ),
+        _process(
+            "order-to-ship",
+            "Order to ship",
+            "Orders from acceptance to completion, and what needs a person.",
+            order_routes.routes(core.orders),
+        ),
+        _process(
+            "partner-notifications",
+            "Partner notifications",
+            "Webhook messages to partners: read them, send one again.",
+            notification_routes.routes(core.notifications),
+        ),
+    ]
+    exclusive = order_locks(core.store)
+    systems = [
+        _system(product, product_routes(load_manifest(product), core.directory, exclusive)) for product in PRODUCTS
+    ]
+    return (storefront, *processes, *systems)
+
+
+def _process(name: str, title: str, description: str, handlers: Sequence[HTTPRouteHandler]) -> Api:
+    return Api(
+        layer="process",
+        name=name,
+        version="v1",
+        facing="internal",
+        title=title,
+        description=description,
+        business_owner="Operations",
+        technical_owner="Integration",
+        handlers=tuple(handlers),
+    )
+
+
+def _system(product: str, handlers: Sequence[HTTPRouteHandler]) -> Api:
+    manifest = load_manifest(product)
+    return Api(
+        layer="system",
+        name=product.replace("_", "-"),
+        version="v1",
+        facing="system",
+        title=f"{manifest.title} system API",
+        description=f"{manifest.summary} Generated from the adapter's capabilities.",
+        business_owner="Operations",
+        technical_owner=manifest.owner,
+        handlers=tuple(handlers),
+    )
+
+
+def _entry(api: Api) -> CatalogueEntry:
+    anchor = f"/{api.name}/{api.version}" if api.layer == "experience" else f"/{api.layer}/{api.name}/{api.version}"
+    return CatalogueEntry(anchor=anchor, title=api.title)
+
+
+async def migrate_record(url: str, *, progress: Callable[[str], None]) -> str:
+    """Bring every table up to date, durable ones included; returns the installation's id."""
+    folders = [
+        folder
+        for top in ("gateway", "policies", "process_apis")
+        for folder in sorted((_ROOT / top).glob("*/migrations"))
+    ]
+    first = [folder for folder in folders if folder.parent.name == "store"]
+    await migrate(url, find_migrations([*first, *(folder for folder in folders if folder not in first)]), progress)
+    await migrate_durable(url)
+    store = Store(url, size=1)
+    await store.open()
+    try:
+        return (await check_installation(store, None)).identity
+    finally:
+        await store.close()
+
+
+async def administer(settings: Settings, work: Callable[[Connection, KeyRing], Awaitable[Answer]]) -> Answer:
+    """Do `work` in one transaction on the record that the settings name."""
+    core = Core(settings)
+    await core.store.open()
+    try:
+        await check_installation(core.store, settings.store.installation)
+        async with core.store.transaction() as connection:
+            return await work(connection, core.ring)
+    finally:
+        await core.store.close()
+
+
+def published_apis() -> tuple[Api, ...]:
+    """Every API version as the code serves it, for `crossdock contracts`: built on a core that is never opened."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "secret"
+        reference = f"file:{path}"
+        keys = SecretSettings(keys={"1": reference})
+        path.write_text("redis://127.0.0.1:1/0?only-so-that-the-contracts-can-be-built", encoding="utf-8")
+        settings = Settings(
+            tenant="contracts",
+            secrets=keys,
+            store=StoreSettings(url=reference, installation=""),
+            backbone=BackboneSettings(url=reference),
+            cache=CacheSettings(url=reference),
+        )
+        return apis_of(Core(settings))

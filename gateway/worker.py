@@ -1,0 +1,139 @@
+"""The worker: durable workflows, consumers of the log, pollers, partner webhooks. Any number may run side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from gateway.app import Core
+from gateway.backbone.backbone import Backbone
+from gateway.canonical.capabilities import Call, ReadsItems, TakesOrders
+from gateway.durable.runtime import Durable
+from gateway.kernel.errors import CrossdockError
+from gateway.kernel.ids import new_id
+from gateway.settings import Settings
+from gateway.systems.poller import Poller
+from process_apis.availability import subscriptions as availability_subscriptions
+from process_apis.order_to_ship import subscriptions as order_subscriptions
+from process_apis.partner_notifications import subscriptions as notification_subscriptions
+
+_log: Final = logging.getLogger("crossdock.worker")
+_PAUSE_SECONDS: Final = 1.0
+_HOUSEKEEPING_SECONDS: Final = 2.0
+_ITEMS_CALL_SECONDS: Final = 120.0
+_DRAIN_SECONDS: Final = 8
+
+
+def run_worker(settings: Settings) -> int:
+    """Run until SIGINT or SIGTERM; then finish what can be finished and leave the rest to the others."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_run(Core(settings)))
+    return 0
+
+
+async def _run(core: Core) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with core.opened():
+        worker = Worker(core, stop)
+        await worker.run()
+
+
+class Worker:
+    """Everything that runs beside the gateway, in one event loop."""
+
+    def __init__(self, core: Core, stop: asyncio.Event) -> None:
+        self._core = core
+        self._stop = stop
+        settings = core.settings
+        self._backbone = Backbone(core.store, core.nats_url, core.clock)
+        self._durable = Durable(
+            core.store.url,
+            workflows=core.orders.workflows(),
+            queues=core.orders.queues(),
+            grace=settings.worker.takeover_seconds,
+            clock=core.clock,
+        )
+        self._poller = Poller(
+            core.store,
+            core.directory,
+            core.availability,
+            core.clock,
+            tenant=settings.tenant,
+            every=settings.worker.poll_seconds,
+            demand=core.availability,
+        )
+    async def run(self) -> None:
+        """Run all of it until `stop`; what fails for lack of the record is begun again."""
+        subscriptions = [
+            *availability_subscriptions.subscriptions(self._core.availability),
+            *order_subscriptions.subscriptions(self._core.orders),
+            *notification_subscriptions.subscriptions(),
+        ]
+        await self._durable.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._again("backbone", lambda: self._backbone.run(subscriptions, self._stop)))
+                group.create_task(self._again("items", self._follow_items))
+                group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
+                group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
+                group.create_task(self._again("housekeeping", self._keep_house))
+        finally:
+            await self._durable.stop(drain=_DRAIN_SECONDS)
+
+    async def _again(self, name: str, work: Callable[[], Awaitable[Any]]) -> None:
+        """Run `work` until `stop`, beginning again when it fails: one part's trouble is not another's."""
+        while not self._stop.is_set():
+            try:
+                await work()
+            except* CrossdockError as group:
+                _log.warning("%s begins again: %s", name, _first(group))
+            except* Exception:  # noqa: BLE001 - the others go on; the traceback is in the log
+                _log.exception("%s failed and begins again", name)
+            await self._pause(_PAUSE_SECONDS)
+
+    async def _follow_items(self) -> None:
+        """Read items from every system that has them, those of the order-taking systems first."""
+        while not self._stop.is_set():
+            for name, reader in self._item_sources():
+                call = Call(
+                    tenant=self._core.settings.tenant,
+                    correlation_id=new_id("sync"),
+                    deadline=self._core.clock.monotonic() + _ITEMS_CALL_SECONDS,
+                )
+                try:
+                    report = await self._core.items.sync(call, name, reader)
+                except CrossdockError as error:
+                    _log.warning("items of %s were not read: %s", name, error.detail)
+                    continue
+                if report.created or report.changed:
+                    _log.info("items of %s: %d new, %d changed", name, report.created, report.changed)
+            await self._pause(self._core.settings.worker.poll_seconds)
+
+    def _item_sources(self) -> list[tuple[str, ReadsItems]]:
+        found = list(self._core.directory.find(ReadsItems))
+        return sorted(found, key=lambda source: not self._core.directory.system(source[0]).offers(TakesOrders))
+
+    async def _keep_house(self) -> None:
+        while not self._stop.is_set():
+            await self._core.availability.expire()
+            await self._core.orders.sweep()
+            await self._pause(_HOUSEKEEPING_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+
+
+def _first(group: BaseExceptionGroup[CrossdockError]) -> str:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found.detail if isinstance(found, CrossdockError) else str(found)
