@@ -1,0 +1,50 @@
+"""The order of the policies, spelled out."""
+
+import pytest
+
+from gateway.edge.chain import ORDER, WAY_IN, WAY_OUT, compile_chain
+from gateway.kernel.errors import Misconfigured
+from gateway.kernel.exchange import passes
+
+
+class Named:
+    admit = passes
+    conclude = passes
+
+    def __init__(self, name):
+        self.name = name
+
+
+def test_the_chain_is_the_one_of_the_semantics():
+    assert ORDER == (
+        "canonical_request", "message_hygiene", "trace", "pre_authentication_limit", "version", "authenticate",
+        "authorise", "rate_limit", "idempotency", "validate_request", "line_cost",
+        "validate_response", "deprecation", "audit",
+    )  # fmt: skip
+
+
+def test_the_body_is_read_by_those_who_may_send_one_and_before_its_fingerprint_is_taken():
+    assert WAY_IN[WAY_IN.index("body") - 1] == "rate_limit"
+    assert WAY_IN[WAY_IN.index("body") + 1] == "idempotency"
+
+
+def test_the_record_is_stored_before_the_answer_is_checked_and_the_audit_sees_the_end():
+    assert set(WAY_OUT) == set(ORDER)
+    assert WAY_OUT.index("idempotency") < WAY_OUT.index("validate_response") < WAY_OUT.index("trace")
+    assert WAY_OUT[-1] == "audit"
+
+
+def test_a_wrong_order_is_refused():
+    with pytest.raises(Misconfigured, match="wrong order"):
+        compile_chain([Named("authorise"), Named("authenticate")], passes)
+
+
+def test_a_policy_twice_or_unknown_is_refused():
+    with pytest.raises(Misconfigured):
+        compile_chain([Named("trace"), Named("trace")], passes)
+    with pytest.raises(Misconfigured, match="compression"):
+        compile_chain([Named("compression")], passes)
+
+
+def test_what_has_nothing_to_conclude_is_left_out():
+    assert compile_chain([Named(name) for name in ORDER], passes).outward == ()
