@@ -103,5 +103,5 @@ def failure_of(error: Exception) -> Failure:
         code=error.code,
         detail=error.detail[:500],
         fault_domain=str(error.context.get("system") or error.code.partition(".")[0]),
-        retry_after=error.retry_after if isinstance(error, (Throttled, Unavailable)) else 0.0,
+        retry_after=error.retry_after if isinstance(error, Throttled) else 0.0,
     )

@@ -86,6 +86,16 @@ async def until_seen(store, expected, consumer="c", within=10.0):
     assert await seen(store, consumer) == list(expected)
 
 
+async def carried(backbone):
+    """Wait until events come by JetStream: the relay runs and every feed is live."""
+
+    async def ready():
+        feeds = backbone._feeds.values()
+        return feeds and all(feed.live for feed in feeds) and backbone.runs >= {"relay", "subscription/c"}
+
+    await until(ready)
+
+
 @contextlib.asynccontextmanager
 async def running(store, nats_url, *subscriptions, **options):
     """A backbone under way; stopped at the end, within a bound."""

@@ -3,12 +3,16 @@ import time
 
 import pytest
 
-from .conftest import keeper, order, running, until, until_seen, write
+from gateway.kernel.errors import Misconfigured, Unavailable
+from gateway.store.log_reader import BEGINNING
+from gateway.store.postgres import Store
+
+from .conftest import ACCEPTED, carried, keeper, order, running, until, until_seen, write
 
 pytestmark = pytest.mark.integration
 
 
-async def test_events_arrive_in_order_and_once(store, nats_url):
+async def test_events_arrive_in_order_and_once_and_others_are_passed_over(store, nats_url):
     async with running(store, nats_url, keeper("c")) as backbone:
         for number in range(50):
             await write(store, order(f"ord_{number}"), order("other", type_="order.held"))
@@ -17,21 +21,110 @@ async def test_events_arrive_in_order_and_once(store, nats_url):
         assert backbone.runs == {"relay", "subscription/c"}
 
 
-async def test_latency(store, nats_url):
+async def test_an_event_comes_by_jetstream_well_before_the_record_would_be_looked_at(store, nats_url):
     times = {}
 
     async def stamp(connection, recorded):
         times[recorded.event.aggregate] = time.perf_counter()
 
+    delays = []
+    another = Store(store.url, size=1)  # its commits give no hint, like those of another process
+    await another.open()
     async with running(store, nats_url, keeper("c", handler=stamp)) as backbone:
-        await until(lambda: asyncio.sleep(0, backbone.connected and len(backbone.runs) == 2))
-        await asyncio.sleep(1)
-        delays = []
-        for number in range(200):
-            await write(store, order(f"o{number}"))
-            t = time.perf_counter()
+        await carried(backbone)
+        for number in range(60):
+            await write(another, order(f"o{number}"))
+            committed = time.perf_counter()
             await until(lambda number=number: asyncio.sleep(0, f"o{number}" in times), every=0.001)
-            delays.append(times[f"o{number}"] - t)
-            await asyncio.sleep(0.01)
-        delays.sort()
-        print("p50", delays[100], "p99", delays[198], "max", delays[-1])
+            delays.append(times[f"o{number}"] - committed)
+    await another.close()
+    assert sorted(delays)[30] < 0.1  # 0.015 s on an idle machine; the record is looked at every 0.5 s
+
+
+async def test_streams_are_carried_apart(store, nats_url):
+    async with running(store, nats_url, keeper("n", stream="north"), keeper("s", stream="south/Ω")):
+        await write(store, order("n1", stream="north"), order("s1", stream="south/Ω"), order("n2", stream="north"))
+        await until_seen(store, ["n1", "n2"], "n")
+        await until_seen(store, ["s1"], "s")
+
+
+async def test_a_new_consumer_begins_at_the_beginning_or_now_and_goes_on_where_it_stopped(store, nats_url):
+    await write(store, order("before"))
+    async with running(store, nats_url, keeper("all"), keeper("new", from_now=True)):
+        await until_seen(store, ["before"], "all")
+        await until(lambda: store.fetchval("select count(*) = 2 from store.consumer"))
+        await write(store, order("during"))
+        await until_seen(store, ["during"], "new")
+    await write(store, order("after"))
+    async with running(store, nats_url, keeper("all"), keeper("new", from_now=True)):
+        await until_seen(store, ["before", "during", "after"], "all")
+        await until_seen(store, ["during", "after"], "new")
+
+
+async def test_without_nats_everything_is_delivered_from_the_record(store):
+    async with running(store, "nats://127.0.0.1:1", keeper("c")) as backbone:
+        for number in range(20):
+            await write(store, order(f"o{number}"))
+        await until_seen(store, [f"o{number}" for number in range(20)])
+        assert not backbone.connected
+
+
+async def test_an_event_too_large_to_carry_is_taken_from_the_record(store, nats_url):
+    async with running(store, nats_url, keeper("c")) as backbone:
+        await carried(backbone)
+        await write(store, order("small"), order("large", blob="x" * 2_000_000), order("next"))
+        await until_seen(store, ["small", "large", "next"])
+
+
+async def test_a_stream_that_is_ahead_of_the_record_after_a_restore_is_made_anew(store, nats_url):
+    async with running(store, nats_url, keeper("c")) as backbone:
+        await carried(backbone)
+        await write(store, order("lost"))
+        await until_seen(store, ["lost"])
+    await store.execute("delete from store.event; delete from store.consumer; delete from seen")
+    async with running(store, nats_url, keeper("c")) as backbone:
+        await carried(backbone)
+        await write(store, order("new"))
+        await until_seen(store, ["new"])
+
+
+async def test_live_listeners_get_what_follows_their_place_and_stop_with_the_backbone(store, nats_url):
+    await write(store, order("one"), order("held", type_="order.held"), order("two"))
+    got = []
+
+    async def listen(backbone):
+        async for recorded in backbone.live(ACCEPTED, after=BEGINNING):
+            got.append(recorded.event.aggregate)  # noqa: PERF401 - the test looks at it meanwhile
+
+    async with running(store, nats_url, relay=False) as listener, running(store, nats_url):
+        await until(lambda: asyncio.sleep(0, listener._tasks is not None))
+        listening = asyncio.create_task(listen(listener))
+        await until(lambda: asyncio.sleep(0, len(got) == 2))
+        await write(store, order("three"))
+        await until(lambda: asyncio.sleep(0, got == ["one", "two", "three"]))
+    async with asyncio.timeout(5):
+        await listening
+    with pytest.raises(Unavailable):
+        await anext(listener.live(ACCEPTED))
+
+
+async def test_a_live_listener_without_a_place_gets_only_what_is_new(store, nats_url):
+    await write(store, order("old"))
+    async with running(store, nats_url) as backbone:
+        await until(lambda: asyncio.sleep(0, backbone._tasks is not None))
+        events = backbone.live(ACCEPTED)
+        first = asyncio.ensure_future(anext(events))
+        await until(lambda: asyncio.sleep(0, bool(backbone._feeds)))
+        await asyncio.sleep(0.1)
+        await write(store, order("new"))
+        async with asyncio.timeout(5):
+            assert (await first).event.aggregate == "new"
+        await events.aclose()
+
+
+async def test_two_subscriptions_of_one_name_or_of_an_unknown_type_are_refused(store, nats_url):
+    with pytest.raises(Misconfigured):
+        async with running(store, nats_url, keeper("c"), keeper("c")):
+            pass
+    with pytest.raises(Misconfigured, match=r"order\.vanished"):
+        keeper("d", types=frozenset({"order.vanished"}))
