@@ -20,6 +20,8 @@ def make_routes(identity: Identity) -> list[HTTPRouteHandler]:
     @post(
         "/oauth2/token",
         name="identity.token",
+        operation_id="getAccessToken",
+        tags=["Identity"],
         status_code=200,
         opt={**_PUBLIC, "content_types": frozenset({"application/x-www-form-urlencoded"}), "max_body": 8_192},
         summary="Get an access token",
@@ -32,6 +34,8 @@ def make_routes(identity: Identity) -> list[HTTPRouteHandler]:
     @get(
         "/.well-known/oauth-authorization-server",
         name="identity.metadata",
+        operation_id="readMetadata",
+        tags=["Identity"],
         opt=_PUBLIC,
         summary="Authorisation server metadata",
     )
@@ -51,7 +55,14 @@ def make_routes(identity: Identity) -> list[HTTPRouteHandler]:
             headers=_FOR_A_WHILE,
         )
 
-    @get("/.well-known/jwks.json", name="identity.jwks", opt=_PUBLIC, summary="Our public signing keys")
+    @get(
+        "/.well-known/jwks.json",
+        name="identity.jwks",
+        operation_id="readKeySet",
+        tags=["Identity"],
+        opt=_PUBLIC,
+        summary="Our public signing keys",
+    )
     async def jwks() -> Response[bytes]:
         """The keys that verify our tokens, with the next one before it signs (RFC 7517)."""
         return _json({"keys": list(identity.trust.snapshot.keys.jwks)}, headers=_FOR_A_WHILE)

@@ -1,0 +1,113 @@
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+import gateway.identity
+import gateway.store
+from gateway.identity.identity import Identity
+from gateway.identity.options import IdentityOptions
+from gateway.identity.partners import add_partner
+from gateway.identity.signing_keys import KeySet, SigningKey
+from gateway.identity.trust import Snapshot
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.keyring import KeyRing
+from gateway.kernel.secrets import Secret
+from gateway.store.migrations import find_migrations, migrate
+from gateway.store.postgres import Store
+
+MIGRATIONS = find_migrations([Path(part.__file__).parent / "migrations" for part in (gateway.store, gateway.identity)])
+RING = KeyRing({1: Secret("test master key, long enough to be accepted")})
+OPTIONS = IdentityOptions(issuer="https://api.example", poll_every=0.2, trust_for=1.0)
+
+
+@pytest.fixture(scope="session")
+def private_key():
+    return generate_private_key(65537, 2048)
+
+
+@pytest.fixture
+def key_set(private_key):
+    return KeySet({"k1": private_key.public_key()}, SigningKey("k1", private_key, time.time()), [])
+
+
+@pytest.fixture
+def make_token(private_key):
+    """A valid token unless told otherwise: `header` and `claims` are merged in, None removes."""
+
+    def make(*, key=private_key, algorithm="RS256", header=None, **claims):
+        now = int(time.time())
+        body = {
+            "iss": "https://api.example",
+            "aud": "https://api.example",
+            "sub": "cli_1",
+            "client_id": "cli_1",
+            "iat": now,
+            "nbf": now,
+            "exp": now + 300,
+            "jti": "t1",
+            "scope": "orders:read",
+            "crossdock": {"tenant": "acme", "kind": "partner", "partner": "par_1", "channel": "web"},
+        }
+        body = {name: value for name, value in {**body, **claims}.items() if value is not None}
+        head = {"kid": "k1", "typ": "at+jwt", **(header or {})}
+        return jwt.encode(body, key, algorithm, headers=head).encode()
+
+    return make
+
+
+@pytest.fixture
+def make_identity(key_set):
+    """An identity that believes a given snapshot and asks no database."""
+
+    def make(clock=None, **given):
+        identity = Identity(Store("postgresql://127.0.0.1:1/none"), RING, OPTIONS, clock or SystemClock())
+        snapshot = {"epoch": 1, "keys": key_set, "generations": {}, "revoked_tokens": frozenset(), **given}
+        identity.trust._snapshot = Snapshot(**snapshot)
+        identity.trust.until = float("inf")
+        return identity
+
+    return make
+
+
+@pytest.fixture
+async def store(database):
+    await migrate(database, MIGRATIONS)
+    store = Store(database, size=5)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+async def identity(store):
+    """One verifier on the real record."""
+    identity = Identity(store, RING, OPTIONS, SystemClock())
+    await identity.open()
+    yield identity
+    await identity.close()
+
+
+@pytest.fixture
+async def partner(store):
+    """A partner's credentials."""
+    async with store.transaction() as connection:
+        return await add_partner(
+            connection,
+            RING,
+            tenant="acme",
+            name="Nordwind",
+            channel="web",
+            plan="gold",
+            accounts=["C-2", "C-1"],
+            webhook_url="https://partner.example/hooks",
+            webhook_events=["order.shipped"],
+        )
+
+
+@pytest.fixture
+def names():
+    return SimpleNamespace(ring=RING, options=OPTIONS)
