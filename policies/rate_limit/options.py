@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.kernel.errors import Misconfigured
 
@@ -45,6 +45,10 @@ class PlanLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     operations: Mapping[str, Limit] = {}
 
 
+def _standard_plan() -> Mapping[str, PlanLimits]:
+    return {"standard": PlanLimits(default=Limit(rate="6000/minute", burst=1_000))}
+
+
 class RateLimitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits by plan; a plan that is not listed gets those of `fallback_plan`. `workers` share a local share.
 
@@ -52,7 +56,7 @@ class RateLimitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     `failure_cost` units more. `buckets` bounds the memory of one worker.
     """
 
-    plans: Mapping[str, PlanLimits] = {"standard": PlanLimits(default=Limit(rate="6000/minute", burst=1_000))}
+    plans: Mapping[str, PlanLimits] = field(default_factory=_standard_plan)
     fallback_plan: str = "standard"
     addresses: Limit = Limit(rate="600000/minute", burst=60_000, when_store_down=WhenStoreDown.LOCAL_SHARE)
     failure_cost: int = 200
