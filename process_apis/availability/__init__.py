@@ -1,0 +1,1 @@
+"""Availability: one inventory truth, stock promised once."""

@@ -1,0 +1,207 @@
+"""Answers: what a channel may sell, how sure that is, and why."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from gateway.canonical.capabilities import ResolvesItems
+from gateway.canonical.stock import Confidence, ItemAvailability, LocationAvailability
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import Unavailable
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+from process_apis.availability.lines import line_of_row
+from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, LocationMap, StockLine
+from process_apis.availability.projecting import ItemStock, Projection
+from process_apis.availability.rules import available, available_to_sell, confidence, rule_in_force, usable
+
+_sql: Final = queries_beside(__file__)
+_ZERO: Final = Decimal(0)
+_POLL_S: Final = 1.0
+_EMPTY: Final = ItemStock(lines=[], channels={})
+
+
+class _Known:
+    """What answers need besides stock: rules and when each source was heard. A copy, renewed once a second."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, list[tuple[int, datetime, ChannelTerms]]] = {}
+        self.heard: dict[str, datetime] = {}
+        self.read_at = float("-inf")
+        self.reading = asyncio.Lock()
+
+
+class Answerer:
+    """Implements `AnswersAvailability`: the projection first, the record where that cannot answer."""
+
+    def __init__(
+        self,
+        store: Store,
+        projection: Projection | None,
+        items: ResolvesItems,
+        locations: LocationMap,
+        clock: Clock,
+        freshness: Mapping[str, Freshness],
+    ) -> None:
+        self._store = store
+        self._projection = projection
+        self._items = items
+        self._locations = locations
+        self._clock = clock
+        self._freshness = freshness
+        self._known: dict[str, _Known] = {}
+
+    async def availability(
+        self,
+        tenant: str,
+        *,
+        channel: str,
+        items: Sequence[str],
+        locations: bool = False,
+        from_record: bool = False,
+    ) -> Sequence[ItemAvailability]:
+        """Figures of known `items`, in their order; unknown ones are left out.
+
+        `from_record` asks PostgreSQL alone: for whoever tells others about a change that the projection may not have
+        seen yet.
+        """
+        known = await self._renewed(tenant)
+        described = await self._items.by_id(tenant, items)
+        wanted = [item for item in items if item in described]
+        stocks = dict(await self._read(tenant, wanted, from_record=from_record)) if wanted else {}
+        now = self._clock.now()
+        rule = rule_in_force(channel, known.rules.get(channel, []), now)
+        certainty, as_of = self._certainty(tenant, rule.terms, known.heard, now)
+        return [
+            _answer(described[item].base_uom, item, stocks.get(item, _EMPTY), rule, certainty, as_of, locations)
+            for item in wanted
+        ]
+
+    async def rule(self, tenant: str, channel: str) -> ChannelRule:
+        """The rule in force for `channel`."""
+        known = await self._renewed(tenant)
+        return rule_in_force(channel, known.rules.get(channel, []), self._clock.now())
+
+    def forget(self, tenant: str) -> None:
+        """Read rules and sources again before the next answer."""
+        if (known := self._known.get(tenant)) is not None:
+            known.read_at = float("-inf")
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _read(self, tenant: str, items: Sequence[str], *, from_record: bool) -> Mapping[str, ItemStock]:
+        found: dict[str, ItemStock] = {}
+        if self._projection is not None and not from_record:
+            try:
+                found.update(await self._projection.read(tenant, items))
+            except Unavailable:
+                found = {}
+        if missing := [item for item in items if item not in found]:
+            found.update(await self._read_record(tenant, missing))
+        return found
+
+    async def _read_record(self, tenant: str, items: Sequence[str]) -> Mapping[str, ItemStock]:
+        async with self._store.connection() as connection:
+            lines = await connection.fetch(_sql.lines_of_items, tenant, list(items))
+            channels = await connection.fetch(_sql.channels_of_items, tenant, list(items))
+        stocks = {item: ItemStock(lines=[], channels={}) for item in items}
+        for row in lines:
+            stocks[row["item"]].lines.append(line_of_row(row))
+        for row in channels:
+            stocks[row["item"]].channels[row["channel"], row["owner"]] = (row["open"], row["version"])
+        return stocks
+
+    async def _renewed(self, tenant: str) -> _Known:
+        known = self._known.setdefault(tenant, _Known())
+        if self._clock.monotonic() - known.read_at < _POLL_S:
+            return known
+        async with known.reading:
+            if self._clock.monotonic() - known.read_at >= _POLL_S:
+                await self._renew(tenant, known)
+        return known
+
+    async def _renew(self, tenant: str, known: _Known) -> None:
+        at = self._clock.monotonic()
+        try:
+            async with self._store.connection() as connection:
+                rules = await connection.fetch(_sql.rules_of_tenant, tenant)
+                sources = await connection.fetch(_sql.sources, tenant)
+        except Unavailable:
+            if known.read_at == float("-inf") and not known.heard:
+                raise
+            return  # the copy goes on being used; its sources age meanwhile, and the confidence with them
+        fresh: dict[str, list[tuple[int, datetime, ChannelTerms]]] = {}
+        for row in rules:
+            terms = msgspec.json.decode(row["terms"], type=ChannelTerms)
+            fresh.setdefault(row["channel"], []).append((row["version"], row["effective_from"], terms))
+        known.rules, known.heard = fresh, {row["source"]: row["heard_at"] for row in sources}
+        known.read_at = at
+
+    def _certainty(
+        self, tenant: str, terms: ChannelTerms, heard: Mapping[str, datetime], now: datetime
+    ) -> tuple[Confidence, datetime]:
+        holders = {place.holder for place in self._locations.of(tenant) if usable(place.location, terms) is not None}
+        worst = Confidence.HIGH
+        for holder in holders:
+            age = (now - heard[holder]).total_seconds() if holder in heard else None
+            worst = max(worst, confidence(age, self._freshness.get(holder, Freshness())), key=_RANK.__getitem__)
+        return worst, min((heard[holder] for holder in holders if holder in heard), default=now)
+
+
+_RANK: Final = {Confidence.HIGH: 0, Confidence.DEGRADED: 1, Confidence.STALE: 2}
+
+
+def _answer(
+    uom: str,
+    item: str,
+    stock: ItemStock,
+    rule: ChannelRule,
+    certainty: Confidence,
+    as_of: datetime,
+    locations: bool,
+) -> ItemAvailability:
+    own, own_version = stock.channels.get((rule.channel, rule.terms.owner), (_ZERO, 0))
+    stopped = certainty is Confidence.STALE and rule.terms.fallback == "stop"
+    shown = [line for line in stock.lines if line.owner == rule.terms.owner and usable(line.location, rule.terms)]
+    return ItemAvailability(
+        item=item,
+        available_to_sell=_ZERO if stopped else available_to_sell(stock.lines, rule.terms, own),
+        uom=uom,
+        as_of=as_of,
+        confidence=certainty,
+        version=sum(line.version for line in stock.lines) + own_version,
+        locations=tuple(_at(line) for line in sorted(shown, key=_place)) if locations else (),
+    )
+
+
+def _place(line: StockLine) -> str:
+    return line.location
+
+
+def _at(line: StockLine) -> LocationAvailability:
+    return LocationAvailability(
+        location=line.location,
+        on_hand=line.on_hand,
+        sellable=line.sellable,
+        reserved=line.reserved,
+        allocated=line.allocated,
+        external=line.external,
+        available=available(line),
+    )
+
+
+async def explain(store: Store, tenant: str, *, item: str, location: str, limit: int) -> dict[str, Sequence[Any]]:
+    """Why a figure is what it is: positions with what they stand on, movements (latest first), open claims."""
+    async with store.connection() as connection:
+        return {
+            "lines": await connection.fetch(_sql.lines_of_items, tenant, [item]),
+            "positions": await connection.fetch(_sql.positions, tenant, [item], location),
+            "movements": await connection.fetch(_sql.movements_of_line, tenant, location, item, limit),
+            "claims": await connection.fetch(_sql.claims_of_line, tenant, item, location, limit),
+        }

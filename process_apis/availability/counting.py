@@ -1,0 +1,341 @@
+"""Absolute figures in: snapshots and counts. A figure stands on the latest by cut-off; deltas after it are added."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Event
+from gateway.canonical.stock import Outcome, Receipt, ReceiptLine, ReportedSnapshot
+from gateway.kernel.clock import Clock
+from gateway.kernel.ids import new_id
+from gateway.store import log
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+from process_apis.availability.hearing import hear
+from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.models import Count, LineKey, Mapped, Parked, ParkedFigure, Refusal
+from process_apis.availability.moving import settle_groups
+from process_apis.availability.parking import park
+from process_apis.availability.translating import Translator, fingerprint
+
+_sql: Final = queries_beside(__file__)
+_CHUNK: Final = 5_000
+_DRIFT_SHOWN: Final = 100
+_ZERO: Final = Decimal(0)
+_Key = tuple[str, str, str, str, str]
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+
+
+class CutCount(NamedTuple):
+    """A figure and the cut-off it holds at; the row of `rebase`."""
+
+    location: str
+    item: str
+    owner: str
+    bucket: str
+    lot: str
+    figure: Decimal
+    epoch: int
+    sequence: int
+    event: str
+    taken_at: datetime
+
+
+class Drift(NamedTuple):
+    """How far a reported figure was from what was expected at its cut-off, in base units."""
+
+    location: str
+    item: str
+    owner: str
+    bucket: str
+    lot: str
+    drift: Decimal
+
+
+def count_of_movement(each: Mapped) -> CutCount:
+    """A cycle count: an absolute figure for one key, at its own place in the source's order."""
+    reported = each.reported
+    bucket = each.way.target
+    return CutCount(
+        each.location,
+        each.item,
+        each.owner,
+        bucket.value if bucket else "sellable",
+        reported.lot or "",
+        each.amount,
+        reported.order_key.epoch,
+        reported.order_key.sequence,
+        f"{reported.event_id}#{reported.revision:06d}" if reported.revision else reported.event_id,
+        reported.occurred_at,
+    )
+
+
+def location_keys(tenant: str, locations: Iterable[str]) -> list[int]:
+    """Advisory lock keys of locations, in the order they are taken."""
+    digests = (hashlib.blake2b(f"{tenant}\0{place}".encode(), digest_size=8).digest() for place in set(locations))
+    return sorted(int.from_bytes(digest, signed=True) for digest in digests)
+
+
+class Counter:
+    """Records snapshots, each in one transaction."""
+
+    def __init__(self, store: Store, translator: Translator, clock: Clock) -> None:
+        self._store = store
+        self._translator = translator
+        self._clock = clock
+
+    async def record(self, tenant: str, snapshot: ReportedSnapshot) -> Receipt:
+        """Apply a snapshot once; what it says about locations that another system holds is kept, and moves nothing."""
+        counts, parked = await self._translator.figures(tenant, snapshot)
+        async with self._store.transaction() as connection:
+            verdict = await _admit(connection, tenant, snapshot)
+            if verdict is not None:
+                return Receipt(others=(_whole(snapshot, verdict),))
+            events = await park(connection, tenant, parked, self._clock.now())
+            await log.append(connection, events)
+            held, scope = self._split(tenant, snapshot, counts)
+            drift = await self._apply(connection, tenant, snapshot, held, scope)
+            told = [count for count in counts if count.location not in scope]
+            await self._note(connection, tenant, snapshot, len(held), drift, moves=True)
+            if told:
+                drift = await _compare(connection, tenant, told)
+                await self._note(connection, tenant, snapshot, len(told), drift, moves=False)
+            await hear(connection, tenant, [snapshot.source], self._clock)
+        others = tuple(_parked_line(each) for each in parked)
+        return Receipt(recorded=len(counts), others=others)
+
+    async def record_parked(self, tenant: str, parked: int, waiting: ParkedFigure) -> Receipt:
+        """Apply one figure that waited for its mapping; it joins what its snapshot said about the same key."""
+        alone = msgspec.structs.replace(waiting.snapshot, figures=(waiting.figure,), full=False)
+        counts, _ = await self._translator.figures(tenant, alone)
+        if not counts:
+            return Receipt()
+        async with self._store.transaction() as connection:
+            if not await connection.fetch(_sql.resolve_parked, tenant, [parked]):
+                return Receipt()
+            held, scope = self._split(tenant, alone, counts)
+            await self._apply(connection, tenant, alone, held, scope)
+        return Receipt(recorded=1)
+
+    async def rebase(self, connection: Connection, tenant: str, counts: Sequence[CutCount]) -> Sequence[Any]:
+        """Stand figures on these counts where they are later than what they stand on; the rows that were rebased.
+
+        The caller holds the locks. Figures of one key under one cut-off add up (bins), a later cut-off replaces.
+        """
+        merged = sorted(_merge(counts))
+        rows: list[Any] = []
+        for start in range(0, len(merged), _CHUNK):
+            columns = zip(*merged[start : start + _CHUNK], strict=True)
+            rows += await connection.fetch(_sql.rebase, tenant, *map(list, columns))
+        moved = [row for row in rows if not row["same"] and row["bucket"] in ("sellable", "picked")]
+        if moved:
+            columns = zip(*((r["location"], r["item"], r["owner"], r["bucket"], r["lot"]) for r in moved), strict=True)
+            await connection.execute(_sql.drop_settlements, tenant, *map(list, columns))
+            after = {(r["location"], r["item"], r["owner"], r["lot"], r["epoch"], r["sequence"]) for r in moved}
+            groups = await connection.fetch(_sql.groups_after, tenant, *map(list, zip(*sorted(after), strict=True)))
+            await settle_groups(connection, tenant, {tuple(group) for group in groups}, self._clock.now())
+        return rows
+
+    def _split(self, tenant: str, snapshot: ReportedSnapshot, counts: Sequence[Count]) -> tuple[list[Count], set[str]]:
+        """The figures that may move stock, and the locations this source holds among those of the snapshot."""
+        scope = set()
+        for code in {*snapshot.locations, *(figure.source_location for figure in snapshot.figures)}:
+            place = self._translator.place(tenant, snapshot.source, code)
+            if not isinstance(place, Refusal) and place.holder == snapshot.source:
+                scope.add(place.location)
+        return [count for count in counts if count.location in scope], scope
+
+    async def _apply(
+        self, connection: Connection, tenant: str, snapshot: ReportedSnapshot, held: Sequence[Count], scope: set[str]
+    ) -> list[Drift]:
+        places = sorted(scope)
+        lock = _sql.lock_locations if snapshot.full else _sql.lock_locations_shared
+        await connection.fetch(lock, location_keys(tenant, places))
+        counts = [_cut(snapshot, count) for count in held]
+        keys = {LineKey(count.item, count.location, count.owner) for count in held}
+        if snapshot.full:
+            rows = await connection.fetch(_sql.lines_at, tenant, places)
+            keys |= {LineKey(row["item"], row["location"], row["owner"]) for row in rows}
+        await lock_lines(connection, tenant, keys)
+        if snapshot.full:
+            named = {count[:5] for count in counts}
+            rows = await connection.fetch(_sql.keys_at, tenant, places)
+            counts += [_absent(snapshot, row) for row in rows if tuple(row) not in named]
+        rebased = await self.rebase(connection, tenant, counts)
+        if snapshot.full:
+            cut = snapshot.cut_off
+            await connection.execute(
+                _sql.cut_full, tenant, places, cut.epoch, cut.sequence, snapshot.event_id, snapshot.taken_at
+            )
+        await self._refresh(connection, tenant, snapshot, keys)
+        return await _drift(connection, tenant, rebased)
+
+    async def _refresh(
+        self, connection: Connection, tenant: str, snapshot: ReportedSnapshot, keys: Iterable[LineKey]
+    ) -> None:
+        ordered = sorted(keys)
+        cause = Cause(f"{snapshot.source}:{snapshot.event_id}", snapshot.event_id)
+        for start in range(0, len(ordered), _CHUNK):
+            changes = {key: LineChange(as_of=snapshot.taken_at) for key in ordered[start : start + _CHUNK]}
+            rows = await refresh_lines(connection, tenant, changes, physical=True)
+            await log.append(connection, line_events(tenant, rows, self._clock.now(), {}, cause))
+
+    async def _note(
+        self,
+        connection: Connection,
+        tenant: str,
+        snapshot: ReportedSnapshot,
+        figures: int,
+        drift: Sequence[Drift],
+        *,
+        moves: bool,
+    ) -> None:
+        name, cut = new_id("snp"), snapshot.cut_off
+        shown = [each._asdict() for each in drift[:_DRIFT_SHOWN]]
+        await connection.execute(
+            _sql.insert_snapshot,
+            tenant,
+            name,
+            snapshot.source,
+            snapshot.event_id,
+            cut.epoch,
+            cut.sequence,
+            snapshot.taken_at,
+            snapshot.full,
+            moves,
+            figures,
+            len(drift),
+            _encode(shown).decode(),
+        )
+        if moves:
+            await log.append(connection, [_applied(tenant, name, snapshot, figures, len(drift), shown)])
+
+
+def _merge(counts: Iterable[CutCount]) -> Iterable[CutCount]:
+    merged: dict[_Key, CutCount] = {}
+    for count in counts:
+        key = count[:5]
+        before = merged.get(key)
+        if before is None or (count.epoch, count.sequence, count.event) > (before.epoch, before.sequence, before.event):
+            merged[key] = count
+        elif (count.epoch, count.sequence, count.event) == (before.epoch, before.sequence, before.event):
+            merged[key] = before._replace(figure=before.figure + count.figure)
+    return merged.values()
+
+
+def _cut(snapshot: ReportedSnapshot, count: Count) -> CutCount:
+    cut = snapshot.cut_off
+    return CutCount(
+        count.location,
+        count.item,
+        count.owner,
+        count.bucket.value,
+        count.lot,
+        count.amount,
+        cut.epoch,
+        cut.sequence,
+        snapshot.event_id,
+        snapshot.taken_at,
+    )
+
+
+def _absent(snapshot: ReportedSnapshot, row: Any) -> CutCount:
+    cut = snapshot.cut_off
+    place, item, owner, bucket, lot = row
+    return CutCount(
+        place, item, owner, bucket, lot, _ZERO, cut.epoch, cut.sequence, snapshot.event_id, snapshot.taken_at
+    )
+
+
+async def _admit(connection: Connection, tenant: str, snapshot: ReportedSnapshot) -> Outcome | None:
+    """Once per snapshot: None when it is new."""
+    digest = fingerprint(snapshot)
+    row = ([snapshot.source], [snapshot.event_id], [-1])
+    if await connection.fetch(_sql.record_once, tenant, *row, [0], [digest]):
+        return None
+    known = await connection.fetch(_sql.known_once, tenant, *row)
+    return Outcome.DUPLICATE if known[0]["fingerprint"] == digest else Outcome.CONFLICT
+
+
+async def _drift(connection: Connection, tenant: str, rebased: Sequence[Any]) -> list[Drift]:
+    before = {
+        (row["location"], row["item"], row["owner"], row["bucket"], row["lot"]): row["before"]
+        for row in rebased
+        if not row["same"]
+    }
+    after = await _amounts(connection, tenant, sorted(before))
+    return [Drift(*key, after[key] - was) for key, was in sorted(before.items()) if after[key] != was]
+
+
+async def _compare(connection: Connection, tenant: str, counts: Sequence[Count]) -> list[Drift]:
+    told: dict[_Key, Decimal] = {}
+    for count in counts:
+        key = (count.location, count.item, count.owner, count.bucket.value, count.lot)
+        told[key] = told.get(key, _ZERO) + count.amount
+    ours = await _amounts(connection, tenant, sorted(told))
+    return [
+        Drift(*key, figure - ours.get(key, _ZERO)) for key, figure in sorted(told.items()) if figure != ours.get(key)
+    ]
+
+
+async def _amounts(connection: Connection, tenant: str, keys: Sequence[_Key]) -> dict[_Key, Decimal]:
+    found: dict[_Key, Decimal] = {}
+    for start in range(0, len(keys), _CHUNK):
+        columns = zip(*keys[start : start + _CHUNK], strict=True)
+        for row in await connection.fetch(_sql.amounts_of, tenant, *map(list, columns)):
+            found[tuple(row)[:5]] = row["amount"]
+    return found
+
+
+def _applied(
+    tenant: str, name: str, snapshot: ReportedSnapshot, figures: int, drifted: int, shown: list[dict[str, Any]]
+) -> Event:
+    return Event(
+        tenant=tenant,
+        type="stock.snapshot_applied",
+        aggregate=name,
+        aggregate_version=1,
+        occurred_at=snapshot.taken_at,
+        correlation_id=f"{snapshot.source}:{snapshot.event_id}",
+        causation_id=snapshot.event_id,
+        data={
+            "snapshot": name,
+            "source": snapshot.source,
+            "event_id": snapshot.event_id,
+            "full": snapshot.full,
+            "cut_off": {"epoch": snapshot.cut_off.epoch, "sequence": snapshot.cut_off.sequence},
+            "figures": figures,
+            "drifted": drifted,
+            "drift": shown,
+        },
+    )
+
+
+def _whole(snapshot: ReportedSnapshot, outcome: Outcome) -> ReceiptLine:
+    clash = outcome is Outcome.CONFLICT
+    return ReceiptLine(
+        source=snapshot.source,
+        event_id=snapshot.event_id,
+        line=-1,
+        outcome=outcome,
+        cause="stock.event_conflict" if clash else None,
+        detail="this snapshot was recorded with other figures: ask its source which are true" if clash else None,
+    )
+
+
+def _parked_line(each: Parked) -> ReceiptLine:
+    return ReceiptLine(
+        source=each.source,
+        event_id=each.event_id,
+        line=each.line,
+        outcome=Outcome.PARKED,
+        cause=each.refusal.cause,
+        detail=each.refusal.detail,
+    )

@@ -1,0 +1,228 @@
+"""What warehouses did to order lines, and what that consumes of the claims on them.
+
+An order's row is locked before its claims are read, so they stand still until the transaction ends. Picks and
+shipments of orders that are not known yet are kept: they wait for the claim.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Event
+from gateway.canonical.stock import MovementType
+from gateway.store.queries import queries_beside
+from process_apis.availability.lines import LineChange
+from process_apis.availability.models import LineKey, OpenClaim, Progress
+from process_apis.availability.moving import Deed
+from process_apis.availability.rules import consumption, net, settled
+
+_sql: Final = queries_beside(__file__)
+_ZERO: Final = Decimal(0)
+_OVER: Final = frozenset({"fulfilled", "released"})
+
+
+class OrderClaims:
+    """The locked orders of one transaction, their versions and claims."""
+
+    def __init__(self, versions: Mapping[str, int], claims: Sequence[OpenClaim]) -> None:
+        self.versions = versions
+        self.claims = claims
+
+    @classmethod
+    async def lock(cls, connection: Connection, tenant: str, orders: Sequence[str]) -> OrderClaims:
+        """Lock `orders`, given in order, and read their claims."""
+        if not orders:
+            return cls({}, [])
+        rows = await connection.fetch(_sql.lock_orders, tenant, list(orders))
+        claims = await connection.fetch(_sql.claims_of, tenant, list(orders))
+        return cls({row["order_id"]: row["version"] for row in rows}, [claim_of_row(row) for row in claims])
+
+    @property
+    def keys(self) -> set[LineKey]:
+        """The stock lines that these claims count in."""
+        return {claim.key for claim in self.claims}
+
+    async def settle(
+        self,
+        connection: Connection,
+        tenant: str,
+        deeds: Iterable[Deed],
+        changes: dict[LineKey, LineChange],
+        now: datetime,
+    ) -> list[Event]:
+        """Add what `deeds` did to the progress of their order lines, and consume claims accordingly.
+
+        The effect on stock lines is added to `changes`; the events of claims that ended or came back are returned.
+        """
+        handled = _net_of(deeds)
+        if not handled:
+            return []
+        rows = [(*key, *sums) for key, sums in sorted(handled.items())]
+        await connection.execute(_sql.move_progress, tenant, *map(list, zip(*rows, strict=True)))
+        touched = {(order, line) for order, line, _ in handled}
+        return await self.consume(connection, tenant, touched, changes, now)
+
+    async def consume(
+        self,
+        connection: Connection,
+        tenant: str,
+        touched: set[tuple[str, int]] | None,
+        changes: dict[LineKey, LineChange],
+        now: datetime,
+    ) -> list[Event]:
+        """Reckon the claims of these order lines (None: all) again from what is recorded of them."""
+        claims = [claim for claim in self.claims if touched is None or (claim.order, claim.line) in touched]
+        if not claims:
+            return []
+        progress: dict[tuple[str, int], list[Progress]] = defaultdict(list)
+        for row in await connection.fetch(_sql.progress_of, tenant, sorted({claim.order for claim in claims})):
+            each = Progress(row["location"], row["picked"], row["shipped"])
+            progress[row["order_id"], row["order_line"]].append(each)
+        by_line: dict[tuple[str, int], list[OpenClaim]] = defaultdict(list)
+        for claim in claims:
+            by_line[claim.order, claim.line].append(claim)
+        pairs = [
+            (claim, settled(claim, *shares[claim.claim]))
+            for key, some in by_line.items()
+            for shares in [consumption(some, progress.get(key, ()))]
+            for claim in some
+        ]
+        return await write_claims(
+            connection, tenant, [pair for pair in pairs if pair[0] != pair[1]], changes, self.versions, now
+        )
+
+
+async def write_claims(
+    connection: Connection,
+    tenant: str,
+    pairs: Sequence[tuple[OpenClaim, OpenClaim]],
+    changes: dict[LineKey, LineChange],
+    versions: Mapping[str, int],
+    now: datetime,
+    reason: str = "handled",
+    correlation_id: str | None = None,
+) -> list[Event]:
+    """Write claims (before, after), their channels' counters, and add their effect on stock lines to `changes`."""
+    if not pairs:
+        return []
+    after = [claim for _, claim in pairs]
+    await connection.execute(
+        _sql.update_claims,
+        tenant,
+        [claim.claim for claim in after],
+        [claim.consumed for claim in after],
+        [claim.released for claim in after],
+        [claim.state for claim in after],
+        now,
+    )
+    channels: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for before, claim in pairs:
+        change = changes.setdefault(claim.key, LineChange())
+        reserved, allocated = _promised(claim), _promised(before)
+        change.reserved += reserved[0] - allocated[0]
+        change.allocated += reserved[1] - allocated[1]
+        channels[claim.item, claim.channel, claim.owner] += claim.open - before.open
+    moved = sorted((*key, delta) for key, delta in channels.items() if delta)
+    if moved:
+        rows = await connection.fetch(_sql.move_channels, tenant, *map(list, zip(*moved, strict=True)))
+        note_channels(changes, rows)
+    return _events(tenant, pairs, versions, now, reason, correlation_id)
+
+
+def note_channels(changes: Mapping[LineKey, LineChange], rows: Iterable[Any]) -> None:
+    """Remember the counters of an item's channels with its lines: their event carries them to the projection."""
+    for row in rows:
+        counter = {"channel": row["channel"], "owner": row["owner"], "open": row["open"], "version": row["version"]}
+        for key, change in changes.items():
+            if key.item == row["item"]:
+                change.channels.append(counter)
+
+
+def claim_of_row(row: Mapping[str, Any]) -> OpenClaim:
+    """A claim from its row."""
+    return OpenClaim(
+        claim=row["claim"],
+        order=row["order_id"],
+        line=row["order_line"],
+        item=row["item"],
+        location=row["location"],
+        owner=row["owner"],
+        channel=row["channel"],
+        amount=row["amount"],
+        consumed=row["consumed"],
+        released=row["released"],
+        state=row["state"],
+    )
+
+
+def claim_event(
+    kind: str, tenant: str, order: str, version: int, now: datetime, correlation_id: str, data: dict[str, Any]
+) -> Event:
+    """`claim.made` or `claim.ended` of one order, all its claims together."""
+    return Event(
+        tenant=tenant,
+        type=kind,
+        aggregate=f"claims/{order}",
+        aggregate_version=version,
+        occurred_at=now,
+        correlation_id=correlation_id,
+        data={"order": order, **data},
+    )
+
+
+def claim_data(claim: OpenClaim) -> dict[str, Any]:
+    """A claim as its events carry it."""
+    return {
+        "claim": claim.claim,
+        "line": claim.line,
+        "item": claim.item,
+        "location": claim.location,
+        "amount": claim.amount,
+        "consumed": claim.consumed,
+        "released": claim.released,
+        "state": claim.state,
+    }
+
+
+def _net_of(deeds: Iterable[Deed]) -> dict[tuple[str, int, str], tuple[Decimal, Decimal]]:
+    sums: dict[tuple[str, int, str], tuple[Decimal, Decimal]] = {}
+    for deed in deeds:
+        if deed.order is None or deed.order_line is None:
+            continue
+        picked, shipped = net(MovementType(deed.type), deed.amount * deed.sign)
+        if picked or shipped:
+            key = (deed.order, deed.order_line, deed.location)
+            before = sums.get(key, (_ZERO, _ZERO))
+            sums[key] = (before[0] + picked, before[1] + shipped)
+    return sums
+
+
+def _promised(claim: OpenClaim) -> tuple[Decimal, Decimal]:
+    return (claim.open, _ZERO) if claim.state == "reserved" else (_ZERO, claim.open)
+
+
+def _events(
+    tenant: str,
+    pairs: Sequence[tuple[OpenClaim, OpenClaim]],
+    versions: Mapping[str, int],
+    now: datetime,
+    reason: str,
+    correlation_id: str | None,
+) -> list[Event]:
+    ended: dict[str, list[OpenClaim]] = defaultdict(list)
+    back: dict[str, list[OpenClaim]] = defaultdict(list)
+    for before, claim in pairs:
+        if (claim.state in _OVER) != (before.state in _OVER):
+            (ended if claim.state in _OVER else back)[claim.order].append(claim)
+    events = []
+    for kind, some, offset in (("claim.ended", ended, 1), ("claim.made", back, 0)):
+        for order, claims in sorted(some.items()):
+            data = {"reason": reason, "claims": [claim_data(claim) for claim in claims]}
+            version = versions[order] - offset
+            events.append(claim_event(kind, tenant, order, version, now, correlation_id or order, data))
+    return events

@@ -1,0 +1,240 @@
+"""What the availability process takes in, decides on and tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, Literal, NamedTuple
+
+from msgspec import Struct
+
+from gateway.canonical.location import Location
+from gateway.canonical.stock import Bucket, DemandLine, ReportedFigure, ReportedMovement, ReportedSnapshot
+
+DEFAULT_OWNER: Final = "main"
+"""The stock-owning entity of whatever names none."""
+
+
+class LineKey(NamedTuple):
+    """One stock line; keys are locked in the order of this tuple."""
+
+    item: str
+    location: str
+    owner: str
+
+
+class Effect(NamedTuple):
+    """A change of one physical figure, at a place in the source's order. A tuple: it becomes a row of an `unnest`."""
+
+    location: str
+    item: str
+    owner: str
+    bucket: str
+    lot: str
+    delta: Decimal
+    epoch: int
+    sequence: int
+    occurred_at: datetime
+
+
+class Way(Struct, frozen=True):
+    """Where a movement takes goods from and to, None being outside. `settles`: from picked, else sellable."""
+
+    origin: Bucket | None
+    target: Bucket | None
+    settles: bool = False
+
+
+class Mapped(Struct, frozen=True, kw_only=True):
+    """A reported movement in our own items, locations and base units, ready to be recorded."""
+
+    movement: str
+    reported: ReportedMovement
+    fingerprint: bytes
+    item: str
+    location: str
+    owner: str
+    amount: Decimal
+    factor: Decimal
+    way: Way
+    handling: str | None
+    moves: bool
+
+    @property
+    def key(self) -> LineKey:
+        """The stock line it belongs to."""
+        return LineKey(self.item, self.location, self.owner)
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """An absolute figure for one key, in our own codes and base units."""
+
+    location: str
+    item: str
+    owner: str
+    bucket: Bucket
+    lot: str
+    amount: Decimal
+
+
+class Refusal(Struct, frozen=True):
+    """Why something reported cannot be recorded. `mendable`: mending the mapping will let it in."""
+
+    cause: str
+    detail: str
+    mendable: bool = True
+
+
+class Parked(Struct, frozen=True, kw_only=True):
+    """Something reported that waits for a person."""
+
+    source: str
+    event_id: str
+    line: int
+    kind: str
+    fingerprint: bytes
+    refusal: Refusal
+    payload: ReportedMovement | ParkedFigure | DemandLine
+
+
+class ParkedFigure(Struct, frozen=True, kw_only=True):
+    """One figure of a snapshot that could not be mapped, with the snapshot's head (its figures left out)."""
+
+    snapshot: ReportedSnapshot
+    figure: ReportedFigure
+
+
+class Progress(Struct, frozen=True):
+    """Net picks and shipments of one order line at one location, in base units."""
+
+    location: str
+    picked: Decimal
+    shipped: Decimal
+
+
+class OpenClaim(Struct, frozen=True, kw_only=True):
+    """A claim as its row has it. `open` = amount - consumed - released counts in its stock line."""
+
+    claim: str
+    order: str
+    line: int
+    item: str
+    location: str
+    owner: str
+    channel: str
+    amount: Decimal
+    consumed: Decimal
+    released: Decimal
+    state: str
+
+    @property
+    def open(self) -> Decimal:
+        """What is still promised, in base units."""
+        return self.amount - self.consumed - self.released
+
+    @property
+    def key(self) -> LineKey:
+        """The stock line it belongs to."""
+        return LineKey(self.item, self.location, self.owner)
+
+
+class StockLine(Struct, frozen=True, kw_only=True):
+    """The figures of one stock line, in base units."""
+
+    item: str
+    location: str
+    owner: str
+    on_hand: Decimal
+    sellable: Decimal
+    reserved: Decimal
+    allocated: Decimal
+    external: Decimal
+    version: int
+    as_of: datetime
+
+
+class LocationTerms(Struct, frozen=True, kw_only=True):
+    """What a channel may use of one location."""
+
+    location: str
+    safety_stock: Decimal = Decimal(0)
+    eligible: bool = True
+
+
+class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a channel may sell: of whose stock, where, and how much of it.
+
+    `buffer` is taken off the sum of the locations, per item; `share` is the ceiling of the channel's own open claims
+    as a part of the pool (available plus those claims). Locations not named are eligible without safety stock, unless
+    `only_named` is set. `fallback` says whether the channel goes on
+    selling by a stale answer (`serve`) or sells nothing until its sources are heard again (`stop`).
+    """
+
+    owner: str = DEFAULT_OWNER
+    locations: tuple[LocationTerms, ...] = ()
+    only_named: bool = False
+    buffer: Decimal = Decimal(0)
+    share: Decimal | None = None
+    fallback: Literal["serve", "stop"] = "serve"
+
+
+class ChannelRule(Struct, frozen=True, kw_only=True):
+    """The terms in force for one channel, with their version; 0 where none were ever set."""
+
+    channel: str
+    version: int
+    terms: ChannelTerms
+
+
+class Need(NamedTuple):
+    """What one order line wants."""
+
+    line: int
+    item: str
+    amount: Decimal
+    location: str | None
+
+
+class Portion(NamedTuple):
+    """A part of one order line at one location."""
+
+    line: int
+    item: str
+    location: str
+    amount: Decimal
+
+
+class Freshness(Struct, frozen=True):
+    """Objectives: a source silent for longer than so many seconds lowers the confidence."""
+
+    degraded_after: float = 900.0
+    stale_after: float = 3600.0
+
+
+class LocationMap:
+    """The locations of each tenant, by our id and by the code of each system."""
+
+    def __init__(self, locations: Mapping[str, Sequence[Location]]) -> None:
+        self._by_id = {tenant: {each.location: each for each in some} for tenant, some in locations.items()}
+        self._by_code = {
+            tenant: {(source, code): each for each in some for source, code in each.codes.items()}
+            for tenant, some in locations.items()
+        }
+
+    def of(self, tenant: str) -> Iterable[Location]:
+        """All locations of a tenant."""
+        return self._by_id.get(tenant, {}).values()
+
+    def by_id(self, tenant: str, location: str) -> Location | None:
+        """A location by our id."""
+        return self._by_id.get(tenant, {}).get(location)
+
+    def by_code(self, tenant: str, source: str, code: str) -> Location | None:
+        """A location by the code that `source` uses for it."""
+        return self._by_code.get(tenant, {}).get((source, code))
+
+    def priority(self, tenant: str, location: str) -> tuple[int, str]:
+        """What decides between locations that would do: lower goes first."""
+        known = self.by_id(tenant, location)
+        return (known.priority if known else 1_000_000, location)

@@ -1,0 +1,159 @@
+"""Movements and positions: rows for the ledger, effects on figures, what shipments took from the picked bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.stock import MovementType
+from gateway.store.queries import queries_beside
+from process_apis.availability.models import Effect, Mapped
+
+_sql: Final = queries_beside(__file__)
+
+
+class Deed(NamedTuple):
+    """A movement to be done (`sign` 1), or undone by a revision (-1)."""
+
+    sign: int
+    type: str
+    location: str
+    item: str
+    owner: str
+    lot: str
+    origin: str | None
+    target: str | None
+    amount: Decimal
+    epoch: int
+    sequence: int
+    occurred_at: datetime
+    order: str | None
+    order_line: int | None
+    handling: str | None
+    document: str | None
+
+
+def deed_of_mapped(each: Mapped) -> Deed:
+    """The movement, to be done."""
+    reported, way = each.reported, each.way
+    return Deed(
+        1,
+        reported.type.value,
+        each.location,
+        each.item,
+        each.owner,
+        reported.lot or "",
+        way.origin.value if way.origin else None,
+        way.target.value if way.target else None,
+        each.amount,
+        reported.order_key.epoch,
+        reported.order_key.sequence,
+        reported.occurred_at,
+        reported.order_reference,
+        reported.order_line,
+        each.handling,
+        reported.document,
+    )
+
+
+def deed_of_row(row: Mapping[str, Any]) -> Deed:
+    """The recorded movement of a row, to be undone."""
+    return Deed(
+        -1,
+        row["type"],
+        row["location"],
+        row["item"],
+        row["owner"],
+        row["lot"],
+        row["from_bucket"],
+        row["to_bucket"],
+        row["amount"],
+        row["epoch"],
+        row["sequence"],
+        row["occurred_at"],
+        row["order_id"],
+        row["order_line"],
+        row["handling"],
+        row["document"],
+    )
+
+
+def movement_row(each: Mapped) -> tuple[object, ...]:
+    """The row of `insert_movements`."""
+    reported, way = each.reported, each.way
+    return (
+        each.movement,
+        reported.source,
+        reported.event_id,
+        reported.line,
+        reported.revision,
+        reported.order_key.epoch,
+        reported.order_key.sequence,
+        reported.type.value,
+        reported.occurred_at,
+        each.owner,
+        each.location,
+        each.item,
+        reported.lot or "",
+        way.origin.value if way.origin else None,
+        way.target.value if way.target else None,
+        each.amount,
+        reported.source_item,
+        reported.source_location,
+        reported.amount,
+        reported.uom,
+        each.factor,
+        reported.order_reference,
+        reported.order_line,
+        each.handling,
+        reported.document,
+        reported.reason,
+        reported.serial,
+        reported.bin,
+        reported.correlation_id or f"{reported.source}:{reported.event_id}",
+        reported.event_id,
+        each.moves,
+    )
+
+
+async def move_figures(connection: Connection, tenant: str, deeds: Sequence[Deed], now: datetime) -> None:
+    """Apply deeds to positions, each as far as it lies after the snapshot that its figure stands on."""
+    effects = [effect for deed in deeds if deed.type != MovementType.CYCLE_COUNTED for effect in _effects(deed)]
+    if effects:
+        effects.sort()
+        await connection.execute(_sql.apply_effects, tenant, *map(list, zip(*effects, strict=True)))
+    groups = {
+        (deed.location, deed.item, deed.owner, deed.lot, deed.handling) for deed in deeds if deed.handling is not None
+    }
+    await settle_groups(connection, tenant, groups, now)
+
+
+async def settle_groups(
+    connection: Connection, tenant: str, groups: set[tuple[str, str, str, str, str]], now: datetime
+) -> None:
+    """Reckon again what the shipments of these handling groups took from `picked` instead of `sellable`."""
+    if groups:
+        await connection.execute(_sql.settle, tenant, *map(list, zip(*sorted(groups), strict=True)), now)
+
+
+def _effects(deed: Deed) -> list[Effect]:
+    amount = deed.amount * deed.sign
+    sides = ((deed.origin, -amount), (deed.target, amount))
+    return [
+        Effect(
+            deed.location,
+            deed.item,
+            deed.owner,
+            bucket,
+            deed.lot,
+            delta,
+            deed.epoch,
+            deed.sequence,
+            deed.occurred_at,
+        )
+        for bucket, delta in sides
+        if bucket is not None
+    ]

@@ -1,0 +1,183 @@
+"""Availability as one object: what `gateway/app.py` makes, and everybody else knows by its capabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from gateway.cache.valkey import Cache
+from gateway.canonical.capabilities import Connection, Report, ResolvesItems
+from gateway.canonical.stock import ClaimedLine, ClaimLine, DemandLine, ItemAvailability, Receipt
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import Conflict
+from gateway.store.audit import record_audit
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+from process_apis.availability.answering import Answerer, explain
+from process_apis.availability.claiming import Claimer
+from process_apis.availability.counting import Counter
+from process_apis.availability.demanding import DemandRecorder
+from process_apis.availability.hearing import hear
+from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, LocationMap
+from process_apis.availability.projecting import Projection
+from process_apis.availability.recording import Recorder
+from process_apis.availability.translating import Translator
+
+_sql: Final = queries_beside(__file__)
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+
+
+class Availability:
+    """Implements `RecordsStock`, `ClaimsStock` and `AnswersAvailability`.
+
+    Without a `cache` every answer comes from the record: right, and slower. `freshness` gives objectives by source.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        cache: Cache | None,
+        items: ResolvesItems,
+        locations: LocationMap,
+        clock: Clock,
+        freshness: Mapping[str, Freshness] | None = None,
+    ) -> None:
+        translator = Translator(items, locations)
+        self._store = store
+        self._clock = clock
+        self.projection = None if cache is None else Projection(store, cache)
+        self._recorder = Recorder(store, translator, Counter(store, translator, clock), clock)
+        self._claimer = Claimer(store, locations, clock)
+        self._demand = DemandRecorder(store, translator, items, clock)
+        self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {})
+
+    # --- stock in -------------------------------------------------------------------------------------------------
+
+    async def record(self, tenant: str, report: Report) -> Receipt:
+        """Record movements and snapshots; committed when it returns. Delivering a report again changes nothing."""
+        return await self._recorder.record(tenant, report)
+
+    async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> Receipt:
+        """Replace the open demand of `source` by `lines`."""
+        return await self._demand.record(tenant, source, lines)
+
+    async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
+        """Try what is parked again, after a mapping was mended."""
+        return await self._recorder.unpark(tenant, source)
+
+    async def heard(self, tenant: str, source: str) -> None:
+        """A source answered and had nothing to tell: its figures are as of now."""
+        async with self._store.transaction() as connection:
+            await hear(connection, tenant, [source], self._clock)
+
+    async def parked(self, tenant: str, *, before: int | None, limit: int) -> Sequence[Any]:
+        """What waits for a person or a mapping, latest first."""
+        return await self._store.fetch(_sql.parked_list, tenant, before, limit)
+
+    # --- promises -------------------------------------------------------------------------------------------------
+
+    async def claim(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        channel: str,
+        lines: Sequence[ClaimLine],
+        correlation_id: str,
+        expires_at: datetime | None = None,
+    ) -> Sequence[ClaimedLine]:
+        """See `Claimer.claim`."""
+        return await self._claimer.claim(
+            connection,
+            tenant=tenant,
+            action=action,
+            order=order,
+            channel=channel,
+            lines=lines,
+            correlation_id=correlation_id,
+            expires_at=expires_at,
+        )
+
+    async def allocate(
+        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
+    ) -> Sequence[ClaimedLine]:
+        """See `Claimer.allocate`."""
+        return await self._claimer.allocate(
+            connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id
+        )
+
+    async def release(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        lines: Sequence[int] | None,
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]:
+        """See `Claimer.release`."""
+        return await self._claimer.release(
+            connection, tenant=tenant, action=action, order=order, lines=lines, correlation_id=correlation_id
+        )
+
+    async def expire(self, limit: int = 100) -> int:
+        """End reservations whose time has come; run it every second or so in a worker."""
+        return await self._claimer.expire(limit)
+
+    # --- answers --------------------------------------------------------------------------------------------------
+
+    async def availability(
+        self, tenant: str, *, channel: str, items: Sequence[str], locations: bool = False, from_record: bool = False
+    ) -> Sequence[ItemAvailability]:
+        """See `Answerer.availability`."""
+        return await self._answerer.availability(
+            tenant, channel=channel, items=items, locations=locations, from_record=from_record
+        )
+
+    async def positions(self, tenant: str, *, items: Sequence[str], location: str | None) -> Sequence[Any]:
+        """The physical figures of `items` by their full key."""
+        return await self._store.fetch(_sql.positions, tenant, list(items), location)
+
+    async def explain(self, tenant: str, *, item: str, location: str, limit: int = 50) -> Mapping[str, Sequence[Any]]:
+        """Why a figure is what it is."""
+        return await explain(self._store, tenant, item=item, location=location, limit=limit)
+
+    # --- rules ----------------------------------------------------------------------------------------------------
+
+    async def rule(self, tenant: str, channel: str) -> ChannelRule:
+        """The rule in force for `channel`; open terms with version 0 where none was set."""
+        return await self._answerer.rule(tenant, channel)
+
+    async def set_rule(
+        self, tenant: str, channel: str, terms: ChannelTerms, *, actor: str, effective_from: datetime | None = None
+    ) -> int:
+        """Add a version of a channel's rule, in force from `effective_from` (now by default); returns its number."""
+        starts = effective_from or self._clock.now()
+        encoded = _encode(terms).decode()
+        try:
+            async with self._store.transaction() as connection:
+                version: int = await connection.fetchval(_sql.write_rule, tenant, channel, starts, encoded, actor)
+                await record_audit(
+                    connection,
+                    tenant=tenant,
+                    actor=actor,
+                    action="availability.rule_set",
+                    subject=f"channel/{channel}",
+                    outcome="done",
+                    correlation_id=f"rule/{channel}/{version}",
+                    detail={"version": version, "effective_from": starts, "terms": terms},
+                )
+        except asyncpg.UniqueViolationError as error:
+            raise Conflict(
+                f"somebody else changed the rule of {channel}: read it and try again", code="rule.changed"
+            ) from error
+        self._answerer.forget(tenant)
+        return version

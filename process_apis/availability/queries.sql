@@ -1,0 +1,503 @@
+-- Parameters: $1 is the tenant unless said otherwise; arrays run in parallel.
+
+-- name: lock_locations_shared
+select pg_advisory_xact_lock_shared(key) from unnest($1::bigint[]) as key
+
+-- name: lock_locations
+select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
+
+-- name: record_once
+insert into availability.once (tenant, source, event_id, line, revision, fingerprint)
+select $1, u.source, u.event_id, u.line, u.revision, u.fingerprint
+from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::bytea[]) as u (source, event_id, line, revision, fingerprint)
+order by u.source, u.event_id, u.line
+on conflict (tenant, source, event_id, line) do nothing
+returning source, event_id, line
+
+-- name: known_once
+select o.source, o.event_id, o.line, o.revision, o.fingerprint
+from availability.once o
+join unnest($2::text[], $3::text[], $4::int[]) as u (source, event_id, line) using (source, event_id, line)
+where o.tenant = $1
+order by o.source, o.event_id, o.line
+for update of o
+
+-- name: revise_once
+update availability.once o
+set revision = u.revision, fingerprint = u.fingerprint, recorded_at = now()
+from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::bytea[]) as u (source, event_id, line, revision, fingerprint)
+where o.tenant = $1 and o.source = u.source and o.event_id = u.event_id and o.line = u.line
+
+-- name: retire_movements
+update availability.movement m
+set live = false
+from unnest($2::text[], $3::text[], $4::int[]) as u (source, event_id, line)
+where m.tenant = $1 and m.source = u.source and m.event_id = u.event_id and m.line = u.line and m.live
+returning m.*
+
+-- name: movements_of_events
+select m.movement, m.location, m.item, m.owner, m.order_id
+from availability.movement m
+join unnest($2::text[], $3::text[], $4::int[]) as u (source, event_id, line) using (source, event_id, line)
+where m.tenant = $1 and m.live
+
+-- name: insert_movements
+insert into availability.movement
+    (tenant, movement, source, event_id, line, revision, epoch, sequence, type, occurred_at, owner, location, item, lot,
+     from_bucket, to_bucket, amount, source_item, source_location, source_amount, source_uom, factor, order_id,
+     order_line, handling, document, reason, serial, bin, correlation_id, causation_id, moves)
+select $1, u.*
+from unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[], $9::text[],
+            $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
+            $17::numeric[], $18::text[], $19::text[], $20::numeric[], $21::text[], $22::numeric[], $23::text[],
+            $24::int[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[],
+            $32::boolean[]) as u
+
+-- name: apply_effects
+with counted as (
+    select e.location, e.item, e.owner, e.bucket, e.lot, sum(e.delta) as delta, max(e.occurred_at) as as_of,
+           min(f.cut_epoch) as cut_epoch, min(f.cut_sequence) as cut_sequence, min(f.cut_event) as cut_event
+    from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::bigint[], $9::bigint[],
+                $10::timestamptz[])
+         as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at)
+    left join availability.position p
+      on p.tenant = $1 and p.location = e.location and p.item = e.item and p.owner = e.owner
+     and p.bucket = e.bucket and p.lot = e.lot
+    left join availability.full_snapshot f on p.tenant is null and f.tenant = $1 and f.location = e.location
+    where (e.epoch, e.sequence)
+        > (coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1))
+    group by e.location, e.item, e.owner, e.bucket, e.lot
+)
+insert into availability.position as p
+    (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
+select $1, location, item, owner, bucket, lot, delta,
+       coalesce(cut_epoch, -1), coalesce(cut_sequence, -1), coalesce(cut_event, ''), as_of
+from counted
+on conflict (tenant, location, item, owner, bucket, lot) do update
+set amount = p.amount + excluded.amount, as_of = greatest(p.as_of, excluded.as_of)
+
+-- name: settle
+with cut as (
+    select g.location, g.item, g.owner, g.lot, g.handling, b.bucket,
+           coalesce(p.cut_epoch, f.cut_epoch, -1) as epoch, coalesce(p.cut_sequence, f.cut_sequence, -1) as sequence,
+           coalesce(p.cut_event, f.cut_event, '') as event
+    from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as g (location, item, owner, lot, handling)
+    cross join (values ('sellable'), ('picked')) as b (bucket)
+    left join availability.position p
+      on p.tenant = $1 and p.location = g.location and p.item = g.item and p.owner = g.owner
+     and p.bucket = b.bucket and p.lot = g.lot
+    left join availability.full_snapshot f on f.tenant = $1 and f.location = g.location
+),
+handled as (
+    select c.location, c.item, c.owner, c.lot, c.handling, c.bucket, c.epoch, c.sequence, c.event,
+           coalesce(sum(n.picked), 0) as picked, coalesce(sum(n.shipped), 0) as shipped,
+           coalesce(sum(n.picked) filter (where n.before), 0) as picked_before,
+           coalesce(sum(n.shipped) filter (where n.before), 0) as shipped_before
+    from cut c
+    left join lateral (
+        select case
+                   when m.type = 'pick_confirmed' then m.amount
+                   when m.type = 'unpicked' or m.from_bucket = 'picked' then -m.amount
+                   else 0
+               end as picked,
+               case when m.type = 'shipment_confirmed' and m.from_bucket = 'sellable' then m.amount else 0 end as shipped,
+               (m.epoch, m.sequence) <= (c.epoch, c.sequence) as before
+        from availability.movement m
+        where m.tenant = $1 and m.handling = c.handling and m.moves and m.live
+          and m.location = c.location and m.item = c.item and m.owner = c.owner and m.lot = c.lot
+    ) n on true
+    group by c.location, c.item, c.owner, c.lot, c.handling, c.bucket, c.epoch, c.sequence, c.event
+),
+wanted as (
+    select h.*, least(greatest(picked, 0), shipped) - least(greatest(picked_before, 0), shipped_before) as settled
+    from handled h
+),
+difference as (
+    select w.*, w.settled - coalesce(s.settled, 0) as delta
+    from wanted w
+    left join availability.settlement s
+      on s.tenant = $1 and s.location = w.location and s.item = w.item and s.owner = w.owner and s.lot = w.lot
+     and s.handling = w.handling and s.bucket = w.bucket
+    where w.settled <> coalesce(s.settled, 0)
+),
+kept as (
+    insert into availability.settlement (tenant, location, item, owner, lot, handling, bucket, settled)
+    select $1, location, item, owner, lot, handling, bucket, settled from difference
+    on conflict (tenant, location, item, owner, lot, handling, bucket) do update set settled = excluded.settled
+)
+insert into availability.position as p
+    (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
+select $1, location, item, owner, bucket, lot, sum(case bucket when 'sellable' then delta else -delta end),
+       epoch, sequence, event, $7
+from difference
+group by location, item, owner, bucket, lot, epoch, sequence, event
+on conflict (tenant, location, item, owner, bucket, lot) do update set amount = p.amount + excluded.amount
+
+-- name: groups_after
+select distinct m.location, m.item, m.owner, m.lot, m.handling
+from availability.movement m
+join unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[])
+     as k (location, item, owner, lot, epoch, sequence)
+  on m.location = k.location and m.item = k.item and m.owner = k.owner and m.lot = k.lot
+ and (m.epoch, m.sequence) > (k.epoch, k.sequence)
+where m.tenant = $1 and m.moves and m.live and m.handling is not null
+
+-- name: drop_settlements
+delete from availability.settlement s
+using unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as k (location, item, owner, bucket, lot)
+where s.tenant = $1 and s.location = k.location and s.item = k.item and s.owner = k.owner and s.bucket = k.bucket
+  and s.lot = k.lot
+
+-- name: rebase
+with standing as (
+    select w.*, coalesce(p.amount, 0) as before,
+           row(w.epoch, w.sequence, w.event collate "C")
+             = row(coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1),
+                   coalesce(p.cut_event, f.cut_event, '')) as same,
+           row(w.epoch, w.sequence, w.event collate "C")
+             > row(coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1),
+                   coalesce(p.cut_event, f.cut_event, '')) as later
+    from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::bigint[], $9::bigint[],
+                $10::text[], $11::timestamptz[])
+         as w (location, item, owner, bucket, lot, figure, epoch, sequence, event, taken_at)
+    left join availability.position p
+      on p.tenant = $1 and p.location = w.location and p.item = w.item and p.owner = w.owner
+     and p.bucket = w.bucket and p.lot = w.lot
+    left join availability.full_snapshot f on p.tenant is null and f.tenant = $1 and f.location = w.location
+),
+figured as (
+    select s.*, case when s.same then s.before + s.figure else s.figure + after.amount end as amount
+    from standing s
+    cross join lateral (
+        select coalesce(sum(case when m.to_bucket = s.bucket then m.amount else 0 end
+                            - case when m.from_bucket = s.bucket then m.amount else 0 end), 0) as amount
+        from availability.movement m
+        where not s.same and m.tenant = $1 and m.location = s.location and m.item = s.item
+          and (m.epoch, m.sequence) > (s.epoch, s.sequence)
+          and m.owner = s.owner and m.lot = s.lot and m.moves and m.live and m.type <> 'cycle_counted'
+    ) after
+    where s.same or s.later
+),
+written as (
+    insert into availability.position as p
+        (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
+    select $1, location, item, owner, bucket, lot, amount, epoch, sequence, event, taken_at from figured
+    on conflict (tenant, location, item, owner, bucket, lot) do update
+    set amount = excluded.amount, cut_epoch = excluded.cut_epoch, cut_sequence = excluded.cut_sequence,
+        cut_event = excluded.cut_event, as_of = greatest(p.as_of, excluded.as_of)
+)
+select location, item, owner, bucket, lot, before, same, epoch, sequence from figured
+
+-- name: keys_at
+select p.location, p.item, p.owner, p.bucket, p.lot
+from availability.position p
+where p.tenant = $1 and p.location = any($2::text[])
+
+-- name: lines_at
+select item, location, owner from availability.stock_line where tenant = $1 and location = any($2::text[])
+
+-- name: amounts_of
+select p.location, p.item, p.owner, p.bucket, p.lot, p.amount
+from availability.position p
+join unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as k (location, item, owner, bucket, lot)
+  using (location, item, owner, bucket, lot)
+where p.tenant = $1
+
+-- name: cut_full
+insert into availability.full_snapshot as f (tenant, location, cut_epoch, cut_sequence, cut_event, taken_at)
+select $1, location, $3, $4, $5, $6 from unnest($2::text[]) as location
+on conflict (tenant, location) do update
+set cut_epoch = excluded.cut_epoch, cut_sequence = excluded.cut_sequence, cut_event = excluded.cut_event,
+    taken_at = excluded.taken_at
+where (excluded.cut_epoch, excluded.cut_sequence, excluded.cut_event) > (f.cut_epoch, f.cut_sequence, f.cut_event)
+
+-- name: insert_snapshot
+insert into availability.snapshot
+    (snapshot, tenant, source, event_id, cut_epoch, cut_sequence, taken_at, full_scope, moves, figures, drifted, drift)
+values ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+
+-- name: move_balances
+insert into availability.balance as b (tenant, kind, document, item, opened, closed)
+select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[]) as u
+on conflict (tenant, kind, document, item) do update
+set opened = b.opened + excluded.opened, closed = b.closed + excluded.closed
+
+-- name: park
+insert into availability.parked (tenant, source, event_id, line, kind, fingerprint, cause, detail, mendable, payload)
+select $1, u.* from unnest($2::text[], $3::text[], $4::int[], $5::text[], $6::bytea[], $7::text[], $8::text[],
+                           $9::boolean[], $10::jsonb[]) as u
+on conflict (tenant, source, event_id, line, kind, fingerprint) do nothing
+returning id, source, event_id, line, kind, cause, detail
+
+-- name: parked_open
+select id, kind, payload from availability.parked
+where tenant = $1 and ($2::text is null or source = $2) and resolved_at is null and mendable and kind <> 'demand'
+  and id > $3
+order by id limit $4
+
+-- name: parked_list
+select id, source, event_id, line, kind, cause, detail, mendable, parked_at from availability.parked
+where tenant = $1 and resolved_at is null and ($2::bigint is null or id < $2)
+order by id desc limit $3
+
+-- name: resolve_parked
+update availability.parked set resolved_at = now()
+where tenant = $1 and id = any($2::bigint[]) and resolved_at is null
+returning id
+
+-- name: resolve_parked_demand
+delete from availability.parked where tenant = $1 and source = $2 and kind = 'demand' and resolved_at is null
+
+-- name: hear
+with heard as (
+    select source from availability.source where tenant = $1 and source = any($2::text[])
+      and heard_at < $3::timestamptz - interval '1 second'
+    order by source for update skip locked
+)
+update availability.source s set heard_at = greatest(s.heard_at, $3) from heard
+where s.tenant = $1 and s.source = heard.source
+
+-- name: first_heard
+insert into availability.source (tenant, source, heard_at)
+select $1, source, $3 from unnest($2::text[]) as source order by source
+on conflict (tenant, source) do nothing
+
+-- name: sources
+select source, heard_at from availability.source where tenant = $1
+
+-- name: lock_orders
+insert into availability.claim_order as o (tenant, order_id, version)
+select $1, order_id, 2 from unnest($2::text[]) as order_id order by order_id
+on conflict (tenant, order_id) do update set version = o.version + 2
+returning order_id, version
+
+-- name: move_progress
+insert into availability.progress as p (tenant, order_id, order_line, location, picked, shipped)
+select $1, u.* from unnest($2::text[], $3::int[], $4::text[], $5::numeric[], $6::numeric[]) as u
+on conflict (tenant, order_id, order_line, location) do update
+set picked = p.picked + excluded.picked, shipped = p.shipped + excluded.shipped
+
+-- name: progress_of
+select order_id, order_line, location, picked, shipped from availability.progress
+where tenant = $1 and order_id = any($2::text[])
+
+-- name: claims_of
+select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state
+from availability.claim where tenant = $1 and order_id = any($2::text[]) order by claim
+
+-- name: update_claims
+update availability.claim c
+set consumed = u.consumed, released = u.released, state = u.state,
+    ended_at = case when u.state in ('fulfilled', 'released') then coalesce(c.ended_at, $6) end,
+    expires_at = case when u.state = 'reserved' then c.expires_at end
+from unnest($2::text[], $3::numeric[], $4::numeric[], $5::text[]) as u (claim, consumed, released, state)
+where c.tenant = $1 and c.claim = u.claim
+
+-- name: move_channels
+insert into availability.channel_line as c (tenant, item, channel, owner, open)
+select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as u
+on conflict (tenant, item, channel, owner) do update
+set open = c.open + excluded.open, version = c.version + 1
+returning item, channel, owner, open, version
+
+-- name: lock_lines
+select l.item, l.location, l.owner from availability.stock_line l
+join unnest($2::text[], $3::text[], $4::text[]) as k (item, location, owner) using (item, location, owner)
+where l.tenant = $1
+order by l.item, l.location, l.owner
+for update of l
+
+-- name: make_lines
+insert into availability.stock_line (tenant, item, location, owner)
+select $1, u.* from unnest($2::text[], $3::text[], $4::text[]) as u (item, location, owner)
+order by item, location, owner
+on conflict (tenant, item, location, owner) do nothing
+
+-- name: refresh_lines
+with figure as (
+    select l.item, l.location, l.owner, l.negative as was_negative, p.on_hand, p.sellable, p.lowest,
+           l.reserved + k.reserved as reserved, l.allocated + k.allocated as allocated,
+           l.external + k.external as external, greatest(l.as_of, k.as_of) as as_of
+    from unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::numeric[], $8::timestamptz[])
+         as k (item, location, owner, reserved, allocated, external, as_of)
+    join availability.stock_line l
+      on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+    cross join lateral (
+        select coalesce(sum(amount), 0) as on_hand,
+               coalesce(sum(amount) filter (where bucket = 'sellable'), 0) as sellable,
+               coalesce(min(amount), 0) as lowest
+        from availability.position
+        where tenant = $1 and location = k.location and item = k.item and owner = k.owner
+    ) p
+)
+update availability.stock_line l
+set on_hand = f.on_hand, sellable = f.sellable, reserved = f.reserved, allocated = f.allocated, external = f.external,
+    short = greatest(0, f.reserved + f.allocated + f.external - f.sellable), negative = f.lowest < 0,
+    version = l.version + 1, as_of = f.as_of
+from figure f
+where l.tenant = $1 and l.item = f.item and l.location = f.location and l.owner = f.owner
+  and (l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.negative)
+      is distinct from (f.on_hand, f.sellable, f.reserved, f.allocated, f.external, f.lowest < 0)
+returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
+          l.version, l.as_of, l.negative, f.was_negative, f.lowest
+
+-- name: move_promises
+update availability.stock_line l
+set reserved = l.reserved + k.reserved, allocated = l.allocated + k.allocated, external = l.external + k.external,
+    short = least(l.short, greatest(0, l.reserved + k.reserved + l.allocated + k.allocated + l.external + k.external - l.sellable)),
+    version = l.version + 1
+from unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::numeric[], $8::timestamptz[])
+     as k (item, location, owner, reserved, allocated, external, as_of)
+where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
+          l.version, l.as_of, l.negative, l.negative as was_negative, 0::numeric as lowest
+
+-- name: open_claiming
+with locked as materialized (
+    select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.version, l.as_of
+    from availability.stock_line l
+    where l.tenant = $1 and l.item = any($5::text[])
+    order by l.item, l.location, l.owner
+    for update of l
+)
+select a.fingerprint, a.answer, h.handled, r.rules, l.*
+from (select) as one
+left join availability.action a on a.tenant = $1 and a.action = $2
+cross join lateral (
+    select exists (select from availability.progress where tenant = $1 and order_id = $3) as handled
+) h
+cross join lateral (
+    select coalesce(jsonb_agg(jsonb_build_object('version', version, 'effective_from', effective_from, 'terms', terms)),
+                    '[]') as rules
+    from availability.channel_rule where tenant = $1 and channel = $4
+) r
+left join locked l on true
+
+-- name: write_claims
+with line as (
+    update availability.stock_line l
+    set reserved = l.reserved + k.reserved, version = l.version + 1
+    from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as k (item, location, owner, reserved)
+    where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+    returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
+              l.version, l.as_of, l.negative, l.negative as was_negative, 0::numeric as lowest
+),
+made as (
+    insert into availability.claim
+        (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
+         made_at, expires_at)
+    select u.claim, $1, $11, u.line, u.item, u.location, u.owner, $12, $13, u.amount, 'reserved', $14, $15, $16
+    from unnest($6::text[], $7::int[], $8::text[], $9::text[], $10::numeric[], $17::text[])
+         as u (claim, line, item, location, amount, owner)
+),
+counter as (
+    insert into availability.channel_line as c (tenant, item, channel, owner, open)
+    select $1, item, $12, owner, sum(reserved)
+    from unnest($2::text[], $4::text[], $5::numeric[]) as k (item, owner, reserved)
+    group by item, owner order by item, owner
+    on conflict (tenant, item, channel, owner) do update set open = c.open + excluded.open, version = c.version + 1
+    returning item, owner, channel, open, version
+),
+done as (
+    insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
+    values ($1, $14, 'claim', $11, $18, $19)
+)
+select line.*, jsonb_build_array(jsonb_build_object(
+           'channel', c.channel, 'owner', c.owner, 'open', c.open::text, 'version', c.version)) as channels
+from line join counter c on c.item = line.item and c.owner = line.owner
+
+-- name: order_claims
+select a.fingerprint, a.answer, a.verb, c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel,
+       c.amount, c.consumed, c.released, c.state, c.expires_at
+from (select) as one
+left join availability.action a on a.tenant = $1 and a.action = $2
+left join availability.claim c on c.tenant = $1 and c.order_id = $3
+order by c.claim
+
+-- name: record_action
+insert into availability.action (tenant, action, verb, order_id, fingerprint, answer) values ($1, $2, $3, $4, $5, $6)
+
+-- name: known_action
+select fingerprint, answer from availability.action where tenant = $1 and action = $2
+
+-- name: channel_open
+select item, open from availability.channel_line
+where tenant = $1 and item = any($2::text[]) and channel = $3 and owner = $4
+
+-- name: expired_orders
+select distinct order_id, tenant from availability.claim
+where state = 'reserved' and expires_at is not null and expires_at <= $1
+order by tenant, order_id limit $2
+
+-- name: demand_of_source
+select source_reference, location, item, owner, amount, due from availability.demand where tenant = $1 and source = $2
+
+-- name: drop_demand
+delete from availability.demand d
+using unnest($3::text[], $4::text[], $5::text[], $6::text[]) as k (source_reference, location, item, owner)
+where d.tenant = $1 and d.source = $2 and d.source_reference = k.source_reference and d.location = k.location
+  and d.item = k.item and d.owner = k.owner
+
+-- name: write_demand
+insert into availability.demand (tenant, source, source_reference, location, item, owner, amount, due)
+select $1, $2, u.* from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::date[]) as u
+on conflict (tenant, source, source_reference, location, item, owner) do update
+set amount = excluded.amount, due = excluded.due
+
+-- name: lines_of_items
+select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.version, l.as_of
+from availability.stock_line l
+where l.tenant = $1 and l.item = any($2::text[])
+
+-- name: channels_of_items
+select item, channel, owner, open, version from availability.channel_line where tenant = $1 and item = any($2::text[])
+
+-- name: rules_of_tenant
+select channel, version, effective_from, terms from availability.channel_rule where tenant = $1
+
+-- name: write_rule
+insert into availability.channel_rule (tenant, channel, version, effective_from, terms, made_by)
+select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5 from availability.channel_rule where tenant = $1 and channel = $2
+returning version
+
+-- name: positions
+select location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, as_of from availability.position
+where tenant = $1 and item = any($2::text[]) and ($3::text is null or location = $3)
+order by item, location, owner, bucket, lot
+
+-- name: movements_of_line
+select movement, source, event_id, line, revision, type, occurred_at, recorded_at, owner, lot, from_bucket, to_bucket,
+       amount, source_amount, source_uom, factor, order_id, order_line, document, reason, epoch, sequence, moves
+from availability.movement
+where tenant = $1 and location = $2 and item = $3 and live
+order by epoch desc, sequence desc, recorded_at desc limit $4
+
+-- name: claims_of_line
+select claim, order_id, order_line, owner, channel, amount, consumed, released, state, made_at, expires_at
+from availability.claim
+where tenant = $1 and item = $2 and location = $3 and amount - consumed - released > 0
+order by claim limit $4
+
+-- name: all_lines
+select tenant, item, location, owner, on_hand, sellable, reserved, allocated, external, short, version, as_of
+from availability.stock_line where (tenant, item, location, owner) > ($1, $2, $3, $4)
+order by tenant, item, location, owner limit $5
+
+-- name: all_channels
+select tenant, item, channel, owner, open, version from availability.channel_line
+where (tenant, item, channel, owner) > ($1, $2, $3, $4)
+order by tenant, item, channel, owner limit $5
+
+-- name: log_epoch
+select log_epoch from store.installation
+
+-- name: is_dirty
+select dirty from availability.projection
+
+-- name: set_dirty
+update availability.projection set dirty = $1 where dirty <> $1
+
+-- name: claims_due
+select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state
+from availability.claim
+where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at <= $3 order by claim

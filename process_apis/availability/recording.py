@@ -1,0 +1,303 @@
+"""Movements in: once each, in any order, into the ledger, the positions, the claims and the log, in one transaction.
+
+Locks are always taken in this order, each kind sorted: once rows, locations (shared), orders, stock lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from gateway.canonical.capabilities import Connection, Report
+from gateway.canonical.events import Event
+from gateway.canonical.stock import MovementType, Outcome, Receipt, ReceiptLine, ReportedMovement
+from gateway.kernel.clock import Clock
+from gateway.store import log
+from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
+from process_apis.availability.counting import Counter, count_of_movement, location_keys
+from process_apis.availability.fulfilling import OrderClaims
+from process_apis.availability.hearing import hear
+from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.models import LineKey, Mapped, Parked, ParkedFigure, Refusal
+from process_apis.availability.moving import Deed, deed_of_mapped, deed_of_row, move_figures, movement_row
+from process_apis.availability.parking import park
+from process_apis.availability.translating import Translator, park_movement
+
+_sql: Final = queries_beside(__file__)
+_BATCH: Final = 500
+_ZERO: Final = Decimal(0)
+_CLASH: Final = Refusal(
+    "stock.event_conflict", "this event was recorded with other content: ask its source which is true", mendable=False
+)
+
+_OnceKey = tuple[str, str, int]
+
+
+class Recorder:
+    """Records reports. Any number of processes may do so at once, with any overlap."""
+
+    def __init__(self, store: Store, translator: Translator, counter: Counter, clock: Clock) -> None:
+        self._store = store
+        self._translator = translator
+        self._counter = counter
+        self._clock = clock
+
+    async def record(self, tenant: str, report: Report) -> Receipt:
+        """Record movements in transactions of up to 500, then each snapshot in one; returns when all are committed."""
+        receipt = Receipt()
+        for start in range(0, len(report.movements), _BATCH):
+            receipt = receipt.plus(await self._record_batch(tenant, report.movements[start : start + _BATCH]))
+        for snapshot in report.snapshots:
+            receipt = receipt.plus(await self._counter.record(tenant, snapshot))
+        return receipt
+
+    async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
+        """Try everything that waits for a mapping again; what still cannot be mapped goes on waiting."""
+        receipt, after = Receipt(), 0
+        while rows := await self._store.fetch(_sql.parked_open, tenant, source, after, _BATCH):
+            after = rows[-1]["id"]
+            waiting = [(row["id"], row["kind"], row["payload"]) for row in rows]
+            receipt = receipt.plus(await self._unpark_movements(tenant, waiting))
+            for parked, kind, payload in waiting:
+                if kind == "figure":
+                    figure = msgspec.json.decode(payload, type=ParkedFigure)
+                    receipt = receipt.plus(await self._counter.record_parked(tenant, parked, figure))
+        return receipt
+
+    async def _unpark_movements(self, tenant: str, waiting: Sequence[tuple[int, str, str]]) -> Receipt:
+        reported = {
+            parked: msgspec.json.decode(payload, type=ReportedMovement)
+            for parked, kind, payload in waiting
+            if kind == "movement"
+        }
+        mapped, _ = await self._translator.movements(tenant, list(reported.values()))
+        let_in = {(each.reported.source, each.reported.event_id, each.reported.line) for each in mapped}
+        resolved = [parked for parked, each in reported.items() if (each.source, each.event_id, each.line) in let_in]
+        if not resolved:
+            return Receipt()
+        async with self._store.transaction() as connection:
+            return await self._write(connection, tenant, mapped, [], resolved)
+
+    async def _record_batch(self, tenant: str, reported: Sequence[ReportedMovement]) -> Receipt:
+        mapped, parked = await self._translator.movements(tenant, reported)
+        async with self._store.transaction() as connection:
+            return await self._write(connection, tenant, mapped, parked, [])
+
+    async def _write(
+        self,
+        connection: Connection,
+        tenant: str,
+        mapped: Sequence[Mapped],
+        parked: list[Parked],
+        resolved: Sequence[int],
+    ) -> Receipt:
+        fresh, revised, others = await self._admit(connection, tenant, mapped, parked)
+        events: list[Event] = await park(connection, tenant, parked, self._clock.now())
+        if resolved:
+            await connection.fetch(_sql.resolve_parked, tenant, list(resolved))
+        taken = [*fresh, *revised]
+        if taken:
+            events += await self._apply(connection, tenant, taken, revised)
+        heard = sorted({each.reported.source for each in mapped} | {each.source for each in parked})
+        await hear(connection, tenant, heard, self._clock)
+        await log.append(connection, events)
+        others += [
+            _line(each, Outcome.CONFLICT if each.refusal is _CLASH else Outcome.PARKED, each.refusal) for each in parked
+        ]
+        return Receipt(recorded=len(taken), others=tuple(others))
+
+    # --- once -----------------------------------------------------------------------------------------------------
+
+    async def _admit(
+        self, connection: Connection, tenant: str, mapped: Sequence[Mapped], parked: list[Parked]
+    ) -> tuple[list[Mapped], list[Mapped], list[ReceiptLine]]:
+        """Sort out what is new, what revises, and what was here before; clashes are added to `parked`."""
+        chosen, others = _latest_of_each(mapped, parked)
+        if not chosen:
+            return [], [], others
+        rows = [_once_row(each) for each in chosen.values()]
+        inserted = await connection.fetch(_sql.record_once, tenant, *map(list, zip(*rows, strict=True)))
+        new = {(row["source"], row["event_id"], row["line"]) for row in inserted}
+        fresh = [each for key, each in chosen.items() if key in new]
+        if len(new) == len(chosen):
+            return fresh, [], others
+        old = {key: each for key, each in chosen.items() if key not in new}
+        revised: list[Mapped] = []
+        for row in await connection.fetch(_sql.known_once, tenant, *map(list, zip(*sorted(old), strict=True))):
+            each = old[row["source"], row["event_id"], row["line"]]
+            verdict = _compare(each, row["revision"], row["fingerprint"])
+            if verdict is None:
+                revised.append(each)
+            elif verdict is Outcome.CONFLICT:
+                parked.append(park_movement(each.reported, _CLASH))
+            else:
+                others.append(_line(each.reported, verdict))
+        if revised:
+            rows = [_once_row(each) for each in revised]
+            await connection.execute(_sql.revise_once, tenant, *map(list, zip(*rows, strict=True)))
+        return fresh, revised, others
+
+    # --- effects --------------------------------------------------------------------------------------------------
+
+    async def _apply(
+        self, connection: Connection, tenant: str, taken: Sequence[Mapped], revised: Sequence[Mapped]
+    ) -> list[Event]:
+        now = self._clock.now()
+        keys = {each.key for each in taken if each.moves}
+        orders: set[str | None] = {each.reported.order_reference for each in taken if each.moves}
+        places = {each.location for each in taken}
+        revisions = _event_columns(revised)
+        if revised:
+            for row in await connection.fetch(_sql.movements_of_events, tenant, *revisions):
+                keys.add(LineKey(row["item"], row["location"], row["owner"]))
+                places.add(row["location"])
+                orders.add(row["order_id"])
+        await connection.fetch(_sql.lock_locations_shared, location_keys(tenant, places))
+        ordered = sorted(order for order in orders if order is not None)
+        claimed = await OrderClaims.lock(connection, tenant, ordered)
+        keys |= claimed.keys
+        await lock_lines(connection, tenant, keys)
+        retired = await connection.fetch(_sql.retire_movements, tenant, *revisions) if revised else []
+        deeds = [deed_of_row(row) for row in retired if row["moves"]]
+        deeds += [deed_of_mapped(each) for each in taken if each.moves]
+        rows = [movement_row(each) for each in taken]
+        await connection.execute(_sql.insert_movements, tenant, *map(list, zip(*rows, strict=True)))
+        await move_figures(connection, tenant, deeds, now)
+        counts = [count_of_movement(each) for each in taken if each.moves and _counts(each)]
+        await self._counter.rebase(connection, tenant, counts)
+        await _move_balances(connection, tenant, deeds)
+        changes = {key: LineChange() for key in keys}
+        _note_times(changes, taken)
+        events = await claimed.settle(connection, tenant, deeds, changes, now)
+        lines = await refresh_lines(connection, tenant, changes, physical=True)
+        replaced = {(row["source"], row["event_id"], row["line"]): row["movement"] for row in retired}
+        told = [_recorded_event(tenant, each, replaced) for each in taken if each.moves]
+        return told + line_events(tenant, lines, now, _causes(taken), Cause("availability"), changes) + events
+
+
+def _latest_of_each(mapped: Sequence[Mapped], parked: list[Parked]) -> tuple[dict[_OnceKey, Mapped], list[ReceiptLine]]:
+    """Of several deliveries of one line in a batch, the latest revision."""
+    chosen: dict[_OnceKey, Mapped] = {}
+    others: list[ReceiptLine] = []
+    for each in mapped:
+        key = (each.reported.source, each.reported.event_id, each.reported.line)
+        before = chosen.get(key)
+        if before is None:
+            chosen[key] = each
+            continue
+        verdict = _compare(each, before.reported.revision, before.fingerprint)
+        if verdict is None:
+            chosen[key] = each
+            others.append(_line(before.reported, Outcome.SUPERSEDED))
+        elif verdict is Outcome.CONFLICT:
+            parked.append(park_movement(each.reported, _CLASH))
+        else:
+            others.append(_line(each.reported, verdict))
+    return dict(sorted(chosen.items())), others
+
+
+def _compare(each: Mapped, revision: int, fingerprint: bytes) -> Outcome | None:
+    """Against what was recorded under the same id: None when `each` revises it."""
+    if each.reported.revision > revision:
+        return None
+    if each.reported.revision < revision:
+        return Outcome.SUPERSEDED
+    return Outcome.DUPLICATE if each.fingerprint == fingerprint else Outcome.CONFLICT
+
+
+def _line(reported: ReportedMovement | Parked, outcome: Outcome, refusal: Refusal | None = None) -> ReceiptLine:
+    return ReceiptLine(
+        source=reported.source,
+        event_id=reported.event_id,
+        line=reported.line,
+        outcome=outcome,
+        cause=refusal.cause if refusal else None,
+        detail=refusal.detail if refusal else None,
+    )
+
+
+def _once_row(each: Mapped) -> tuple[object, ...]:
+    reported = each.reported
+    return (reported.source, reported.event_id, reported.line, reported.revision, each.fingerprint)
+
+
+def _event_columns(some: Iterable[Mapped]) -> list[list[Any]]:
+    keys = [(each.reported.source, each.reported.event_id, each.reported.line) for each in some]
+    return [list(column) for column in zip(*keys, strict=True)]
+
+
+def _counts(each: Mapped) -> bool:
+    return each.reported.type is MovementType.CYCLE_COUNTED
+
+
+def _note_times(changes: Mapping[LineKey, LineChange], taken: Iterable[Mapped]) -> None:
+    for each in taken:
+        if each.moves:
+            change = changes[each.key]
+            change.as_of = max(change.as_of or each.reported.occurred_at, each.reported.occurred_at)
+
+
+def _causes(taken: Iterable[Mapped]) -> dict[LineKey, Cause]:
+    return {each.key: Cause(_correlation(each), each.movement) for each in taken}
+
+
+def _correlation(each: Mapped) -> str:
+    return each.reported.correlation_id or f"{each.reported.source}:{each.reported.event_id}"
+
+
+def _recorded_event(tenant: str, each: Mapped, replaced: Mapping[_OnceKey, str]) -> Event:
+    reported = each.reported
+    return Event(
+        tenant=tenant,
+        type="stock.movement_recorded",
+        aggregate=each.movement,
+        aggregate_version=1,
+        occurred_at=reported.occurred_at,
+        correlation_id=_correlation(each),
+        causation_id=reported.event_id,
+        data={
+            "movement": each.movement,
+            "type": reported.type.value,
+            "item": each.item,
+            "location": each.location,
+            "owner": each.owner,
+            "amount": each.amount,
+            "from": each.way.origin,
+            "to": each.way.target,
+            "lot": reported.lot,
+            "order": reported.order_reference,
+            "order_line": reported.order_line,
+            "document": reported.document,
+            "source": reported.source,
+            "event_id": reported.event_id,
+            "line": reported.line,
+            "revision": reported.revision,
+            "replaces": replaced.get((reported.source, reported.event_id, reported.line)),
+        },
+    )
+
+
+async def _move_balances(connection: Connection, tenant: str, deeds: Iterable[Deed]) -> None:
+    sums: dict[tuple[str, str, str], list[Decimal]] = {}
+    for deed in deeds:
+        if (side := _BALANCES.get(deed.type)) is not None and deed.document is not None:
+            kind, column = side
+            sums.setdefault((kind, deed.document, deed.item), [_ZERO, _ZERO])[column] += deed.amount * deed.sign
+    if sums:
+        keys = sorted(sums)
+        columns = [list(column) for column in zip(*keys, strict=True)]
+        opened, closed = [sums[key][0] for key in keys], [sums[key][1] for key in keys]
+        await connection.execute(_sql.move_balances, tenant, *columns, opened, closed)
+
+
+_BALANCES: Final[Mapping[str, tuple[str, int]]] = {
+    MovementType.TRANSFER_DISPATCHED: ("transfer", 0),
+    MovementType.TRANSFER_RECEIVED: ("transfer", 1),
+    MovementType.RETURN_RECEIVED: ("return", 0),
+    MovementType.RETURN_DISPOSITIONED: ("return", 1),
+    MovementType.RECEIPT_POSTED: ("receipt", 1),
+}

@@ -1,0 +1,217 @@
+"""The pure decisions of availability: what a movement does, what may be sold, what consumes a promise. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
+from typing import Final
+
+from gateway.canonical.item import Item
+from gateway.canonical.stock import Bucket, Confidence, MovementType, ReportedMovement
+from process_apis.availability.models import (
+    ChannelRule,
+    ChannelTerms,
+    Freshness,
+    LocationTerms,
+    OpenClaim,
+    Progress,
+    Refusal,
+    StockLine,
+    Way,
+)
+
+_ZERO: Final = Decimal(0)
+_EXACT: Final = Context(prec=60, traps=[Inexact, Rounded])
+_COUNTED: Final = frozenset({"EA", "C62", "H87", "NAR", "NMB", "PCE", "PR", "SET"})
+_ANY: Final = LocationTerms(location="")
+
+_FIXED: Final[Mapping[MovementType, Way]] = {
+    MovementType.PUT_AWAY: Way(Bucket.RECEIVING, Bucket.SELLABLE),
+    MovementType.PICK_CONFIRMED: Way(Bucket.SELLABLE, Bucket.PICKED),
+    MovementType.UNPICKED: Way(Bucket.PICKED, Bucket.SELLABLE),
+}
+_INWARD: Final[Mapping[MovementType, Bucket]] = {
+    MovementType.RECEIPT_POSTED: Bucket.RECEIVING,
+    MovementType.TRANSFER_RECEIVED: Bucket.RECEIVING,
+    MovementType.RETURN_RECEIVED: Bucket.RETURNED,
+    MovementType.STOCK_ADJUSTED: Bucket.SELLABLE,
+    MovementType.CYCLE_COUNTED: Bucket.SELLABLE,
+}
+_IN_PLACE: Final = frozenset({MovementType.STOCK_ADJUSTED, MovementType.CYCLE_COUNTED})
+_OUTWARD: Final[Mapping[MovementType, Bucket]] = {
+    MovementType.TRANSFER_DISPATCHED: Bucket.SELLABLE,
+    MovementType.RETURN_DISPOSITIONED: Bucket.RETURNED,
+}
+
+
+def route(reported: ReportedMovement) -> Way | Refusal:
+    """From which bucket to which a movement goes (`semantics.md` 2); refused where it must say so and does not."""
+    kind, origin, target = reported.type, reported.from_bucket, reported.to_bucket
+    if kind is MovementType.STATUS_CHANGED:
+        if origin is None or target is None:
+            detail = "a status change names both buckets: correct the source's mapping"
+            return Refusal("stock.bucket_missing", detail, mendable=False)
+        return Way(origin, target)
+    if kind is MovementType.SHIPMENT_CONFIRMED:
+        return Way(origin or Bucket.SELLABLE, None, settles=origin is None and handling(reported) is not None)
+    if kind in _INWARD:
+        return Way(None, target or (origin if kind in _IN_PLACE else None) or _INWARD[kind])
+    if kind in _OUTWARD:
+        return Way(origin or _OUTWARD[kind], target)
+    return _FIXED[kind]
+
+
+def handling(reported: ReportedMovement) -> str | None:
+    """What groups the picks and shipments of one order line, or of one document; None when nothing does."""
+    if reported.order_reference is not None:
+        return f"order/{reported.order_reference}/{reported.order_line or 0}"
+    return None if reported.document is None else f"document/{reported.source}/{reported.document}"
+
+
+def base_amount(item: Item, amount: Decimal, uom: str, *, signed: bool = False) -> tuple[Decimal, Decimal] | Refusal:
+    """`amount` of `uom` in base units of `item`, exactly, and the factor; refused when it does not come out exact."""
+    conversion = item.factor(uom)
+    if conversion is None:
+        return Refusal("stock.unit_unknown", f"{item.sku} has no unit {uom}: add it to the item's packs")
+    if not amount.is_finite() or (amount < 0 and not signed):
+        return Refusal(
+            "stock.amount_invalid", f"{amount} is no amount of goods: correct it in the source", mendable=False
+        )
+    try:
+        base = _EXACT.multiply(amount, conversion.factor)
+    except (Inexact, Rounded):
+        return Refusal("stock.not_exact", f"{amount} {uom} of {item.sku} has too many digits to be exact")
+    if item.base_uom in _COUNTED and base != base.to_integral_value():
+        return Refusal("stock.not_exact", f"{amount} {uom} is {base} {item.base_uom} of {item.sku}: pieces are whole")
+    return base, conversion.factor
+
+
+def net(kind: MovementType, amount: Decimal) -> tuple[Decimal, Decimal]:
+    """What a movement adds to the net picks and shipments of its order line."""
+    if kind is MovementType.PICK_CONFIRMED:
+        return amount, _ZERO
+    if kind is MovementType.UNPICKED:
+        return -amount, _ZERO
+    if kind is MovementType.SHIPMENT_CONFIRMED:
+        return _ZERO, amount
+    return _ZERO, _ZERO
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+def available(line: StockLine) -> Decimal:
+    """What is not promised of one stock line; below zero when a count found less than is promised."""
+    return line.sellable - line.reserved - line.allocated - line.external
+
+
+def usable(location: str, terms: ChannelTerms) -> LocationTerms | None:
+    """The terms of `location` for a channel, None when it may not use it."""
+    fallback = None if terms.only_named else _ANY
+    place = next((each for each in terms.locations if each.location == location), fallback)
+    return place if place is not None and place.eligible else None
+
+
+def supply(line: StockLine, terms: ChannelTerms) -> Decimal:
+    """What a channel may take of one stock line: eligible, above the safety stock, never below zero."""
+    place = usable(line.location, terms) if line.owner == terms.owner else None
+    return _ZERO if place is None else max(_ZERO, available(line) - place.safety_stock)
+
+
+def available_to_sell(lines: Sequence[StockLine], terms: ChannelTerms, own_open: Decimal = _ZERO) -> Decimal:
+    """What a channel may sell of one item, over its stock `lines`.
+
+    The pool that a share is taken of is what the channel may take plus what it holds (`own_open`); what it holds then
+    counts against its ceiling, so that other channels' promises do not shrink it twice.
+    """
+    pool = sum((supply(line, terms) for line in lines), _ZERO)
+    sell = pool - terms.buffer
+    if terms.share is not None:
+        ceiling = (terms.share * (pool + own_open)).to_integral_value(ROUND_FLOOR)
+        sell = min(sell, ceiling - own_open)
+    return max(_ZERO, sell)
+
+
+def rule_in_force(channel: str, rows: Sequence[tuple[int, datetime, ChannelTerms]], at: datetime) -> ChannelRule:
+    """The latest version whose date of effect has come; open terms (version 0) when there is none."""
+    version, terms = max(
+        ((version, terms) for version, effective_from, terms in rows if effective_from <= at),
+        key=lambda entry: entry[0],
+        default=(0, ChannelTerms()),
+    )
+    return ChannelRule(channel=channel, version=version, terms=terms)
+
+
+def confidence(age: float | None, objective: Freshness) -> Confidence:
+    """From the age in seconds of a source's last word; None stands for a source that was never heard."""
+    if age is None or age > objective.stale_after:
+        return Confidence.STALE
+    return Confidence.DEGRADED if age > objective.degraded_after else Confidence.HIGH
+
+
+# --- what consumes a promise --------------------------------------------------------------------------------------
+
+
+def consumption(claims: Sequence[OpenClaim], progress: Sequence[Progress]) -> Mapping[str, tuple[Decimal, Decimal]]:
+    """How much of each claim of one order line is (consumed, shipped), whatever the order things arrived in.
+
+    Consumed in all: the larger of net picks and net shipments, shipments first. What a location handled goes to the
+    claims there; the rest is matched by line alone, because another location, lot or substitute may have served it.
+    """
+    shipped = {each.location: max(each.shipped, _ZERO) for each in progress}
+    waiting = {each.location: max(each.picked - max(each.shipped, _ZERO), _ZERO) for each in progress}
+    picks = sum((each.picked for each in progress), _ZERO)
+    ships = max(sum((each.shipped for each in progress), _ZERO), _ZERO)
+    limits = {claim.claim: _limit(claim) for claim in claims}
+    gone = _spread(claims, limits, shipped, ships)
+    rooms = {claim: limit - gone[claim] for claim, limit in limits.items()}
+    packed = _spread(claims, rooms, waiting, max(picks - ships, _ZERO))
+    return {claim.claim: (gone[claim.claim] + packed[claim.claim], gone[claim.claim]) for claim in claims}
+
+
+def _spread(
+    claims: Sequence[OpenClaim], rooms: Mapping[str, Decimal], at: Mapping[str, Decimal], total: Decimal
+) -> dict[str, Decimal]:
+    left = dict(at)
+    given: dict[str, Decimal] = {}
+    ordered = sorted(claims, key=lambda claim: (claim.state == "released", claim.claim))
+    for claim in ordered:
+        part = min(rooms[claim.claim], left.get(claim.location, _ZERO))
+        left[claim.location] = left.get(claim.location, _ZERO) - part
+        given[claim.claim] = part
+    rest = total - sum(given.values(), _ZERO)
+    for claim in ordered if rest > 0 else reversed(ordered):
+        room = rooms[claim.claim] - given[claim.claim] if rest > 0 else given[claim.claim]
+        part = min(room, abs(rest)).copy_sign(rest)
+        given[claim.claim] += part
+        rest -= part
+    return given
+
+
+def _limit(claim: OpenClaim) -> Decimal:
+    # A released claim gives back whatever it does not consume, so that a late pick and a release commute.
+    return claim.amount if claim.state == "released" else claim.amount - claim.released
+
+
+def settled(claim: OpenClaim, consumed: Decimal, shipped: Decimal) -> OpenClaim:
+    """The claim after its order line was handled that far. It ends as fulfilled once all of it was shipped."""
+    released = claim.amount - consumed if claim.state == "released" else claim.released
+    state = claim.state
+    if state != "released":
+        wanted = claim.amount - released
+        done = wanted > 0 and shipped >= wanted
+        state = "fulfilled" if done else ("allocated" if state == "fulfilled" else state)
+    return OpenClaim(
+        claim=claim.claim,
+        order=claim.order,
+        line=claim.line,
+        item=claim.item,
+        location=claim.location,
+        owner=claim.owner,
+        channel=claim.channel,
+        amount=claim.amount,
+        consumed=consumed,
+        released=released,
+        state=state,
+    )

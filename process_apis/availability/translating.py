@@ -1,0 +1,170 @@
+"""From a source's own codes and units to ours, or to a reason why not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from gateway.canonical.capabilities import ResolvesItems
+from gateway.canonical.item import Item
+from gateway.canonical.location import Location
+from gateway.canonical.stock import Bucket, MovementType, ReportedFigure, ReportedMovement, ReportedSnapshot
+from gateway.kernel.ids import new_id
+from process_apis.availability.models import (
+    DEFAULT_OWNER,
+    Count,
+    LocationMap,
+    Mapped,
+    Parked,
+    ParkedFigure,
+    Refusal,
+    Way,
+)
+from process_apis.availability.rules import base_amount, handling, route
+
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+_SIGNED: Final = frozenset({MovementType.STOCK_ADJUSTED, MovementType.CYCLE_COUNTED})
+_HANDLED: Final = frozenset({MovementType.PICK_CONFIRMED, MovementType.UNPICKED})
+
+
+def fingerprint(reported: msgspec.Struct) -> bytes:
+    """What tells another payload under the same id: everything that was reported but how it travelled."""
+    if isinstance(reported, ReportedMovement) and reported.correlation_id is not None:
+        reported = msgspec.structs.replace(reported, correlation_id=None)
+    return hashlib.blake2b(_encode(reported), digest_size=16).digest()
+
+
+class Translator:
+    """Maps reports by cross-references (`ResolvesItems`) and locations."""
+
+    def __init__(self, items: ResolvesItems, locations: LocationMap) -> None:
+        self._items = items
+        self._locations = locations
+
+    async def movements(self, tenant: str, reported: Sequence[ReportedMovement]) -> tuple[list[Mapped], list[Parked]]:
+        """Every movement, mapped or parked."""
+        items = await self._resolve(tenant, [(each.source, each.source_item) for each in reported])
+        mapped: list[Mapped] = []
+        parked: list[Parked] = []
+        for each in reported:
+            made = self._movement(tenant, each, items.get((each.source, each.source_item)))
+            if isinstance(made, Mapped):
+                mapped.append(made)
+            else:
+                parked.append(park_movement(each, made))
+        return mapped, parked
+
+    async def figures(self, tenant: str, snapshot: ReportedSnapshot) -> tuple[list[Count], list[Parked]]:
+        """Every figure of a snapshot, mapped or parked; the line of a parked one is its place in the snapshot."""
+        items = await self._resolve(tenant, [(snapshot.source, each.source_item) for each in snapshot.figures])
+        counts: list[Count] = []
+        parked: list[Parked] = []
+        for line, figure in enumerate(snapshot.figures):
+            made = self._figure(tenant, snapshot.source, figure, items.get((snapshot.source, figure.source_item)))
+            if isinstance(made, Count):
+                counts.append(made)
+            else:
+                parked.append(_park_figure(snapshot, figure, line, made))
+        return counts, parked
+
+    def place(self, tenant: str, source: str, code: str) -> Location | Refusal:
+        """The location that `source` calls `code`."""
+        found = self._locations.by_code(tenant, source, code)
+        if found is None:
+            return Refusal(
+                "stock.location_unknown", f"{source} knows a location {code!r}: add it to a location's codes"
+            )
+        return found
+
+    async def _resolve(self, tenant: str, codes: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Item]:
+        by_source: dict[str, dict[str, None]] = {}
+        for source, code in codes:
+            by_source.setdefault(source, {})[code] = None
+        found: dict[tuple[str, str], Item] = {}
+        for source, wanted in by_source.items():
+            for code, item in (await self._items.by_source(tenant, source, list(wanted))).items():
+                found[source, code] = item
+        return found
+
+    def _movement(self, tenant: str, each: ReportedMovement, item: Item | None) -> Mapped | Refusal:
+        place = self.place(tenant, each.source, each.source_location)
+        if isinstance(place, Refusal):
+            return place
+        if item is None:
+            return _unknown_item(each.source, each.source_item)
+        way = route(each)
+        if isinstance(way, Refusal):
+            return way
+        based = base_amount(item, each.amount, each.uom, signed=each.type in _SIGNED)
+        if isinstance(based, Refusal):
+            return based
+        amount, factor = based
+        return Mapped(
+            movement=new_id("mov"),
+            reported=each,
+            fingerprint=fingerprint(each),
+            item=item.item,
+            location=place.location,
+            owner=each.owner or DEFAULT_OWNER,
+            amount=amount,
+            factor=factor,
+            way=way,
+            handling=_group(each, way),
+            moves=place.holder == each.source,
+        )
+
+    def _figure(self, tenant: str, source: str, figure: ReportedFigure, item: Item | None) -> Count | Refusal:
+        place = self.place(tenant, source, figure.source_location)
+        if isinstance(place, Refusal):
+            return place
+        if item is None:
+            return _unknown_item(source, figure.source_item)
+        based = base_amount(item, figure.amount, figure.uom, signed=True)
+        if isinstance(based, Refusal):
+            return based
+        return Count(
+            location=place.location,
+            item=item.item,
+            owner=figure.owner or DEFAULT_OWNER,
+            bucket=figure.bucket,
+            lot=figure.lot or "",
+            amount=based[0],
+        )
+
+
+def park_movement(reported: ReportedMovement, refusal: Refusal) -> Parked:
+    """A movement that waits for a person."""
+    return Parked(
+        source=reported.source,
+        event_id=reported.event_id,
+        line=reported.line,
+        kind="movement",
+        fingerprint=fingerprint(reported),
+        refusal=refusal,
+        payload=reported,
+    )
+
+
+def _park_figure(snapshot: ReportedSnapshot, figure: ReportedFigure, line: int, refusal: Refusal) -> Parked:
+    head = msgspec.structs.replace(snapshot, figures=())
+    return Parked(
+        source=snapshot.source,
+        event_id=snapshot.event_id,
+        line=line,
+        kind="figure",
+        fingerprint=fingerprint(figure),
+        refusal=refusal,
+        payload=ParkedFigure(snapshot=head, figure=figure),
+    )
+
+
+def _group(each: ReportedMovement, way: Way) -> str | None:
+    takes_picked = each.type is MovementType.SHIPMENT_CONFIRMED and way.origin is Bucket.PICKED
+    return handling(each) if each.type in _HANDLED or way.settles or takes_picked else None
+
+
+def _unknown_item(source: str, code: str) -> Refusal:
+    return Refusal("stock.item_unknown", f"{source} knows an item {code!r}: add its code to an item's cross-references")

@@ -1,0 +1,281 @@
+"""A small distributor: two warehouses with their own WMS, three items, on a real record."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.canonical.capabilities import Report
+from gateway.canonical.item import ReportedItem
+from gateway.canonical.location import Location
+from gateway.canonical.stock import (
+    Bucket,
+    ClaimLine,
+    MovementType,
+    OrderKey,
+    ReportedFigure,
+    ReportedMovement,
+    ReportedSnapshot,
+)
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.quantity import UnitConversion
+from gateway.store.migrations import find_migrations, migrate
+from gateway.store.postgres import Store
+from process_apis.availability.models import LocationMap
+from process_apis.availability.process import Availability
+from process_apis.items.process import Items
+
+ROOT = Path(__file__).parents[3]
+FOLDERS = [
+    ROOT / "gateway/store/migrations",
+    ROOT / "process_apis/items/migrations",
+    ROOT / "process_apis/availability/migrations",
+]
+START = datetime(2026, 11, 1, tzinfo=UTC)
+LOCATIONS = [
+    Location(
+        location="loc_n",
+        name="North",
+        region="na",
+        time_zone="UTC",
+        holder="wms_n",
+        codes={"wms_n": "N", "erp": "WH-N"},
+        priority=1,
+    ),
+    Location(
+        location="loc_s",
+        name="South",
+        region="na",
+        time_zone="UTC",
+        holder="wms_s",
+        codes={"wms_s": "S", "erp": "WH-S"},
+        priority=2,
+    ),
+]
+
+
+class TestClock(SystemClock):
+    """The machine's clock, which a test can move ahead."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead.total_seconds()
+
+
+class World:
+    """What the tests act on. Items A and B count in EA (case CS of 12), item K in KGM; every system knows them as X-<sku>."""
+
+    def __init__(self, store: Store, url: str, cache: Any = None) -> None:
+        self.url = url
+        self.store = store
+        self.clock = TestClock()
+        self.items = Items(store, self.clock)
+        self.cache = cache
+        self.availability = Availability(
+            store=store, cache=cache, items=self.items, locations=LocationMap({"acme": LOCATIONS}), clock=self.clock
+        )
+        self.id: dict[str, str] = {}
+
+    async def fill(self) -> None:
+        packs = (UnitConversion("CS", Decimal(12)),)
+        reported = [
+            ReportedItem(source_code=f"X-{sku}", sku=sku, name=sku, base_uom="EA", packs=packs) for sku in ("A", "B")
+        ]
+        reported.append(ReportedItem(source_code="X-K", sku="K", name="K", base_uom="KGM"))
+        for source in ("erp", "wms_n", "wms_s"):
+            await self.items.adopt("acme", source, reported, correlation_id="setup")
+        self.id = {sku: item.item for sku, item in (await self.items.by_sku("acme", ["A", "B", "K"])).items()}
+
+    def movement(self, event_id: str, sequence: int, kind: str, amount: Any, **more: Any) -> ReportedMovement:
+        source = more.pop("source", "wms_n")
+        more.setdefault("source_item", f"X-{more.pop('sku', 'A')}")
+        more.setdefault("source_location", {"wms_n": "N", "wms_s": "S", "erp": "WH-N"}[source])
+        order = more.pop("order", None)
+        if order is not None:
+            more.update(order_reference=order, order_line=more.pop("order_line", 1))
+        for side in ("from_bucket", "to_bucket"):
+            if side in more:
+                more[side] = Bucket(more[side])
+        return ReportedMovement(
+            source=source,
+            event_id=event_id,
+            line=more.pop("line", 0),
+            order_key=OrderKey(more.pop("epoch", 1), sequence),
+            type=MovementType(kind),
+            occurred_at=START + timedelta(seconds=sequence),
+            amount=Decimal(str(amount)),
+            uom=more.pop("uom", "EA"),
+            **more,
+        )
+
+    def snapshot(self, event_id: str, sequence: int, figures: dict[str, Any], **more: Any) -> ReportedSnapshot:
+        source = more.pop("source", "wms_n")
+        code = {"wms_n": "N", "wms_s": "S", "erp": "WH-N"}[source]
+        return ReportedSnapshot(
+            source=source,
+            event_id=event_id,
+            cut_off=OrderKey(more.pop("epoch", 1), sequence),
+            taken_at=START + timedelta(seconds=sequence),
+            full=more.pop("full", False),
+            locations=(code,),
+            figures=tuple(
+                ReportedFigure(
+                    source_item=f"X-{name.partition('.')[0]}",
+                    source_location=code,
+                    bucket=Bucket(name.partition(".")[2] or "sellable"),
+                    amount=Decimal(str(amount)),
+                    uom="EA",
+                )
+                for name, amount in figures.items()
+            ),
+            **more,
+        )
+
+    async def record(self, *things: ReportedMovement | ReportedSnapshot) -> Any:
+        report = Report(
+            movements=tuple(each for each in things if isinstance(each, ReportedMovement)),
+            snapshots=tuple(each for each in things if isinstance(each, ReportedSnapshot)),
+        )
+        return await self.availability.record("acme", report)
+
+    async def stock(self, sku: str, amount: Any, source: str = "wms_n", event_id: str | None = None) -> None:
+        await self.record(self.movement(event_id or f"opening-{sku}-{source}", 1, "stock_adjusted", amount,
+                                        sku=sku, source=source))  # fmt: skip
+
+    async def claim(self, order: str, *lines: tuple[Any, ...], action: str | None = None, **more: Any) -> Any:
+        """Lines are (sku, amount) or (sku, amount, location), numbered from 1."""
+        wanted = [
+            ClaimLine(line=number, item=self.id[sku], amount=Decimal(str(amount)), location=place[0] if place else None)
+            for number, (sku, amount, *place) in enumerate(lines, start=1)
+        ]
+        async with self.store.transaction() as connection:
+            return await self.availability.claim(
+                connection,
+                tenant="acme",
+                action=action or f"claim-{order}",
+                order=order,
+                channel=more.pop("channel", "web"),
+                lines=wanted,
+                correlation_id=order,
+                **more,
+            )
+
+    async def allocate(self, order: str, action: str | None = None) -> Any:
+        async with self.store.transaction() as connection:
+            return await self.availability.allocate(
+                connection, tenant="acme", action=action or f"allocate-{order}", order=order, correlation_id=order
+            )
+
+    async def release(self, order: str, lines: Any = None, action: str | None = None) -> Any:
+        async with self.store.transaction() as connection:
+            return await self.availability.release(
+                connection,
+                tenant="acme",
+                action=action or f"release-{order}",
+                order=order,
+                lines=lines,
+                correlation_id=order,
+            )
+
+    async def figures(self, sku: str = "A", location: str = "loc_n") -> dict[str, Any]:
+        row = await self.store.fetchrow(
+            "select * from availability.stock_line where item = $1 and location = $2", self.id[sku], location
+        )
+        return {} if row is None else dict(row)
+
+    async def positions(self, sku: str = "A", location: str = "loc_n") -> dict[str, Decimal]:
+        rows = await self.store.fetch(
+            "select bucket, sum(amount) as amount from availability.position where item = $1 and location = $2"
+            " group by bucket having sum(amount) <> 0",
+            self.id[sku],
+            location,
+        )
+        return {row["bucket"]: row["amount"] for row in rows}
+
+    async def events(self, kind: str) -> list[Any]:
+        return await self.store.fetch(
+            "select aggregate, aggregate_version, data from store.event where type = $1 order by id", kind
+        )
+
+    async def broken_invariants(self) -> list[str]:
+        """What must never be, in SQL: empty when all is well."""
+        found = []
+        for name, query in INVARIANTS.items():
+            if rows := await self.store.fetch(query):
+                found.append(f"{name}: {[dict(row) for row in rows][:3]}")
+        return found
+
+
+INVARIANTS = {
+    "promises of a line are the sum of its claims": """
+        select l.item, l.location, l.reserved, l.allocated, c.reserved as claims_reserved, c.allocated as claims_allocated
+        from availability.stock_line l
+        left join lateral (
+            select coalesce(sum(amount - consumed - released) filter (where state = 'reserved'), 0) as reserved,
+                   coalesce(sum(amount - consumed - released) filter (where state <> 'reserved'), 0) as allocated
+            from availability.claim
+            where tenant = l.tenant and item = l.item and location = l.location and owner = l.owner
+        ) c on true
+        where l.reserved <> c.reserved or l.allocated <> c.allocated""",
+    "every open claim has a line": """
+        select claim from availability.claim c where amount - consumed - released > 0 and not exists (
+            select from availability.stock_line l
+            where l.tenant = c.tenant and l.item = c.item and l.location = c.location and l.owner = c.owner)""",
+    "a channel's counter is the sum of its claims": """
+        select * from (
+            select tenant, item, channel, owner, sum(amount - consumed - released) as open
+            from availability.claim group by 1, 2, 3, 4) c
+        full join availability.channel_line l using (tenant, item, channel, owner)
+        where coalesce(c.open, 0) <> coalesce(l.open, 0)""",
+    "physical figures of a line are the sum of its positions": """
+        select l.item, l.location, l.sellable, p.sellable as positions from availability.stock_line l
+        cross join lateral (
+            select coalesce(sum(amount) filter (where bucket = 'sellable'), 0) as sellable,
+                   coalesce(sum(amount), 0) as on_hand
+            from availability.position
+            where tenant = l.tenant and item = l.item and location = l.location and owner = l.owner) p
+        where l.sellable <> p.sellable or l.on_hand <> p.on_hand""",
+    "external demand of a line is the sum of its demand": """
+        select l.item, l.location, l.external from availability.stock_line l
+        where l.external <> (select coalesce(sum(amount), 0) from availability.demand
+            where tenant = l.tenant and item = l.item and location = l.location and owner = l.owner)""",
+    "short is what is promised and not there": """
+        select item, location, short from availability.stock_line
+        where short <> greatest(0, reserved + allocated + external - sellable)""",
+    "a claim over has nothing open": """
+        select claim from availability.claim where state in ('fulfilled', 'released') and amount <> consumed + released""",
+    "a claim ends once more than it comes back": """
+        with told as (
+            select type, c->>'claim' as claim from store.event, jsonb_array_elements(data->'claims') c
+            where type in ('claim.made', 'claim.ended'))
+        select claim, state from availability.claim
+        where (select count(*) filter (where type = 'claim.made') - count(*) filter (where type = 'claim.ended')
+               from told where told.claim = claim.claim) <> case when state in ('fulfilled', 'released') then 0 else 1 end""",
+    "an aggregate's versions are unique": """
+        select tenant, aggregate, aggregate_version from store.event
+        where type in ('availability.changed', 'claim.made', 'claim.ended', 'stock.movement_recorded')
+        group by 1, 2, 3, type having count(*) > 1""",
+}
+
+
+@pytest.fixture
+async def world(database: str) -> AsyncIterator[World]:
+    await migrate(database, find_migrations(FOLDERS))
+    store = Store(database, size=12)
+    await store.open()
+    made = World(store, database)
+    await made.fill()
+    yield made
+    await store.close()
