@@ -129,8 +129,7 @@ def test_cold_verifications_are_bounded_and_warm_ones_go_on(make_identity, make_
         try:
             identity.authenticate(bearer(make_token(jti=str(number))))
             accepted += 1
-        except Unavailable as error:
-            assert error.code == "identity.busy"
+        except Unavailable:
             refused += 1
     assert accepted <= 10
     assert refused >= 20
@@ -180,4 +179,4 @@ def test_options_that_would_not_be_safe_refuse_to_start(given):
 def test_before_it_is_open_nothing_is_believed():
     identity = Identity(Store("postgresql://127.0.0.1:1/none"), RING, IdentityOptions(), SystemClock())
     with pytest.raises(Unavailable):
-        identity.trust.snapshot
+        _ = identity.trust.snapshot
