@@ -88,7 +88,7 @@ class IdempotencyPolicy:
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
         """Store what became of the request. Failing to is logged: the effect is committed and the answer goes out."""
         held: Reservation | None = exchange.notes.get(_NOTE)
-        if held is None or held.completed:
+        if held is None or (held.completed and exchange.error is None):
             return None
         return self._conclude(exchange, held)
 
