@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.app import open_core
+from gateway.app import administer
 from gateway.canonical.capabilities import Call
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.stock import ReportedFigure
@@ -158,21 +158,19 @@ class Demo:
         """Add the demo's partner, once; its credentials go to a file of mode 0600."""
         if self.credentials_path.exists():
             return
-        core = await open_core(load_settings(settings_path))
-        try:
-            async with core.store.transaction() as connection:
-                made = await add_partner(
-                    connection,
-                    core.ring,
-                    tenant=TENANT,
-                    name="Harbor Outfitters",
-                    channel="web",
-                    plan="standard",
-                    accounts=["CUST1"],
-                    webhook_url=f"http://127.0.0.1:{self._receiver_port}/webhooks",
-                )
-        finally:
-            await core.close()
+        made = await administer(
+            load_settings(settings_path),
+            lambda connection, ring: add_partner(
+                connection,
+                ring,
+                tenant=TENANT,
+                name="Harbor Outfitters",
+                channel="web",
+                plan="standard",
+                accounts=["CUST1"],
+                webhook_url=f"http://127.0.0.1:{self._receiver_port}/webhooks",
+            ),
+        )
         credentials = Credentials(client_id=made.client_id, client_secret=made.client_secret, api_key=made.api_key)
         _write_secret(self.webhook_secret_path, made.webhook_secret or "")
         _write_secret(self.credentials_path, msgspec.json.encode(credentials).decode())

@@ -1,1 +1,1 @@
-"""Partner notifications: every partner that asked is told of order and availability changes, signed, until it answers."""
+"""Partner notifications: every partner that asked is told of changes, signed, until it answers."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One message under way. `subject` names the order or the item it is about: ``order/<id>/<event>``, ``item/<id>``."""
+    """One message under way. `subject` says what it is about: ``order/<id>/<event>`` or ``item/<id>``."""
 
     message: str
     tenant: str

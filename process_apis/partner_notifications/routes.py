@@ -46,12 +46,12 @@ def routes(notifications: PartnerNotifications) -> list[HTTPRouteHandler]:
     )
     async def list_messages(
         request: Request[Any, Any, Any],
-        state: Annotated[str | None, QueryParameter(max_length=20)] = None,
+        delivery_state: Annotated[str | None, QueryParameter(name="state", max_length=20)] = None,
         cursor: Annotated[str | None, QueryParameter(max_length=40)] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
     ) -> MessagePage:
         rows = await notifications.list_messages(
-            caller_of(request.scope).tenant, state=state, before=cursor, limit=limit
+            caller_of(request.scope).tenant, state=delivery_state, before=cursor, limit=limit
         )
         items = [_view(row) for row in rows]
         return MessagePage(items=items, next_cursor=items[-1].id if len(items) == limit else None)

@@ -38,4 +38,4 @@ async def _write_messages(connection: Connection, recorded: Recorded) -> None:
 
 def subscriptions() -> list[Subscription]:
     """Who listens to the log for partners."""
-    return [Subscription("partner_notifications", frozenset(MESSAGE_OF_EVENT), _write_messages)]
+    return [Subscription(name="partner_notifications", types=frozenset(MESSAGE_OF_EVENT), handler=_write_messages)]
