@@ -276,4 +276,3 @@ def door(make_door) -> Door:
 @pytest.fixture
 def order() -> dict[str, Any]:
     return {"number": "PO-1", "lines": [{"sku": "SKU-1", "quantity": 2}]}
-

@@ -61,7 +61,9 @@ async def test_options_lists_every_method_and_head_is_get_without_a_body(door):
     assert head.headers["content-length"] == get.headers["content-length"]
 
 
-@pytest.mark.parametrize("path", ["/shop/v1/orders/", "//shop//v1/orders", "/shop/./v1/x/%2e%2e/orders", "/%73hop/v1/orders"])
+@pytest.mark.parametrize(
+    "path", ["/shop/v1/orders/", "//shop//v1/orders", "/shop/./v1/x/%2e%2e/orders", "/%73hop/v1/orders"]
+)
 async def test_spellings_of_one_path_are_one_operation(door, path):
     assert (await door.send("GET", path)).status == 200
     assert door.limit.seen == ["GET /shop/v1/orders"]

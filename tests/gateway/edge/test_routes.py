@@ -52,7 +52,9 @@ def crossing_routes():
 
 
 app, table = make_litestar(crossing_routes())
-segment = st.sampled_from(["a", "b", "c", "x", "n", "u", "f", "1", "-5", "07", "٥", "1_0", "A", str(uuid4()), "d.e", "é"])
+segment = st.sampled_from(
+    ["a", "b", "c", "x", "n", "u", "f", "1", "-5", "07", "٥", "1_0", "A", str(uuid4()), "d.e", "é"]
+)
 
 
 @given(st.lists(segment, max_size=5), st.sampled_from(["GET", "POST", "PUT"]))

@@ -134,8 +134,11 @@ async def test_a_post_without_a_body_is_taken_where_none_is_needed(door):
 
 
 nested = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc\\\"[{", max_size=5), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('abc\\"[{', max_size=5), inner, max_size=4),
     max_leaves=20,
 )
 
