@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections import Counter
 from collections.abc import Awaitable, Mapping
 from typing import Final
 
@@ -25,6 +24,7 @@ from gateway.kernel.errors import (
 from gateway.kernel.exchange import Exchange, Idempotency, RecallsOutcome, Reply, Route
 from gateway.kernel.keyring import KeyRing
 from gateway.store.postgres import CommitUnknown, Store
+from gateway.telemetry.counters import Counters
 from policies.idempotency.key import HEADER, fingerprint_of, missing_key, parse_key, record_key
 from policies.idempotency.options import IdempotencyOptions
 from policies.idempotency.store import Existing, Records, Reservation
@@ -41,7 +41,7 @@ class IdempotencyPolicy:
     """Runs behind authentication, authorisation and limits, so a replay is authorised like the first call.
 
     `recallers`, by route id, tell what became of a request whose answer was lost; without one such a key stays closed
-    until a person resolves it (`store.free_unresolved`). `outcomes` counts decisions by word, for the metrics.
+    until a person resolves it (`store.free_unresolved`). Decisions are counted in `counters`.
     """
 
     name = "idempotency"
@@ -53,13 +53,16 @@ class IdempotencyPolicy:
         options: IdempotencyOptions | None = None,
         *,
         recallers: Mapping[str, RecallsOutcome] | None = None,
+        counters: Counters | None = None,
     ) -> None:
         self._options = options or IdempotencyOptions()
         self._ring = ring
         self._recallers = recallers or {}
         self._records = Records(store, ring, lease=self._options.lease, largest_reply=self._options.largest_reply)
         self._purging: asyncio.Task[None] | None = None
-        self.outcomes: Counter[str] = Counter()
+        self._outcomes = (counters or Counters()).counter(
+            "crossdock.idempotency.decisions", "What became of requests with an Idempotency-Key.", ("outcome",)
+        )
 
     async def open(self) -> None:
         """Start the purge."""
@@ -113,7 +116,7 @@ class IdempotencyPolicy:
                 retry_after=error.retry_after,
             ) from error
         if existing is None:
-            self.outcomes["reserved"] += 1
+            self._outcomes.add("reserved")
             return
         del exchange.notes[_NOTE]
         await self._answer_existing(exchange, route, key, held, existing, fingerprint)
@@ -122,14 +125,14 @@ class IdempotencyPolicy:
         self, exchange: Exchange, route: Route, key: str, held: Reservation, existing: Existing, fingerprint: bytes
     ) -> None:
         if existing.fingerprint != fingerprint:
-            self.outcomes["reused"] += 1
+            self._outcomes.add("reused")
             detail = "this key was used for another request: take a fresh key for a new request"
             raise Invalid(detail, code="idempotency_key.reused", problems=[Problem(detail, parameter=HEADER)])
         if existing.reply is not None:
             self._replay(exchange, existing.reply)
             return
         if existing.state == "reserved" and not existing.lease_over:
-            self.outcomes["in_flight"] += 1
+            self._outcomes.add("in_flight")
             raise Conflict(
                 "the first request with this key is still being served: ask again in a moment",
                 code="idempotency.in_flight",
@@ -157,15 +160,15 @@ class IdempotencyPolicy:
             raise self._unknown()
         held.recalled = False
         exchange.notes[_NOTE] = held
-        self.outcomes["executed_again"] += 1
+        self._outcomes.add("executed_again")
 
     def _replay(self, exchange: Exchange, reply: Reply) -> None:
-        self.outcomes["replayed"] += 1
+        self._outcomes.add("replayed")
         headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body)), _REPLAYED]
         exchange.reply = Reply(reply.status, headers, reply.body)
 
     def _unknown(self) -> Conflict:
-        self.outcomes["unknown"] += 1
+        self._outcomes.add("unknown")
         return Conflict(
             "the first request with this key was interrupted and it is not known yet what it did: look, or ask again",
             code="idempotency.outcome_unknown",
@@ -179,10 +182,10 @@ class IdempotencyPolicy:
             elif exchange.reply is None or _in_doubt(exchange.error, exchange.reply):
                 await self._records.doubt(held)
             elif not await self._records.complete(held, exchange.reply):
-                self.outcomes["lost"] += 1
+                self._outcomes.add("lost")
                 _logger.warning("request %s was answered after its lease had ended", exchange.request_id)
         except CrossdockError as error:
-            self.outcomes["not_stored"] += 1
+            self._outcomes.add("not_stored")
             _logger.warning("the outcome of request %s was not stored: %s", exchange.request_id, error.detail)
 
     async def _purge_forever(self) -> None:
@@ -194,8 +197,8 @@ class IdempotencyPolicy:
             except CrossdockError as error:
                 _logger.warning("expired idempotency keys were not removed: %s", error.detail)
             else:
-                self.outcomes["purged"] += gone
-                self.outcomes["lost_executions"] += lost
+                self._outcomes.add("purged", amount=gone)
+                self._outcomes.add("lost_executions", amount=lost)
 
 
 def _nothing_done(error: BaseException | None) -> bool:

@@ -10,7 +10,6 @@ import asyncio
 import itertools
 import logging
 import os
-from collections import Counter
 from collections.abc import Awaitable
 from typing import Final
 
@@ -19,6 +18,7 @@ from msgspec import Struct
 from gateway.cache.valkey import Cache
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, Unavailable
+from gateway.telemetry.counters import Counters
 from policies.rate_limit.options import WhenStoreDown
 from policies.rate_limit.quota import Quota
 from policies.rate_limit.scripts import EXACT, FORGET, LEASE
@@ -72,9 +72,11 @@ class Share:
 
 
 class Limiter:
-    """Buckets by key (tenant, who, bucket). `outcomes` counts decisions by word, for the metrics."""
+    """Buckets by key (tenant, who, bucket). Refusals and outages are counted in `counters`."""
 
-    def __init__(self, cache: Cache, clock: Clock, *, name: str, buckets: int) -> None:
+    def __init__(
+        self, cache: Cache, clock: Clock, *, name: str, buckets: int, counters: Counters | None = None
+    ) -> None:
         self._cache = cache
         self._monotonic = clock.monotonic
         self._name = name
@@ -87,7 +89,9 @@ class Limiter:
         self._instance = os.urandom(6).hex()
         self._numbers = itertools.count()
         self._background: set[asyncio.Task[None]] = set()
-        self.outcomes: Counter[str] = Counter()
+        self._outcomes = (counters or Counters()).counter(
+            "crossdock.rate_limit.decisions", "Decisions of rate limits worth telling.", ("limit", "outcome")
+        )
 
     def charge(self, key: Key, quota: Quota, cost: int) -> Charge | Awaitable[Charge]:
         """Take `cost` units, at once when they are leased. Raises `Unavailable` only for a quota that fails closed."""
@@ -147,7 +151,7 @@ class Limiter:
         return now < self._left_alone_until or not self._cache.usable
 
     def _refused(self, key: Key, share: Share, cost: int, now: float) -> Charge:
-        self.outcomes["refused"] += 1
+        self._outcomes.add(self._name, "refused")
         return Charge(key, cost, False, share.units + share.remote, share.full_at - now, share.refused_until - now)
 
     async def _ask(self, key: Key, quota: Quota, share: Share, cost: int) -> Charge:
@@ -219,7 +223,7 @@ class Limiter:
             return self._without_store(self._share(key), key, quota, cost, now)
         reset = leaves / _MICRO
         if not allowed:
-            self.outcomes["refused"] += 1
+            self._outcomes.add(self._name, "refused")
         return Charge(key, cost, bool(allowed), remaining, reset, 0.0 if allowed else reset, entry=entry)
 
     async def _take_back(self, charge: Charge) -> None:
@@ -232,7 +236,7 @@ class Limiter:
     def _without_store(self, share: Share, key: Key, quota: Quota, cost: int, now: float) -> Charge:
         """Our own outage is never answered with 429 beyond what this worker itself let through."""
         way = quota.when_store_down
-        self.outcomes[f"store_down_{way}"] += 1
+        self._outcomes.add(self._name, f"store_down_{way}")
         if way is WhenStoreDown.CLOSED:
             raise Unavailable("limits cannot be counted at the moment: try again", code="rate_limit.store_down")
         if way is WhenStoreDown.OPEN:
@@ -242,7 +246,7 @@ class Limiter:
         tolerance = quota.local_burst * quota.local_interval
         wait = full_at - now - tolerance
         if wait > 1e-9:  # noqa: PLR2004 - rounding of the readings, in seconds
-            self.outcomes["refused"] += 1
+            self._outcomes.add(self._name, "refused")
             return Charge(key, cost, False, 0, share.local_full_at - now, wait, mode=way.value)
         share.local_full_at = full_at
         return Charge(key, cost, True, -wait // quota.local_interval, full_at - now, mode=way.value)

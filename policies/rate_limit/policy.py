@@ -13,6 +13,7 @@ from gateway.cache.valkey import Cache
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotAuthenticated, Throttled
 from gateway.kernel.exchange import Exchange, passes
+from gateway.telemetry.counters import Counters
 from policies.rate_limit.fields import MODE_FIELD, limit_field
 from policies.rate_limit.limiter import Charge, Limiter
 from policies.rate_limit.options import PlanLimits, RateLimitOptions
@@ -34,8 +35,8 @@ class PreAuthenticationLimit:
 
     name = "pre_authentication_limit"
 
-    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions) -> None:
-        self.limiter = Limiter(cache, clock, name="address", buckets=options.buckets)
+    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions, counters: Counters | None = None) -> None:
+        self.limiter = Limiter(cache, clock, name="address", buckets=options.buckets, counters=counters)
         self._quota = quota_of(options.addresses, bucket="address", workers=options.workers)
         self._failure_cost = options.failure_cost
 
@@ -73,8 +74,8 @@ class RateLimit:
 
     name = "rate_limit"
 
-    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions) -> None:
-        self.limiter = Limiter(cache, clock, name="caller", buckets=options.buckets)
+    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions, counters: Counters | None = None) -> None:
+        self.limiter = Limiter(cache, clock, name="caller", buckets=options.buckets, counters=counters)
         self._plans = {
             name: (
                 quota_of(plan.default, bucket="all", workers=options.workers),
