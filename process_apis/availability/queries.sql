@@ -294,11 +294,19 @@ from unnest($2::text[], $3::numeric[], $4::numeric[], $5::text[]) as u (claim, c
 where c.tenant = $1 and c.claim = u.claim
 
 -- name: move_channels
-insert into availability.channel_line as c (tenant, item, channel, owner, open)
-select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as u
-on conflict (tenant, item, channel, owner) do update
-set open = c.open + excluded.open, version = c.version + 1
-returning item, channel, owner, open, version
+with locked as (
+    select c.item, c.channel, c.owner, u.delta from availability.channel_line c
+    join unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as u (item, channel, owner, delta)
+      using (item, channel, owner)
+    where c.tenant = $1
+    order by c.item, c.channel, c.owner
+    for update of c
+)
+update availability.channel_line c
+set open = c.open + l.delta, version = c.version + 1
+from locked l
+where c.tenant = $1 and c.item = l.item and c.channel = l.channel and c.owner = l.owner
+returning c.item, c.channel, c.owner, c.open, c.version
 
 -- name: lock_lines
 select l.item, l.location, l.owner from availability.stock_line l

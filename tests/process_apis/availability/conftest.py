@@ -75,7 +75,7 @@ class TestClock(SystemClock):
 
 
 class World:
-    """What the tests act on. Items A and B count in EA (case CS of 12), item K in KGM; every system knows them as X-<sku>."""
+    """What tests act on. Items A and B count in EA (a case CS is 12), K in KGM; systems know them as X-A, X-B, X-K."""
 
     def __init__(self, store: Store, url: str, cache: Any = None) -> None:
         self.url = url
@@ -220,7 +220,7 @@ class World:
 
 INVARIANTS = {
     "promises of a line are the sum of its claims": """
-        select l.item, l.location, l.reserved, l.allocated, c.reserved as claims_reserved, c.allocated as claims_allocated
+        select l.item, l.location, l.reserved, l.allocated, c.reserved as r, c.allocated as a
         from availability.stock_line l
         left join lateral (
             select coalesce(sum(amount - consumed - released) filter (where state = 'reserved'), 0) as reserved,
@@ -255,14 +255,16 @@ INVARIANTS = {
         select item, location, short from availability.stock_line
         where short <> greatest(0, reserved + allocated + external - sellable)""",
     "a claim over has nothing open": """
-        select claim from availability.claim where state in ('fulfilled', 'released') and amount <> consumed + released""",
+        select claim from availability.claim
+        where state in ('fulfilled', 'released') and amount <> consumed + released""",
     "a claim ends once more than it comes back": """
         with told as (
             select type, c->>'claim' as claim from store.event, jsonb_array_elements(data->'claims') c
             where type in ('claim.made', 'claim.ended'))
         select claim, state from availability.claim
         where (select count(*) filter (where type = 'claim.made') - count(*) filter (where type = 'claim.ended')
-               from told where told.claim = claim.claim) <> case when state in ('fulfilled', 'released') then 0 else 1 end""",
+               from told where told.claim = claim.claim)
+              <> case when state in ('fulfilled', 'released') then 0 else 1 end""",
     "an aggregate's versions are unique": """
         select tenant, aggregate, aggregate_version from store.event
         where type in ('availability.changed', 'claim.made', 'claim.ended', 'stock.movement_recorded')

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+BUYER = Path(__file__).with_name("buyer.py")
+
+
+async def several(world, job, rounds, processes=3):
+    await world.store.execute("create unlogged table race_gate (gate text, number integer)")
+    await world.store.execute("create index on race_gate (gate)")
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, str(BUYER), world.url, job, str(number), str(rounds), str(processes),
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )
+        for number in range(processes)
+    ]  # fmt: skip
+    try:
+        ended = await asyncio.wait_for(asyncio.gather(*(each.communicate() for each in started)), 120)
+    finally:
+        for each in started:
+            if each.returncode is None:
+                each.kill()
+                await each.wait()
+    assert [each.returncode for each in started] == [0] * processes, ended[0][1].decode()
+    return [json.loads(out) for out, _ in ended]
+
+
+async def test_one_unit_has_one_winner_in_each_of_300_rounds_over_several_processes(world):
+    told = await several(world, "one_unit", 300)
+    assert [each["errors"] for each in told] == [[]] * 3
+    winners = Counter(turn for each in told for turn in each["won"])
+    assert winners == Counter(range(300))
+    line = await world.figures()
+    assert (line["sellable"], line["reserved"]) == (300, 300)
+    assert await world.broken_invariants() == []
+
+
+async def test_baskets_in_any_order_beside_bulk_loads_neither_deadlock_nor_drift(world):
+    await world.stock("A", 200)
+    await world.stock("B", 200)
+    await world.record(world.movement("k", 1, "stock_adjusted", 200, sku="K", uom="KGM"))
+    told = await several(world, "baskets", 20)
+    assert [each["errors"] for each in told] == [[]] * 3
+    assert sum(each["done"] for each in told) == 3 * 4 * 20
+    assert await world.broken_invariants() == []

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.canonical.item import Item
+from gateway.canonical.stock import Confidence
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.quantity import UnitConversion
+from process_apis.availability.models import (
+    ChannelTerms,
+    Freshness,
+    LocationTerms,
+    Need,
+    OpenClaim,
+    Progress,
+    Refusal,
+    StockLine,
+)
+from process_apis.availability.rules import (
+    available_to_sell,
+    base_amount,
+    confidence,
+    consumption,
+    settled,
+)
+from process_apis.availability.sourcing import lacking, source
+
+amounts = st.integers(0, 20).map(Decimal)
+places = st.sampled_from(["n", "s", "w"])
+PIECE = Item(item="itm", sku="A", name="A", base_uom="EA", packs=(UnitConversion("CS", Decimal(12)),))
+
+
+def line(location="n", sellable=0, **figures):
+    rest = {name: Decimal(figures.get(name, 0)) for name in ("reserved", "allocated", "external")}
+    return StockLine(
+        item="itm", location=location, owner=figures.get("owner", "main"), on_hand=Decimal(sellable),
+        sellable=Decimal(sellable), version=1, as_of=SystemClock().now(), **rest,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("amount", "uom", "expected"),
+    [("2", "CS", "24"), ("1.5", "CS", "18"), ("0.1", "CS", "stock.not_exact"), ("1", "PAL", "stock.unit_unknown")],
+)
+def test_units_convert_exactly_or_not_at_all(amount, uom, expected):
+    made = base_amount(PIECE, Decimal(amount), uom)
+    assert (made.cause if isinstance(made, Refusal) else str(made[0].normalize().to_integral_value())) == expected
+
+
+def test_safety_stock_is_kept_at_each_location_and_the_buffer_once():
+    lines = [line("n", 10), line("s", 3), line("w", 50, owner="other")]
+    named = (LocationTerms(location="n", safety_stock=Decimal(4)), LocationTerms(location="s", safety_stock=Decimal(5)))
+    assert available_to_sell(lines, ChannelTerms(locations=named)) == 6
+    assert available_to_sell(lines, ChannelTerms(locations=named, buffer=Decimal(2))) == 4
+    assert available_to_sell(lines, ChannelTerms(locations=named[:1], only_named=True)) == 6
+    assert available_to_sell(lines, ChannelTerms(buffer=Decimal(99))) == 0
+
+
+@given(sellable=st.integers(-5, 50), external=amounts, own=amounts, share=st.sampled_from(["0", "0.33", "0.5", "1"]))
+def test_a_share_never_lets_a_channel_hold_more_than_its_part_of_the_pool(sellable, external, own, share):
+    lines = [line("n", sellable, reserved=own, external=external)]
+    sell = available_to_sell(lines, ChannelTerms(share=Decimal(share)), own)
+    pool = max(Decimal(0), sellable - own - external) + own
+    assert 0 <= sell <= max(0, sellable - own - external)
+    assert sell == 0 or own + sell <= Decimal(share) * pool
+
+
+def test_confidence_falls_with_the_age_of_the_source():
+    ages = (0, 901, 3601, None)
+    grades = [confidence(age, Freshness()) for age in ages]
+    assert grades == [Confidence.HIGH, Confidence.DEGRADED, Confidence.STALE, Confidence.STALE]
+
+
+claims = st.lists(st.tuples(places, st.integers(1, 10), st.booleans()), min_size=1, max_size=4).map(
+    lambda some: [
+        OpenClaim(
+            claim=f"clm{number}", order="o", line=1, item="itm", location=place, owner="main", channel="web",
+            amount=Decimal(amount), consumed=Decimal(0), released=Decimal(amount if released else 0),
+            state="released" if released else "allocated",
+        )
+        for number, (place, amount, released) in enumerate(some)
+    ]
+)  # fmt: skip
+handled = st.dictionaries(places, st.tuples(st.integers(-2, 12), st.integers(0, 12)), max_size=3).map(
+    lambda some: [Progress(place, Decimal(picked), Decimal(shipped)) for place, (picked, shipped) in some.items()]
+)
+
+
+@given(claims=claims, progress=handled)
+def test_what_is_consumed_is_the_larger_of_picks_and_shipments_and_never_more_than_claimed(claims, progress):
+    shares = consumption(claims, progress)
+    picks, ships = sum(p.picked for p in progress), sum(p.shipped for p in progress)
+    consumed = sum(share[0] for share in shares.values())
+    assert consumed == min(max(picks, ships, 0), sum(claim.amount for claim in claims))
+    for claim in claims:
+        eaten, gone = shares[claim.claim]
+        after = settled(claim, eaten, gone)
+        assert 0 <= gone <= eaten <= claim.amount
+        assert after.open >= 0
+        assert after.state not in ("fulfilled", "released") or after.open == 0
+
+
+@given(claims=claims, progress=handled)
+def test_consumption_does_not_depend_on_how_far_it_had_come(claims, progress):
+    shares = consumption(claims, progress)
+    once = [settled(claim, *shares[claim.claim]) for claim in claims]
+    again = consumption(once, progress)
+    assert [settled(claim, *again[claim.claim]) for claim in once] == once
+
+
+stocks = st.dictionaries(st.sampled_from("AB"), st.dictionaries(places, amounts, max_size=3), max_size=2)
+wanted = st.lists(
+    st.tuples(st.sampled_from("AB"), st.integers(1, 15), st.one_of(st.none(), places)), min_size=1, max_size=4
+).map(lambda some: [Need(n, item, Decimal(amount), place) for n, (item, amount, place) in enumerate(some)])
+
+
+@given(stock=stocks, needs=wanted)
+def test_what_fits_is_sourced_whole_and_from_no_more_than_there_is(stock, needs):
+    sellable = {item: sum(places.values(), Decimal(0)) for item, places in stock.items()}
+    if lacking(needs, stock, sellable):
+        return
+    portions = source(needs, stock, ["n", "s", "w"])
+    for need in needs:
+        mine = [portion for portion in portions if portion.line == need.line]
+        assert sum(portion.amount for portion in mine) == need.amount
+        assert need.location is None or {portion.location for portion in mine} == {need.location}
+    for item, held in stock.items():
+        for place, amount in held.items():
+            assert sum(p.amount for p in portions if (p.item, p.location) == (item, place)) <= amount
+
+
+def test_one_location_that_has_all_goes_before_a_preferred_one_that_has_less():
+    stock = {"A": {"n": Decimal(3), "s": Decimal(9)}}
+    portions = source([Need(1, "A", Decimal(5), None)], stock, ["n", "s"])
+    assert [(portion.location, portion.amount) for portion in portions] == [("s", 5)]
