@@ -182,7 +182,9 @@ class RecallsOutcome(Protocol):
     while neither is certain.
     """
 
-    async def recall_outcome(self, *, caller: Caller, idempotency_key: str, body: bytes) -> Reply | None: ...
+    async def recall_outcome(
+        self, *, caller: Caller, idempotency_key: str, path_params: Mapping[str, str], body: bytes
+    ) -> Reply | None: ...
 
 
 SCOPE_KEY: Final = "crossdock"

@@ -89,6 +89,13 @@ class LogReader:
             raise NotFound(f"event {event_id} is no longer in the log", code="log.event_not_found")
         return self.current(_recorded(row))
 
+    async def read_aggregate(
+        self, connection: Connection, tenant: str, aggregate: str, *, limit: int = 500
+    ) -> Sequence[Recorded]:
+        """What happened to one aggregate, oldest first."""
+        rows = await connection.fetch(sql.read_aggregate, tenant, aggregate, limit)
+        return [self.current(_recorded(row)) for row in rows]
+
     async def is_recorded(self, connection: Connection, position: Position, *, stream: str = "main") -> bool:
         """Whether the log holds an event of `stream` at exactly this place."""
         found: bool = await connection.fetchval(

@@ -37,6 +37,14 @@ select log_epoch, transaction_id, id, recorded_at, version, tenant, type, aggreg
 from store.event
 where id = $1;
 
+-- name: read_aggregate
+select log_epoch, transaction_id, id, recorded_at, version, tenant, type, aggregate, aggregate_version, occurred_at,
+       correlation_id, causation_id, stream, data
+from store.event
+where tenant = $1 and aggregate = $2
+order by aggregate_version
+limit $3;
+
 -- name: is_recorded
 select exists (select from store.event where id = $3 and log_epoch = $1 and transaction_id = $2::xid8 and stream = $4);
 

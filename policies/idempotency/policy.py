@@ -149,7 +149,12 @@ class IdempotencyPolicy:
             raise self._unknown()
         held.recalled = True
         try:
-            reply = await recaller.recall_outcome(caller=exchange.caller, idempotency_key=key, body=exchange.body)
+            reply = await recaller.recall_outcome(
+                caller=exchange.caller,
+                idempotency_key=key,
+                path_params=exchange.path_params,
+                body=exchange.body,
+            )
         except OutcomeUnknown:
             raise self._unknown() from None
         if reply is not None:

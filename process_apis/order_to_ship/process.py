@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems, ResolvesItems
+from gateway.canonical.events import Recorded
 from gateway.canonical.order import OrderState
 from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
@@ -131,6 +132,12 @@ class OrderToShip:
     async def monitor(self, tenant: str, order_id: str, *, partner: str | None = None) -> Progress:
         """Where an order is."""
         return await self._reading.progress(tenant, order_id, partner)
+
+    async def history(
+        self, tenant: str, order_id: str, *, partner: str | None = None
+    ) -> tuple[Order, Sequence[Recorded]]:
+        """The order and its events, oldest first."""
+        return await self._reading.history(tenant, order_id, partner)
 
     async def cancel_order(self, caller: Caller, order_id: str, *, reason: str, partner: str | None = None) -> Order:
         """Cancel what is not shipped. Where systems hold work it is asked back first: the order is then `cancelling`.

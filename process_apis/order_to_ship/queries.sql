@@ -50,7 +50,7 @@ select (to_jsonb(o) - 'fingerprint' || jsonb_build_object(
     'tasks', (select coalesce(jsonb_agg(to_jsonb(t) - 'order_id' order by t.kind, t.target), '[]')
               from order_to_ship.task t where t.order_id = o.order_id),
     'shipments', (select coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('lines',
-                    (select jsonb_agg(to_jsonb(sl) order by sl.movement)
+                    (select coalesce(jsonb_agg(to_jsonb(sl) order by sl.movement), '[]')
                      from order_to_ship.shipment_line sl where sl.shipment_id = s.shipment_id))
                     order by s.sequence), '[]')
                   from order_to_ship.shipment s where s.order_id = o.order_id),
@@ -95,6 +95,9 @@ values ($1, $2, $3, $4, $5, $6, $7)
 
 -- name: insert_shipment_line
 insert into order_to_ship.shipment_line (movement, shipment_id, line, item, amount) values ($1, $2, $3, $4, $5)
+
+-- name: withdraw_movement
+delete from order_to_ship.shipment_line where movement = $1 returning shipment_id, line, amount
 
 -- name: movement_known
 select exists (select from order_to_ship.shipment_line where movement = $1)

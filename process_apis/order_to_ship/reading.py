@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from gateway.canonical.events import Recorded
 from gateway.canonical.order import OrderState
 from gateway.kernel.errors import NotFound
 from gateway.kernel.money import Money
+from gateway.store.log_reader import LogReader
 from gateway.store.postgres import Store
 from process_apis.order_to_ship.models import ExceptionClass, Order, OrderException, OrderSummary, Progress
 from process_apis.order_to_ship.records import load, sql
@@ -20,6 +22,7 @@ class Reading:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._log = LogReader()
 
     async def order(self, tenant: str, order_id: str, partner: str | None) -> Order:
         """One order, or `NotFound` (``order.not_found``), which a partner also gets for somebody else's."""
@@ -62,6 +65,12 @@ class Reading:
             due_at=await self._store.fetchval(sql.due_at, order_id),
             exceptions=tuple(await self.exceptions(tenant, state="open", order_id=order_id)),
         )
+
+    async def history(self, tenant: str, order_id: str, partner: str | None) -> tuple[Order, Sequence[Recorded]]:
+        """The order and everything that happened to it, oldest first."""
+        order = await self.order(tenant, order_id, partner)
+        async with self._store.connection() as connection:
+            return order, await self._log.read_aggregate(connection, tenant, order_id)
 
     async def exceptions(
         self,

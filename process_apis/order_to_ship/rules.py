@@ -132,6 +132,13 @@ def ship(line: OrderLine, amount: Decimal) -> OrderLine:
     )
 
 
+def unship(line: OrderLine, amount: Decimal) -> OrderLine:
+    """Take back `amount` that a warehouse reported by mistake: from over-shipped first, the rest is open again."""
+    too_much = min(amount, line.over_shipped)
+    back = min(amount - too_much, line.shipped)
+    return replace(line, over_shipped=line.over_shipped - too_much, shipped=line.shipped - back, open=line.open + back)
+
+
 def cancel_rest(line: OrderLine) -> OrderLine:
     """What was neither shipped nor cancelled yet is cancelled."""
     return replace(line, open=_ZERO, backordered=_ZERO, cancelled=line.cancelled + line.open + line.backordered)

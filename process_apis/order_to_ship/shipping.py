@@ -27,11 +27,12 @@ from process_apis.order_to_ship.models import (
     TaskState,
 )
 from process_apis.order_to_ship.records import Change, lock, sql
-from process_apis.order_to_ship.rules import ship
+from process_apis.order_to_ship.rules import ship, unship
 from process_apis.order_to_ship.steps import with_task
 
 # The lines of one document arrive as movements one after another: the posting waits for them this long, in seconds.
 _GATHER_S: Final = 0.2
+_HEARD: Final = frozenset({MovementType.SHIPMENT_CONFIRMED, MovementType.PICK_CONFIRMED})
 
 
 class Shipping:
@@ -44,7 +45,7 @@ class Shipping:
         """Note that picking began, or count a shipment. What names no order of ours is left alone."""
         data = recorded.event.data
         order_id = data.get("order")
-        if not order_id or data.get("type") not in (MovementType.SHIPMENT_CONFIRMED, MovementType.PICK_CONFIRMED):
+        if not order_id or (data["type"] not in _HEARD and not data.get("replaces")):
             return
         try:
             order, now = await lock(connection, order_id)
@@ -55,10 +56,12 @@ class Shipping:
             await _unknown_order(connection, recorded.event.tenant, order_id, data)
             return
         change = Change(connection, order, now)
-        if data["type"] == MovementType.PICK_CONFIRMED:
-            if order.picking_began_at is None:
-                change.set(picking_began_at=now)
-        elif not await connection.fetchval(sql.movement_known, str(data["movement"])):
+        if data.get("replaces"):
+            await _take_back(change, data)
+        if data["type"] == MovementType.PICK_CONFIRMED and order.picking_began_at is None:
+            change.set(picking_began_at=now)
+        shipped = data["type"] == MovementType.SHIPMENT_CONFIRMED and Decimal(data["amount"]) > 0
+        if shipped and not await connection.fetchval(sql.movement_known, str(data["movement"])):
             await self._ship(change, data)
         await change.save()
 
@@ -117,7 +120,7 @@ class Shipping:
             sql.insert_shipment, shipment.shipment_id, order.order_id, shipment.sequence, shipment.source,
             shipment.event_id, shipment.location, change.now,
         )  # fmt: skip
-        change.set(shipments=(*order.shipments, shipment))
+        change.set(shipments=(*change.order.shipments, shipment))
         poster = self._poster_of(change, shipment.location)
         if poster is not None:
             task = Task(kind=TaskKind.SHIPMENT_POSTING, target=shipment.shipment_id, system=poster)
@@ -131,6 +134,24 @@ class Shipping:
         except CrossdockError:
             # The goods have left: they are counted, and the posting fails where a person sees it and can retry.
             return "unknown"
+
+
+async def _take_back(change: Change, data: dict[str, Any]) -> None:
+    """A revision replaces a movement: what that one counted is taken back; what the ERP was told is a person's case."""
+    row = await change.connection.fetchrow(sql.withdraw_movement, str(data["replaces"]))
+    if row is None:
+        return
+    order = change.order
+    change.set(
+        lines=tuple(unship(line, row["amount"]) if line.line == row["line"] else line for line in order.lines),
+        shipments=tuple(
+            replace(known, lines=tuple(part for part in known.lines if part.movement != str(data["replaces"])))
+            for known in order.shipments
+        ),
+    )
+    if not _is_open(order, row["shipment_id"]):
+        detail = f"shipment {row['shipment_id']} was revised after the ERP was told of it: correct it there"
+        change.find(_mismatch(data, detail))
 
 
 def _is_open(order: Order, shipment_id: str) -> bool:

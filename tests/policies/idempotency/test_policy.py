@@ -31,7 +31,7 @@ class Recaller:
         self.answer = answer
         self.asked = []
 
-    async def recall_outcome(self, *, caller, idempotency_key, body):
+    async def recall_outcome(self, *, caller, idempotency_key, path_params, body):
         self.asked.append((caller.tenant, idempotency_key, body))
         if isinstance(self.answer, Exception):
             raise self.answer

@@ -1,0 +1,306 @@
+"""The wire shapes of the process API of orders, and their mapping. Amounts are exact decimals, as strings."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gateway.canonical.party import Address
+from gateway.kernel.context import Caller
+from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.models import (
+    AskedLine,
+    Order,
+    OrderException,
+    OrderSummary,
+    PlaceOrder,
+    Progress,
+)
+
+Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,13}(\.[0-9]{1,9})?$(?!\n)", examples=["12", "0.5"])]
+Figure = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{1,40})?$(?!\n)", examples=["12", "0.5"])]
+Text = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)", examples=["A-1"])]
+Release = Annotated[str, Meta(max_length=40, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)", examples=[""])]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", examples=["USD"])]
+Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", examples=["US"])]
+
+
+class AddressBody(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A postal address; `country` is ISO 3166-1 alpha-2."""
+
+    name: Text
+    street: Text
+    city: Text
+    postal_code: Text
+    country: Country
+
+
+class LineInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """An item by `sku` or by `item`, in any unit it is traded in; without `uom` in its base unit."""
+
+    amount: Amount
+    sku: Text | None = None
+    item: Text | None = None
+    uom: Text | None = None
+
+
+class OrderInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """An order. Channel, `sold_to`, `external_number` and `release` identify it."""
+
+    channel: Text
+    sold_to: Text
+    external_number: Text
+    currency: Currency
+    ship_to: AddressBody
+    lines: Annotated[list[LineInput], Meta(min_length=1, max_length=1000)]
+    release: Release = ""
+    partner: Text | None = None
+    requested_date: date | None = None
+
+
+class ReasonInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Why, for the audit trail."""
+
+    reason: Text
+
+
+class MoneyView(Struct, kw_only=True):
+    """An exact amount in one currency (ISO 4217)."""
+
+    amount: Figure
+    currency: Currency
+
+
+class LineView(Struct, kw_only=True):
+    """A line and its counters in base units: ordered = open + backordered + shipped + cancelled."""
+
+    line: int
+    item: str
+    sku: str
+    uom: str
+    ordered: Figure
+    open: Figure
+    backordered: Figure
+    shipped: Figure
+    cancelled: Figure
+    unit_price: MoneyView
+
+
+class OrderView(Struct, kw_only=True):
+    """An order as internal applications see it."""
+
+    id: str
+    external_number: str
+    release: str
+    channel: str
+    partner: str | None
+    sold_to: str
+    state: str
+    hold_reason: str | None
+    total: MoneyView
+    placed_at: datetime
+    requested_date: date | None
+    ship_to: AddressBody
+    lines: list[LineView]
+    version: int
+
+
+class SummaryView(Struct, kw_only=True):
+    """An order in a list."""
+
+    id: str
+    external_number: str
+    channel: str
+    partner: str | None
+    sold_to: str
+    state: str
+    total: MoneyView
+    placed_at: datetime
+    version: int
+
+
+class OrderPage(Struct, kw_only=True):
+    """A page of orders, newest first."""
+
+    items: list[SummaryView]
+    next_cursor: str | None
+
+
+class TaskView(Struct, kw_only=True):
+    """Something asked of a system. `next_attempt_at` is set while it is waited for."""
+
+    kind: str
+    target: str
+    system: str
+    state: str
+    attempts: int
+    number: str | None
+    next_attempt_at: datetime | None
+
+
+class ExceptionView(Struct, kw_only=True, rename={"class_": "class"}):
+    """Something that needs a person, or their eyes. A blocking one stops the order until it is retried."""
+
+    id: str
+    order: str
+    class_: str
+    fault_domain: str
+    code: str
+    detail: str
+    blocking: bool
+    state: str
+    seen: int
+    raised_at: datetime
+    last_seen_at: datetime
+    resolved_at: datetime | None
+    resolved_by: str | None
+    resolution: str | None
+
+
+class ExceptionPage(Struct, kw_only=True):
+    """A page of exceptions, newest first."""
+
+    items: list[ExceptionView]
+    next_cursor: str | None
+
+
+class MonitorView(Struct, kw_only=True):
+    """Where an order is, what it waits for, and what is wrong."""
+
+    id: str
+    state: str
+    final: bool
+    cancelling: bool
+    due_at: datetime | None
+    tasks: list[TaskView]
+    exceptions: list[ExceptionView]
+
+
+def place_order(data: OrderInput, caller: Caller) -> PlaceOrder:
+    """The command behind an order input."""
+    address = data.ship_to
+    return PlaceOrder(
+        caller=caller,
+        channel=data.channel,
+        partner=data.partner,
+        sold_to=data.sold_to,
+        external_number=data.external_number,
+        release=data.release,
+        currency=data.currency,
+        requested_date=data.requested_date,
+        ship_to=Address(
+            name=address.name,
+            street=address.street,
+            city=address.city,
+            postal_code=address.postal_code,
+            country=address.country,
+        ),
+        lines=tuple(
+            AskedLine(amount=Decimal(line.amount), uom=line.uom, sku=line.sku, item=line.item) for line in data.lines
+        ),
+    )
+
+
+def order_view(order: Order) -> OrderView:
+    """The order in full."""
+    address = order.ship_to
+    return OrderView(
+        id=order.order_id,
+        external_number=order.external_number,
+        release=order.release,
+        channel=order.channel,
+        partner=order.partner,
+        sold_to=order.sold_to,
+        state=order.state,
+        hold_reason=order.hold_reason,
+        total=_money(order.total, order.currency),
+        placed_at=order.placed_at,
+        requested_date=order.requested_date,
+        ship_to=AddressBody(
+            name=address.name,
+            street=address.street,
+            city=address.city,
+            postal_code=address.postal_code,
+            country=address.country,
+        ),
+        lines=[
+            LineView(
+                line=line.line,
+                item=line.item,
+                sku=line.sku,
+                uom=line.uom,
+                ordered=plain(line.ordered),
+                open=plain(line.open),
+                backordered=plain(line.backordered),
+                shipped=plain(line.shipped),
+                cancelled=plain(line.cancelled),
+                unit_price=_money(line.unit_price, order.currency),
+            )
+            for line in order.lines
+        ],
+        version=order.version,
+    )
+
+
+def summary_view(order: OrderSummary) -> SummaryView:
+    """The order in a list."""
+    return SummaryView(
+        id=order.order_id,
+        external_number=order.external_number,
+        channel=order.channel,
+        partner=order.partner,
+        sold_to=order.sold_to,
+        state=order.state,
+        total=_money(order.total.amount, order.total.currency),
+        placed_at=order.placed_at,
+        version=order.version,
+    )
+
+
+def monitor_view(progress: Progress) -> MonitorView:
+    """Where the order is."""
+    return MonitorView(
+        id=progress.order_id,
+        state=progress.state,
+        final=progress.final,
+        cancelling=progress.cancelling,
+        due_at=progress.due_at,
+        tasks=[
+            TaskView(
+                kind=task.kind,
+                target=task.target,
+                system=task.system,
+                state=task.state,
+                attempts=task.attempts,
+                number=task.number,
+                next_attempt_at=task.not_before,
+            )
+            for task in progress.tasks
+        ],
+        exceptions=[exception_view(found) for found in progress.exceptions],
+    )
+
+
+def exception_view(found: OrderException) -> ExceptionView:
+    """One entry of the exceptions."""
+    return ExceptionView(
+        id=found.exception_id,
+        order=found.order_id,
+        class_=found.exception,
+        fault_domain=found.fault_domain,
+        code=found.code,
+        detail=found.detail,
+        blocking=found.blocking,
+        state=found.state,
+        seen=found.seen,
+        raised_at=found.raised_at,
+        last_seen_at=found.last_seen_at,
+        resolved_at=found.resolved_at,
+        resolved_by=found.resolved_by,
+        resolution=found.resolution,
+    )
+
+
+def _money(amount: Decimal, currency: str) -> MoneyView:
+    return MoneyView(amount=plain(amount), currency=currency)
