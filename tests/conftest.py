@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import hypothesis
 import nats
 import pytest
 import redis.asyncio as redis
@@ -16,6 +17,10 @@ import redis.asyncio as redis
 from gateway.engines import Engines, EngineUrls
 from system_apis.regional_wms.sandbox import WmsSandbox
 from system_apis.tryton.sandbox import TrytonSandbox
+
+# Examples take as long as a shared machine makes them take.
+hypothesis.settings.register_profile("crossdock", deadline=None)
+hypothesis.settings.load_profile("crossdock")
 
 _database_numbers = count()
 _valkey_databases = cycle(range(1, 16))

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from system_apis.tryton.settings import Settings
 
 _STOCKED: Final = [("type", "in", ["goods", "assets"])]
-_NOT_LEFT_STORAGE: Final = ["draft", "waiting", "assigned"]
 
 
 class Adapter:
@@ -94,12 +93,7 @@ class Adapter:
 
     async def read_demand(self, call: Call) -> Sequence[DemandLine]:
         """Open moves to customers that do not bear our reference and whose goods are still in storage."""
-        prefix = self._settings.reference_prefix
-        domain = [
-            ("to_location.type", "=", "customer"),
-            ("state", "in", ["draft", "assigned"]),
-            ["OR", ("shipment", "=", None), ("shipment.state", "in", _NOT_LEFT_STORAGE, wire.Shipment.MODEL)],
-        ]
+        domain = mapping.foreign_demand(self._settings.reference_prefix)
         warehouses = await self._directory.warehouses(call)
         places = {
             zone: code for code, row in warehouses.items() for zone in (row.storage_location, row.output_location)
@@ -115,7 +109,7 @@ class Adapter:
         return [
             mapping.demand_line(row, places[row.from_location], self._units)
             for row in rows
-            if row.from_location in places and not (row.sale and (row.sale.reference or "").startswith(prefix))
+            if row.from_location in places
         ]
 
     @property

@@ -111,6 +111,24 @@ def customer_account(row: wire.Party, currency: str, hold_category: str) -> Cust
     )
 
 
+def foreign_demand(prefix: str) -> list[object]:
+    """The domain of moves to customers that are not ours and whose goods are still in storage.
+
+    https://docs.tryton.org/latest/server/topics/domain.html: the fourth element names the model behind a reference.
+    """
+    ours = prefix.replace("\\", "\\\\").replace("_", "\\_").replace("%", "\\%") + "%"
+    reference = "origin.sale.reference"
+    not_ours = ["OR", (reference, "=", None, SALE_LINE), (reference, "not like", ours, SALE_LINE)]
+    no_sale = ["OR", ("origin", "=", None), ("origin", "not like", f"{SALE_LINE},%")]
+    in_storage = ("shipment.state", "in", ["draft", "waiting", "assigned"], wire.Shipment.MODEL)
+    return [
+        ("to_location.type", "=", "customer"),
+        ("state", "in", ["draft", "assigned"]),
+        ["OR", no_sale, not_ours],
+        ["OR", ("shipment", "=", None), in_storage],
+    ]
+
+
 def demand_line(row: wire.Demand, warehouse: str, units: Mapping[str, str]) -> DemandLine:
     """One open move to a customer."""
     sale = row.sale

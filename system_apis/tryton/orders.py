@@ -27,7 +27,7 @@ _BEGUN: Final = frozenset({"picked", "packed", "shipped", "done"})
 
 
 class Found(NamedTuple):
-    """What Tryton holds of one order: its live sales, or the cancelled ones where none is live, with their shipments."""
+    """What Tryton holds of one order: its live sales, else the cancelled ones, with their shipments."""
 
     sales: list[wire.Sale]
     shipments: list[wire.Shipment]

@@ -66,6 +66,11 @@ class TrytonSandbox:
         return sandbox_build.DATABASE
 
     @property
+    def database_file(self) -> Path:
+        """The SQLite file behind it."""
+        return self._folder / f"{self.database}.sqlite"
+
+    @property
     def user(self) -> str:
         """The integration user, which has the groups an integration needs and no more."""
         return sandbox_data.INTEGRATION_USER
@@ -128,10 +133,9 @@ class TrytonSandbox:
     async def _prepare(self) -> Path:
         async with sandbox_build.locked(self._cache, self._progress):
             python = await sandbox_build.environment(self._cache, self._progress)
-            database = self._folder / f"{sandbox_build.DATABASE}.sqlite"
-            if not database.exists():
+            if not self.database_file.exists():
                 template = sandbox_build.known_template(self._cache) or await self._build(python)
-                self._take(template, database)
+                self._take(template, self.database_file)
         return python
 
     def _take(self, template: sandbox_build.Template, database: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sqlite3
 from decimal import Decimal
 
 import pytest
@@ -22,7 +24,20 @@ from tests.system_apis.tryton.scenarios import call, order, shipped
 
 pytestmark = pytest.mark.integration
 
-WRITES = ("create", "quote", "confirm", "write", "wait", "assign_try", "pick", "pack", "do", "cancel", "execute")
+
+class Meddled:
+    """A line to Tryton on which somebody does something just before one call passes."""
+
+    def __init__(self, inner, *, before, first):
+        self._inner = inner
+        self._before = before
+        self._first = first
+
+    async def request(self, method, path, *, body=b"", **more):
+        if self._first is not None and json.loads(body)["method"] == self._before:
+            first, self._first = self._first, None
+            await first()
+        return await self._inner.request(method, path, body=body, **more)
 
 
 class Lossy:
@@ -70,6 +85,20 @@ async def admin(tryton, session):
         return await client.search_read(call(), model, domain, fields, context={"company": 1, **context})
 
     return rows
+
+
+@pytest.fixture
+def person(tryton, session):
+    """Somebody at Tryton's own client, pressing a button on the shipment of one number."""
+    client = Client(session, database=tryton.database, user="admin", password=tryton.admin_password)
+
+    async def press(number, *buttons):
+        domain = [("number", "=", number)]
+        (row,) = await client.search_read(call(), "stock.shipment.out", domain, ["state"], context={"company": 1})
+        for button in buttons:
+            await client.write(call(), f"model.stock.shipment.out.{button}", [row["id"]], context={"company": 1})
+
+    return press
 
 
 async def sales_of(admin, reference):
@@ -234,14 +263,10 @@ async def test_more_than_was_ordered_is_not_shipped(adapter):
     assert refused.value.code == "erp.shipment_exceeds_order"
 
 
-async def test_a_shipment_that_a_person_assigned_first_is_posted_all_the_same(tryton, session, adapter):
+async def test_a_shipment_that_a_person_assigned_first_is_posted_all_the_same(adapter, person):
     reference = new_id("ord")
     found = await adapter.submit_order(call(), order=order(reference, ("SKU-0040", "3", "WH-N")))
-    person = Client(session, database=tryton.database, user="admin", password=tryton.admin_password)
-    (shipment,) = await person.search_read(
-        call(), "stock.shipment.out", [("number", "=", found.shipments[0].number)], ["state"], context={"company": 1}
-    )
-    await person.write(call(), "model.stock.shipment.out.assign_try", [shipment["id"]], context={"company": 1})
+    await person(found.shipments[0].number, "assign_try")
     posted = await adapter.post_shipment(
         call(), reference=reference, posting=new_id("pst"), location="WH-N", lines=shipped((1, "2"))
     )
@@ -265,3 +290,39 @@ async def test_an_ended_session_is_opened_again_in_the_middle(adapter, tryton, s
 async def test_a_deadline_is_kept(adapter):
     with pytest.raises(Unavailable):
         await adapter.read_stock(call(0.01), locations=["WH-N"])
+
+
+async def test_a_cancellation_loses_against_a_person_who_began_to_pick_meanwhile(tryton, session, adapter, person):
+    reference = new_id("ord")
+    found = await adapter.submit_order(call(), order=order(reference, ("SKU-0041", "3", "WH-N")))
+
+    async def pick():
+        await person(found.shipments[0].number, "assign_try", "pick")
+
+    line = Meddled(session, before="model.stock.shipment.out.cancel", first=pick)
+    with pytest.raises(Conflict) as late:
+        await Adapter("erp", tryton.settings(), line, SystemClock()).cancel_order(call(), reference=reference)
+    assert late.value.code == "erp.changed_meanwhile"
+    assert [s.state for s in (await adapter.find_order(call(), reference=reference)).shipments] == ["picked"]
+
+
+async def test_a_request_that_outlives_our_patience_is_found_after_the_settle_time(tryton, adapter, admin):
+    reference = new_id("ord")
+    asked = order(reference, ("SKU-0042", "1", "WH-N"))
+    await adapter.find_order(call(), reference=reference)
+    database = sqlite3.connect(tryton.database_file, isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(OutcomeUnknown):
+            await adapter.submit_order(call(1.0), order=asked)
+        # Tryton still waits to write: whoever only looks, finds nothing yet.
+        assert await adapter.find_order(call(), reference=reference) is None
+    finally:
+        database.execute("ROLLBACK")
+        database.close()
+    end = asyncio.get_running_loop().time() + adapter.settle_time.total_seconds() + 10
+    while await adapter.find_order(call(), reference=reference) is None:
+        assert asyncio.get_running_loop().time() < end
+        await asyncio.sleep(0.1)
+    assert (await adapter.submit_order(call(), order=asked)).ready
+    assert len(await sales_of(admin, reference)) == 1

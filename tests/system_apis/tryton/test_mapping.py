@@ -175,3 +175,7 @@ def test_a_sale_with_other_lines_is_not_the_order():
     same = sale(1, 1)
     same.lines[0].unit_price = Decimal("9.9513")
     assert mapping.holds([same], asked)
+
+
+def test_our_prefix_is_taken_literally_in_trytons_pattern():
+    assert "ord\\\\_%" in repr(mapping.foreign_demand("ord_"))
