@@ -104,13 +104,17 @@ class FrontDoor:
         return await send_reply(exchange, send)
 
     async def _admit(self, exchange: Exchange) -> None:
-        for step in self._chain.inward:
-            exchange.entered += 1
-            waiting = step(exchange)
-            if waiting is not None:
-                await waiting
-            if exchange.reply is not None:
-                break
+        entered = 0
+        try:
+            for step in self._chain.inward:
+                entered += 1
+                waiting = step(exchange)
+                if waiting is not None:
+                    await waiting
+                if exchange.reply is not None:
+                    break
+        finally:
+            exchange.entered = entered
 
     async def _admit_on_record(self, exchange: Exchange) -> None:
         """As `_admit`, with the time and word of each policy kept for `explain`."""

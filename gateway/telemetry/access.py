@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
+from itertools import accumulate
 from typing import Final
 
 import msgspec
 
 from gateway.kernel.clock import Clock
 from gateway.kernel.exchange import Exchange
-from gateway.telemetry.counters import Counters
+from gateway.telemetry.counters import CountedElsewhere, Counters
 
 _EVERY: Final = 0.25
 _MOST_WAITING: Final = 50_000
 _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_LABELS: Final = tuple(str(bound) for bound in _BOUNDS)
+_LABELS: Final = (*(str(bound) for bound in _BOUNDS), "+Inf")
 
 _Line = tuple[datetime, str, str, int, float, str, str, str]
 
@@ -34,26 +36,25 @@ class AccessLog:
         self._now = clock.now
         self._write = write
         self._lines: list[_Line] = []
-        self._requests = counters.counter(
-            "crossdock_http_requests_total", "Requests by operation and status.", ["route", "status"]
-        )
-        self._seconds = counters.counter(
-            "crossdock_http_request_seconds_total", "Seconds spent on requests, by operation.", ["route"]
-        )
-        self._within = counters.counter(
-            "crossdock_http_requests_within_total",
-            "Requests answered within a bound in seconds (not cumulative).",
-            ["le"],
-        )
+        self._cells: dict[tuple[str, int], list[float]] = {}
         self._lost = counters.counter("crossdock_access_lines_lost_total", "Access lines that could not be written.")
+        for name, help_text, read in (
+            ("crossdock_http_requests_total", "Requests by operation and status.", self._requests),
+            ("crossdock_http_request_seconds_total", "Seconds spent on requests.", self._seconds),
+            ("crossdock_http_requests_within_total", "Requests by the bound in seconds they kept.", self._within),
+        ):
+            counters.show(CountedElsewhere(name, help_text, read))
 
     def __call__(self, exchange: Exchange, seconds: float) -> None:
         """Count one finished exchange and keep its line."""
         route = exchange.route.id if exchange.route is not None else "refused early"
         status = exchange.reply.status if exchange.reply is not None else 499
-        self._requests.add(route, str(status))
-        self._seconds.add(route, amount=seconds)
-        self._within.add(next((_LABELS[index] for index, bound in enumerate(_BOUNDS) if seconds <= bound), "+Inf"))
+        cell = self._cells.get((route, status))
+        if cell is None:
+            cell = self._cells[route, status] = [0.0] * (3 + len(_BOUNDS))
+        cell[0] += 1
+        cell[1] += seconds
+        cell[2 + bisect_left(_BOUNDS, seconds)] += 1
         if self._write is None:
             return
         if len(self._lines) >= _MOST_WAITING:
@@ -63,6 +64,19 @@ class AccessLog:
         self._lines.append(
             (self._now(), exchange.method[:16], route, status, seconds, who, exchange.peer, exchange.request_id)
         )
+
+    def _requests(self) -> Iterator[tuple[dict[str, str], float]]:
+        for (route, status), cell in list(self._cells.items()):
+            yield {"route": route, "status": str(status)}, cell[0]
+
+    def _seconds(self) -> Iterator[tuple[dict[str, str], float]]:
+        for (route, status), cell in list(self._cells.items()):
+            yield {"route": route, "status": str(status)}, cell[1]
+
+    def _within(self) -> Iterator[tuple[dict[str, str], float]]:
+        for (route, status), cell in list(self._cells.items()):
+            for bound, count in zip(_LABELS, accumulate(cell[2:]), strict=True):
+                yield {"route": route, "status": str(status), "le": bound}, count
 
     def flush(self) -> None:
         """Write what is waiting."""

@@ -6,10 +6,12 @@ known sets (route ids, statuses, outcomes), never from a request.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
+
+from gateway.kernel.errors import Misconfigured
 
 _MOST_SERIES: Final = 10_000
 
@@ -43,15 +45,41 @@ class Counter:
         return [Observation(total, attributes) for attributes, total in self.series()]
 
 
+class CountedElsewhere:
+    """A counter whose figures somebody else keeps in a shape that is cheaper to write; `read` tells them when asked."""
+
+    __slots__ = ("_read", "help", "name")
+
+    def __init__(self, name: str, help_text: str, read: Callable[[], Iterator[tuple[dict[str, str], float]]]) -> None:
+        self.name = name
+        self.help = help_text
+        self._read = read
+
+    def series(self) -> Iterator[tuple[dict[str, str], float]]:
+        """Every combination with its value."""
+        return self._read()
+
+    def observe(self, _options: CallbackOptions) -> Iterable[Observation]:
+        """What an observable instrument calls."""
+        return [Observation(total, attributes) for attributes, total in self.series()]
+
+
 class Counters:
     """All counters of a process, by name."""
 
     def __init__(self) -> None:
-        self._counters: dict[str, Counter] = {}
+        self._counters: dict[str, Counter | CountedElsewhere] = {}
 
     def counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Counter:
         """The counter `name`, made on first use."""
-        return self._counters.setdefault(name, Counter(name, help_text, labels))
+        known = self._counters.setdefault(name, Counter(name, help_text, labels))
+        if not isinstance(known, Counter):
+            raise Misconfigured(f"the counter {name} is kept elsewhere")
+        return known
+
+    def show(self, counter: CountedElsewhere) -> None:
+        """Show a counter that is kept elsewhere beside the others."""
+        self._counters[counter.name] = counter
 
     def register(self, meter: Meter) -> None:
         """Show every counter made so far to OpenTelemetry."""

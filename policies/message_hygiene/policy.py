@@ -20,6 +20,7 @@ from policies.message_hygiene.options import MessageHygieneOptions
 
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _MOST_REMEMBERED: Final = 2048
+_LONGEST_REMEMBERED: Final = 1024
 _UNIX_SOCKET: Final = "unix"
 
 
@@ -31,7 +32,7 @@ class MessageHygiene:
 
     def __init__(self, options: MessageHygieneOptions | None = None) -> None:
         self._options = options or MessageHygieneOptions()
-        self._kinds: dict[bytes, int] = {}
+        self._plain: set[bytes] = set()  # field names of requests where nothing had to be dropped or joined
         self._hosts_seen: set[bytes] = set()
         self._trust_seen: dict[str, bool] = {}
         try:
@@ -42,15 +43,35 @@ class MessageHygiene:
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Fill `exchange.headers` and `exchange.peer`, and give the router the same fields."""
         fields: list[tuple[bytes, bytes]] = exchange.scope["headers"]
-        kinds = self._kinds
+        names = b"\n".join([name for name, _ in fields])
+        values = b"".join([value for _, value in fields])
+        if len(names) + len(values) > self._options.longest_field or len(fields) > self._options.most_fields:
+            self._refuse_unbounded(fields, len(names) + len(values))
+        if b"\n" in values or b"\r" in values or b"\0" in values:
+            raise Rejected("a header holds CR, LF or NUL", code="request.header_value")
+        forwarding: dict[bytes, bytes] | None = None
+        if names in self._plain:
+            headers = dict(fields)
+        else:
+            headers, forwarding = self._sorted(fields)
+            if len(headers) != len(fields):
+                exchange.scope["headers"] = list(headers.items())
+            elif forwarding is None and len(self._plain) < _MOST_REMEMBERED and len(names) < _LONGEST_REMEMBERED:
+                self._plain.add(names)
+        self._refuse_ambiguous(headers)
+        exchange.headers = headers
+        client = exchange.scope.get("client")
+        exchange.peer = client[0] if client else _UNIX_SOCKET
+        if forwarding is not None:
+            self._believe(exchange, forwarding)
+        return None
+
+    def _sorted(self, fields: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], dict[bytes, bytes] | None]:
+        """Each kept field once, and the forwarding fields apart."""
         headers: dict[bytes, bytes] = {}
         forwarding: dict[bytes, bytes] | None = None
-        size = 0
         for name, value in fields:
-            size += len(name) + len(value)
-            kind = kinds.get(name)
-            if kind is None:
-                kind = self._remember(name)
+            kind = kind_of(name)
             if kind == DROP:
                 continue
             if kind == FORWARDING:
@@ -62,29 +83,13 @@ class MessageHygiene:
                 raise Rejected(f"the header {name.decode('latin-1')} is given twice", code="request.header_repeated")
             else:
                 headers[name] += (b"; " if name == b"cookie" else b", ") + value
-        self._refuse_unbounded(fields, size)
-        self._refuse_ambiguous(headers)
-        exchange.headers = headers
-        if len(headers) != len(fields):
-            exchange.scope["headers"] = list(headers.items())
-        self._set_peer(exchange, forwarding)
-        return None
-
-    def _remember(self, name: bytes) -> int:
-        kind = kind_of(name)
-        if len(self._kinds) < _MOST_REMEMBERED:
-            self._kinds[name] = kind
-        return kind
+        return headers, forwarding
 
     def _refuse_unbounded(self, fields: list[tuple[bytes, bytes]], size: int) -> None:
         options = self._options
-        if size > options.longest_field or len(fields) > options.most_fields:
-            longest = max(len(value) for _, value in fields)
-            if len(fields) > options.most_fields or size > options.largest_section or longest > options.longest_field:
-                raise Rejected("the headers are too many or too large", code="request.header_fields_too_large")
-        joined = b"".join([value for _, value in fields])
-        if b"\n" in joined or b"\r" in joined or b"\0" in joined:
-            raise Rejected("a header holds CR, LF or NUL", code="request.header_value")
+        longest = max(len(value) for _, value in fields)
+        if len(fields) > options.most_fields or size > options.largest_section or longest > options.longest_field:
+            raise Rejected("the headers are too many or too large", code="request.header_fields_too_large")
 
     def _refuse_ambiguous(self, headers: dict[bytes, bytes]) -> None:
         host = headers.get(b"host")
@@ -106,13 +111,11 @@ class MessageHygiene:
         if len(self._hosts_seen) < _MOST_REMEMBERED:
             self._hosts_seen.add(host)
 
-    def _set_peer(self, exchange: Exchange, forwarding: dict[bytes, bytes] | None) -> None:
-        client = exchange.scope.get("client")
-        peer: str = client[0] if client else _UNIX_SOCKET
-        if forwarding is not None and self._trusts(peer):
+    def _believe(self, exchange: Exchange, forwarding: dict[bytes, bytes]) -> None:
+        """Take the caller's address from a peer that may tell it."""
+        if self._trusts(exchange.peer):
             exchange.notes["forwarding"] = forwarding
-            peer = self._forwarded_for(forwarding) or peer
-        exchange.peer = peer
+            exchange.peer = self._forwarded_for(forwarding) or exchange.peer
 
     def _trusts(self, peer: str) -> bool:
         if peer == _UNIX_SOCKET:

@@ -47,6 +47,8 @@ class Version:
         return None
 
     def _choose(self, exchange: Exchange, route: Route, asked: bytes) -> Route:
+        if route.matched and asked == route.version.encode():
+            return route
         match = _VERSION.fullmatch(asked)
         if match is None:
             raise Rejected("Api-Version must be a major version such as v1", code="request.version")

@@ -133,4 +133,4 @@ def test_what_it_remembers_is_bounded():
         fields = [(b"host", b"h%d" % number), (b"x-%d" % number, b"v")]
         scope = {"type": "http", "method": "GET", "path": "/", "headers": fields, "client": (f"peer{number}", 1)}
         policy.admit(Exchange(scope, None, 0.0))
-    assert max(len(policy._kinds), len(policy._hosts_seen), len(policy._trust_seen)) <= 2048
+    assert max(len(policy._plain), len(policy._hosts_seen), len(policy._trust_seen)) <= 2048
