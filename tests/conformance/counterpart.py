@@ -1,0 +1,145 @@
+"""What the suite needs to know of the system behind an adapter, and a line to it that can be made to fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+
+from gateway.canonical.capabilities import Webhook
+from gateway.canonical.order import SalesLine, SalesOrder
+from gateway.canonical.party import Address
+from gateway.kernel.money import Money
+from system_apis.regional_wms.warehouse.http import HttpAnswer, HttpRequest, HttpServer
+
+FAULTS = ("hang", "cut", "status_500", "garbage")
+
+
+@dataclass
+class Counterpart:
+    """A running system. Codes are its own; `count_orders` and `begin_work` go past the adapter.
+
+    `lines` are what an order may ask for, as (SKU, amount, unit), odd SKUs and the finest amounts included. `figures`
+    are known stock figures at `location`, exact. `patience` is how many seconds one of its writes takes at the most.
+    """
+
+    product: str
+    url: str
+    settings: Callable[[str], Any]
+    location: str
+    lines: tuple[tuple[str, str, str], ...]
+    items: frozenset[str]
+    figures: Mapping[str, Decimal]
+    count_orders: Callable[[str], Awaitable[int]]
+    begin_work: Callable[[str], Awaitable[object]]
+    patience: float = 1.0
+    customer: str | None = None
+    cause_movement: Callable[[], Awaitable[object]] | None = None
+    genuine_webhook: Callable[[], Awaitable[Webhook]] | None = None
+
+    def order(self, reference: str) -> SalesOrder:
+        """An order that it will take."""
+        lines = tuple(
+            SalesLine(
+                line=number,
+                item=f"itm_{number}",
+                sku=sku,
+                amount=Decimal(amount),
+                uom=uom,
+                unit_price=Money(Decimal("9.9513"), "USD"),
+                location=self.location,
+            )
+            for number, (sku, amount, uom) in enumerate(self.lines, start=1)
+        )
+        return SalesOrder(
+            order=reference,
+            tenant="acme",
+            sold_to=self.customer or "CUST1",
+            external_number="PO-1",
+            currency="USD",
+            placed_at=datetime(2026, 11, 21, 9, tzinfo=UTC),
+            ship_to=Address(name="Zoë", street="1 Main St", city="Springfield", postal_code="62701", country="US"),
+            lines=lines,
+        )
+
+
+@dataclass
+class Line:
+    """A proxy in front of the counterpart. With `fault` set, the next request is forwarded and its answer is lost."""
+
+    upstream: str
+    fault: str | None = None
+    always: bool = False
+    seconds: float = 60.0
+    url: str = ""
+    forwarded: int = 0
+    _server: HttpServer = field(init=False)
+
+    async def open(self) -> None:
+        self._server = HttpServer(self._handle)
+        self._client = ClientBuilder().timeout(timedelta(seconds=60)).no_proxy().build()
+        self.url = f"http://127.0.0.1:{await self._server.start(0)}"
+
+    async def close(self) -> None:
+        await self._server.stop()
+        await self._client.close()
+
+    def fail(self, fault: str, *, always: bool = False) -> None:
+        self.fault, self.always = fault, always
+
+    def heal(self) -> None:
+        self.fault = None
+
+    async def _handle(self, request: HttpRequest) -> HttpAnswer:
+        fault = self.fault
+        if not self.always:
+            self.fault = None
+        answer = await self._forward(request)
+        if fault == "hang":
+            await asyncio.sleep(self.seconds)
+        if fault in ("hang", "cut"):
+            return HttpAnswer(cut=True)
+        if fault == "status_500":
+            return HttpAnswer(500, b"<h1>Internal Server Error</h1>", (("content-type", "text/html"),))
+        if fault == "garbage":
+            return HttpAnswer(200, b'{"result": [[[{"id', (("content-type", "application/json"),))
+        return answer
+
+    async def _forward(self, request: HttpRequest) -> HttpAnswer:
+        self.forwarded += 1
+        headers = {name: value for name, value in request.headers.items() if name not in ("host", "content-length")}
+        asked = self._client.request(request.method, self.upstream + request.target).headers(headers)
+        try:
+            answer = await asked.body_bytes(request.body).build().send()
+            body = bytes(await answer.bytes())
+        except PyreqwestError:
+            return HttpAnswer(cut=True)
+        kept = tuple(
+            (name, value)
+            for name, value in answer.headers.items()
+            if name not in ("content-length", "transfer-encoding", "connection", "content-encoding")
+        )
+        return HttpAnswer(answer.status, body, kept)
+
+
+class FailingWrites:
+    """A session that makes `line` fail at the write number `at`, and never at a read."""
+
+    def __init__(self, inner: Any, line: Line, fault: str, *, at: int = 1) -> None:
+        self._inner = inner
+        self._line = line
+        self._fault = fault
+        self._left = at
+
+    async def request(self, method: str, path: str, *, safe: bool, **more: Any) -> Any:
+        if not safe:
+            self._left -= 1
+            if self._left == 0:
+                self._line.fail(self._fault)
+        return await self._inner.request(method, path, safe=safe, **more)

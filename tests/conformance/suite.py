@@ -1,0 +1,32 @@
+"""The conformance suite. An adapter inherits it in three lines: see `test_regional_wms.py`.
+
+What an adapter is tested for is what its manifest declares: a capability without cases fails the suite itself.
+"""
+
+from __future__ import annotations
+
+from gateway.systems.loader import SYSTEM_CAPABILITIES, check_capabilities
+from gateway.systems.manifest import load_manifest
+from tests.conformance import reading, writing
+
+CASES = {
+    name: getattr(reading, f"{name}Cases", None) or getattr(writing, f"{name}Cases") for name in SYSTEM_CAPABILITIES
+}
+
+
+class EveryAdapter:
+    """What holds whatever is declared."""
+
+    def test_the_adapter_has_what_its_manifest_declares_and_declares_what_it_has(self, bench):
+        check_capabilities(load_manifest(bench.counterpart.product), bench.adapter)
+
+    def test_what_the_manifest_says_of_references_is_what_the_adapter_says(self, bench):
+        manifest = load_manifest(bench.counterpart.product)
+        if "TakesOrders" in manifest.capabilities:
+            assert bench.adapter.external_reference is manifest.external_reference
+            assert bench.adapter.settle_time.total_seconds() > 0
+
+
+def conformance(product: str) -> tuple[type, ...]:
+    """The cases of everything that the manifest of `product` declares."""
+    return (EveryAdapter, *(CASES[name] for name in load_manifest(product).capabilities))

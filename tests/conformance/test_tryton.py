@@ -1,0 +1,10 @@
+import pytest
+
+from tests.conformance.suite import conformance
+
+
+@pytest.mark.integration
+class TestTrytonLive(*conformance("tryton")):
+    @pytest.fixture
+    def counterpart(self, tryton_live):
+        return tryton_live

@@ -1,0 +1,186 @@
+"""Cases for capabilities that write: look first, once under one reference, never lost, never doubled."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from gateway.canonical.order import ShipmentLine, WorkState
+from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound, OutcomeUnknown, Unavailable
+from gateway.kernel.ids import new_id
+from tests.conformance.conftest import call
+from tests.conformance.counterpart import FAULTS
+
+UNKNOWN = (OutcomeUnknown, BrokenUpstream)
+
+
+async def settled(look, seconds=20.0):
+    """What `look` finds once the system has finished what it was asked: a bounded wait, as callers do."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                return await look()
+            except Unavailable:
+                await asyncio.sleep(0.2)
+
+
+class TakesOrdersCases:
+    async def test_an_order_is_not_found_before_and_found_after(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        assert await bench.adapter.find_order(call(), reference=order.order) is None
+        made = await bench.adapter.submit_order(call(60), order=order)
+        assert (made.reference, made.ready, made.cancelled) == (order.order, True, False)
+        assert await bench.adapter.find_order(call(), reference=order.order) == made
+
+    async def test_amounts_of_every_line_arrive_to_the_last_digit(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        made = await bench.adapter.submit_order(call(60), order=order)
+        shipped = {line.line: line.amount for shipment in made.shipments for line in shipment.lines}
+        assert shipped == {line.line: line.amount for line in order.lines}
+
+    async def test_submitting_twice_under_one_reference_gives_one(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        first = await bench.adapter.submit_order(call(60), order=order)
+        assert (await bench.adapter.submit_order(call(60), order=order)).number == first.number
+        assert await bench.counterpart.count_orders(order.order) == 1
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_a_lost_answer_is_unknown_and_looking_before_repeating_gives_one(self, bench, fault):
+        order = bench.counterpart.order(new_id("ord"))
+        with pytest.raises(UNKNOWN if fault == "garbage" else OutcomeUnknown):
+            await bench.failing(fault).submit_order(call(bench.counterpart.patience), order=order)
+        bench.line.heal()
+        found = await settled(lambda: bench.adapter.find_order(call(), reference=order.order))
+        assert found is not None
+        made = await settled(lambda: bench.adapter.submit_order(call(60), order=order))
+        assert made.ready
+        assert await bench.counterpart.count_orders(order.order) == 1
+
+    async def test_a_second_write_that_is_lost_leaves_an_order_that_can_be_finished(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        with pytest.raises(OutcomeUnknown):
+            await bench.failing("cut", at=2).submit_order(call(60), order=order)
+        made = await settled(lambda: bench.adapter.submit_order(call(60), order=order))
+        assert made.ready
+        assert await bench.counterpart.count_orders(order.order) == 1
+
+    async def test_a_system_that_is_down_took_nothing(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        with pytest.raises(Unavailable):
+            await (await bench.down()).submit_order(call(), order=order)
+        assert await bench.counterpart.count_orders(order.order) == 0
+
+    async def test_cancelling_is_harmless_to_repeat_and_visible(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        await bench.adapter.submit_order(call(60), order=order)
+        for _ in range(2):
+            assert (await bench.adapter.cancel_order(call(60), reference=order.order)).cancelled
+        found = await bench.adapter.find_order(call(), reference=order.order)
+        assert found is not None
+        assert found.cancelled
+
+    async def test_cancelling_what_does_not_exist_is_not_found(self, bench):
+        with pytest.raises(NotFound):
+            await bench.adapter.cancel_order(call(), reference=new_id("ord"))
+
+    async def test_cancelling_is_refused_once_picking_began(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        await bench.adapter.submit_order(call(60), order=order)
+        await bench.counterpart.begin_work(order.order)
+        with pytest.raises(Conflict):
+            await bench.adapter.cancel_order(call(60), reference=order.order)
+        assert not (await bench.adapter.find_order(call(), reference=order.order)).cancelled
+
+
+class CancelsTwinsCases:
+    async def test_where_there_is_one_order_it_is_the_elder(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        made = await bench.adapter.submit_order(call(60), order=order)
+        assert (await bench.adapter.cancel_twins(call(60), reference=order.order)).number == made.number
+        assert await bench.counterpart.count_orders(order.order) == 1
+
+
+class PostsShipmentsCases:
+    async def test_a_posting_is_not_found_before_and_posted_once(self, bench):
+        order = await self._ordered(bench)
+        posting = new_id("pst")
+        assert await bench.adapter.find_posting(call(), reference=order.order, posting=posting) is None
+        first = await self._post(bench.adapter, order, posting, order.lines[:1])
+        again = await self._post(bench.adapter, order, posting, order.lines[:1])
+        assert first.number == again.number
+        found = await bench.adapter.find_posting(call(), reference=order.order, posting=posting)
+        assert found is not None
+        assert found.number == first.number
+
+    async def test_the_rest_is_posted_under_another_id(self, bench):
+        order = await self._ordered(bench)
+        first = await self._post(bench.adapter, order, new_id("pst"), order.lines[:1])
+        second = await self._post(bench.adapter, order, new_id("pst"), order.lines[1:])
+        assert first.number != second.number
+        assert {line.line: line.amount for line in (*first.lines, *second.lines)} == {
+            line.line: line.amount for line in order.lines
+        }
+
+    async def test_a_lost_answer_is_unknown_and_posting_again_posts_once(self, bench):
+        order = await self._ordered(bench)
+        posting = new_id("pst")
+        with pytest.raises(OutcomeUnknown):
+            await self._post(bench.failing("cut"), order, posting, order.lines)
+        made = await settled(lambda: self._post(bench.adapter, order, posting, order.lines))
+        assert sum((line.amount for line in made.lines), Decimal()) == sum(line.amount for line in order.lines)
+
+    async def _ordered(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        await bench.adapter.submit_order(call(60), order=order)
+        return order
+
+    async def _post(self, adapter, order, posting, lines):
+        return await adapter.post_shipment(
+            call(60),
+            reference=order.order,
+            posting=posting,
+            location=order.lines[0].location,
+            lines=[ShipmentLine(line=line.line, item=line.item, amount=line.amount) for line in lines],
+        )
+
+
+class ReleasesWorkCases:
+    async def test_work_is_not_found_before_and_released_once(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        assert await bench.adapter.find_work(call(), reference=order.order) is None
+        made = await self._release(bench.adapter, order)
+        assert (made.reference, made.state) == (order.order, WorkState.RELEASED)
+        assert await self._release(bench.adapter, order) == made
+        assert await bench.adapter.find_work(call(), reference=order.order) == made
+        assert await bench.counterpart.count_orders(order.order) == 1
+
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_a_lost_answer_is_unknown_and_looking_before_repeating_gives_one(self, bench, fault):
+        order = bench.counterpart.order(new_id("ord"))
+        with pytest.raises(UNKNOWN if fault == "garbage" else OutcomeUnknown):
+            await self._release(bench.failing(fault), order, seconds=bench.counterpart.patience)
+        bench.line.heal()
+        assert await settled(lambda: bench.adapter.find_work(call(), reference=order.order)) is not None
+        await self._release(bench.adapter, order)
+        assert await bench.counterpart.count_orders(order.order) == 1
+
+    async def test_a_system_that_is_down_took_nothing(self, bench):
+        order = bench.counterpart.order(new_id("ord"))
+        with pytest.raises(Unavailable):
+            await self._release(await bench.down(), order)
+        assert await bench.counterpart.count_orders(order.order) == 0
+
+    async def test_cancelling_is_harmless_to_repeat_before_picking_and_refused_after(self, bench):
+        order, begun = bench.counterpart.order(new_id("ord")), bench.counterpart.order(new_id("ord"))
+        await self._release(bench.adapter, order)
+        for _ in range(2):
+            assert (await bench.adapter.cancel_work(call(), reference=order.order)).state is WorkState.CANCELLED
+        await self._release(bench.adapter, begun)
+        await bench.counterpart.begin_work(begun.order)
+        with pytest.raises(Conflict):
+            await bench.adapter.cancel_work(call(), reference=begun.order)
+        with pytest.raises(NotFound):
+            await bench.adapter.cancel_work(call(), reference=new_id("ord"))
+
+    async def _release(self, adapter, order, seconds=30.0):
+        return await adapter.release_work(call(seconds), order=order, location=order.lines[0].location)
