@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from gateway.canonical.capabilities import Call, Page
+from gateway.canonical.item import ReportedItem
+from gateway.kernel.errors import NotFound
+from gateway.kernel.money import Money
+from gateway.kernel.quantity import UnitConversion
+from process_apis.items.process import Items
+
+pytestmark = pytest.mark.integration
+CALL = Call(tenant="acme", correlation_id="c", deadline=float("inf"))
+ODD = "A/1 #é %2F"
+
+
+class Reader:
+    """A system with its items in pages of two."""
+
+    def __init__(self, items):
+        self.items = items
+
+    async def read_items(self, call, *, cursor=None, limit=200):
+        start = int(cursor or 0)
+        page = self.items[start : start + 2]
+        return Page(tuple(page), str(start + 2) if start + 2 < len(self.items) else None)
+
+
+def reported(code, sku, name="name", **more):
+    more.setdefault("packs", (UnitConversion("CS", Decimal("12.5")), UnitConversion("BX", Decimal(3))))
+    more.setdefault("list_price", Money(Decimal("1.2300"), "EUR"))
+    return ReportedItem(source_code=code, sku=sku, name=name, base_uom="EA", **more)
+
+
+async def test_sync_reads_every_page_and_again_changes_nothing(items, store):
+    reader = Reader([reported(str(n), ODD if n == 3 else f"SKU-{n}") for n in range(5)])
+    first = await items.sync(CALL, "erp", reader)
+    again = await items.sync(CALL, "erp", reader)
+    assert (first.created, first.changed, first.unchanged) == (5, 0, 0)
+    assert (again.created, again.changed, again.unchanged) == (0, 0, 5)
+    assert await store.fetchval("select count(*) from store.event where type = 'item.changed'") == 5
+    item = (await items.by_sku("acme", [ODD, "none"]))[ODD]
+    assert (await items.by_source("acme", "erp", ["3", "9"])) == {"3": item}
+    assert item.list_price == Money(Decimal("1.23"), "EUR")
+    assert item.factor("CS").factor == Decimal("12.5")
+    assert await items.source_codes("acme", "erp", [item.item]) == {item.item: "3"}
+
+
+async def test_several_syncs_at_once_make_each_item_once(store, clock):
+    reader = Reader([reported(str(n), f"SKU-{n}") for n in range(6)])
+    await asyncio.gather(*(Items(store, clock).sync(CALL, "erp", reader) for _ in range(5)))
+    assert await store.fetchval("select count(*) from items.item") == 6
+
+
+async def test_another_process_sees_a_change_within_a_second(items, store, clock):
+    await items.adopt("acme", "erp", [reported("1", "A", "before")], correlation_id="c")
+    other = Items(store, clock)
+    item = (await other.by_sku("acme", ["A"]))["A"]
+    await items.adopt("acme", "erp", [reported("1", "B", "after", packs=())], correlation_id="c")
+    assert (await items.get("acme", item.item)).name == "after"
+    assert (await other.get("acme", item.item)).name == "before"
+    clock.ahead = 1.1
+    assert (await other.get("acme", item.item)).name == "after"
+    assert (await other.get("acme", item.item)).packs == ()
+    assert await other.by_sku("acme", ["A"]) == {}
+    versions = await store.fetch("select aggregate_version from store.event order by id")
+    assert [row["aggregate_version"] for row in versions] == [1, 2]
+
+
+async def test_cross_references_give_other_systems_their_codes(items, clock):
+    await items.adopt("acme", "erp", [reported("1", "A"), reported("2", "B")], correlation_id="c")
+    unknown = await items.cross_reference("acme", "wms", {"W-1": "A", "W-9": "Z"}, correlation_id="c")
+    assert unknown == ["W-9"]
+    assert (await items.by_source("acme", "wms", ["W-1"]))["W-1"].sku == "A"
+    await items.cross_reference("acme", "wms", {"W-1": "B"}, correlation_id="c")
+    assert (await items.by_source("acme", "wms", ["W-1"]))["W-1"].sku == "B"
+
+
+async def test_tenants_see_their_own_items_only(items):
+    await items.adopt("acme", "erp", [reported("1", "A")], correlation_id="c")
+    item = (await items.by_sku("acme", ["A"]))["A"].item
+    assert await items.by_id("other", [item]) == {}
+    with pytest.raises(NotFound):
+        await items.get("other", item)
+
+
+async def test_items_are_listed_in_pages(items):
+    await items.adopt("acme", "erp", [reported(str(n), f"S{n}") for n in range(5)], correlation_id="c")
+    seen, after = [], None
+    while page := await items.list_items("acme", after=after, limit=2):
+        seen += [item.sku for item in page]
+        after = page[-1].item
+    assert sorted(seen) == [f"S{n}" for n in range(5)]
+
+
+async def test_known_items_are_answered_from_the_copy_while_the_record_is_away(items, store, clock):
+    await items.adopt("acme", "erp", [reported("1", "A")], correlation_id="c")
+    item = (await items.by_sku("acme", ["A"]))["A"]
+    await store.close()
+    clock.ahead = 5
+    assert await items.by_id("acme", [item.item]) == {item.item: item}
+    await store.open()
