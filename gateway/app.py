@@ -72,6 +72,7 @@ from process_apis.items import routes as items_routes
 from process_apis.items.process import Items
 from process_apis.order_to_ship import routes as order_routes
 from process_apis.order_to_ship.process import OrderToShip
+from process_apis.order_to_ship.recalling import order_recallers
 from process_apis.partner_notifications import routes as notification_routes
 from process_apis.partner_notifications.process import PartnerNotifications
 

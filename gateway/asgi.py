@@ -14,7 +14,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
-from gateway.app import build_console, build_gateway
+from gateway.app import build_gateway
 from gateway.settings import SETTINGS_VARIABLE, Settings, load_settings
 
 _KILL_AFTER_SECONDS: Final = 10
@@ -28,19 +28,9 @@ def make_gateway() -> Any:
     return build_gateway(load_settings())
 
 
-def make_console() -> Any:
-    """The console's ASGI application."""
-    return build_console(load_settings())
-
-
 def serve(settings: Settings, path: Path | None) -> None:
     """Serve the gateway until a signal."""
     _serve("gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers, path)
-
-
-def serve_console(settings: Settings, path: Path | None) -> None:
-    """Serve the console until a signal: one process, its own listener."""
-    _serve("gateway.asgi:make_console", settings.console.host, settings.console.port, 1, path)
 
 
 def _serve(target: str, host: str, port: int, workers: int, path: Path | None) -> None:

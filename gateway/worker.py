@@ -69,6 +69,7 @@ class Worker:
             every=settings.worker.poll_seconds,
             demand=core.availability,
         )
+
     async def run(self) -> None:
         """Run all of it until `stop`; what fails for lack of the record is begun again."""
         subscriptions = [

@@ -129,19 +129,15 @@ def check_tryton(plan: dict[str, Any]) -> list[Finding]:
     erp = Tryton(**plan["tryton"])
     order = plan["order"]
     sales = erp.read("sale.sale", [["reference", "=", order]], ["number", "state", "reference"])
-    shipments = erp.read(
-        "stock.shipment.out", [["outgoing_moves.origin.sale.reference", "=", order, "sale.line"]], ["number", "state"]
-    )
     moves = erp.read(
         "stock.move",
-        [
-            ["origin.sale.reference", "=", order, "sale.line"],
-            ["state", "=", "done"],
-            ["shipment", "like", "stock.shipment.out,%"],
-        ],
-        ["quantity", "product.code", "to_location.type"],
+        [["origin.sale.reference", "=", order, "sale.line"], ["shipment", "like", "stock.shipment.out,%"]],
+        ["quantity", "state", "shipment", "to_location.type"],
     )
-    shipped = sum((Decimal(str(m["quantity"])) for m in moves if m["to_location."]["type"] == "customer"), Decimal(0))
+    numbers = sorted({int(move["shipment"].split(",")[1]) for move in moves})
+    shipments = erp.read("stock.shipment.out", [["id", "in", numbers]], ["number", "state"])
+    left = [m for m in moves if m["state"] == "done" and m["to_location."]["type"] == "customer"]
+    shipped = sum((Decimal(str(move["quantity"])) for move in left), Decimal(0))
     figures = {w: str(erp.quantity(plan["sku"], w)) for w in plan["warehouses"]}
     return [
         ("Tryton has one sale", len(sales) == 1, ", ".join(f"{s['number']} {s['state']}" for s in sales)),

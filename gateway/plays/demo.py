@@ -31,6 +31,7 @@ from system_apis.tryton.sandbox import TrytonSandbox
 
 TENANT: Final = "demo"
 _STOCK_SECONDS: Final = 60.0
+_PROBES: Final = ("SKU-0002", "SKU-0100", "SKU-0160", "SKU-0169", "SKU-0189")
 _WMS_UNITS: Final = {"EA": "PCE", "CS": "CTN", "KGM": "KG"}
 
 
@@ -125,10 +126,7 @@ class Demo:
         wms = {
             site.instance: {
                 "product": "regional_wms",
-                "settings": {
-                    **self.warehouses[site.instance].settings(),
-                    "warehouses": {site.location: site.wms_code},
-                },
+                "settings": self.warehouses[site.instance].settings(),
             }
             for site in SITES
         }
@@ -182,8 +180,8 @@ class Demo:
         end = time.monotonic() + _STOCK_SECONDS
         async with PartnerClient(settings.http.public_url, self.credentials()) as client:
             while time.monotonic() < end:
-                answer = await client.availability("SKU-0100")
-                if answer is not None and answer > 0:
+                figures = [await client.availability(sku) for sku in _PROBES]
+                if all(figure is not None and figure > 0 for figure in figures):
                     return
                 await asyncio.sleep(0.2)
         raise Misconfigured(f"the opening stock did not arrive within {_STOCK_SECONDS:.0f} s: see the worker's log")

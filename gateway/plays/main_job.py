@@ -30,6 +30,7 @@ from gateway.settings import Settings, load_settings
 _CHECKER: Final = Path(__file__).with_name("checker_main_job.py")
 _PATIENCE_SECONDS: Final = 60.0
 _ORDERED: Final = 10
+_WIDTH: Final = 150
 _FIRST_PART: Final = 6
 # The day's traffic leaves these alone, so that the story's figures are its own.
 PLAY_SKUS: Final = tuple(f"SKU-{number:04d}" for number in range(160, 170))
@@ -229,7 +230,7 @@ async def play(folder: Path, *, as_json: bool, progress: Callable[[str], None]) 
 
 
 async def _play(folder: Path, *, as_json: bool) -> int:
-    console = Console(stderr=as_json)
+    console = Console(stderr=as_json, width=max(Console().width, _WIDTH))
     settings = load_settings(folder / "settings.toml")
     place = folder / "plays" / new_id("play")
     place.mkdir(parents=True)

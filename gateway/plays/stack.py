@@ -29,7 +29,7 @@ from gateway.plays.settings_file import write_settings
 _READY_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 12.0
 _RESTART_SECONDS: Final = 0.5
-SERVICES: Final = ("gateway", "worker", "console")
+SERVICES: Final = ("gateway", "worker")
 
 
 class Running(Struct, kw_only=True):
@@ -76,6 +76,14 @@ class Stack:
         self._watcher: asyncio.Task[None] | None = None
         self.gateway_url = ""
         self.console_url = ""
+        self._running: Running | None = None
+
+    @property
+    def running(self) -> Running:
+        """Where it can be reached, once started."""
+        if self._running is None:
+            raise Misconfigured("the stack is not started")
+        return self._running
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -135,6 +143,7 @@ class Stack:
             demo=self.demo is not None,
         )
         (self.folder / "stack.json").write_bytes(msgspec.json.encode(running))
+        self._running = running
         return running
 
     async def stop(self) -> None:

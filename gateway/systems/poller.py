@@ -34,7 +34,7 @@ _PAGES_PER_ROUND: Final = 200
 class RecordsDemand(Protocol):
     """Takes the open demand lines of one source in place of those it told before."""
 
-    async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> None:
+    async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> object:
         """Returns when they are committed."""
         ...
 

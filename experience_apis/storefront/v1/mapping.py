@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -14,6 +14,7 @@ from gateway.canonical.order import OrderState
 from gateway.canonical.party import Address
 from gateway.canonical.stock import ItemAvailability
 from gateway.kernel.context import Caller
+from gateway.kernel.errors import NotAllowed
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, OrderSummary, PlaceOrder
@@ -56,6 +57,16 @@ def money_view(money: Money) -> schemas.MoneyView:
 def instant(moment: datetime) -> str:
     """RFC 3339 in UTC."""
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def currency_of(caller: Caller, currencies: Mapping[str, str]) -> str:
+    """The currency the caller's channel sells in; `NotAllowed` where the channel is not configured."""
+    channel = caller.principal.channel or ""
+    if channel not in currencies:
+        raise NotAllowed(
+            f"your channel {channel!r} is not open for orders: ask the operator to configure it", code="channel.unknown"
+        )
+    return currencies[channel]
 
 
 def place_order(data: schemas.OrderInput, caller: Caller, *, account: str, currency: str) -> PlaceOrder:

@@ -34,7 +34,7 @@ class RecallsPlacement:
         """201 with the order, or None when it is certain that there is none."""
         data = _decode_order(body)
         account = await self._accounts.resolve(caller, data.account)
-        currency = self._currencies[caller.principal.channel or ""]
+        currency = mapping.currency_of(caller, self._currencies)
         command = mapping.place_order(data, caller, account=account, currency=currency)
         order = await self._orders.recall_order(command)
         if order is None:

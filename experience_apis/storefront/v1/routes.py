@@ -165,7 +165,7 @@ def _order_routes(
         """
         caller = caller_of(request.scope)
         account = await accounts.resolve(caller, data.account)
-        currency = currencies[caller.principal.channel or ""]
+        currency = mapping.currency_of(caller, currencies)
         placed = await orders.place_order(mapping.place_order(data, caller, account=account, currency=currency))
         view = mapping.order_view(placed.order)
         return Response(view, status_code=201, headers={"Location": f"/storefront/v1/orders/{view.id}"})
