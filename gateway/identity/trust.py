@@ -85,7 +85,7 @@ class Trust:
         """Read the epoch, and everything else when it moved. Raises `Unavailable` when the record does not answer."""
         started = self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._options.poll_every):
+            async with asyncio.timeout(self._options.trust_for - self._options.poll_every):
                 epoch = await self._store.fetchval(_sql.read_epoch)
                 if self._snapshot is None or epoch != self._snapshot.epoch:
                     self._snapshot = await self._read()

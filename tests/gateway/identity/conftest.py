@@ -2,12 +2,14 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import asyncpg
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 import gateway.identity
 import gateway.store
+import policies.idempotency
 from gateway.identity.identity import Identity
 from gateway.identity.options import IdentityOptions
 from gateway.identity.partners import add_partner
@@ -19,9 +21,15 @@ from gateway.kernel.secrets import Secret
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
 
-MIGRATIONS = find_migrations([Path(part.__file__).parent / "migrations" for part in (gateway.store, gateway.identity)])
+PARTS = (gateway.store, gateway.identity, policies.idempotency)
+MIGRATIONS = find_migrations([Path(part.__file__).parent / "migrations" for part in PARTS])
+TABLES = (
+    *("identity.webhook_endpoint", "identity.api_key", "identity.client_secret", "identity.client", "identity.partner"),
+    *("identity.console_session", "identity.console_invitation", "identity.console_user", "identity.revoked_token"),
+    *("store.audit", "idempotency.record"),
+)
 RING = KeyRing({1: Secret("test master key, long enough to be accepted")})
-OPTIONS = IdentityOptions(issuer="https://api.example", poll_every=0.2, trust_for=1.0)
+OPTIONS = IdentityOptions(issuer="https://api.example", poll_every=0.2, trust_for=5.0)
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +81,24 @@ def make_identity(key_set):
     return make
 
 
+@pytest.fixture(scope="session")
+async def identity_database(urls):
+    """One database for all tests of identity: making one costs more than most of them."""
+    connection = await asyncpg.connect(urls.postgres)
+    await connection.execute("create database test_identity")
+    url = urls.postgres.removesuffix("crossdock") + "test_identity"
+    await migrate(url, MIGRATIONS)
+    yield url
+    await connection.close()
+
+
 @pytest.fixture
-async def store(database):
-    await migrate(database, MIGRATIONS)
-    store = Store(database, size=5)
+async def store(identity_database):
+    """Empty tables; signing keys stay, because making them is slow."""
+    store = Store(identity_database, size=5)
     await store.open()
+    for table in TABLES:
+        await store.execute(f"delete from {table}")
     yield store
     await store.close()
 

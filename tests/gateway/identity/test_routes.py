@@ -1,20 +1,17 @@
 """The token endpoint and everything behind a credential, through the real door with the real policies."""
 
 import json
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from litestar import Response, post
 
-import policies.idempotency
 from gateway.cache.valkey import Cache
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.litestar_app import make_litestar
 from gateway.identity.identity import Identity
 from gateway.identity.routes import make_routes
 from gateway.kernel.clock import SystemClock
-from gateway.store.migrations import find_migrations, migrate
 from policies.authenticate.policy import Authenticate
 from policies.authorise.policy import Authorise
 from policies.canonical_request.policy import CanonicalRequest
@@ -27,7 +24,7 @@ from policies.validate_request.policy import ValidateRequest
 from policies.validate_response.policy import ValidateResponse
 from policies.version.policy import Version
 
-from .conftest import MIGRATIONS, OPTIONS, RING
+from .conftest import OPTIONS, RING
 
 pytestmark = pytest.mark.integration
 ORDERS = {"zone": "experience", "api": "shop", "version": "v1", "idempotency": "required", "body": True}
@@ -41,10 +38,7 @@ class Answer:
 
 
 @pytest.fixture
-async def door(database, store, valkey_url):
-    await migrate(
-        database, [*MIGRATIONS, *find_migrations([Path(policies.idempotency.__file__).parent / "migrations"])]
-    )
+async def door(store, valkey_url):
     clock, cache = SystemClock(), Cache(valkey_url, timeout=5.0)
     await cache.open()
     identity = Identity(store, RING, OPTIONS, clock)

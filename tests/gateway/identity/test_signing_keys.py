@@ -14,6 +14,11 @@ from .test_authorization_server import basic, bearer, form
 pytestmark = pytest.mark.integration
 
 
+@pytest.fixture(autouse=True)
+async def no_keys_yet(store):
+    await store.execute("delete from identity.signing_key")
+
+
 async def token_of(identity, partner):
     return bearer(await answer_token_request(identity, basic(partner.client_id, partner.client_secret), form()))
 

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 import gateway.store
@@ -78,11 +79,23 @@ class Door:
         return made.error if isinstance(made.error, CrossdockError) and not made.reached_handler else made.reply
 
 
+@pytest.fixture(scope="session")
+async def idempotency_database(urls):
+    """One database for all tests of idempotency: making one costs more than most of them."""
+    connection = await asyncpg.connect(urls.postgres)
+    await connection.execute("create database test_idempotency")
+    url = urls.postgres.removesuffix("crossdock") + "test_idempotency"
+    await migrate(url, MIGRATIONS)
+    yield url
+    await connection.close()
+
+
 @pytest.fixture
-async def store(database):
-    await migrate(database, MIGRATIONS)
-    store = Store(database, size=10)
+async def store(idempotency_database):
+    """An empty record."""
+    store = Store(idempotency_database, size=10)
     await store.open()
+    await store.execute("delete from idempotency.record")
     yield store
     await store.close()
 

@@ -406,12 +406,12 @@ asyncio.run(main(sys.argv[1], sys.argv[2]))
 
 
 @pytest.mark.integration
-async def test_two_processes_racing_with_the_same_keys_execute_each_once(database, store):
+async def test_two_processes_racing_with_the_same_keys_execute_each_once(idempotency_database, store):
     await store.execute("create table effect (key integer not null)")
     root = str(Path(__file__).parents[3])
     racers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", RACER, database, str(number), root,
+            sys.executable, "-c", RACER, idempotency_database, str(number), root,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )
         for number in range(2)
@@ -425,3 +425,4 @@ async def test_two_processes_racing_with_the_same_keys_execute_each_once(databas
     rows = await store.fetch("select key, count(*) as times from effect group by key")
     assert len(rows) == 60
     assert {row["times"] for row in rows} == {1}
+    await store.execute("drop table effect")
