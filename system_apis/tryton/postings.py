@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from gateway.canonical.order import ShipmentLine, SystemShipment
     from system_apis.tryton.client import Client
     from system_apis.tryton.directory import Directory
-    from system_apis.tryton.orders import Orders
+    from system_apis.tryton.orders import Found, Orders
 
 _OPEN: Final = frozenset({"draft", "waiting", "assigned"})
-_PLANNED: Final = frozenset({"waiting", "assigned"})
+_CLOSED: Final = frozenset({"done", "cancelled"})
 _MOST_STEPS: Final = 10
 
 
@@ -33,7 +33,7 @@ def planned(shipment: wire.Shipment, lines: Mapping[str, int]) -> dict[int, Deci
     amounts: dict[int, Decimal] = defaultdict(Decimal)
     for move, line in _moves_to_pick(shipment, lines):
         amounts[line] += move.internal_quantity
-    return {line: amount for line, amount in amounts.items() if amount}
+    return _without_zeros(amounts)
 
 
 def _moves_to_pick(shipment: wire.Shipment, lines: Mapping[str, int]) -> list[tuple[wire.Move, int]]:
@@ -83,25 +83,27 @@ class Postings:
 
     async def find(self, call: Call, reference: str, posting: str) -> SystemShipment | None:
         """The finished shipment of this posting; None while there is none, or it is under way."""
-        shipment = await self._of(call, posting)
+        found = await self._order(call, reference)
+        shipment = await self._of(call, posting, found)
         if shipment is None or shipment.state != "done":
             return None
-        return mapping.system_shipment(shipment, await self._lines(call, reference))
+        return mapping.system_shipment(shipment, mapping.sequence_by_line(found.sales))
 
     async def post(
         self, call: Call, reference: str, posting: str, location: str, lines: Sequence[ShipmentLine]
     ) -> SystemShipment:
         """Book the shipment; repeated with the same posting it goes on where it stopped."""
-        numbers = await self._lines(call, reference)
+        found = await self._order(call, reference)
+        numbers = mapping.sequence_by_line(found.sales)
         wanted: dict[int, Decimal] = defaultdict(Decimal)
         for line in lines:
             wanted[line.line] += line.amount
-        shipment = await self._of(call, posting)
+        shipment = await self._of(call, posting, found)
         if shipment is None:
-            shipment = await self._choose(call, reference, location, wanted, numbers)
+            shipment = _choose(found, reference, location, wanted)
         for _ in range(_MOST_STEPS):
             if shipment.state == "done":
-                return mapping.system_shipment(shipment, numbers)
+                return _as_posted(mapping.system_shipment(shipment, numbers), posting, wanted)
             try:
                 await self._step(call, shipment, posting, wanted, numbers)
             except Conflict as conflict:
@@ -121,7 +123,7 @@ class Postings:
         wanted: Mapping[int, Decimal],
         numbers: Mapping[str, int],
     ) -> None:
-        as_told = planned(shipment, numbers) == {line: amount for line, amount in wanted.items() if amount}
+        as_told = planned(shipment, numbers) == _without_zeros(wanted)
         ours = shipment.reference == posting
         match shipment.state:
             case "draft":
@@ -167,38 +169,18 @@ class Postings:
         if (await self._read(call, shipment.id)).state == "waiting":
             await self._press(call, "assign_force", shipment)
 
-    async def _choose(
-        self, call: Call, reference: str, location: str, wanted: Mapping[int, Decimal], numbers: Mapping[str, int]
-    ) -> wire.Shipment:
-        here = [
-            row
-            for row in (await self._orders.found(call, reference)).shipments
-            if row.warehouse.code == location and row.state not in ("done", "cancelled")
-        ]
-        for row in here:
-            if row.reference:
-                raise Conflict(
-                    f"posting {row.reference} of {reference} is not finished in Tryton: finish it first",
-                    code="erp.posting_in_progress",
-                )
-        for row in here:
-            if row.state in _OPEN and covers(row, numbers, wanted):
-                return row
-        raise Conflict(
-            f"Tryton has no open shipment of {reference} at {location} that holds this much: compare the quantities",
-            code="erp.shipment_exceeds_order",
-        )
-
-    async def _lines(self, call: Call, reference: str) -> dict[str, int]:
+    async def _order(self, call: Call, reference: str) -> Found:
         found = await self._orders.found(call, reference)
         if not found.sales:
             raise NotFound(f"Tryton has no order {reference}", code="erp.order_not_found")
-        return mapping.sequence_by_line(found.sales)
+        return found
 
-    async def _of(self, call: Call, posting: str) -> wire.Shipment | None:
+    async def _of(self, call: Call, posting: str, order: Found) -> wire.Shipment | None:
         found = await self._directory.rows(call, wire.Shipment, [("reference", "=", posting)])
         if len(found) > 1:
             raise Conflict(f"Tryton has posting {posting} twice: cancel the younger", code="erp.twin_postings")
+        if found and found[0].id not in {row.id for row in order.shipments}:
+            raise Conflict(f"posting {posting} belongs to another order in Tryton", code="erp.posting_differs")
         return found[0] if found else None
 
     async def _read(self, call: Call, number: int) -> wire.Shipment:
@@ -209,6 +191,43 @@ class Postings:
 
     async def _press(self, call: Call, button: str, shipment: wire.Shipment) -> None:
         await self._orders.press(call, wire.Shipment.MODEL, button, [shipment.id], _timestamp=_stamp(shipment))
+
+
+def _choose(order: Found, reference: str, location: str, wanted: Mapping[int, Decimal]) -> wire.Shipment:
+    """The shipment that a new posting is booked on."""
+    numbers = mapping.sequence_by_line(order.sales)
+    here = [row for row in order.shipments if row.warehouse.code == location and row.state not in _CLOSED]
+    for row in here:
+        if row.reference:
+            raise Conflict(
+                f"posting {row.reference} of {reference} is not finished in Tryton: finish it first",
+                code="erp.posting_in_progress",
+            )
+    for row in here:
+        if row.state in _OPEN and covers(row, numbers, wanted):
+            return row
+    states = ", ".join(f"{row.number} {row.state}" for row in here) or "none"
+    raise Conflict(
+        f"Tryton has no open shipment of {reference} at {location} with this much (there: {states}): compare them",
+        code="erp.shipment_exceeds_order",
+    )
+
+
+def _as_posted(shipment: SystemShipment, posting: str, wanted: Mapping[int, Decimal]) -> SystemShipment:
+    """`shipment`, unless it says something else than the posting did: one id, one content."""
+    told: dict[int, Decimal] = defaultdict(Decimal)
+    for line in shipment.lines:
+        told[line.line] += line.amount
+    if _without_zeros(told) != _without_zeros(wanted):
+        raise Conflict(
+            f"Tryton booked posting {posting} with other quantities as shipment {shipment.number}: compare them",
+            code="erp.posting_differs",
+        )
+    return shipment
+
+
+def _without_zeros(amounts: Mapping[int, Decimal]) -> dict[int, Decimal]:
+    return {line: amount for line, amount in amounts.items() if amount}
 
 
 def _fits(shipment: wire.Shipment, lines: Mapping[str, int], wanted: Mapping[int, Decimal]) -> bool:

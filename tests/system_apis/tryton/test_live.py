@@ -59,6 +59,11 @@ class Lossy:
         raise OutcomeUnknown("sent, and the answer lost")
 
 
+def also(*cases):
+    """Cases that `make test` leaves to `make test-all`."""
+    return [pytest.param(*case, marks=pytest.mark.long) for case in cases]
+
+
 @pytest.fixture(scope="session")
 async def outbound():
     async with Outbound() as door:
@@ -175,8 +180,7 @@ async def test_goods_that_left_are_booked_even_where_tryton_counts_none(adapter)
     assert [f.amount for f in snapshot.figures if f.source_item == sku] == [Decimal(-5)]
 
 
-@pytest.mark.parametrize("sent", [True, False], ids=["answer lost", "request lost"])
-@pytest.mark.parametrize("lose", [1, 2, 3])
+@pytest.mark.parametrize(("lose", "sent"), [(1, True), (2, False), (3, True), *also((1, False), (2, True), (3, False))])
 async def test_an_order_cut_off_at_any_step_is_finished_as_one_sale(tryton, session, adapter, admin, lose, sent):
     reference = new_id("ord")
     asked = order(reference, ("SKU-0032", "2", "WH-N"), ("SKU-0033", "1", "WH-W"))
@@ -189,8 +193,10 @@ async def test_an_order_cut_off_at_any_step_is_finished_as_one_sale(tryton, sess
     assert [(sale["state"], len(sale["shipments"])) for sale in sales] == [("processing", 1), ("processing", 1)]
 
 
-@pytest.mark.parametrize("sent", [True, False], ids=["answer lost", "request lost"])
-@pytest.mark.parametrize("lose", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("lose", "sent"),
+    [(1, True), (3, False), (4, True), *also((1, False), (2, True), (2, False), (3, True), (4, False), (5, True))],
+)
 async def test_a_posting_cut_off_at_any_step_ships_once(tryton, session, adapter, lose, sent):
     reference, posting = new_id("ord"), new_id("pst")
     await adapter.submit_order(call(), order=order(reference, ("SKU-0034", "3", "WH-N"), ("SKU-0035", "1", "WH-N")))
@@ -233,6 +239,18 @@ async def test_creates_that_race_past_the_lock_are_found_as_twins_and_the_younge
     stays = await adapter.find_order(call(), reference=reference)
     assert (stays.ready, stays.number) == (True, made[0]["number"])
     assert [shipment.state for shipment in stays.shipments] == ["waiting"]
+
+
+async def test_a_posting_repeated_with_other_quantities_or_another_order_is_refused(adapter):
+    first, second, posting = new_id("ord"), new_id("ord"), new_id("pst")
+    for reference in (first, second):
+        await adapter.submit_order(call(), order=order(reference, ("SKU-0043", "3", "WH-N")))
+    told = {"posting": posting, "location": "WH-N"}
+    await adapter.post_shipment(call(), reference=first, lines=shipped((1, "2")), **told)
+    for reference, amount in ((first, "1"), (second, "2")):
+        with pytest.raises(Conflict) as refused:
+            await adapter.post_shipment(call(), reference=reference, lines=shipped((1, amount)), **told)
+        assert refused.value.code == "erp.posting_differs"
 
 
 async def test_postings_keep_their_order(tryton, session, adapter):
