@@ -56,16 +56,17 @@ class Shipping:
             await _unknown_order(connection, recorded.event.tenant, order_id, data)
             return
         change = Change(connection, order, now)
-        if data.get("replaces"):
-            await _take_back(change, data)
+        told = bool(data.get("replaces")) and await _take_back(change, data)
         if data["type"] == MovementType.PICK_CONFIRMED and order.picking_began_at is None:
             change.set(picking_began_at=now)
         shipped = data["type"] == MovementType.SHIPMENT_CONFIRMED and Decimal(data["amount"]) > 0
         if shipped and not await connection.fetchval(sql.movement_known, str(data["movement"])):
-            await self._ship(change, data)
+            await self._ship(change, data, told=told)
+        _drop_empty_documents(change)
         await change.save()
 
-    async def _ship(self, change: Change, data: dict[str, Any]) -> None:
+    async def _ship(self, change: Change, data: dict[str, Any], *, told: bool) -> None:
+        """Count one line. `told`: the ERP knows what this one corrects, so that a person tells it the difference."""
         line = _line_of(change.order, data)
         if line is None:
             change.find(_mismatch(data, f"{data['item']} was shipped for the order, which has no such line"))
@@ -76,7 +77,9 @@ class Shipping:
         change.set(lines=tuple(counted if known.line == line.line else known for known in change.order.lines))
         if counted.over_shipped > line.over_shipped:
             change.find(_mismatch(data, f"line {line.line} was shipped beyond what was ordered"))
-        shipment = await self._document(change, data, part)
+        if change.order.cancelled_at or change.order.rejected_at:
+            change.find(_mismatch(data, f"line {line.line} was shipped after the order was given up: tell its ERP"))
+        shipment = await self._document(change, data, part, told=told)
         change.tell(
             "order.shipment_confirmed",
             shipment=shipment.shipment_id,
@@ -87,7 +90,7 @@ class Shipping:
             uom=line.uom,
         )
 
-    async def _document(self, change: Change, data: dict[str, Any], part: ShippedLine) -> Shipment:
+    async def _document(self, change: Change, data: dict[str, Any], part: ShippedLine, *, told: bool) -> Shipment:
         """Put the line on the document it belongs to, or, where that is posted already, on a new one."""
         order = change.order
         key = (data["source"], data["event_id"], data["location"])
@@ -100,13 +103,16 @@ class Shipping:
             None,
         )
         if shipment is None:
-            shipment = await self._open_document(change, data)
+            shipment = await self._open_document(change, data, told=told)
         await change.connection.execute(
             sql.insert_shipment_line, part.movement, shipment.shipment_id, part.line, part.item, part.amount
         )
-        return shipment
+        filled = replace(shipment, lines=(*shipment.lines, part))
+        known = change.order.shipments
+        change.set(shipments=tuple(filled if one.shipment_id == filled.shipment_id else one for one in known))
+        return filled
 
-    async def _open_document(self, change: Change, data: dict[str, Any]) -> Shipment:
+    async def _open_document(self, change: Change, data: dict[str, Any], *, told: bool) -> Shipment:
         order = change.order
         shipment = Shipment(
             shipment_id=new_id(SHIPMENT_PREFIX),
@@ -121,7 +127,7 @@ class Shipping:
             shipment.event_id, shipment.location, change.now,
         )  # fmt: skip
         change.set(shipments=(*change.order.shipments, shipment))
-        poster = self._poster_of(change, shipment.location)
+        poster = None if told else self._poster_of(change, shipment.location)
         if poster is not None:
             task = Task(kind=TaskKind.SHIPMENT_POSTING, target=shipment.shipment_id, system=poster)
             change.set(tasks=with_task(change.order, task).tasks)
@@ -136,11 +142,11 @@ class Shipping:
             return "unknown"
 
 
-async def _take_back(change: Change, data: dict[str, Any]) -> None:
-    """A revision replaces a movement: what that one counted is taken back; what the ERP was told is a person's case."""
+async def _take_back(change: Change, data: dict[str, Any]) -> bool:
+    """A revision replaces a movement: take back what that one counted. True when the ERP was told of it already."""
     row = await change.connection.fetchrow(sql.withdraw_movement, str(data["replaces"]))
     if row is None:
-        return
+        return False
     order = change.order
     change.set(
         lines=tuple(unship(line, row["amount"]) if line.line == row["line"] else line for line in order.lines),
@@ -149,9 +155,19 @@ async def _take_back(change: Change, data: dict[str, Any]) -> None:
             for known in order.shipments
         ),
     )
-    if not _is_open(order, row["shipment_id"]):
-        detail = f"shipment {row['shipment_id']} was revised after the ERP was told of it: correct it there"
-        change.find(_mismatch(data, detail))
+    if _is_open(order, row["shipment_id"]):
+        return False
+    detail = f"shipment {row['shipment_id']} was revised after the ERP was told of it: correct it there"
+    change.find(_mismatch(data, detail))
+    return True
+
+
+def _drop_empty_documents(change: Change) -> None:
+    """Nothing is left to tell of a document whose lines were all taken back."""
+    for shipment in change.order.shipments:
+        task = change.order.task(TaskKind.SHIPMENT_POSTING, shipment.shipment_id)
+        if task is not None and not shipment.lines and _is_open(change.order, shipment.shipment_id):
+            change.set(tasks=with_task(change.order, replace(task, state=TaskState.DONE)).tasks)
 
 
 def _is_open(order: Order, shipment_id: str) -> bool:

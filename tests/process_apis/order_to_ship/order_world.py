@@ -81,12 +81,22 @@ class World:
         return [row["type"].removeprefix("order.") for row in rows]
 
     async def ship(
-        self, order, line, amount, *, event="e1", item=None, location="WH-N", kind="shipment_confirmed", movement=None
+        self,
+        order,
+        line,
+        amount,
+        *,
+        event="e1",
+        item=None,
+        location="WH-N",
+        kind="shipment_confirmed",
+        movement=None,
+        replaces=None,
     ):
         movement = movement or f"mov_{order}_{next(self._movements)}"
         data = {
             "type": kind, "item": item or f"itm_{line}", "location": location, "amount": str(amount), "order": order,
-            "order_line": line, "source": "wms_n", "event_id": event, "movement": movement,
+            "order_line": line, "source": "wms_n", "event_id": event, "movement": movement, "replaces": replaces,
         }  # fmt: skip
         event = Event(
             tenant="acme", type="stock.movement_recorded", aggregate=movement, aggregate_version=1,

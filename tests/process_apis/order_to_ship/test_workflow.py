@@ -5,7 +5,7 @@ import pytest
 from order_world import CALLER, ask
 
 from gateway.canonical.order import ExternalReference, OrderState
-from gateway.kernel.errors import Conflict
+from gateway.kernel.errors import Conflict, NotFound
 from process_apis.order_to_ship.models import TaskKind, TaskState
 
 pytestmark = pytest.mark.integration
@@ -315,3 +315,60 @@ async def test_the_stored_state_and_due_time_follow_from_the_facts(world):
     await world.drain(order_id)
     row = await world.store.fetchrow("select state, due_at, exposure from order_to_ship.sales_order")
     assert (row["state"], row["due_at"], row["exposure"]) == ("completed", None, 0)
+
+
+async def test_a_revised_shipment_takes_back_what_it_replaces(world):
+    order_id = await accepted(world, "PO-1", ("SKU-1", "5"))
+    await world.drain(order_id)
+    wrong = await world.ship(order_id, 1, 4)
+    await world.ship(order_id, 1, 3, event="e1", replaces=wrong)
+    order = await world.drain(order_id)
+    assert [(line.open, line.shipped) for line in order.lines] == [(2, 3)]
+    assert [row["lines"] for row in await world.postings(order_id)] == ['[[1, "itm_1", "3"]]']
+    assert await world.process.list_exceptions("acme") == []
+
+
+async def test_a_shipment_revised_after_the_erp_was_told_is_a_persons_case(world):
+    order_id = await accepted(world, "PO-1", ("SKU-1", "5"))
+    await world.drain(order_id)
+    wrong = await world.ship(order_id, 1, 4)
+    await world.drain(order_id)
+    await world.ship(order_id, 1, 3, event="e1", replaces=wrong)
+    order = await world.process.get_order("acme", order_id)
+    assert [(line.open, line.shipped) for line in order.lines] == [(2, 3)]
+    [found] = await world.process.list_exceptions("acme")
+    assert "correct it there" in found.detail
+    await world.drain(order_id)
+    assert [row["lines"] for row in await world.postings(order_id)] == ['[[1, "itm_1", "4"]]']
+    with pytest.raises(Conflict, match="nothing is left"):
+        await world.process.retry_exception(CALLER, found.exception_id)
+
+
+async def test_a_shipment_that_never_was_is_not_told(world):
+    order_id = await accepted(world, "PO-1", ("SKU-1", "5"))
+    await world.drain(order_id)
+    wrong = await world.ship(order_id, 1, 4)
+    await world.ship(order_id, 1, 0, replaces=wrong)
+    order = await world.drain(order_id)
+    assert (order.state, order.lines[0].open) == (OrderState.RELEASED, 5)
+    assert await world.postings(order_id) == []
+
+
+async def test_goods_that_leave_after_the_cancel_are_counted_and_shown(world):
+    order_id = await accepted(world, "PO-1", ("SKU-1", "5"))
+    await world.process.cancel_order(CALLER, order_id, reason="mistake")
+    await world.ship(order_id, 1, 2)
+    order = await world.process.get_order("acme", order_id)
+    assert (order.lines[0].cancelled, order.lines[0].shipped) == (3, 2)
+    [found] = await world.process.list_exceptions("acme")
+    assert "given up" in found.detail
+
+
+async def test_the_history_of_an_order_is_its_events_and_its_partners_only(world):
+    order_id = await accepted(world)
+    await world.drain(order_id)
+    order, events = await world.process.history("acme", order_id, partner="P1")
+    assert order.state is OrderState.RELEASED
+    assert [recorded.event.type for recorded in events] == ["order.accepted", "order.submitted", "order.released"]
+    with pytest.raises(NotFound):
+        await world.process.history("acme", order_id, partner="P2")

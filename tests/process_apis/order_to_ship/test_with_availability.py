@@ -1,0 +1,139 @@
+"""Orders with the real availability and items, the real log and DBOS: only the other systems are stand-ins."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import order_fakes as fakes
+import pytest
+from order_world import CALLER, PACE, ask
+
+from gateway.backbone.backbone import Backbone
+from gateway.canonical.capabilities import Report
+from gateway.canonical.item import ReportedItem
+from gateway.canonical.location import Location
+from gateway.canonical.order import OrderState
+from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
+from gateway.durable.runtime import Durable
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.errors import Conflict
+from gateway.kernel.money import Money
+from gateway.store.migrations import find_migrations, migrate
+from gateway.store.postgres import Store
+from process_apis.availability.models import LocationMap
+from process_apis.availability.process import Availability
+from process_apis.items.process import Items
+from process_apis.order_to_ship.process import Options, OrderToShip
+from process_apis.order_to_ship.subscriptions import subscriptions
+
+pytestmark = pytest.mark.integration
+ROOT = Path(__file__).parents[3]
+COMPONENTS = ("gateway/store", "process_apis/order_to_ship", "process_apis/items", "process_apis/availability")
+LOCATIONS = [
+    Location(location=name, name=name, region="na", time_zone="UTC", holder=holder, codes={holder: name}, priority=rank)
+    for rank, (name, holder) in enumerate([("WH-N", "wms_n"), ("WH-W", "wms_w")], 1)
+]
+
+
+class Shop:
+    """A whole deployment in one process."""
+
+    def __init__(self, url):
+        clock = SystemClock()
+        self.store = Store(url, size=24)
+        self.seams = fakes.Seams(url)
+        self.items = Items(self.store, clock)
+        self.availability = Availability(
+            store=self.store, cache=None, items=self.items, locations=LocationMap({"acme": LOCATIONS}), clock=clock
+        )
+        self.orders = OrderToShip(
+            self.store, clock, items=self.items, claims=self.availability, systems=fakes.Systems(self.seams),
+            options=Options(pace=PACE, call_timeout=2, poll=0.05),
+        )  # fmt: skip
+        self._sequence = 0
+
+    async def reported(self, kind, amount, *, location="WH-N", order=None, line=None):
+        self._sequence += 1
+        movement = ReportedMovement(
+            source={"WH-N": "wms_n", "WH-W": "wms_w"}[location], event_id=f"e{self._sequence}", line=0,
+            order_key=OrderKey(1, self._sequence), type=MovementType(kind), occurred_at=datetime.now(UTC),
+            source_item="X-1", source_location=location, amount=Decimal(amount), uom="EA", order_reference=order,
+            order_line=line,
+        )  # fmt: skip
+        await self.availability.record("acme", Report(movements=(movement,)))
+
+    async def promised(self):
+        row = await self.store.fetchrow(
+            "select sum(sellable) as sellable, sum(reserved) as reserved, sum(allocated) as allocated"
+            " from availability.stock_line"
+        )
+        return tuple(row)
+
+    async def becomes(self, order_id, *states):
+        for _ in range(200):
+            order = await self.orders.get_order("acme", order_id)
+            if order.state in states:
+                return order
+            await asyncio.sleep(0.05)
+        return pytest.fail(f"{order_id} is {order.state}: {await self.orders.monitor('acme', order_id)}")
+
+
+@asynccontextmanager
+async def opened(database, nats_url):
+    await migrate(database, find_migrations([ROOT / name / "migrations" for name in COMPONENTS]))
+    shop = Shop(database)
+    await shop.store.open()
+    await shop.seams.open()
+    stop = asyncio.Event()
+    carrying = None
+    durable = Durable(database, workflows=shop.orders.workflows(), queues=shop.orders.queues(), on_lost=print)
+    try:
+        article = ReportedItem(
+            source_code="X-1", sku="SKU-1", name="One", base_uom="EA", list_price=Money(Decimal("2.50"), "USD")
+        )
+        for source in ("erp_na", "wms_n", "wms_w"):
+            await shop.items.adopt("acme", source, [article], correlation_id="setup")
+        await shop.reported("receipt_posted", 8)
+        await shop.reported("put_away", 8)
+        await shop.reported("receipt_posted", 3, location="WH-W")
+        await shop.reported("put_away", 3, location="WH-W")
+        await durable.start()
+        backbone = Backbone(shop.store, nats_url, SystemClock())
+        carrying = asyncio.create_task(backbone.run(subscriptions(shop.orders), stop))
+        yield shop
+    finally:
+        stop.set()
+        if carrying is not None:
+            await asyncio.wait_for(carrying, 15)
+        await durable.stop(drain=0)
+        await shop.seams.close()
+        await shop.store.close()
+
+
+async def test_an_order_from_promise_to_completion_with_stock_that_adds_up(orders_database, nats_url):
+    async with opened(orders_database, nats_url) as shop:
+        assert await shop.promised() == (11, 0, 0)
+        order_id = (await shop.orders.place_order(ask("PO-1", ("SKU-1", "5")))).order.order_id
+        await shop.becomes(order_id, OrderState.RELEASED)
+        assert await shop.promised() == (11, 0, 5)
+        with pytest.raises(Conflict) as refused:
+            await shop.orders.place_order(ask("PO-2", ("SKU-1", "7")))
+        assert refused.value.code == "stock.insufficient"
+        await shop.reported("shipment_confirmed", 2, order=order_id, line=1)
+        await shop.becomes(order_id, OrderState.PARTIALLY_SHIPPED)
+        await shop.reported("shipment_confirmed", 3, order=order_id, line=1)
+        await shop.becomes(order_id, OrderState.COMPLETED)
+        assert await shop.promised() == (6, 0, 0)
+        posted = await shop.store.fetch("select lines from fake.posting order by number")
+        assert [row["lines"].split('"')[-2] for row in posted] == ["2", "3"]
+
+        split = (await shop.orders.place_order(ask("PO-3", ("SKU-1", "6")))).order
+        assert sorted((part.location, part.amount) for part in split.allocations) == [("WH-N", 3), ("WH-W", 3)]
+        await shop.becomes(split.order_id, OrderState.RELEASED)
+        works = await shop.store.fetch("select location from fake.work where reference = $1", split.order_id)
+        assert sorted(row["location"] for row in works) == ["WH-N", "WH-W"]
+        await shop.orders.cancel_order(CALLER, split.order_id, reason="mistake")
+        await shop.becomes(split.order_id, OrderState.CANCELLED)
+        assert await shop.promised() == (6, 0, 0)
