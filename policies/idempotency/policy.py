@@ -148,15 +148,17 @@ class IdempotencyPolicy:
         if not await self._records.take_over(held, existing):
             raise self._unknown()
         held.recalled = True
-        try:
-            reply = await recaller.recall_outcome(
-                caller=exchange.caller,
-                idempotency_key=key,
-                path_params=exchange.path_params,
-                body=exchange.body,
-            )
-        except OutcomeUnknown:
-            raise self._unknown() from None
+        reply = None
+        if _fits(route, exchange.body):
+            try:
+                reply = await recaller.recall_outcome(
+                    caller=exchange.caller,
+                    idempotency_key=key,
+                    path_params=exchange.path_params,
+                    body=exchange.body,
+                )
+            except OutcomeUnknown:
+                raise self._unknown() from None
         if reply is not None:
             await self._records.complete(held, reply)
             self._replay(exchange, reply)
@@ -204,6 +206,17 @@ class IdempotencyPolicy:
             else:
                 self._outcomes.add("purged", amount=gone)
                 self._outcomes.add("lost_executions", amount=lost)
+
+
+def _fits(route: Route, body: bytes) -> bool:
+    """A body that does not fit its contract never reached the handler: validation stands before it."""
+    if route.decode is None:
+        return True
+    try:
+        route.decode(body)
+    except Invalid:
+        return False
+    return True
 
 
 def _nothing_done(error: BaseException | None) -> bool:

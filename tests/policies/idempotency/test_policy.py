@@ -227,6 +227,18 @@ async def test_a_lost_request_that_was_certainly_not_done_is_executed_once(make_
 
 
 @pytest.mark.integration
+async def test_a_lost_request_that_does_not_fit_its_contract_was_certainly_not_done(make_door, store):
+    def refuses(_):
+        raise Invalid("does not fit")
+
+    door = make_door(recallers={"POST /orders": Recaller(RuntimeError("cannot read this body"))})
+    await door.policy.admit(exchange())  # and the worker dies before it validates
+    await end_lease(store)
+    await door.serve(exchange(decode=refuses), gateway_error=Invalid("does not fit"))
+    assert await store.fetchval("select count(*) from idempotency.record") == 0
+
+
+@pytest.mark.integration
 async def test_a_lost_request_stays_closed_while_nobody_can_tell(make_door):
     recaller = Recaller(OutcomeUnknown("erp is silent"))
     door = make_door(recallers={"POST /orders": recaller})
