@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib
+import os
+import re
 import time
 from contextlib import AsyncExitStack
 from decimal import Decimal
@@ -11,13 +13,16 @@ import pytest
 
 from gateway.canonical.capabilities import Call
 from gateway.kernel.clock import SystemClock
+from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
 from gateway.outbound.limits import SystemLimits
 from system_apis.regional_wms.settings import Settings as WmsSettings
-from system_apis.tryton import sandbox_data
+from system_apis.tryton import sandbox_build, sandbox_data
 from system_apis.tryton.client import Client as TrytonClient
-from tests.conformance.counterpart import Counterpart, FailingWrites, Line
+from system_apis.tryton.settings import Settings as TrytonSettings
+from tests.conformance.counterpart import Counterpart, FailingWrites, Line, reference_of
 from tests.system_apis.regional_wms.conftest import Subscriber
+from tests.system_apis.tryton.exchanges import Player, Recorder
 
 CALM = SystemLimits(breaker_failures=10_000, retries=0)
 
@@ -60,37 +65,73 @@ async def regional_wms(wms):
     )
 
 
+def tryton_counterpart(settings, session, password, own_session=None):
+    """What the suite needs to know of a Tryton, live or recorded; its checks log in as the administrator."""
+    admin = TrytonClient(session, database=settings.database, user="admin", password=password)
+    company = {"company": 1}
+
+    async def count_orders(reference):
+        domain = [("reference", "=", reference), ("state", "!=", "cancelled")]
+        return len(await admin.search_read(call(60), "sale.sale", domain, ["state"], context=company))
+
+    async def begin_work(reference):
+        domain = [("moves.origin.sale.reference", "=", reference, "sale.line")]
+        found = await admin.search_read(call(60), "stock.shipment.out", domain, ["state"], context=company)
+        for button in ("wait", "assign_force", "pick"):
+            method = f"model.stock.shipment.out.{button}"
+            await admin.write(call(60), method, [row["id"] for row in found], context=company)
+
+    return Counterpart(
+        product="tryton",
+        url=settings.base_url,
+        settings=lambda url: msgspec.structs.replace(settings, base_url=url),
+        location="WH-N",
+        lines=(("A/B-100", "1", "EA"), ("GRÖßE-Ü-300", "2", "EA"), ("SKU-0182", "1.25", "KGM")),
+        items=frozenset(sandbox_data.ODD_SKUS),
+        figures={"SKU-0100": sandbox_data.opening_stock("SKU-0100", "WH-N")},
+        count_orders=count_orders,
+        begin_work=begin_work,
+        customer="CUST1",
+        session=own_session,
+    )
+
+
 @pytest.fixture
 async def tryton_live(tryton):
     async with Outbound() as outbound:
         session = outbound.session("checker", tryton.url, CALM)
-        admin = TrytonClient(session, database=tryton.database, user="admin", password=tryton.admin_password)
+        yield tryton_counterpart(tryton.settings(), session, tryton.admin_password)
 
-        async def count_orders(reference):
-            domain = [("reference", "=", reference), ("state", "!=", "cancelled")]
-            found = await admin.search_read(call(60), "sale.sale", domain, ["state"], context={"company": 1})
-            return len(found)
 
-        async def begin_work(reference):
-            domain = [("moves.origin.sale.reference", "=", reference, "sale.line")]
-            found = await admin.search_read(call(60), "stock.shipment.out", domain, ["state"], context={"company": 1})
-            for button in ("wait", "assign_force", "pick"):
-                method = f"model.stock.shipment.out.{button}"
-                await admin.write(call(60), method, [row["id"] for row in found], context={"company": 1})
+def record_of(request):
+    """The name of a test's record."""
+    return f"conformance/{re.sub('[^a-z0-9]+', '_', request.node.name.lower()).strip('_')}"
 
-        yield Counterpart(
-            product="tryton",
-            url=tryton.url,
-            settings=lambda url: msgspec.structs.replace(tryton.settings(), base_url=url),
-            location="WH-N",
-            lines=(("A/B-100", "1", "EA"), ("GRÖßE-Ü-300", "2", "EA"), ("SKU-0182", "1.25", "KGM")),
-            items=frozenset(sandbox_data.ODD_SKUS),
-            figures={"SKU-0100": sandbox_data.opening_stock("SKU-0100", "WH-N")},
-            count_orders=count_orders,
-            begin_work=begin_work,
-            patience=6.0,
-            customer="CUST1",
+
+if os.environ.get("CROSSDOCK_RECORD"):
+
+    @pytest.fixture
+    async def tryton_recorded(tryton, request):
+        """Records anew: ``CROSSDOCK_RECORD=1 python -m pytest tests/conformance/test_tryton.py -k Recorded``."""
+        async with Outbound() as outbound:
+            recorder = Recorder(outbound.session("recorded", tryton.url, CALM))
+            yield tryton_counterpart(tryton.settings(), recorder, tryton.admin_password, recorder)
+            recorder.save(record_of(request))
+
+else:
+
+    @pytest.fixture
+    async def tryton_recorded(tmp_path, request):
+        (tmp_path / "password").write_text("not asked for")
+        settings = TrytonSettings(
+            base_url="http://127.0.0.1:1",
+            database=sandbox_build.DATABASE,
+            user=sandbox_data.INTEGRATION_USER,
+            password=f"file:{tmp_path / 'password'}",
+            units=sandbox_data.UNITS,
         )
+        player = Player(record_of(request))
+        return tryton_counterpart(settings, player, Secret("not asked for"), player)
 
 
 def call(seconds=30.0):
@@ -100,19 +141,31 @@ def call(seconds=30.0):
 class Bench:
     """One counterpart, its line, and adapters over it."""
 
-    def __init__(self, counterpart, line, outbound):
+    def __init__(self, counterpart, line, outbound, test):
         self.counterpart = counterpart
         self.line = line
         self._outbound = outbound
+        self._test = test
+        self._references = 0
         self._module = importlib.import_module(f"system_apis.{counterpart.product}.adapter")
-        self.adapter = self.over(outbound.session("line", line.url, CALM), line.url)
+        self.adapter = self._over(counterpart.session or self._session(line.url), counterpart.url)
 
-    def over(self, session, url):
+    def _over(self, session, url):
         return self._module.Adapter("instance", self.counterpart.settings(url), session, SystemClock())
 
+    def _session(self, url):
+        return self._outbound.session(f"session to {url}", url, CALM)
+
+    def ref(self, kind):
+        self._references += 1
+        return reference_of(self._test, kind, self._references)
+
+    def order(self):
+        return self.counterpart.order(self.ref("ord"))
+
     def failing(self, fault, *, at=1):
-        session = self._outbound.session("line", self.line.url, CALM)
-        return self.over(FailingWrites(session, self.line, fault, at=at), self.line.url)
+        session = FailingWrites(self._session(self.line.url), self.line, fault, at=at)
+        return self._over(session, self.line.url)
 
     async def down(self):
         """An adapter whose system is not there."""
@@ -121,13 +174,16 @@ class Bench:
         server.close()
         await server.wait_closed()
         url = f"http://127.0.0.1:{port}"
-        return self.over(self._outbound.session(f"down-{port}", url, CALM), url)
+        return self._over(self._session(url), url)
 
 
 @pytest.fixture
-async def bench(counterpart):
-    line = Line(counterpart.url)
+async def bench(counterpart, request):
     async with AsyncExitStack() as stack:
-        await line.open()
-        stack.push_async_callback(line.close)
-        yield Bench(counterpart, line, await stack.enter_async_context(Outbound()))
+        outbound = await stack.enter_async_context(Outbound())
+        line = None
+        if counterpart.session is None:
+            line = Line(counterpart.url)
+            await line.open()
+            stack.push_async_callback(line.close)
+        yield Bench(counterpart, line, outbound, request.node.nodeid)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,7 @@ from gateway.canonical.party import Address
 from gateway.kernel.money import Money
 from system_apis.regional_wms.warehouse.http import HttpAnswer, HttpRequest, HttpServer
 
+_HANG_S = 60.0
 FAULTS = ("hang", "cut", "status_500", "garbage")
 
 
@@ -26,7 +28,7 @@ class Counterpart:
     """A running system. Codes are its own; `count_orders` and `begin_work` go past the adapter.
 
     `lines` are what an order may ask for, as (SKU, amount, unit), odd SKUs and the finest amounts included. `figures`
-    are known stock figures at `location`, exact. `patience` is how many seconds one of its writes takes at the most.
+    are known stock figures at `location`, exact. With a `session` of its own it is played from records.
     """
 
     product: str
@@ -38,10 +40,10 @@ class Counterpart:
     figures: Mapping[str, Decimal]
     count_orders: Callable[[str], Awaitable[int]]
     begin_work: Callable[[str], Awaitable[object]]
-    patience: float = 1.0
     customer: str | None = None
     cause_movement: Callable[[], Awaitable[object]] | None = None
     genuine_webhook: Callable[[], Awaitable[Webhook]] | None = None
+    session: Any = None
 
     def order(self, reference: str) -> SalesOrder:
         """An order that it will take."""
@@ -76,9 +78,9 @@ class Line:
     upstream: str
     fault: str | None = None
     always: bool = False
-    seconds: float = 60.0
     url: str = ""
     forwarded: int = 0
+    _under_way: int = 0
     _server: HttpServer = field(init=False)
 
     async def open(self) -> None:
@@ -96,13 +98,23 @@ class Line:
     def heal(self) -> None:
         self.fault = None
 
+    async def quiet(self) -> None:
+        """Wait until the counterpart has answered everything, whether or not anybody still listens."""
+        async with asyncio.timeout(30):
+            while self._under_way:  # noqa: ASYNC110 - bounded
+                await asyncio.sleep(0.01)
+
     async def _handle(self, request: HttpRequest) -> HttpAnswer:
         fault = self.fault
         if not self.always:
             self.fault = None
-        answer = await self._forward(request)
+        self._under_way += 1
+        try:
+            answer = await asyncio.shield(asyncio.ensure_future(self._forward(request)))
+        finally:
+            self._under_way -= 1
         if fault == "hang":
-            await asyncio.sleep(self.seconds)
+            await asyncio.sleep(_HANG_S)
         if fault in ("hang", "cut"):
             return HttpAnswer(cut=True)
         if fault == "status_500":
@@ -142,4 +154,16 @@ class FailingWrites:
             self._left -= 1
             if self._left == 0:
                 self._line.fail(self._fault)
+                more["timeout"] = 0.3 if self._fault == "hang" else None
         return await self._inner.request(method, path, safe=safe, **more)
+
+
+def live_only(test: Any) -> Any:
+    """Marks a case that needs the running system: a line that fails, or more than is worth recording."""
+    test.live_only = True
+    return test
+
+
+def reference_of(test: str, kind: str, number: int) -> str:
+    """An id that is the same in every run of one test, and no other test's."""
+    return f"{kind}_{hashlib.sha256(f'{test} {number}'.encode()).hexdigest()[:26]}"

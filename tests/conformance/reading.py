@@ -7,29 +7,33 @@ import pytest
 from gateway.canonical.order import SystemOrder
 from gateway.canonical.stock import ReportedMovement
 from gateway.kernel.errors import BrokenUpstream, NotAuthenticated, NotFound, Unavailable
-from gateway.kernel.ids import new_id
 from tests.conformance.conftest import call
+from tests.conformance.counterpart import live_only
 
 
 class ChecksHealthCases:
     async def test_a_healthy_system_is_healthy(self, bench):
         await bench.adapter.check_health(call())
 
+    @live_only
     async def test_a_system_that_is_down_is_unavailable(self, bench):
         with pytest.raises(Unavailable):
             await (await bench.down()).check_health(call())
 
+    @live_only
     @pytest.mark.parametrize(("fault", "expected"), [("cut", Unavailable), ("garbage", BrokenUpstream)])
     async def test_a_failing_read_says_whether_to_try_again_or_to_page_someone(self, bench, fault, expected):
         bench.line.fail(fault, always=True)
         with pytest.raises(expected):
             await bench.adapter.check_health(call())
 
+    @live_only
     async def test_a_system_that_answers_500_is_unavailable_or_broken_and_never_healthy(self, bench):
         bench.line.fail("status_500", always=True)
         with pytest.raises((Unavailable, BrokenUpstream)):
             await bench.adapter.check_health(call())
 
+    @live_only
     async def test_silence_ends_at_the_deadline(self, bench):
         bench.line.fail("hang", always=True)
         started = time.monotonic()
@@ -37,6 +41,7 @@ class ChecksHealthCases:
             await bench.adapter.check_health(call(0.3))
         assert time.monotonic() - started < 1.5
 
+    @live_only
     async def test_nothing_is_sent_after_the_deadline(self, bench):
         with pytest.raises(Unavailable):
             await bench.adapter.check_health(call(-1))
@@ -74,6 +79,7 @@ class ReadsStockCases:
         assert (snapshot.source, snapshot.full, snapshot.locations) == ("instance", True, (known.location,))
         assert snapshot.taken_at.tzinfo is not None
 
+    @live_only
     async def test_a_later_snapshot_is_cut_off_no_earlier_and_bears_another_id(self, bench):
         locations = [bench.counterpart.location]
         first = await bench.adapter.read_stock(call(), locations=locations)
@@ -97,7 +103,7 @@ class ReadsCustomersCases:
 class ReadsDemandCases:
     async def test_demand_of_our_own_orders_is_not_told_again(self, bench):
         before = await bench.adapter.read_demand(call())
-        made = await bench.adapter.submit_order(call(60), order=bench.counterpart.order(new_id("ord")))
+        made = await bench.adapter.submit_order(call(60), order=bench.order())
         assert isinstance(made, SystemOrder)
         assert list(await bench.adapter.read_demand(call())) == list(before)
         assert all(line.amount > 0 for line in before)

@@ -27,6 +27,12 @@ class EveryAdapter:
             assert bench.adapter.settle_time.total_seconds() > 0
 
 
-def conformance(product: str) -> tuple[type, ...]:
-    """The cases of everything that the manifest of `product` declares."""
-    return (EveryAdapter, *(CASES[name] for name in load_manifest(product).capabilities))
+def conformance(product: str, *, recorded: bool = False) -> tuple[type, ...]:
+    """The cases of everything that the manifest of `product` declares; from records, those that can be played."""
+    cases = (EveryAdapter, *(CASES[name] for name in load_manifest(product).capabilities))
+    return tuple(_playable(case) for case in cases) if recorded else cases
+
+
+def _playable(case: type) -> type:
+    live = {name: None for name, test in vars(case).items() if getattr(test, "live_only", False)}
+    return type(f"Recorded{case.__name__}", (case,), live)

@@ -8,3 +8,9 @@ class TestTrytonLive(*conformance("tryton")):
     @pytest.fixture
     def counterpart(self, tryton_live):
         return tryton_live
+
+
+class TestTrytonRecorded(*conformance("tryton", recorded=True)):
+    @pytest.fixture
+    def counterpart(self, tryton_recorded):
+        return tryton_recorded
