@@ -10,6 +10,7 @@ sys.path.append(str(Path(__file__).parent))
 import order_fakes as fakes
 from order_world import PACE, World
 
+from gateway.canonical.order import ExternalReference
 from gateway.durable.schema import migrate_durable
 from gateway.kernel.clock import SystemClock
 from gateway.store.migrations import find_migrations, migrate
@@ -70,12 +71,6 @@ async def orders_database(urls, order_template):
         yield url
 
 
-@pytest.fixture
-async def world(orders_database):
-    async for one in _world(orders_database):
-        yield one
-
-
 @pytest.fixture(scope="module")
 async def shared_database(urls, order_template):
     async for url in _copied(urls, order_template):
@@ -87,3 +82,11 @@ async def shared_world(shared_database):
     """One world for many cases, each with orders and items of its own."""
     async for one in _world(shared_database):
         yield one
+
+
+@pytest.fixture
+async def world(shared_world):
+    """A world in which nothing has happened yet: the module's database, emptied."""
+    await shared_world.store.execute(fakes.EMPTY)
+    yield shared_world
+    shared_world.process._systems.erp.external_reference = ExternalReference.SEARCHABLE
