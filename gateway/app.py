@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,11 +20,12 @@ from litestar.handlers import HTTPRouteHandler
 from experience_apis.storefront.v1 import routes as storefront_v1
 from experience_apis.storefront.v1.messages import StorefrontMessages
 from experience_apis.storefront.v1.recalling import RecallsCancellation, RecallsPlacement
+from gateway.apis import catalogue_entry, process_api, storefront_api, system_api
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
 from gateway.contracts.api import Api
 from gateway.durable.schema import migrate_durable
-from gateway.edge.catalogue import CatalogueEntry, catalogue_routes
+from gateway.edge.catalogue import catalogue_routes
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.health import health_routes
 from gateway.edge.litestar_app import make_litestar
@@ -174,7 +175,10 @@ class Gateway:
         self.core = core
         self.counters = Counters()
         self.identity = Identity(core.store, core.ring, core.settings.identity, core.clock)
-        self.idempotency = IdempotencyPolicy(core.store, core.ring, recallers=core.recallers())
+        self.idempotency = IdempotencyPolicy(core.store, core.ring, recallers=core.recallers(), counters=self.counters)
+        limits = msgspec.structs.replace(core.settings.rate_limit, workers=core.settings.http.workers)
+        self.address_limit = PreAuthenticationLimit(core.cache, core.clock, limits, counters=self.counters)
+        self.rate_limit = RateLimit(core.cache, core.clock, limits, counters=self.counters)
         self.audit = Audit(writes_to(core.store), core.clock)
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
         self.apis = apis_of(core)
@@ -183,28 +187,26 @@ class Gateway:
             *identity_routes(self.identity),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
             *health_routes({"record": self._record_answers}),
-            *catalogue_routes([_entry(api) for api in self.apis]),
+            *catalogue_routes([catalogue_entry(api) for api in self.apis]),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
         self.door = FrontDoor(self.router, self.routes, self._policies(), core.clock, observe=self.access)
 
     def _policies(self) -> list[Policy]:
         core, settings = self.core, self.core.settings
-        limits = msgspec.structs.replace(settings.rate_limit, workers=settings.http.workers)
-        rate_limit = RateLimit(core.cache, core.clock, limits)
         hygiene = MessageHygieneOptions(trusted_peers=settings.http.trusted_peers, hops=settings.http.trusted_hops)
         return [
             CanonicalRequest(),
             MessageHygiene(hygiene),
             Trace(),
-            PreAuthenticationLimit(core.cache, core.clock, limits),
+            self.address_limit,
             Version(self.routes, core.clock),
             Authenticate(self.identity),
             Authorise(),
-            rate_limit,
+            self.rate_limit,
             self.idempotency,
             ValidateRequest(),
-            LineCost(rate_limit),
+            LineCost(self.rate_limit),
             ValidateResponse(),
             Deprecation(),
             self.audit,
@@ -218,6 +220,8 @@ class Gateway:
             stack.push_async_callback(self.identity.close)
             await self.idempotency.open()
             stack.push_async_callback(self.idempotency.close)
+            stack.push_async_callback(self.rate_limit.limiter.close)
+            stack.push_async_callback(self.address_limit.limiter.close)
             await stack.enter_async_context(self.audit.queue.writing())
             await stack.enter_async_context(self.access.writing())
             yield
@@ -233,32 +237,24 @@ def build_gateway(settings: Settings) -> FrontDoor:
 
 def apis_of(core: Core) -> tuple[Api, ...]:
     """Every API version that is served, with its owners."""
-    storefront = Api(
-        layer="experience",
-        name="storefront",
-        version="v1",
-        facing="partner",
-        title="Storefront",
-        description="What a selling partner needs: items, availability, orders, and how they fare.",
-        business_owner="Commerce",
-        technical_owner="Integration",
-        handlers=tuple(core.storefront_v1()),
-    )
+    storefront = storefront_api("v1", core.storefront_v1())
     processes = [
-        _process("items", "Items", "Items with their units, packs and list prices.", items_routes.routes(core.items)),
-        _process(
+        process_api(
+            "items", "Items", "Items with their units, packs and list prices.", items_routes.routes(core.items)
+        ),
+        process_api(
             "availability",
             "Availability",
             "Positions, claims and figures by channel, and why they are what they are.",
             availability_routes.routes(core.availability),
         ),
-        _process(
+        process_api(
             "order-to-ship",
             "Order to ship",
             "Orders from acceptance to completion, and what needs a person.",
             order_routes.routes(core.orders),
         ),
-        _process(
+        process_api(
             "partner-notifications",
             "Partner notifications",
             "Webhook messages to partners: read them, send one again.",
@@ -267,43 +263,10 @@ def apis_of(core: Core) -> tuple[Api, ...]:
     ]
     exclusive = order_locks(core.store)
     systems = [
-        _system(product, product_routes(load_manifest(product), core.directory, exclusive)) for product in PRODUCTS
+        system_api(manifest, product_routes(manifest, core.directory, exclusive))
+        for manifest in map(load_manifest, PRODUCTS)
     ]
     return (storefront, *processes, *systems)
-
-
-def _process(name: str, title: str, description: str, handlers: Sequence[HTTPRouteHandler]) -> Api:
-    return Api(
-        layer="process",
-        name=name,
-        version="v1",
-        facing="internal",
-        title=title,
-        description=description,
-        business_owner="Operations",
-        technical_owner="Integration",
-        handlers=tuple(handlers),
-    )
-
-
-def _system(product: str, handlers: Sequence[HTTPRouteHandler]) -> Api:
-    manifest = load_manifest(product)
-    return Api(
-        layer="system",
-        name=product.replace("_", "-"),
-        version="v1",
-        facing="system",
-        title=f"{manifest.title} system API",
-        description=f"{manifest.summary} Generated from the adapter's capabilities.",
-        business_owner="Operations",
-        technical_owner=manifest.owner,
-        handlers=tuple(handlers),
-    )
-
-
-def _entry(api: Api) -> CatalogueEntry:
-    anchor = f"/{api.name}/{api.version}" if api.layer == "experience" else f"/{api.layer}/{api.name}/{api.version}"
-    return CatalogueEntry(anchor=anchor, title=api.title)
 
 
 async def migrate_record(url: str, *, progress: Callable[[str], None]) -> str:

@@ -5,7 +5,9 @@ A dead worker process is started again; SIGTERM lets requests in flight finish b
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +17,8 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from gateway.app import build_gateway
-from gateway.settings import SETTINGS_VARIABLE, Settings, load_settings
+from gateway.kernel.errors import Misconfigured
+from gateway.settings import SETTINGS_VARIABLE, load_settings
 
 _KILL_AFTER_SECONDS: Final = 10
 # A header section above this is refused by the server itself; below it, by the door (431).
@@ -28,14 +31,22 @@ def make_gateway() -> Any:
     return build_gateway(load_settings())
 
 
-def serve(settings: Settings, path: Path | None) -> None:
-    """Serve the gateway until a signal."""
-    _serve("gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers, path)
+def main() -> None:
+    """``python -m gateway.asgi gateway --settings FILE``: serve until a signal."""
+    parser = argparse.ArgumentParser(prog="python -m gateway.asgi")
+    parser.add_argument("role", choices=["gateway"])
+    parser.add_argument("--settings", type=Path)
+    given = parser.parse_args()
+    try:
+        settings = load_settings(given.settings)
+    except Misconfigured as error:
+        sys.exit(f"crossdock: {error.detail}")
+    if given.settings is not None:
+        os.environ[SETTINGS_VARIABLE] = str(given.settings.absolute())
+    _serve("gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers)
 
 
-def _serve(target: str, host: str, port: int, workers: int, path: Path | None) -> None:
-    if path is not None:
-        os.environ[SETTINGS_VARIABLE] = str(path.absolute())
+def _serve(target: str, host: str, port: int, workers: int) -> None:
     Server(
         target,
         factory=True,
@@ -56,3 +67,7 @@ def _serve(target: str, host: str, port: int, workers: int, path: Path | None) -
         respawn_interval=0.5,
         workers_kill_timeout=_KILL_AFTER_SECONDS,
     ).serve()
+
+
+if __name__ == "__main__":
+    main()

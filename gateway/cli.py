@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 
@@ -171,25 +172,24 @@ def _migrate(given: argparse.Namespace) -> int:
 
 
 def _gateway(given: argparse.Namespace) -> int:
-    from gateway.asgi import serve  # noqa: PLC0415
-
-    path = _settings_path(given)
-    serve(load_settings(path), path)
-    return 0
+    return _become("gateway.asgi", "gateway", given)
 
 
 def _console(given: argparse.Namespace) -> int:
-    from gateway.asgi import serve_console  # noqa: PLC0415
-
-    path = _settings_path(given)
-    serve_console(load_settings(path), path)
-    return 0
+    return _become("gateway.asgi", "console", given)
 
 
 def _worker(given: argparse.Namespace) -> int:
-    from gateway.worker import run_worker  # noqa: PLC0415
+    return _become("gateway.worker", "worker", given)
 
-    return run_worker(load_settings(_settings_path(given)))
+
+def _become(module: str, role: str, given: argparse.Namespace) -> NoReturn:
+    """Turn this process into a service: signals and the exit status are then the service's own."""
+    path = _settings_path(given)
+    load_settings(path)
+    arguments = [sys.executable, "-m", module, role, *(["--settings", str(path)] if path is not None else [])]
+    sys.stdout.flush()
+    os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and module
 
 
 def _partner_add(given: argparse.Namespace) -> int:

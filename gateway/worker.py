@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.app import Core
@@ -16,7 +18,7 @@ from gateway.canonical.capabilities import Call, ReadsItems, TakesOrders
 from gateway.durable.runtime import Durable
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
-from gateway.settings import Settings
+from gateway.settings import load_settings
 from gateway.systems.poller import Poller
 from process_apis.availability import subscriptions as availability_subscriptions
 from process_apis.order_to_ship import subscriptions as order_subscriptions
@@ -29,11 +31,20 @@ _ITEMS_CALL_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 8
 
 
-def run_worker(settings: Settings) -> int:
-    """Run until SIGINT or SIGTERM; then finish what can be finished and leave the rest to the others."""
+def main() -> None:
+    """``python -m gateway.worker worker --settings FILE``: run until SIGINT or SIGTERM.
+
+    Then what can be finished is finished, and the rest is left to the other workers.
+    """
+    parser = argparse.ArgumentParser(prog="python -m gateway.worker")
+    parser.add_argument("role", choices=["worker"])
+    parser.add_argument("--settings", type=Path)
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(_run(Core(settings)))
-    return 0
+    try:
+        asyncio.run(_run(Core(load_settings(given.settings))))
+    except CrossdockError as error:
+        sys.exit(f"crossdock: {error.detail}")
 
 
 async def _run(core: Core) -> None:
@@ -138,3 +149,7 @@ def _first(group: BaseExceptionGroup[CrossdockError]) -> str:
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     return found.detail if isinstance(found, CrossdockError) else str(found)
+
+
+if __name__ == "__main__":
+    main()

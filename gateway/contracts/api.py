@@ -9,7 +9,7 @@ from msgspec import Struct
 class Api(Struct, frozen=True, kw_only=True):
     """One API in one major version: who owns it and the handlers that serve it.
 
-    `layer` is ``experience``, ``process`` or ``system``; `facing` says whom it is for: ``partner``, ``internal`` or ``system``.
+    `layer` is ``experience``, ``process`` or ``system``; `facing` says whom it is for: partner, internal or system.
     """
 
     layer: str

@@ -23,7 +23,9 @@ class SystemClock:
     """The machine's own clock."""
 
     def now(self) -> datetime:
+        """The instant by the machine's wall clock."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """Seconds since some moment of this boot."""
         return time.monotonic()

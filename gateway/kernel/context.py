@@ -43,4 +43,5 @@ class Caller(Struct, frozen=True):
 
     @property
     def tenant(self) -> str:
+        """The principal's tenant."""
         return self.principal.tenant

@@ -149,7 +149,9 @@ class Policy(Protocol):
     """One guarantee. `name` is its folder."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The policy's folder."""
+        ...
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """On the way in: None, or an awaitable. Raises to refuse."""

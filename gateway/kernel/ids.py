@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from datetime import datetime
 from typing import Final
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -18,6 +19,11 @@ def new_id(prefix: str) -> str:
     """A fresh id of one kind, for example ``new_id("ord")``."""
     number = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
     return f"{prefix}_{_base32(number)}"
+
+
+def first_id_at(prefix: str, at: datetime) -> str:
+    """The lowest id that could have been made at `at` or later: where a range of ids by time begins."""
+    return f"{prefix}_{_base32(int(at.timestamp() * 1000) << 80)}"
 
 
 def _base32(number: int) -> str:

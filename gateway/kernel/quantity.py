@@ -1,4 +1,4 @@
-"""Exact quantities. A quantity is never a bare number: it has a unit (UN/ECE Rec 20 code, e.g. ``EA``, ``CS``, ``KGM``)."""
+"""Exact quantities. A quantity is never a bare number: it has a unit (UN/ECE Rec 20: ``EA``, ``CS``, ``KGM``)."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def check_availability(plan: dict[str, Any]) -> list[Finding]:
             (
                 f"availability {moment['name']} agrees with Tryton",
                 told == expected,
-                f"channel {told}; Tryton {moment['tryton']} = {erp}, promised and unshipped {moment['promised_unshipped']}",
+                f"channel {told}; Tryton {moment['tryton']} = {erp}, unshipped {moment['promised_unshipped']}",
             )
         )
     return found
@@ -165,7 +165,8 @@ def check_wms(plan: dict[str, Any]) -> list[Finding]:
     received = lines(plan["wms_log"])
     releases = [
         e for e in received
-        if e["method"] == "POST" and e["target"].endswith("/orders") and e["status"] == _CREATED and plan["order"] in e["body"]
+        if e["method"] == "POST" and e["target"].endswith("/orders") and e["status"] == _CREATED
+        and plan["order"] in e["body"]
     ]  # fmt: skip
     return [("the warehouse got the work once", len(releases) == 1, f"{len(releases)} releases in its log")]
 

@@ -182,7 +182,8 @@ class Story:
         log = Path(self.plan()["webhook_log"])
         end = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < end:
-            if log.exists() and self.order in (told := _webhook_bodies(log)) and '"state":"completed"' in told:
+            told = await asyncio.to_thread(_webhook_bodies, log)
+            if self.order in told and '"state":"completed"' in told:
                 return f"{told.count(self.order)} signed webhooks about the order"
             await asyncio.sleep(0.1)
         raise StepFailed(f"no webhook said that {self.order} is completed")
@@ -222,11 +223,11 @@ async def play(folder: Path, *, as_json: bool, progress: Callable[[str], None]) 
     """Tell the story once. 0 when every step and every check held."""
     running = find_running(folder)
     if running is None:
-        async with Stack(folder, demo=True, progress=progress):
-            return await _play(folder.absolute(), as_json=as_json)
+        async with Stack(folder, demo=True, progress=progress) as stack:
+            return await _play(stack.folder, as_json=as_json)
     if not running.demo:
         raise Misconfigured("what runs here has no demo: stop it and start `crossdock up --demo`")
-    return await _play(folder.absolute(), as_json=as_json)
+    return await _play(Path(running.folder), as_json=as_json)
 
 
 async def _play(folder: Path, *, as_json: bool) -> int:
@@ -284,5 +285,7 @@ async def _checker(mode: str, plan: Path) -> list[str]:
 
 
 def _webhook_bodies(log: Path) -> str:
+    if not log.exists():
+        return ""
     entries = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     return "\n".join(base64.b64decode(entry["body"]).decode() for entry in entries)

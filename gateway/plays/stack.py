@@ -29,7 +29,8 @@ from gateway.plays.settings_file import write_settings
 _READY_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 12.0
 _RESTART_SECONDS: Final = 0.5
-SERVICES: Final = ("gateway", "worker")
+_MODULES: Final = {"gateway": "gateway.asgi", "worker": "gateway.worker"}
+SERVICES: Final = tuple(_MODULES)
 
 
 class Running(Struct, kw_only=True):
@@ -190,7 +191,7 @@ class Stack:
         await self.engines.wipe(name)
 
     def _raise(self, service: str) -> None:
-        command = [sys.executable, "-m", "gateway.cli", service, "--settings", str(self.settings_path)]
+        command = [sys.executable, "-m", _MODULES[service], service, "--settings", str(self.settings_path)]
         log = self.folder / f"{service}.log"
         self._children[service] = spawn(command, folder=self.folder, log=log, account=None, dies_by=signal.SIGTERM)
 

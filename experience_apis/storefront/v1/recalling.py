@@ -28,9 +28,7 @@ class RecallsPlacement:
         self._accounts = accounts
         self._currencies = currencies
 
-    async def recall_outcome(
-        self, *, caller: Caller, idempotency_key: str, path_params: Mapping[str, str], body: bytes
-    ) -> Reply | None:
+    async def recall_outcome(self, *, caller: Caller, body: bytes, **_: object) -> Reply | None:
         """201 with the order, or None when it is certain that there is none."""
         data = _decode_order(body)
         account = await self._accounts.resolve(caller, data.account)
@@ -49,9 +47,7 @@ class RecallsCancellation:
     def __init__(self, orders: OrderToShip) -> None:
         self._orders = orders
 
-    async def recall_outcome(
-        self, *, caller: Caller, idempotency_key: str, path_params: Mapping[str, str], body: bytes
-    ) -> Reply | None:
+    async def recall_outcome(self, *, caller: Caller, path_params: Mapping[str, str], **_: object) -> Reply | None:
         """202 once the cancellation is in the record, else None."""
         partner = caller.principal.partner or ""
         order = await self._orders.get_order(caller.tenant, path_params["order_id"], partner=partner)
