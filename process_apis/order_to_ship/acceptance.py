@@ -15,7 +15,7 @@ from gateway.canonical.capabilities import ClaimsStock, Connection, ResolvesItem
 from gateway.canonical.stock import ClaimLine
 from gateway.durable.enqueue import enqueue
 from gateway.kernel.clock import Clock
-from gateway.kernel.errors import Conflict, Unavailable
+from gateway.kernel.errors import Conflict, Invalid, Unavailable
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
 from gateway.store import log
@@ -57,15 +57,18 @@ class Acceptance:
         content; ``stock.insufficient``: nothing was promised).
         """
         content = fingerprint(command)
-        if (known := await self._known(command, content)) is not None:
+        try:
+            order = await self._draft(command)
+        except Invalid:
+            # What was accepted once stays accepted, whatever became of its items since.
+            if (known := await self._known(command, content)) is None:
+                raise
             return Placed(order=known, created=False)
-        order = await self._draft(command)
         try:
             async with self._store.transaction() as connection:
                 order = await self._accept(connection, command, order, content)
         except _AlreadyThereError:
-            known = await self._known(command, content)
-            if known is None:
+            if (known := await self._known(command, content)) is None:
                 raise Unavailable("another request with this number was just undone; try again") from None
             return Placed(order=known, created=False)
         return Placed(order=order, created=True)
@@ -138,9 +141,22 @@ class Acceptance:
         )
 
     async def _accept(self, connection: Connection, command: PlaceOrder, order: Order, content: bytes) -> Order:
+        """Everything in the caller's transaction; the claims last, because they lock stock that others wait for."""
         if not await self._insert(connection, order, content):
             raise _AlreadyThereError
         await write_lines(connection, order.order_id, order.lines)
+        await record_audit(
+            connection,
+            tenant=order.tenant,
+            actor=command.caller.principal.subject,
+            action="order.place",
+            subject=order.order_id,
+            outcome="accepted",
+            correlation_id=order.correlation_id,
+        )
+        await enqueue(
+            connection, workflow=WORKFLOW, workflow_id=order.order_id, args=[order.order_id, _FIRST_TURN], queue=QUEUE
+        )
         claimed = await self._claims.claim(
             connection,
             tenant=order.tenant,
@@ -156,21 +172,8 @@ class Acceptance:
         order = replace(order, allocations=parts)
         order = replace(order, state=derive_state(order))
         await write_allocations(connection, order.order_id, parts)
-        await log.append(
-            connection, [order_event(order, "order.accepted", order.version, order.placed_at, _told(order))]
-        )
-        await record_audit(
-            connection,
-            tenant=order.tenant,
-            actor=command.caller.principal.subject,
-            action="order.place",
-            subject=order.order_id,
-            outcome="accepted",
-            correlation_id=order.correlation_id,
-        )
-        await enqueue(
-            connection, workflow=WORKFLOW, workflow_id=order.order_id, args=[order.order_id, _FIRST_TURN], queue=QUEUE
-        )
+        accepted = order_event(order, "order.accepted", order.version, order.placed_at, _told(order))
+        await log.append(connection, [accepted])
         return order
 
     async def _insert(self, connection: Connection, order: Order, content: bytes) -> bool:

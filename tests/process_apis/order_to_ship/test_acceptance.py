@@ -114,6 +114,20 @@ async def test_every_wrong_line_is_named(world):
     ]  # fmt: skip
 
 
+async def test_what_was_accepted_once_stays_accepted_when_its_item_is_no_longer_sold(world, monkeypatch):
+    await world.stock(100, "itm_1")
+    first = await world.process.place_order(ask("PO-1"))
+
+    async def nothing(tenant, skus):
+        return {}
+
+    monkeypatch.setattr(world.process._acceptance._items, "by_sku", nothing)
+    again = await world.process.place_order(ask("PO-1"))
+    assert (again.created, again.order.order_id) == (False, first.order.order_id)
+    with pytest.raises(Invalid):
+        await world.process.place_order(ask("PO-2"))
+
+
 async def test_a_partner_sees_its_own_orders_only(world):
     await world.stock(100, "itm_1")
     mine = (await world.process.place_order(ask("PO-1"))).order.order_id
