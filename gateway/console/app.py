@@ -1,0 +1,72 @@
+"""The console's ASGI application, served by its own process on its own listener: the door's chain is not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+
+from litestar import Litestar
+from litestar.types import ASGIApp
+
+from gateway.console.access import Access
+from gateway.console.answers import Errors
+from gateway.console.pages import detail_routes, page_routes
+from gateway.console.reading import Reading
+from gateway.console.rendering import Pages
+from gateway.console.repairs import RedeliversMessages, Repairs, RetriesExceptions, repair_routes
+from gateway.console.security_headers import with_security_headers
+from gateway.console.sign_in import Doors, Tokens, password_routes, sign_in_routes
+from gateway.identity.console_users import ConsoleUsers
+from gateway.kernel.clock import Clock
+from gateway.kernel.errors import Misconfigured
+from gateway.kernel.secrets import Secret
+from gateway.store.postgres import Store
+
+_SHORTEST_BOOTSTRAP: Final = 20
+_LARGEST_FORM: Final = 16_384
+
+
+def make_console(
+    *,
+    store: Store,
+    clock: Clock,
+    tenant: str,
+    orders: RetriesExceptions,
+    messages: RedeliversMessages,
+    bootstrap: Secret | None = None,
+    https: bool = False,
+    lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[Any]]] = (),
+) -> ASGIApp:
+    """The console on `store`, which `lifespan` opens and closes.
+
+    `bootstrap` signs the first administrator in until somebody has a password. `https` says that people reach the
+    console over TLS: cookies become `Secure`. Raises `Misconfigured` for a bootstrap token that could be guessed.
+    """
+    if bootstrap is not None and len(bootstrap.reveal()) < _SHORTEST_BOOTSTRAP:
+        raise Misconfigured(
+            f"console.bootstrap_token is too short: use at least {_SHORTEST_BOOTSTRAP} random characters"
+        )
+    users = ConsoleUsers(store)
+    access = Access(users, https=https)
+    pages = Pages(clock, tenant)
+    reading = Reading(store, clock, tenant)
+    repairs = Repairs(store, clock, tenant, orders, messages)
+    doors = Doors(pages, access, users, Tokens(users, bootstrap), reading)
+    app = Litestar(
+        [
+            *sign_in_routes(doors),
+            *password_routes(doors),
+            *page_routes(pages, reading),
+            *detail_routes(pages, reading),
+            *repair_routes(pages, reading, repairs),
+        ],
+        guards=[access.admit],
+        exception_handlers={Exception: Errors(pages)},
+        lifespan=list(lifespan),
+        openapi_config=None,
+        logging_config=None,
+        debug=False,
+        request_max_body_size=_LARGEST_FORM,
+    )
+    return with_security_headers(app, https=https)

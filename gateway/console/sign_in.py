@@ -1,0 +1,132 @@
+"""Signing in and out: a one-time token for the first administrator, then name and password."""
+
+import hmac
+from collections.abc import Mapping
+from typing import Any, Final
+
+from litestar import Request, Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from gateway.console.access import Access, form_of, user_of
+from gateway.console.answers import html, see_other, status_of
+from gateway.console.reading import Reading
+from gateway.console.rendering import Pages
+from gateway.identity.console_users import ConsoleUser, ConsoleUsers
+from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotAuthenticated, Throttled
+from gateway.kernel.secrets import Secret
+
+_LONGEST: Final = 1_000
+
+
+class Tokens:
+    """One-time tokens: invitations, and the bootstrap secret until somebody has a password."""
+
+    def __init__(self, users: ConsoleUsers, bootstrap: Secret | None) -> None:
+        self._users = users
+        self._bootstrap = bootstrap
+
+    async def use(self, token: str) -> str:
+        """The value of a new session's cookie. Raises `NotAuthenticated`."""
+        if self._bootstrap is not None and hmac.compare_digest(token.encode(), self._bootstrap.reveal().encode()):
+            invitation = await self._users.bootstrap_token()
+            if invitation is None:
+                raise NotAuthenticated(
+                    "the bootstrap token was used: sign in with a name and a password", code="console.bootstrap_used"
+                )
+            return await self._users.sign_in_with_token(invitation)
+        return await self._users.sign_in_with_token(token)
+
+
+class Doors:
+    """What the handlers around a session share."""
+
+    def __init__(self, pages: Pages, access: Access, users: ConsoleUsers, tokens: Tokens, reading: Reading) -> None:
+        self.pages = pages
+        self.access = access
+        self.users = users
+        self.tokens = tokens
+        self._reading = reading
+
+    async def form(self, request: Request[Any, Any, Any], problem: CrossdockError | None = None) -> Response[str]:
+        """The page to sign in on, with what went wrong."""
+        token = self.access.form_token(request)
+        context = {
+            "csrf_token": token,
+            "problem": None if problem is None else problem.detail,
+            "first": not await self._reading.anybody(),
+        }
+        response = html(self.pages.render("sign_in.html", context), 200 if problem is None else status_of(problem))
+        self.access.remember_form(response, token)
+        return response
+
+    def begun(self, session: str, location: str) -> Response[None]:
+        """On with a new session."""
+        response = see_other(location)
+        self.access.begin(response, session)
+        return response
+
+    async def new_password(self, user: ConsoleUser, fields: Mapping[str, str]) -> str:
+        """Set what the form says; returns the value of the new session's cookie."""
+        if user.has_password:
+            await self.users.sign_in(user.name, fields.get("current", "")[:_LONGEST])
+        if fields.get("password") != fields.get("again"):
+            raise Invalid("the two entries differ: type the same password twice", code="console.password_differs")
+        return await self.users.set_password(user.user_id, fields.get("password", "")[:_LONGEST])
+
+
+def sign_in_routes(doors: Doors) -> list[HTTPRouteHandler]:
+    """Handlers that begin and end a session."""
+
+    @get("/sign-in", opt={"public": True})
+    async def show_sign_in(request: Request[Any, Any, Any]) -> Response[str]:
+        return await doors.form(request)
+
+    @post("/sign-in", opt={"public": True})
+    async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
+        fields = form_of(request)
+        try:
+            session = await doors.users.sign_in(fields.get("name", "")[:200], fields.get("password", "")[:_LONGEST])
+        except (NotAuthenticated, Throttled) as error:
+            return await doors.form(request, error)
+        return doors.begun(session, "/")
+
+    @post("/sign-in/token", opt={"public": True})
+    async def sign_in_with_token(request: Request[Any, Any, Any]) -> Response[Any]:
+        try:
+            session = await doors.tokens.use(form_of(request).get("token", "").strip()[:200])
+        except (Conflict, NotAuthenticated) as error:
+            return await doors.form(request, error)
+        return doors.begun(session, "/password")
+
+    @post("/sign-out", opt={"before_password": True})
+    async def sign_out(request: Request[Any, Any, Any]) -> Response[None]:
+        cookie = doors.access.session_cookie(request)
+        if cookie is not None:
+            await doors.users.sign_out(cookie)
+        response = see_other("/sign-in")
+        doors.access.end(response)
+        return response
+
+    return [show_sign_in, sign_in, sign_in_with_token, sign_out]
+
+
+def password_routes(doors: Doors) -> list[HTTPRouteHandler]:
+    """Handlers of choosing a password."""
+
+    def form(user: ConsoleUser, problem: CrossdockError | None) -> Response[str]:
+        context = {"user": user, "problem": None if problem is None else problem.detail}
+        return html(doors.pages.render("password.html", context), 200 if problem is None else status_of(problem))
+
+    @get("/password", opt={"before_password": True})
+    async def show_password(request: Request[Any, Any, Any]) -> Response[str]:
+        return form(user_of(request), None)
+
+    @post("/password", opt={"before_password": True})
+    async def set_password(request: Request[Any, Any, Any]) -> Response[Any]:
+        user = user_of(request)
+        try:
+            return doors.begun(await doors.new_password(user, form_of(request)), "/")
+        except (Invalid, NotAuthenticated, Throttled) as error:
+            return form(user, error)
+
+    return [show_password, set_password]
