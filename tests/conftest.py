@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 from itertools import count, cycle
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import hypothesis
@@ -17,6 +17,9 @@ import redis.asyncio as redis
 from gateway.engines import Engines, EngineUrls
 from system_apis.regional_wms.sandbox import WmsSandbox
 from system_apis.tryton.sandbox import TrytonSandbox
+
+if TYPE_CHECKING:
+    from gateway.plays.stack import Stack
 
 # Examples take as long as a shared machine makes them take.
 hypothesis.settings.register_profile("crossdock", deadline=None)
@@ -146,3 +149,20 @@ async def tryton(tryton_cache: Path, tmp_path_factory: pytest.TempPathFactory) -
     await sandbox.start()
     yield sandbox
     await sandbox.stop()
+
+
+# --- the whole product ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+async def stack(tryton_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    """What `crossdock up --demo` starts, with two gateway workers: one for all tests of a session.
+
+    Tests that use it bear ``xdist_group("stack")``, take articles of their own, and leave everything running.
+    """
+    from gateway.plays.stack import Stack  # noqa: PLC0415 - it imports the whole product, which few tests need
+
+    folder = tmp_path_factory.mktemp("stack")
+    async with Stack(folder, demo=True, gateway_workers=2, cache=tryton_cache, progress=lambda _: None) as running:
+        yield running
+    shutil.rmtree(folder, ignore_errors=True)

@@ -54,12 +54,16 @@ SITES: Final = (
 
 
 class Demo:
-    """Starts and stops the counterparts. `folder` keeps their data; Tryton's template is built once below it."""
+    """Starts and stops the counterparts. `folder` keeps their data.
 
-    def __init__(self, folder: Path, *, progress: Callable[[str], None]) -> None:
+    Tryton's environment and template are built once in `cache`, which several demos may share: ``cache/tryton`` of
+    `folder` unless given.
+    """
+
+    def __init__(self, folder: Path, *, cache: Path | None = None, progress: Callable[[str], None]) -> None:
         self.folder = folder / "demo"
         self._progress = progress
-        self.tryton = TrytonSandbox(folder / "cache" / "tryton", self.folder / "tryton", progress=progress)
+        self.tryton = TrytonSandbox(cache or folder / "cache" / "tryton", self.folder / "tryton", progress=progress)
         self.warehouses: dict[str, WmsSandbox] = {}
         self._receiver: asyncio.subprocess.Process | None = None
         self._receiver_port = 0

@@ -63,11 +63,12 @@ class Stack:
         demo: bool,
         port: int | None = None,
         gateway_workers: int = 1,
+        cache: Path | None = None,
         progress: Callable[[str], None],
     ) -> None:
         self.folder = folder.absolute()
         self.engines = Engines(self.folder / "engines", progress=progress)
-        self.demo = Demo(self.folder, progress=progress) if demo else None
+        self.demo = Demo(self.folder, cache=cache, progress=progress) if demo else None
         self.settings_path = self.folder / "settings.toml"
         self._port = port
         self._gateway_workers = gateway_workers
