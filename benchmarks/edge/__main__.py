@@ -1,0 +1,116 @@
+"""``make bench-edge``: policy overhead in CPU, and a secured GET beside FastAPI, in one run on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import secrets
+import statistics
+import sys
+import tempfile
+import urllib.request
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.edge.site import cores, free_port, load, prepare, processor_seconds, serving, tokens_of
+from gateway.engines import Engines
+from gateway.settings import load_settings
+
+
+def main() -> None:
+    """Measure and print; the last line is JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.edge")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of load per server and round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--tokens", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=secrets.randbits(32))
+    given = parser.parse_args()
+    print(_machine(), file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="bench-edge-") as folder:
+        found = asyncio.run(measure(Path(folder), given))
+    print(json.dumps(found))
+
+
+async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Engines up, everything measured in turn, round by round."""
+    async with Engines(folder / "engines", only={"postgres", "valkey"}) as urls:
+        settings, items, credentials = await prepare(folder, urls, given.seed)
+        return await asyncio.to_thread(_compare, folder, settings, items, credentials, given)
+
+
+def _compare(folder: Path, settings: Path, items: list[str], credentials: list[Any], given: Any) -> dict[str, Any]:
+    server_core, load_core = cores()
+    port = load_settings(settings).http.port
+    with serving("benchmarks.edge.apps:ours", settings, port, server_core):
+        tokens = tokens_of(port, credentials, given.tokens)
+        jwks = urllib.request.urlopen(f"http://127.0.0.1:{port}/.well-known/jwks.json", timeout=5).read()
+        (folder / "jwks.json").write_bytes(jwks)
+        body = _get(port, items[0], tokens[0])
+        (folder / "body.json").write_bytes(body)
+    requests = [_request(items[number % len(items)], token) for number, token in enumerate(tokens)]
+    files = {"BENCH_BODY": str(folder / "body.json"), "BENCH_JWKS": str(folder / "jwks.json")}
+    figures: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(given.rounds):
+        for target in ("apps:raw", "apps:governed_raw", "apps:ours", "peer:make_peer"):
+            own = free_port()
+            with serving(f"benchmarks.edge.{target}", settings, own, server_core, **files) as pid:
+                load(load_core, own, requests, seconds=60, once=True)  # every token seen once: caches are warm
+                before = processor_seconds(pid)
+                counted = load(load_core, own, requests, seconds=given.seconds)
+                spent = processor_seconds(pid) - before
+            total = sum(counted["statuses"].values())
+            if counted["statuses"] != {"200": total}:
+                raise SystemExit(f"{target} answered {counted['statuses']}")
+            counted["cpu_us"] = spent / total * 1e6
+            figures.setdefault(target, []).append(counted)
+            print(
+                f"{target:18} {counted['per_second']:9.0f}/s  cpu {counted['cpu_us']:6.1f} us  "
+                f"p50 {counted['p50_ms']:6.2f} ms  p99 {counted['p99_ms']:6.2f} ms",
+                file=sys.stderr,
+            )
+    return _figures(figures)
+
+
+def _figures(figures: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Medians of the ratios and differences of each round, so that a busy minute counts alike on both sides."""
+    rounds = list(zip(*figures.values(), strict=True))
+    return {
+        "policy_overhead_us": round(statistics.median(r[1]["cpu_us"] - r[0]["cpu_us"] for r in rounds), 1),
+        "get_vs_fastapi": round(statistics.median(r[2]["per_second"] / r[3]["per_second"] for r in rounds), 2),
+        "get_vs_fastapi_cpu": round(statistics.median(r[3]["cpu_us"] / r[2]["cpu_us"] for r in rounds), 2),
+        "get_per_s": round(statistics.median(r[2]["per_second"] for r in rounds)),
+        "post_orders_per_s": None,
+    }
+
+
+def _request(item: str, token: str) -> bytes:
+    return (
+        f"GET /storefront/v1/items/{item} HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n"
+        "Accept: application/json\r\nUser-Agent: bench\r\nApi-Version: v1\r\n\r\n"
+    ).encode()
+
+
+def _get(port: int, item: str, token: str) -> bytes:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/storefront/v1/items/{item}", headers={"authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+def _machine() -> str:
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("granian", "litestar", "fastapi", "msgspec", "pyjwt"))
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    return f"Python {platform.python_version()}, {libraries}; {os.cpu_count()} cores of {model}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""What is measured: a bare ASGI answer, the same answer behind the whole chain, and the gateway as it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gateway.app import Core, Gateway
+from gateway.edge.front_door import FrontDoor
+from gateway.settings import load_settings
+
+
+class Bare:
+    """Answers every request with one body; passes lifespan events to `behind` if there is one."""
+
+    def __init__(self, body: bytes, behind: Any = None) -> None:
+        self._body = body
+        self._headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        self._behind = behind
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await (self._behind(scope, receive, send) if self._behind else _lifespan(receive, send))
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        await send({"type": "http.response.body", "body": self._body, "more_body": False})
+
+
+async def _lifespan(receive: Any, send: Any) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _body() -> bytes:
+    return Path(os.environ["BENCH_BODY"]).read_bytes()
+
+
+def raw() -> Bare:
+    """No policy at all."""
+    return Bare(_body())
+
+
+def governed_raw() -> FrontDoor:
+    """The bare answer behind the chain of the gateway with its production defaults."""
+    gateway = Gateway(Core(load_settings()))
+    inner = Bare(_body(), behind=gateway.router)
+    return FrontDoor(inner, gateway.routes, gateway._policies(), gateway.core.clock, observe=gateway.access)  # noqa: SLF001
+
+
+def ours() -> FrontDoor:
+    """The gateway."""
+    return Gateway(Core(load_settings())).door

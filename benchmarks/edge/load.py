@@ -1,0 +1,108 @@
+"""A small load generator: keep-alive connections over raw sockets, counting what the server really answered.
+
+Run as a process of its own (``python -m benchmarks.edge.load``), pinned away from the server. It reads a plan from
+standard input (JSON: port, connections, seconds, rate or null, requests as base64) and writes what it counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+import time
+from collections import Counter
+from typing import Any
+
+import uvloop
+
+
+class Connection(asyncio.Protocol):
+    """Sends the next request of the plan as soon as the answer before it is complete."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._buffer = b""
+        self._sent = 0.0
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+        self._next()
+
+    def _next(self) -> None:
+        request = self._run.take()
+        if request is None:
+            self._transport.close()
+            return
+        self._sent = time.perf_counter()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer + data if self._buffer else data
+        head = buffer.find(b"\r\n\r\n")
+        if head < 0:
+            self._buffer = buffer
+            return
+        at = buffer.find(b"content-length: ", 0, head)
+        length = int(buffer[at + 16 : buffer.index(b"\r", at)]) if at > 0 else 0
+        if len(buffer) < head + 4 + length:
+            self._buffer = buffer
+            return
+        self._buffer = b""
+        self._run.count(buffer[9:12], time.perf_counter() - self._sent)
+        self._next()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.closed.done():
+            self.closed.set_result(exc)
+
+
+class Run:
+    """One plan: its requests in turn until its time is over."""
+
+    def __init__(self, requests: list[bytes], seconds: float, *, once: bool) -> None:
+        self._requests = requests
+        self._at = 0
+        self._once = once
+        self.ends = time.perf_counter() + seconds
+        self.statuses: Counter[str] = Counter()
+        self.latencies: list[float] = []
+        self.last = 0.0
+
+    def take(self) -> bytes | None:
+        if time.perf_counter() >= self.ends or (self._once and self._at >= len(self._requests)):
+            return None
+        request = self._requests[self._at % len(self._requests)]
+        self._at += 1
+        return request
+
+    def count(self, status: bytes, seconds: float) -> None:
+        self.statuses[status.decode()] += 1
+        self.latencies.append(seconds)
+        self.last = time.perf_counter()
+
+
+async def drive(plan: dict[str, Any]) -> dict[str, Any]:
+    """Carry `plan` out and report counts, rate and latencies."""
+    requests = [base64.b64decode(request) for request in plan["requests"]]
+    run = Run(requests, plan["seconds"], once=plan.get("once", False))
+    loop = asyncio.get_running_loop()
+    begun = time.perf_counter()
+    connections = [
+        (await loop.create_connection(lambda: Connection(run), "127.0.0.1", plan["port"]))[1]
+        for _ in range(plan["connections"])
+    ]
+    await asyncio.wait_for(asyncio.gather(*(connection.closed for connection in connections)), plan["seconds"] + 30)
+    ordered = sorted(run.latencies) or [0.0]
+    return {
+        "statuses": dict(run.statuses),
+        "seconds": run.last - begun,
+        "per_second": sum(run.statuses.values()) / max(run.last - begun, 1e-9),
+        "p50_ms": ordered[len(ordered) // 2] * 1000,
+        "p99_ms": ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] * 1000,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(uvloop.run(drive(json.load(sys.stdin)))))

@@ -1,0 +1,126 @@
+"""The peer: a FastAPI application that makes the same checks before it reads the same item from the same record.
+
+A JWT (RS256, pinned, audience, issuer, times) through a token cache of the same rule (the credential's own bytes, until
+the earlier of its expiry and 60 s), the scope, a GCRA limit per client, the version, and the same ids out.
+"""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import jwt
+import msgspec
+from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from pydantic import BaseModel
+
+from gateway.kernel.clock import SystemClock
+from gateway.settings import load_settings
+from gateway.store.postgres import Store
+from process_apis.items.process import Items
+
+_RATE_PER_SECOND = 1_000_000
+_BURST_SECONDS = 60.0
+
+
+class Money(BaseModel):
+    amount: str
+    currency: str
+
+
+class Pack(BaseModel):
+    unit: str
+    holds: str
+
+
+class Item(BaseModel):
+    id: str
+    sku: str
+    name: str
+    unit: str
+    packs: list[Pack]
+    list_price: Money | None
+
+
+class Checks:
+    """The same checks, as a FastAPI dependency."""
+
+    def __init__(self, jwks: dict[str, Any], issuer: str) -> None:
+        self._keys = {key["kid"]: jwt.PyJWK(key).key for key in jwks["keys"]}
+        self._issuer = issuer
+        self._cache: dict[str, tuple[float, dict[str, Any]]] = {}
+        self._arrivals: dict[str, float] = {}
+
+    def _verified(self, authorization: str) -> dict[str, Any]:
+        now = time.time()
+        cached = self._cache.get(authorization)
+        if cached is not None and cached[0] > now:
+            return cached[1]
+        scheme, _, token = authorization.partition(" ")
+        if scheme != "Bearer":
+            raise HTTPException(401)
+        try:
+            key = self._keys[jwt.get_unverified_header(token)["kid"]]
+            claims: dict[str, Any] = jwt.decode(
+                token, key, algorithms=["RS256"], audience=self._issuer, issuer=self._issuer,
+                options={"require": ["exp", "iat", "sub"]},
+            )  # fmt: skip
+        except (jwt.PyJWTError, KeyError) as error:
+            raise HTTPException(401) from error
+        self._cache[authorization] = (min(claims["exp"], now + 60), claims)
+        return claims
+
+    def __call__(
+        self,
+        response: Response,
+        authorization: Annotated[str, Header()],
+        api_version: Annotated[str, Header()] = "v1",
+    ) -> dict[str, Any]:
+        claims = self._verified(authorization)
+        if "items:read" not in claims["scope"].split():
+            raise HTTPException(403)
+        now = time.monotonic()
+        arrival = max(now, self._arrivals.get(claims["sub"], 0.0)) + 1 / _RATE_PER_SECOND
+        if arrival - now > _BURST_SECONDS:
+            raise HTTPException(429)
+        self._arrivals[claims["sub"]] = arrival
+        if api_version not in ("v1", "1"):
+            raise HTTPException(400)
+        response.headers["x-request-id"] = f"req_{uuid4().hex}"
+        response.headers["ratelimit"] = f'"standard";r={int((_BURST_SECONDS - arrival + now) * _RATE_PER_SECOND)}'
+        return claims
+
+
+def make_peer() -> FastAPI:
+    """The application."""
+    settings = load_settings()
+    url = Path(settings.store.url.removeprefix("file:")).read_text(encoding="utf-8").strip()
+    store = Store(url, size=settings.store.pool)
+    items = Items(store, SystemClock())
+    checks = Checks(msgspec.json.decode(Path(os.environ["BENCH_JWKS"]).read_bytes()), settings.identity.issuer)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await store.open()
+        yield
+        await store.close()
+
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+
+    @app.get("/storefront/v1/items/{item_id}")
+    async def get_item(request: Request, item_id: str, _: Annotated[dict[str, Any], Depends(checks)]) -> Item:
+        item = await items.get(settings.tenant, item_id)
+        price = item.list_price
+        return Item(
+            id=item.item,
+            sku=item.sku,
+            name=item.name,
+            unit=item.base_uom,
+            packs=[Pack(unit=pack.uom, holds=str(pack.factor)) for pack in item.packs],
+            list_price=Money(amount=str(price.amount), currency=price.currency) if price else None,
+        )
+
+    return app
