@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Self
-
-from pyreqwest.client import ClientBuilder
-from pyreqwest.compatibility.httpx import HttpxTransport
 
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured
 from gateway.outbound.hygiene import checked_base
 from gateway.outbound.limits import SystemLimits
+from gateway.outbound.pools import close_pools, pooled_transport
 from gateway.outbound.session import Session
 
 if TYPE_CHECKING:
@@ -20,22 +17,6 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.kernel.clock import Clock
-
-
-def pooled_transport(limits: SystemLimits) -> httpx.AsyncBaseTransport:
-    """A connection pool that follows no redirect, reads no proxy variable and keeps no cookie."""
-    client = (
-        ClientBuilder()
-        .max_connections(limits.concurrency)
-        .connect_timeout(timedelta(seconds=limits.connect_timeout))
-        .pool_idle_timeout(timedelta(seconds=20))
-        .follow_redirects(enable=False)
-        .referer(enable=False)
-        .user_agent("crossdock")
-        .no_proxy()
-        .build()
-    )
-    return HttpxTransport(client)
 
 
 class Outbound:
@@ -69,10 +50,9 @@ class Outbound:
 
     async def close(self) -> None:
         """Close every pool. Requests in flight fail."""
-        for transport in self._transports:
-            await transport.aclose()
-        self._transports.clear()
+        transports, self._transports = self._transports, []
         self._sessions.clear()
+        await close_pools(transports)
 
     async def __aenter__(self) -> Self:
         return self

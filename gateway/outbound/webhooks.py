@@ -17,8 +17,6 @@ from typing import Final
 
 import httpx
 from msgspec import Struct
-from pyreqwest.client import ClientBuilder
-from pyreqwest.compatibility.httpx import HttpxTransport
 from pyreqwest.exceptions import PyreqwestError
 from standardwebhooks import Webhook as Signer
 
@@ -27,6 +25,7 @@ from gateway.kernel.errors import CrossdockError, Misconfigured, NotAllowed, Rej
 from gateway.kernel.secrets import Secret
 from gateway.outbound.breakage import breakage
 from gateway.outbound.hygiene import retry_after_seconds
+from gateway.outbound.pools import close_pools, pinned_transport
 from gateway.outbound.targets import Resolve, Target, TargetRules, pin
 
 RETRY_SCHEDULE: Final = tuple(
@@ -131,9 +130,9 @@ class WebhookSender:
 
     async def close(self) -> None:
         """Close every connection."""
-        for transport in self._transports.values():
-            await transport.aclose()
+        transports = list(self._transports.values())
         self._transports.clear()
+        await close_pools(transports)
 
     async def _post(
         self, target: Target, message_id: str, body: bytes, secrets: Sequence[Secret], correlation_id: str
@@ -178,11 +177,3 @@ def judge(status: int) -> Outcome:
     if status == HTTPStatus.GONE:
         return Outcome.DISABLE
     return Outcome.SLOW_DOWN if status in _SLOW_DOWN else Outcome.FAILED
-
-
-def pinned_transport(target: Target) -> httpx.AsyncBaseTransport:
-    """A pool that connects to the address that was checked, whatever the name resolves to by then."""
-    builder = ClientBuilder().max_connections(8).connect_timeout(timedelta(seconds=5)).user_agent("crossdock")
-    builder = builder.pool_idle_timeout(timedelta(seconds=20)).follow_redirects(enable=False).referer(enable=False)
-    builder = builder.resolve(target.host, target.address, target.port)
-    return HttpxTransport(builder.no_proxy().build())

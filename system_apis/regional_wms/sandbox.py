@@ -32,6 +32,7 @@ from system_apis.regional_wms.warehouse.webhooks import Sender
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG: Final = 1
 _START_S: Final = 20.0
+_LET_GO_S: Final = 0.05  # see gateway/outbound/pools.py: the HTTP client's thread outlives its close
 
 
 def secret_file(folder: Path, name: str) -> Path:
@@ -70,6 +71,7 @@ async def serve(folder: Path, ledger: Ledger, *, port: int, webhook_url: str | N
     sending.cancel()
     await asyncio.gather(sending, return_exceptions=True)
     await server.stop()
+    await asyncio.sleep(_LET_GO_S)
     for thing in (received, sent, ledger):
         thing.close()
 
