@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types contracts bench-edge locks clean
+.PHONY: help setup up play test test-all lint types audit contracts bench-edge locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,12 +30,12 @@ play: $(INSTALLED) ## run the main story once and exit 0 when every step showed 
 	$(BIN)/crossdock play main-job
 
 test: $(INSTALLED) lint types ## everything that runs from Python wheels alone
-	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup --disable-socket --allow-unix-socket
 
 test-all: $(INSTALLED) ## test, and what needs Debian or npm packages, long fault runs, browsers, deep contract tests
 	bash tests/install_outside_tools.sh
 	$(MAKE) lint types
-	CROSSDOCK_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	CROSSDOCK_ALL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup --disable-socket --allow-unix-socket
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -44,6 +44,9 @@ lint: $(INSTALLED)
 
 types: $(INSTALLED)
 	$(BIN)/mypy
+
+audit: $(INSTALLED) ## known vulnerabilities of what is locked (asks the public advisory service; needs the internet)
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
 
 contracts: $(INSTALLED) ## write openapi/ from the code
 	$(BIN)/crossdock contracts export
