@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ import asyncpg
 import hypothesis
 import nats
 import pytest
+from pytest import TestReport  # noqa: PT013 - a type
 import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
@@ -27,6 +29,18 @@ hypothesis.settings.load_profile("crossdock")
 
 _database_numbers = count()
 _valkey_databases = cycle(range(1, 16))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, TestReport, TestReport]:
+    """Under `make test-all` everything that a test needs is installed, so a skip is a failure."""
+    report = yield
+    if report.skipped and "CROSSDOCK_ALL" in os.environ:
+        report.outcome = "failed"
+        report.longrepr = f"skipped under make test-all: {report.longrepr}"
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
