@@ -82,6 +82,7 @@ class FrontDoor:
             return
         finally:
             self._overdue.leave(ticket)
+            scope.pop(SCOPE_KEY, None)  # a cycle would wait for the garbage collector
             if self._observe is not None:
                 self._observe(exchange, self._monotonic() - arrived)
 

@@ -16,6 +16,7 @@ from itertools import accumulate
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from gateway.kernel.clock import Clock
 from gateway.kernel.exchange import Exchange
@@ -26,7 +27,18 @@ _MOST_WAITING: Final = 50_000
 _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LABELS: Final = (*(str(bound) for bound in _BOUNDS), "+Inf")
 
-_Line = tuple[datetime, str, str, int, float, str, str, str]
+
+class AccessLine(Struct, frozen=True, gc=False):
+    """One request as it is logged. `seconds` is how long it took, `who` the authenticated subject or empty."""
+
+    at: datetime
+    method: str
+    route: str
+    status: int
+    seconds: float
+    who: str
+    peer: str
+    request_id: str
 
 
 class AccessLog:
@@ -35,7 +47,8 @@ class AccessLog:
     def __init__(self, counters: Counters, clock: Clock, write: Callable[[str], object] | None = None) -> None:
         self._now = clock.now
         self._write = write
-        self._lines: list[_Line] = []
+        self._lines: list[AccessLine] = []
+        self._encode = msgspec.json.Encoder().encode_lines
         self._cells: dict[tuple[str, int], list[float]] = {}
         self._lost = counters.counter("crossdock_access_lines_lost_total", "Access lines that could not be written.")
         for name, help_text, read in (
@@ -62,7 +75,9 @@ class AccessLog:
             return
         who = exchange.principal.subject if exchange.principal is not None else ""
         self._lines.append(
-            (self._now(), exchange.method[:16], route, status, seconds, who, exchange.peer, exchange.request_id)
+            AccessLine(
+                self._now(), exchange.method[:16], route, status, seconds, who, exchange.peer, exchange.request_id
+            )
         )
 
     def _requests(self) -> Iterator[tuple[dict[str, str], float]]:
@@ -82,7 +97,7 @@ class AccessLog:
         """Write what is waiting."""
         lines, self._lines = self._lines, []
         if lines and self._write is not None:
-            self._write("".join(_encoded(line) for line in lines))
+            self._write(self._encode(lines).decode())
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
@@ -100,18 +115,3 @@ class AccessLog:
         while True:
             await asyncio.sleep(_EVERY)
             self.flush()
-
-
-def _encoded(line: _Line) -> str:
-    at, method, route, status, seconds, who, peer, request_id = line
-    record = {
-        "at": at,
-        "method": method,
-        "route": route,
-        "status": status,
-        "ms": round(seconds * 1000, 2),
-        "who": who,
-        "peer": peer,
-        "request_id": request_id,
-    }
-    return msgspec.json.encode(record).decode() + "\n"

@@ -36,7 +36,7 @@ async def test_lines_are_written_behind_and_hold_no_content():
     async with log.writing():
         log(exchange(200), 0.0123)
     (line,) = "".join(written).splitlines()
-    assert json.loads(line)["ms"] == 12.3
+    assert json.loads(line)["seconds"] == 0.0123
     assert json.loads(line)["route"] == "GET /x"
     assert "secret" not in line
 
