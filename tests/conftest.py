@@ -13,7 +13,6 @@ import asyncpg
 import hypothesis
 import nats
 import pytest
-from pytest import TestReport  # noqa: PT013 - a type
 import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
@@ -34,7 +33,7 @@ _valkey_databases = cycle(range(1, 16))
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, TestReport, TestReport]:
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Under `make test-all` everything that a test needs is installed, so a skip is a failure."""
     report = yield
     if report.skipped and "CROSSDOCK_ALL" in os.environ:
