@@ -103,7 +103,8 @@ async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) 
         change.find(_claim_lost(e.code, e.detail))
         return
     parts = tuple(
-        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in claimed
+        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount)
+        for part in sorted(claimed, key=lambda part: (part.line, part.location))
     )
     missing = [
         line.line for line in order.lines if sum(part.amount for part in parts if part.line == line.line) < line.open

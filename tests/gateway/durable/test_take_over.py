@@ -3,12 +3,14 @@ import os
 import signal
 import sys
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
 from gateway.durable.enqueue import enqueue
+from gateway.durable.retention import prune_workflows
 from gateway.durable.schema import migrate_durable
 
 pytestmark = pytest.mark.integration
@@ -147,3 +149,15 @@ async def test_migrating_from_several_processes_at_once_ends_in_one_schema(datab
     connection = await asyncpg.connect(database)
     assert await connection.fetchval("select count(*) from pg_proc where proname = 'enqueue_workflow'") == 1
     await connection.close()
+
+
+async def test_ended_workflows_are_pruned_when_they_are_old_and_waiting_ones_never(record, database):
+    await enqueue_many(record, ["done-1", "done-2"])
+    async with worker(database):
+        await until(record, _LEFT, 0)
+    await enqueue_many(record, ["waiting"])
+    assert await prune_workflows(record, older_than=timedelta(hours=1)) == 0
+    assert await prune_workflows(record, older_than=timedelta(0), limit=1) == 1
+    assert await prune_workflows(record, older_than=timedelta(0)) == 1
+    assert [row["workflow_uuid"] for row in await record.fetch("select * from dbos.workflow_status")] == ["waiting"]
+    assert await record.fetchval("select count(*) from dbos.workflow_input") == 1
