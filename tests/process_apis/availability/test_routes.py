@@ -1,0 +1,127 @@
+"""The process APIs behind the real router, called over ASGI; what the door adds is tested with the door."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from gateway.edge.litestar_app import make_litestar
+from gateway.kernel.context import Caller, Principal, Zone
+from gateway.kernel.errors import Invalid
+from gateway.kernel.exchange import SCOPE_KEY, Exchange
+from process_apis.availability.routes import routes
+from process_apis.items.routes import routes as item_routes
+
+pytestmark = pytest.mark.integration
+
+CALLER = Caller(
+    principal=Principal(
+        tenant="acme", subject="app", credential="c", zones=frozenset({Zone.PROCESS}), scopes=frozenset()
+    ),
+    request_id="req_1",
+    correlation_id="cor_1",
+    deadline=float("inf"),
+)
+MOVEMENT = {
+    "event_id": "e1",
+    "sequence": 5,
+    "type": "stock_adjusted",
+    "occurred_at": "2026-11-01T00:00:00Z",
+    "item": "X-A",
+    "location": "N",
+    "amount": "12.0",
+    "uom": "EA",
+}
+
+
+@pytest.fixture
+async def http(world):
+    app, table = make_litestar([*routes(world.availability), *item_routes(world.items)])
+
+    async def door(scope, incoming, send):
+        exchange = Exchange(scope, incoming, 0.0)
+        exchange.route, exchange.path_params, _ = table.locate(scope["method"], scope["path"])
+        exchange.caller, exchange.principal = CALLER, CALLER.principal
+        message = await incoming()
+        if scope["method"] == "POST":
+            exchange.decoded = exchange.route.decode(message["body"])
+
+        async def receive():
+            return message | {"more_body": False}
+
+        scope[SCOPE_KEY] = exchange
+        await app(scope, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
+        yield client
+
+
+async def test_movements_are_recorded_and_every_other_line_is_told(http, world):
+    body = {
+        "source": "wms_n",
+        "movements": [MOVEMENT, MOVEMENT | {"event_id": "e2", "item": "X-NO"}, MOVEMENT | {"event_id": "e3"}],
+    }
+    answer = await http.post("/process/availability/v1/movements", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["recorded"] == 2
+    assert [(line["event_id"], line["outcome"], line["cause"]) for line in answer.json()["others"]] == [
+        ("e2", "parked", "stock.item_unknown")
+    ]
+    again = await http.post("/process/availability/v1/movements", json=body)
+    assert {line["outcome"] for line in again.json()["others"]} == {"duplicate", "parked"}
+    assert await world.positions() == {"sellable": 24}
+
+
+async def test_figures_positions_and_reasons_are_readable(http, world):
+    await world.stock("A", 10)
+    await world.claim("ord_1", ("A", 3))
+    item = world.id["A"]
+    answer = await http.get(f"/process/availability/v1/availability?item={item},itm_unknown&channel=web")
+    (figure,) = answer.json()["items"]
+    assert (figure["available_to_sell"], figure["uom"], figure["confidence"]) == ("7", "EA", "stale")
+    assert figure["locations"][0] == {
+        "location": "loc_n", "on_hand": "10", "sellable": "10", "reserved": "3", "allocated": "0", "external": "0",
+        "available": "7",
+    }  # fmt: skip
+    answer = await http.get(f"/process/availability/v1/positions?item={item}")
+    assert [(row["bucket"], row["amount"]) for row in answer.json()["positions"]] == [("sellable", "10")]
+    answer = await http.get(f"/process/availability/v1/explain?item={item}&location=loc_n")
+    told = answer.json()
+    assert [row["event_id"] for row in told["movements"]] == ["opening-A-wms_n"]
+    assert [(row["order"], row["amount"], row["state"]) for row in told["claims"]] == [("ord_1", "3", "reserved")]
+
+
+async def test_asking_for_nothing_or_too_much_is_rejected(http):
+    many = ",".join(["itm"] * 51)
+    for item in (",", many):
+        answer = await http.get(f"/process/availability/v1/availability?item={item}")
+        assert answer.json()["code"] == "availability.too_many_items"
+
+
+async def test_bodies_that_do_not_fit_are_refused(http):
+    for change in (
+        {"amount": "1e3"},
+        {"amount": "1\n"},
+        {"amount": 12},
+        {"type": "stolen"},
+        {"extra": 1},
+        {"sequence": -1},
+    ):
+        with pytest.raises(Invalid):
+            await http.post(
+                "/process/availability/v1/movements",
+                content=json.dumps({"source": "wms_n", "movements": [MOVEMENT | change]}),
+            )
+
+
+async def test_items_are_found_by_id_by_sku_and_in_pages(http, world):
+    answer = await http.get(f"/process/items/v1/items/{world.id['A']}")
+    assert answer.json()["packs"] == [{"uom": "CS", "factor": "12"}]
+    assert (await http.get("/process/items/v1/items?sku=A")).json()["items"] == [answer.json()]
+    page = (await http.get("/process/items/v1/items?limit=2")).json()
+    rest = (await http.get(f"/process/items/v1/items?limit=2&cursor={page['next_cursor']}")).json()
+    assert [len(page["items"]), len(rest["items"]), rest["next_cursor"]] == [2, 1, None]
+    missing = await http.get("/process/items/v1/items/itm_no")
+    assert (missing.status_code, missing.json()["code"]) == (404, "item.not_found")
