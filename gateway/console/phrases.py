@@ -94,8 +94,9 @@ def amount(value: Any) -> str:
         text = plain(value if isinstance(value, Decimal) else Decimal(str(value)))
     except InvalidOperation:
         return str(value)
-    whole, dot, fraction = text.partition(".")
-    return f"{int(whole):,}".replace(",", "\u202f") + dot + fraction if whole.lstrip("-").isdecimal() else text
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, dot, fraction = digits.partition(".")
+    return f"{sign}{int(whole):,}".replace(",", "\u202f") + dot + fraction if whole.isdecimal() else text
 
 
 def money(value: Decimal, currency: str) -> str:

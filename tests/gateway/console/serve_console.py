@@ -1,0 +1,67 @@
+"""Serves the console on a record for a browser: ``python serve_console.py <database URL> <port>``."""
+
+import os
+import sys
+from contextlib import asynccontextmanager
+
+from granian.constants import Interfaces, Loops, RuntimeModes
+from granian.server import Server
+
+from gateway.console.app import make_console
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.secrets import Secret
+from gateway.store.postgres import Store
+
+
+class _Orders:
+    async def retry_exception(self, caller, exception_id):
+        await _store.execute(
+            "update order_to_ship.exception set state = 'resolved', resolved_at = now(), resolved_by = $2 "
+            "where exception_id = $1",
+            exception_id,
+            caller.principal.subject,
+        )
+
+
+class _Messages:
+    async def redeliver(self, tenant, message):
+        await _store.execute(
+            "update partner_notifications.message set state = 'waiting' where tenant = $1 and message = $2",
+            tenant,
+            message,
+        )
+
+
+@asynccontextmanager
+async def _opened(_app):
+    await _store.open()
+    yield
+    await _store.close()
+
+
+_store = Store(os.environ.get("CONSOLE_RECORD", "postgresql://"), size=5)
+
+
+def make():
+    return make_console(
+        store=_store,
+        clock=SystemClock(),
+        tenant="acme",
+        orders=_Orders(),
+        messages=_Messages(),
+        bootstrap=Secret("bootstrap-token-of-the-tests"),
+        lifespan=[_opened],
+    )
+
+
+if __name__ == "__main__":
+    os.environ["CONSOLE_RECORD"] = sys.argv[1]
+    Server(
+        f"{__file__}:make",
+        factory=True,
+        port=int(sys.argv[2]),
+        interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
+        runtime_mode=RuntimeModes.st,
+        log_enabled=False,
+    ).serve()
