@@ -9,12 +9,14 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.app import Core
 from gateway.backbone.backbone import Backbone
 from gateway.canonical.capabilities import Call, ReadsItems, TakesOrders
+from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
@@ -27,6 +29,8 @@ from process_apis.partner_notifications import subscriptions as notification_sub
 _log: Final = logging.getLogger("crossdock.worker")
 _PAUSE_SECONDS: Final = 1.0
 _HOUSEKEEPING_SECONDS: Final = 2.0
+_PRUNE_SECONDS: Final = 60.0
+_KEEP_WORKFLOWS: Final = timedelta(days=7)
 _ITEMS_CALL_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 8
 
@@ -62,6 +66,7 @@ class Worker:
     def __init__(self, core: Core, stop: asyncio.Event) -> None:
         self._core = core
         self._stop = stop
+        self._prune_at = 0.0
         settings = core.settings
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
         self._durable = Durable(
@@ -136,6 +141,10 @@ class Worker:
         while not self._stop.is_set():
             await self._core.availability.expire()
             await self._core.orders.sweep()
+            if self._core.clock.monotonic() >= self._prune_at:
+                self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS
+                async with self._core.store.connection() as connection:
+                    await prune_workflows(connection, older_than=_KEEP_WORKFLOWS)
             await self._pause(_HOUSEKEEPING_SECONDS)
 
     async def _pause(self, seconds: float) -> None:
