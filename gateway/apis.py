@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from litestar.handlers import HTTPRouteHandler
 
-from gateway.contracts.api import Api
+from experience_apis.storefront.v1 import schemas as storefront
+from gateway.contracts.api import Api, Webhook
 from gateway.edge.catalogue import CatalogueEntry
 from gateway.systems.manifest import Manifest
 
@@ -23,6 +24,10 @@ def storefront_api(version: str, handlers: Sequence[HTTPRouteHandler]) -> Api:
         business_owner="Commerce",
         technical_owner="Integration",
         handlers=tuple(handlers),
+        webhooks=(
+            Webhook(name="availability.changed", payload=storefront.AvailabilityChanged),
+            Webhook(name="order.updated", payload=storefront.OrderUpdated),
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -54,6 +54,14 @@ HEADERS: Final[dict[str, Any]] = {
         "description": "Seconds to wait before trying again.",
         "schema": {"type": "integer", "format": "int32", "minimum": 0, "maximum": 86400},
     },
+    "WWW-Authenticate": {
+        "description": "How to show who you are (RFC 6750, RFC 9728).",
+        "schema": {"type": "string", "maxLength": 1000},
+    },
+    "Allow": {
+        "description": "What is served at this path.",
+        "schema": {"type": "string", "maxLength": 200},
+    },
     "Idempotent-Replayed": {
         "description": "`true` when this is the stored answer of an earlier request with the same key.",
         "schema": {"type": "string", "enum": ["true"]},
@@ -61,8 +69,22 @@ HEADERS: Final[dict[str, Any]] = {
 }
 
 ALWAYS: Final = ("X-Request-Id",)
+LIMITED: Final = ("RateLimit-Policy", "RateLimit")
+# The language that `policies.idempotency.key` reads: a bare key, or a structured-field string with its parameters.
+_KEY: Final = (
+    r"^(?:[!#-\[\]-~]{1,255}"
+    r'|"(?:[ !#-\[\]-~]|\\["\\]){1,255}"(?:; *[a-z*][a-z0-9_.*-]*(?:=[A-Za-z0-9?*.-][A-Za-z0-9:/.%*-]*)?)*)$(?!\n)'
+)
 PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
-_WAITS: Final = frozenset({409, 429, 503, 504})
+_WAITS: Final = ("Retry-After",)
+_BY_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
+    401: ("WWW-Authenticate",),
+    405: ("Allow",),
+    409: _WAITS,
+    429: (*LIMITED, *_WAITS),
+    503: _WAITS,
+    504: _WAITS,
+}
 _CODES: Final = (
     400,
     401,
@@ -88,11 +110,15 @@ _CODES: Final = (
 )
 
 
+def headers(*names: str) -> dict[str, Any]:
+    """References to the headers that the components describe."""
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
 def _problem(code: int) -> dict[str, Any]:
-    names = [*ALWAYS, *(("Retry-After",) if code in _WAITS else ())]
     return {
         "description": PHRASES[code],
-        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in names},
+        "headers": headers(*ALWAYS, *_BY_STATUS.get(code, ())),
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
@@ -108,9 +134,11 @@ def idempotency_key(*, required: bool) -> dict[str, Any]:
         "required": required,
         "description": (
             "1 to 255 printable characters that name this request for ever: a retry with the same key and the same "
-            "content is answered from the record. Quoted (a structured-field string) or bare."
+            "content is answered from the record. Quoted (a structured-field string, RFC 9651) or bare; parameters of "
+            "the string are ignored."
         ),
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[A-Za-z0-9._~:/+=-]+$(?!\n)"},
+        "schema": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": _KEY},
+        "example": '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
     }
 
 

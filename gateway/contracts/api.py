@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
+
+
+class Webhook(Struct, frozen=True, kw_only=True):
+    """One message that we send to a partner's own address, as Standard Webhooks 1.0 has it.
+
+    `payload` is the type of its whole body. The first line of that type's docstring is its summary.
+    """
+
+    name: str
+    payload: Any
 
 
 class Api(Struct, frozen=True, kw_only=True):
@@ -21,6 +33,7 @@ class Api(Struct, frozen=True, kw_only=True):
     business_owner: str
     technical_owner: str
     handlers: tuple[HTTPRouteHandler, ...]
+    webhooks: tuple[Webhook, ...] = ()
 
     @property
     def path(self) -> str:

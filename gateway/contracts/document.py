@@ -25,6 +25,8 @@ from litestar.types import Empty
 
 from gateway.contracts import answers
 from gateway.contracts.api import Api
+from gateway.contracts.formats import name_number_formats
+from gateway.contracts.webhooks import webhooks_section
 
 _REF: Final = "#/components/schemas/{name}"
 _CONSTRAINTS: Final = {
@@ -45,7 +47,7 @@ _PATH_TYPE: Final = re.compile(r"\{([a-z_]+):[a-z]+\}")
 def build_document(api: Api) -> dict[str, Any]:
     """The whole document of one API version."""
     handlers = sorted(api.handlers, key=lambda handler: (min(handler.paths), min(handler.http_methods)))
-    schemas, components = _schemas(handlers)
+    schemas, components = _schemas(handlers, [webhook.payload for webhook in api.webhooks])
     paths: dict[str, dict[str, Any]] = {}
     for handler in handlers:
         for path in sorted(handler.paths):
@@ -72,6 +74,7 @@ def build_document(api: Api) -> dict[str, Any]:
         "security": [{"oauth2": []}, {"apiKey": []}],
         "tags": [{"name": tag, "description": f"Operations on {tag.lower()}."} for tag in tags],
         "paths": paths,
+        **({"webhooks": webhooks_section(api.webhooks, schemas)} if api.webhooks else {}),
         "components": {
             "schemas": {**components, **answers.SCHEMAS},
             "responses": answers.RESPONSES,
@@ -81,12 +84,14 @@ def build_document(api: Api) -> dict[str, Any]:
     }
 
 
-def _schemas(handlers: list[HTTPRouteHandler]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    types: list[Any] = []
+def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
+    types: list[Any] = [*payloads]
     for handler in handlers:
         types += [kind for kind in (_body_type(handler), _answer_type(handler)) if kind is not None]
     unique = list(dict.fromkeys(types))
     found, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    for schema in components.values():
+        name_number_formats(schema)
     return dict(zip(unique, found, strict=True)), components
 
 
@@ -105,7 +110,7 @@ def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[st
         content_types = handler.opt.get("content_types", ("application/json",))
         operation["requestBody"] = {
             "required": True,
-            "content": {kind: {"schema": schemas[body]} for kind in content_types},
+            "content": {kind: {"schema": schemas[body], **_example(handler)} for kind in content_types},
         }
     operation["responses"] = {**_success(handler, schemas), **_failures(handler, has_body=body is not None)}
     operation["x-cost"] = handler.opt.get("cost", 1)
@@ -114,20 +119,33 @@ def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[st
 
 def _success(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[str, Any]:
     answer = _answer_type(handler)
-    headers: dict[str, Any] = {name: {"$ref": f"#/components/headers/{name}"} for name in answers.ALWAYS}
+    headers = answers.headers(*answers.ALWAYS, *(answers.LIMITED if handler.opt.get("zone") is not None else ()))
     for header in handler.response_headers or ():
-        headers[header.name] = {"description": header.description, "schema": {"type": "string", "maxLength": 400}}
+        kind = {"format": "uri-reference"} if header.name == "Location" else {}
+        headers[header.name] = {
+            "description": header.description,
+            "schema": {"type": "string", **kind, "maxLength": 400},
+        }
     if handler.opt.get("idempotency", "none") != "none":
-        headers["Idempotent-Replayed"] = {"$ref": "#/components/headers/Idempotent-Replayed"}
+        headers |= answers.headers("Idempotent-Replayed")
     success: dict[str, Any] = {"description": answers.PHRASES[int(handler.status_code)], "headers": headers}
     if answer is not None:
         success["content"] = {"application/json": {"schema": schemas[answer]}}
+    if links := handler.opt.get("links"):
+        success["links"] = {
+            operation: {
+                "operationId": operation,
+                "description": f"What this answer names is what `{operation}` takes.",
+                "parameters": dict(parameters),
+            }
+            for operation, parameters in links.items()
+        }
     return {str(handler.status_code): success}
 
 
 def _failures(handler: HTTPRouteHandler, *, has_body: bool) -> dict[str, Any]:
     codes = [400, 401, 403, 405, 406, 408, 413, 414, 429, 431, 500, 503]
-    if "{" in min(handler.paths):
+    if "{" in min(handler.paths) or "cursor" in handler.parsed_fn_signature.parameters:
         codes.append(404)
     if has_body:
         codes += [404, 409, 415, 422]
@@ -135,6 +153,10 @@ def _failures(handler: HTTPRouteHandler, *, has_body: bool) -> dict[str, Any]:
         codes += [409, 422, 504]
     codes += handler.opt.get("failures", ())
     return {str(code): {"$ref": f"#/components/responses/Problem{code}"} for code in sorted(set(codes))}
+
+
+def _example(handler: HTTPRouteHandler) -> dict[str, Any]:
+    return {"example": handler.opt["example"]} if "example" in handler.opt else {}
 
 
 def _security(handler: HTTPRouteHandler) -> list[dict[str, list[str]]]:
@@ -162,18 +184,34 @@ def _parameters(handler: HTTPRouteHandler) -> list[dict[str, Any]]:
 
 def _parameter(name: str, kwarg: ParameterKwarg, hint: Any, default: Any) -> dict[str, Any]:
     place = _PLACES[type(kwarg)]
-    schema = dict(msgspec.json.schema(_without_null(get_args(hint)[0])))
+    schema = _inlined(msgspec.json.schema(_without_null(get_args(hint)[0])))
     schema |= {word: getattr(kwarg, ours) for ours, word in _CONSTRAINTS.items() if getattr(kwarg, ours) is not None}
     schema |= dict(kwarg.schema_extra or {})
     required = default is Empty
     if not required and default is not None:
         schema["default"] = default
+    name_number_formats(schema)
+    if place == "query":
+        _leave_out_null(schema)
     parameter: dict[str, Any] = {"name": kwarg.name or name, "in": place, "required": required, "schema": schema}
     if kwarg.description:
         parameter["description"] = kwarg.description
     if kwarg.examples:
         parameter["example"] = kwarg.examples[0].value
     return parameter
+
+
+def _inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`schema` without a reference of its own: ``#`` is the whole document here."""
+    if "$ref" not in schema:
+        return dict(schema)
+    return dict(schema["$defs"][schema["$ref"].rpartition("/")[2]])
+
+
+def _leave_out_null(schema: dict[str, Any]) -> None:
+    """Say that the word null is no text here: the door refuses it, because it is always a client's mistake."""
+    if schema.get("type") == "string" and not {"enum", "format"} & set(schema):
+        schema["not"] = {"pattern": "^[nN][uU][lL][lL]$"}
 
 
 def _without_null(kind: Any) -> Any:

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from typing import Final
 
-from gateway.kernel.errors import Invalid, Problem
+from gateway.kernel.errors import NotFound
 from gateway.kernel.secrets import Secret
 
 _SIGNATURE_BYTES: Final = 12
@@ -26,7 +26,7 @@ class Cursors:
         return base64.urlsafe_b64encode(self._sign(scope, raw) + raw).decode().rstrip("=")
 
     def open(self, scope: str, cursor: str | None) -> str | None:
-        """The value sealed in `cursor`, None for the first page. Raises `Invalid` for anything we did not seal."""
+        """The value sealed in `cursor`, None for the first page. Raises `NotFound` for anything we did not seal."""
         if cursor is None:
             return None
         try:
@@ -35,11 +35,8 @@ class Cursors:
             sealed = b""
         signature, raw = sealed[:_SIGNATURE_BYTES], sealed[_SIGNATURE_BYTES:]
         if not raw or not hmac.compare_digest(signature, self._sign(scope, raw)):
-            raise Invalid(
-                "this cursor is not one of ours for this list: start again without one",
-                problems=(Problem("not a cursor of this list", parameter="cursor"),),
-                syntax=True,
-                code="cursor.invalid",
+            raise NotFound(
+                "this cursor is not one of ours for this list: start again without one", code="cursor.not_found"
             )
         return raw.decode()
 

@@ -26,13 +26,16 @@ class StorefrontMessages:
 
     async def render(self, message: Message, *, channel: str) -> bytes | None:
         """The body, or None when the item or the order is no longer there."""
+        occurred = mapping.instant(message.occurred_at)
         if message.type == AVAILABILITY_CHANGED:
-            data: schemas.AvailabilityView | schemas.OrderView | None = await self._figure(message, channel)
-        else:
-            data = await self._order(message)
-        if data is None:
+            figure = await self._figure(message, channel)
+            if figure is None:
+                return None
+            return _encode(schemas.AvailabilityChanged(type="availability.changed", timestamp=occurred, data=figure))
+        order = await self._order(message)
+        if order is None:
             return None
-        return _encode({"type": message.type, "timestamp": mapping.instant(message.occurred_at), "data": data})
+        return _encode(schemas.OrderUpdated(type="order.updated", timestamp=occurred, data=order))
 
     async def _figure(self, message: Message, channel: str) -> schemas.AvailabilityView | None:
         item = (await self._items.by_id(message.tenant, [message.about])).get(message.about)

@@ -22,9 +22,26 @@ from process_apis.order_to_ship.process import OrderToShip
 
 _API: Final[Mapping[str, Any]] = {"zone": "experience", "api": "storefront", "version": "v1"}
 _LOCATION: Final = ResponseHeader(name="Location", description="Where the order can be read.", value="")
-_ITEM_ID: Final = PathParameter(description="An item's id, from a list of items.", max_length=40)
-_ORDER_ID: Final = PathParameter(description="An order's id, from the answer that accepted it.", max_length=40)
-_CURSOR: Final = QueryParameter(description="`next_cursor` of the page before.", min_length=1, max_length=400)
+_ITEM_ID: Final = PathParameter(
+    description="An item's id, from a list of items.", max_length=30, pattern=schemas.ITEM_ID
+)
+_ORDER_ID: Final = PathParameter(
+    description="An order's id, from the answer that accepted it.", max_length=30, pattern=schemas.ORDER_ID
+)
+_CURSOR: Final = QueryParameter(description="`next_cursor` of the page before.", max_length=400, pattern=schemas.CURSOR)
+_OF_ORDER: Final = {"order_id": "$response.body#/id"}
+_OF_LISTED_ORDER: Final = {"order_id": "$response.body#/items/0/id"}
+_EXAMPLE_ORDER: Final[Mapping[str, Any]] = {
+    "external_number": "PO-2026-0042",
+    "ship_to": {
+        "name": "Harbor Outfitters",
+        "street": "12 Quay Street",
+        "city": "Portland",
+        "postal_code": "04101",
+        "country": "US",
+    },
+    "lines": [{"sku": "SKU-0001", "quantity": "3", "unit": "EA"}, {"sku": "SKU-0002", "quantity": "1"}],
+}
 
 
 def routes(
@@ -50,7 +67,12 @@ def _item_routes(items: ResolvesItems, cursors: Cursors) -> list[HTTPRouteHandle
         "/storefront/v1/items",
         operation_id="listItems",
         tags=["Items"],
-        opt={**_API, "scopes": ["items:read"], "cost": 2},
+        opt={
+            **_API,
+            "scopes": ["items:read"],
+            "cost": 2,
+            "links": {"getItem": {"item_id": "$response.body#/items/0/id"}},
+        },
     )
     async def list_items(
         request: Request[Any, Any, Any],
@@ -102,7 +124,11 @@ def _availability_routes(items: ResolvesItems, availability: AnswersAvailability
         sku: Annotated[
             str,
             QueryParameter(
-                description="The article number.", min_length=1, max_length=64, examples=[Example(value="SKU-0001")]
+                description="The article number.",
+                min_length=1,
+                max_length=64,
+                pattern=schemas.TEXT,
+                examples=[Example(value="SKU-0001")],
             ),
         ],
     ) -> schemas.AvailabilityView:
@@ -122,7 +148,12 @@ def _availability_routes(items: ResolvesItems, availability: AnswersAvailability
         status_code=200,
         operation_id="queryAvailability",
         tags=["Availability"],
-        opt={**_API, "scopes": ["availability:read"], "body_cost": _availability_cost},
+        opt={
+            **_API,
+            "scopes": ["availability:read"],
+            "body_cost": _availability_cost,
+            "example": {"skus": ["SKU-0001", "SKU-0002"]},
+        },
     )
     async def query_availability(
         request: Request[Any, Any, Any], data: JSONBody[schemas.AvailabilityQuery]
@@ -153,6 +184,8 @@ def _order_routes(
             "body_cost": _order_cost,
             "idempotency": Idempotency.REQUIRED,
             "idempotency_retention": 7 * 86_400,
+            "example": _EXAMPLE_ORDER,
+            "links": {"getOrder": _OF_ORDER, "monitorOrder": _OF_ORDER, "cancelOrder": _OF_ORDER},
         },
     )
     async def place_order(
@@ -175,7 +208,13 @@ def _order_routes(
         status_code=202,
         operation_id="cancelOrder",
         tags=["Orders"],
-        opt={**_API, "scopes": ["orders:write"], "idempotency": Idempotency.REQUIRED},
+        opt={
+            **_API,
+            "scopes": ["orders:write"],
+            "idempotency": Idempotency.REQUIRED,
+            "example": {"reason": "customer_request", "note": "Ordered twice by phone"},
+            "links": {"monitorOrder": {"order_id": "$response.body#/order_id"}},
+        },
     )
     async def cancel_order(
         request: Request[Any, Any, Any],
@@ -200,7 +239,12 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         "/storefront/v1/orders",
         operation_id="listOrders",
         tags=["Orders"],
-        opt={**_API, "scopes": ["orders:read"], "cost": 2},
+        opt={
+            **_API,
+            "scopes": ["orders:read"],
+            "cost": 2,
+            "links": {"getOrder": _OF_LISTED_ORDER, "monitorOrder": _OF_LISTED_ORDER},
+        },
     )
     async def list_orders(
         request: Request[Any, Any, Any],

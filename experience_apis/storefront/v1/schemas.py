@@ -9,20 +9,23 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-_TEXT = r"^[^\x00-\x1f\x7f]+$(?!\n)"
+TEXT = r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
+ITEM_ID = r"^itm_[0-9a-hjkmnp-tv-z]{26}$(?!\n)"
+ORDER_ID = r"^ord_[0-9a-hjkmnp-tv-z]{26}$(?!\n)"
+CURSOR = r"^[A-Za-z0-9_-]{18,400}$(?!\n)"
 
 Sku = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=64,
-        pattern=_TEXT,
+        pattern=TEXT,
         description="The article number people use. It may hold any printable character, so it never stands in a path.",
         examples=["SKU-0001"],
     ),
 ]
-ItemId = Annotated[str, Meta(pattern=r"^itm_[0-9a-hjkmnp-tv-z]{26}$(?!\n)", description="Our opaque id of an item.")]
-OrderId = Annotated[str, Meta(pattern=r"^ord_[0-9a-hjkmnp-tv-z]{26}$(?!\n)", description="Our opaque id of an order.")]
+ItemId = Annotated[str, Meta(max_length=30, pattern=ITEM_ID, description="Our opaque id of an item.")]
+OrderId = Annotated[str, Meta(max_length=30, pattern=ORDER_ID, description="Our opaque id of an order.")]
 Quantity = Annotated[
     str,
     Meta(
@@ -49,23 +52,23 @@ Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Z]{3}$(
 Country = Annotated[
     str, Meta(min_length=2, max_length=2, pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2 code.")
 ]
-Line = Annotated[str, Meta(min_length=1, max_length=120, pattern=_TEXT)]
+Line = Annotated[str, Meta(min_length=1, max_length=120, pattern=TEXT)]
 Reference = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=64,
-        pattern=_TEXT,
+        pattern=TEXT,
         description="Your own number of the order. Together with the account it names one order for ever.",
         examples=["PO-2026-0042"],
     ),
 ]
 Account = Annotated[
     str,
-    Meta(min_length=1, max_length=40, pattern=_TEXT, description="Your customer account; the first one when left out."),
+    Meta(min_length=1, max_length=40, pattern=TEXT, description="Your customer account; the first one when left out."),
 ]
 Instant = Annotated[str, Meta(max_length=40, extra_json_schema={"format": "date-time"})]
-Cursor = Annotated[str, Meta(max_length=400, description="Opaque. Give it back to read the next page.")]
+Cursor = Annotated[str, Meta(max_length=400, pattern=CURSOR, description="Opaque. Give it back to read the next page.")]
 
 
 class Input(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -100,7 +103,7 @@ class ItemView(Struct, kw_only=True):
 class ItemPage(Struct, kw_only=True):
     """A page of items."""
 
-    items: list[ItemView]
+    items: Annotated[list[ItemView], Meta(max_length=200)]
     next_cursor: Cursor | None
 
 
@@ -119,14 +122,14 @@ class AvailabilityView(Struct, kw_only=True):
 class AvailabilityQuery(Input):
     """Which articles to answer for."""
 
-    skus: Annotated[list[Sku], Meta(min_length=1, max_length=200, extra_json_schema={"uniqueItems": True})]
+    skus: Annotated[list[Sku], Meta(min_length=1, max_length=200)]
 
 
 class AvailabilityList(Struct, kw_only=True):
     """The answers, in the order asked, and the article numbers we do not know."""
 
-    items: list[AvailabilityView]
-    unknown_skus: list[Sku]
+    items: Annotated[list[AvailabilityView], Meta(max_length=200)]
+    unknown_skus: Annotated[list[Sku], Meta(max_length=200)]
 
 
 class AddressInput(Input):
@@ -135,7 +138,7 @@ class AddressInput(Input):
     name: Line
     street: Line
     city: Line
-    postal_code: Annotated[str, Meta(min_length=1, max_length=16, pattern=_TEXT)]
+    postal_code: Annotated[str, Meta(min_length=1, max_length=16, pattern=TEXT)]
     country: Country
 
 
@@ -162,7 +165,7 @@ class OrderInput(Input):
 class OrderLineView(Struct, kw_only=True):
     """One line and its counters: ordered = open + backordered + shipped + cancelled, in the item's base unit."""
 
-    line: int
+    line: Annotated[int, Meta(ge=1, le=500)]
     item_id: ItemId
     sku: Sku
     unit: Unit
@@ -188,7 +191,7 @@ class OrderView(Struct, kw_only=True):
     placed_at: Instant
     requested_date: date | None
     total: MoneyView
-    lines: list[OrderLineView]
+    lines: Annotated[list[OrderLineView], Meta(max_length=500)]
     version: Annotated[int, Meta(ge=1)]
 
 
@@ -206,7 +209,7 @@ class OrderSummary(Struct, kw_only=True):
 class OrderPage(Struct, kw_only=True):
     """A page of your orders, newest first."""
 
-    items: list[OrderSummary]
+    items: Annotated[list[OrderSummary], Meta(max_length=100)]
     next_cursor: Cursor | None
 
 
@@ -231,7 +234,7 @@ class CancellationInput(Input):
     """Why an order is cancelled."""
 
     reason: Literal["customer_request", "duplicate", "mistake", "other"]
-    note: Annotated[str, Meta(min_length=1, max_length=200, pattern=_TEXT)] | None = None
+    note: Annotated[str, Meta(min_length=1, max_length=200, pattern=TEXT)] | None = None
 
 
 class CancellationView(Struct, kw_only=True):
@@ -239,3 +242,25 @@ class CancellationView(Struct, kw_only=True):
 
     order_id: OrderId
     state: str
+
+
+class OrderUpdated(Struct, kw_only=True):
+    """An order of yours changed.
+
+    `data` is the order as it is now, which may be further than the change that this message is about.
+    """
+
+    type: Literal["order.updated"]
+    timestamp: Instant
+    data: OrderView
+
+
+class AvailabilityChanged(Struct, kw_only=True):
+    """What you may sell of an article changed.
+
+    Compare `data.version` with what you have: messages may overtake each other, and the higher version counts.
+    """
+
+    type: Literal["availability.changed"]
+    timestamp: Instant
+    data: AvailabilityView
