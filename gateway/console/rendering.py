@@ -17,6 +17,7 @@ from gateway.console.redaction import scrubbed
 from gateway.kernel.clock import Clock
 
 _HERE: Final = Path(__file__).parent
+FILTERED: Final = frozenset({"orders", "positions", "events"})
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -71,8 +72,8 @@ class Pages:
         digest = hashlib.blake2b(body.encode(), digest_size=9).hexdigest()
         if digest == known:
             return None
-        frame = {"name": name, "url": url, "digest": digest, "live": live, "body": Markup(body)}  # noqa: S704 - escaped
-        return self.render("_panel.html", frame)
+        frame = {"name": name, "url": url, "digest": digest, "live": live, "filtered": name in FILTERED}
+        return self.render("_panel.html", {**frame, "body": Markup(body)})  # noqa: S704 - escaped by its template
 
     def _ago(self, at: datetime | None) -> Markup:
         if at is None:

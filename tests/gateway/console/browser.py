@@ -58,10 +58,17 @@ class Browser:
         return self._in("GET", "/url")
 
     def text(self, selector="body"):
-        return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
+        return self.run("return document.querySelector(arguments[0])?.textContent ?? ''", selector)
 
     def type(self, selector, text):
         self._in("POST", f"/element/{self._find(selector)}/value", {"text": text})
+
+    def clear(self, selector):
+        self.run(
+            "const field = document.querySelector(arguments[0]); field.value = '';"
+            "field.dispatchEvent(new Event('input', {bubbles: true}))",
+            selector,
+        )
 
     def click(self, selector):
         self._in("POST", f"/element/{self._find(selector)}/click", {})

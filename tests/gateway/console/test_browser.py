@@ -85,15 +85,14 @@ def _see_it_come(browser):
     before = browser.run("return document.querySelector('#heard').textContent")
     until(lambda: browser.run("return document.querySelector('#heard').textContent") != before)
     assert browser.run("return document.querySelector('#orders .scroll').scrollTop") == 150
-    browser.run(
-        "document.querySelector('#orders .scroll').scrollTop = 0; const s = document.querySelector('#filter-positions input'); s.value = ''; s.dispatchEvent(new Event('input', {bubbles: true}))"
-    )
+    browser.run("document.querySelector('#orders .scroll').scrollTop = 0")
+    browser.clear("#filter-positions input")
     until(lambda: "VALVE" in browser.text("#positions"))
 
 
 def _look_closer(browser):
     browser.click("#orders tbody tr:first-child a")
-    until(lambda: "What happened" in browser.text("#detail") or "WHAT HAPPENED" in browser.text("#detail"))
+    until(lambda: "What happened" in browser.text("#detail"))
     assert focused(browser) == "H2"
     browser.run("document.dispatchEvent(new KeyboardEvent('keydown', {key: 'Escape'}))")
     assert browser.text("#detail") == ""
@@ -103,7 +102,7 @@ def _look_closer(browser):
 def _repair(browser):
     browser.click("#failures .failures form button")
     until(lambda: "goes on from where it stopped" in browser.text("#notice"))
-    until(lambda: "ORDER EXCEPTIONS" not in browser.text("#failures").upper())
+    until(lambda: "Order exceptions" not in browser.text("#failures"))
 
 
 def _pictures(browser, folder):
@@ -115,7 +114,7 @@ def _pictures(browser, folder):
             assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
     browser.size(1440, 900)
     browser.click("#orders tbody tr:first-child a")
-    until(lambda: "HAPPENED" in browser.text("#detail").upper())
+    until(lambda: "What happened" in browser.text("#detail"))
     for scheme in ("dark", "light"):
         browser.scheme(scheme)
         browser.picture(folder / f"console-{scheme}-order.png")
