@@ -1,0 +1,1 @@
+"""Measurements, repeatable and side by side with peers; ratios of one run."""

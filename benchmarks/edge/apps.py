@@ -20,6 +20,7 @@ class Bare:
         self._behind = behind
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection."""
         if scope["type"] == "lifespan":
             await (self._behind(scope, receive, send) if self._behind else _lifespan(receive, send))
             return

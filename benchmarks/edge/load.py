@@ -27,6 +27,7 @@ class Connection(asyncio.Protocol):
         self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
         self._transport: Any = transport
         self._next()
 
@@ -39,6 +40,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
+        """Take a piece of an answer; send on when it is whole."""
         buffer = self._buffer + data if self._buffer else data
         head = buffer.find(b"\r\n\r\n")
         if head < 0:
@@ -54,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
         if not self.closed.done():
             self.closed.set_result(exc)
 
@@ -71,6 +74,7 @@ class Run:
         self.last = 0.0
 
     def take(self) -> bytes | None:
+        """The next request, or None when the time is over."""
         if time.perf_counter() >= self.ends or (self._once and self._at >= len(self._requests)):
             return None
         request = self._requests[self._at % len(self._requests)]
@@ -78,6 +82,7 @@ class Run:
         return request
 
     def count(self, status: bytes, seconds: float) -> None:
+        """Count one whole answer."""
         self.statuses[status.decode()] += 1
         self.latencies.append(seconds)
         self.last = time.perf_counter()

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import jwt
 import msgspec
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, Header, HTTPException, Response
 from pydantic import BaseModel
 
 from gateway.kernel.clock import SystemClock
@@ -27,16 +27,22 @@ _BURST_SECONDS = 60.0
 
 
 class Money(BaseModel):
+    """An amount."""
+
     amount: str
     currency: str
 
 
 class Pack(BaseModel):
+    """A unit an item is sold in."""
+
     unit: str
     holds: str
 
 
 class Item(BaseModel):
+    """The same view of an item as the storefront's."""
+
     id: str
     sku: str
     name: str
@@ -79,6 +85,7 @@ class Checks:
         authorization: Annotated[str, Header()],
         api_version: Annotated[str, Header()] = "v1",
     ) -> dict[str, Any]:
+        """The claims of a caller who may pass; raises the status otherwise."""
         claims = self._verified(authorization)
         if "items:read" not in claims["scope"].split():
             raise HTTPException(403)
@@ -111,7 +118,7 @@ def make_peer() -> FastAPI:
     app = FastAPI(lifespan=lifespan, openapi_url=None)
 
     @app.get("/storefront/v1/items/{item_id}")
-    async def get_item(request: Request, item_id: str, _: Annotated[dict[str, Any], Depends(checks)]) -> Item:
+    async def get_item(item_id: str, _: Annotated[dict[str, Any], Depends(checks)]) -> Item:
         item = await items.get(settings.tenant, item_id)
         price = item.list_price
         return Item(

@@ -194,7 +194,7 @@ class FrontDoor:
                 except CrossdockError as error:
                     if exchange.method in _SAFE:  # withheld on purpose; a committed effect's answer never is
                         self._refuse(exchange, error)
-                except Exception:  # a policy's failure here must not take the answer with it
+                except Exception:  # noqa: BLE001  # a failure here must not take the answer with it
                     _log.exception("a policy failed on the way out of request %s", exchange.request_id)
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,6 +11,7 @@ from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ControllerRouterHandler
 
+from gateway.edge.lean import LeanResponse
 from gateway.edge.problems import INTERNAL, problem_reply
 from gateway.edge.routes import RouteTable
 from gateway.kernel.context import Caller
@@ -68,6 +69,7 @@ def make_litestar(
     app = Litestar(
         list(route_handlers),
         request_class=StrictRequest,
+        response_class=LeanResponse,
         dependencies={"caller": Provide(_caller, sync_to_thread=False), **(dependencies or {})},
         exception_handlers={Exception: _as_problem},
         before_request=assert_same_route,
