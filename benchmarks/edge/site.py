@@ -151,8 +151,8 @@ def load(
         "requests": [base64.b64encode(request).decode() for request in requests],
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.edge.load"], input=json.dumps(plan).encode(), capture_output=True, check=True,
-        cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {core}), timeout=seconds + 90,
+        [sys.executable, "-m", "benchmarks.edge.load"], input=json.dumps(plan).encode(), capture_output=True,
+        check=True, cwd=ROOT, preexec_fn=lambda: os.sched_setaffinity(0, {core}), timeout=seconds + 90,
     )  # fmt: skip
     found: dict[str, Any] = json.loads(done.stdout)
     return found
