@@ -259,12 +259,11 @@ INVARIANTS = {
         where state in ('fulfilled', 'released') and amount <> consumed + released""",
     "a claim ends once more than it comes back": """
         with told as (
-            select type, c->>'claim' as claim from store.event, jsonb_array_elements(data->'claims') c
-            where type in ('claim.made', 'claim.ended'))
-        select claim, state from availability.claim
-        where (select count(*) filter (where type = 'claim.made') - count(*) filter (where type = 'claim.ended')
-               from told where told.claim = claim.claim)
-              <> case when state in ('fulfilled', 'released') then 0 else 1 end""",
+            select c->>'claim' as claim, sum(case type when 'claim.made' then 1 else -1 end) as standing
+            from store.event, jsonb_array_elements(data->'claims') c
+            where type in ('claim.made', 'claim.ended') group by 1)
+        select claim, state, standing from availability.claim left join told using (claim)
+        where standing is distinct from case when state in ('fulfilled', 'released') then 0 else 1 end""",
     "an aggregate's versions are unique": """
         select tenant, aggregate, aggregate_version from store.event
         where type in ('availability.changed', 'claim.made', 'claim.ended', 'stock.movement_recorded')
