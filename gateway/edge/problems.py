@@ -123,7 +123,7 @@ def problem_reply(error: BaseException, exchange: Exchange) -> Reply:
         "code": code,
         "request_id": exchange.request_id,
     }
-    if isinstance(error, Invalid) and error.problems:
+    if isinstance(error, Invalid | Conflict) and error.problems:
         body["errors"] = [
             {key: value for key, value in _members(problem) if value is not None}
             for problem in error.problems[:_MOST_PROBLEMS]

@@ -81,9 +81,20 @@ class NotFound(CrossdockError):
 
 
 class Conflict(CrossdockError):
-    """The present state does not allow it."""
+    """The present state does not allow it. `problems` says which parts, where the caller can tell by them."""
 
     default_code = "conflict"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        problems: Sequence[Problem] = (),
+        code: str | None = None,
+        context: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail, code=code, context=context)
+        self.problems = tuple(problems)
 
 
 class NotAllowed(CrossdockError):

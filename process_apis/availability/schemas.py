@@ -10,7 +10,7 @@ from gateway.canonical.stock import Bucket, ItemAvailability, MovementType, Orde
 from gateway.kernel.quantity import plain
 
 Figure = Annotated[str, Meta(pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,12})?$(?!\n)", examples=["12", "0.5"])]
-Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
+Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
 
 
 class LocationView(Struct, kw_only=True):

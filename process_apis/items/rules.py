@@ -7,9 +7,12 @@ its own code and changes nothing else. A code once known stays with its item, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gateway.canonical.item import ReportedItem
 from process_apis.items.models import Known, KnownItem, Plan, RefusedItem, item_of_report
+
+_LONGEST_SKU: Final = 64
 
 
 def plan(source: str, reported: Sequence[ReportedItem], known: Known, new_item: Callable[[], str]) -> Plan:
@@ -35,6 +38,10 @@ def _refuse(each: ReportedItem, seen: set[str]) -> RefusedItem | None:
         return _refused(each, "item.code_repeated", "the source lists this code twice: give each item one code")
     if not each.sku.strip() or not each.base_uom.strip():
         return _refused(each, "item.incomplete", "SKU or base unit is empty: complete the item in its source")
+    if len(each.sku) > _LONGEST_SKU or not each.sku.isprintable():
+        return _refused(
+            each, "item.sku_unfit", "a SKU has at most 64 printable characters: shorten or clean it in its source"
+        )
     units = [each.base_uom, *(pack.uom for pack in each.packs)]
     if len(set(units)) != len(units):
         return _refused(each, "item.unit_repeated", "a unit is given twice: keep one factor per unit")

@@ -15,7 +15,7 @@ from gateway.canonical.capabilities import ClaimsStock, Connection, ResolvesItem
 from gateway.canonical.stock import ClaimLine
 from gateway.durable.enqueue import enqueue
 from gateway.kernel.clock import Clock
-from gateway.kernel.errors import Conflict, Invalid, Unavailable
+from gateway.kernel.errors import Conflict, Unavailable
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
 from gateway.store import log
@@ -53,13 +53,13 @@ class Acceptance:
     async def place(self, command: PlaceOrder) -> Placed:
         """Accept the order, or return the one that this identity and content already made.
 
-        Raises `Invalid` (``order.lines_invalid``), `Conflict` (``order.number_reused``: the identity is taken by other
-        content; ``stock.insufficient``: nothing was promised).
+        Raises `Conflict` (``order.lines_invalid``; ``order.number_reused``: the identity is taken by other content;
+        ``stock.insufficient``: nothing was promised).
         """
         content = fingerprint(command)
         try:
             order = await self._draft(command)
-        except Invalid:
+        except Conflict:
             # What was accepted once stays accepted, whatever became of its items since.
             if (known := await self._known(command, content)) is None:
                 raise

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gateway.canonical.item import Item
 from gateway.canonical.order import OrderState, SalesLine, SalesOrder
 from gateway.canonical.party import CustomerAccount
-from gateway.kernel.errors import Invalid, Problem
+from gateway.kernel.errors import Conflict, Problem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, PlaceOrder, TaskKind, TaskState
@@ -44,7 +44,8 @@ def price_lines(
 ) -> tuple[tuple[OrderLine, ...], Decimal]:
     """The lines in base units at list price, and their exact total.
 
-    Raises `Invalid` (code ``order.lines_invalid``) with a JSON pointer for everything wrong in any line.
+    Raises `Conflict` (code ``order.lines_invalid``) with a JSON pointer for everything wrong in any line: another day
+    it may do.
     """
     lines: list[OrderLine] = []
     problems: list[Problem] = []
@@ -55,7 +56,7 @@ def price_lines(
     if not command.lines:
         problems.append(Problem("an order needs at least one line", pointer="/lines"))
     if problems:
-        raise Invalid(
+        raise Conflict(
             "some lines cannot be ordered as they stand: change them", problems=problems, code="order.lines_invalid"
         )
     return tuple(lines), _value((line.ordered, line.unit_price) for line in lines)

@@ -14,11 +14,12 @@ from gateway.canonical.order import OrderState
 from gateway.canonical.party import Address
 from gateway.canonical.stock import ItemAvailability
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import NotAllowed
+from gateway.kernel.errors import Conflict, NotAllowed, Problem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, OrderSummary, PlaceOrder
 
+_OUR_MEMBERS: Final = {"amount": "quantity", "uom": "unit"}
 _SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.REJECTED})
 
 
@@ -88,6 +89,17 @@ def place_order(data: schemas.OrderInput, caller: Caller, *, account: str, curre
         lines=tuple(AskedLine(amount=Decimal(line.quantity), uom=line.unit, sku=line.sku) for line in data.lines),
         requested_date=data.requested_date,
     )
+
+
+def refusal(refused: Conflict) -> Conflict:
+    """`refused` with its pointers into the body that the partner sent."""
+    problems = [Problem(problem.detail, pointer=_pointer(problem.pointer or "")) for problem in refused.problems]
+    return Conflict(refused.detail, problems=problems, code=refused.code, context=refused.context)
+
+
+def _pointer(pointer: str) -> str:
+    parent, _, member = pointer.rpartition("/")
+    return f"{parent}/{_OUR_MEMBERS.get(member, member)}"
 
 
 def order_view(order: Order) -> schemas.OrderView:

@@ -16,7 +16,7 @@ from gateway.canonical.stock import ItemAvailability
 from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
 from gateway.kernel.cursors import Cursors
-from gateway.kernel.errors import NotFound
+from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.order_to_ship.process import OrderToShip
 
@@ -199,7 +199,10 @@ def _order_routes(
         caller = caller_of(request.scope)
         account = await accounts.resolve(caller, data.account)
         currency = mapping.currency_of(caller, currencies)
-        placed = await orders.place_order(mapping.place_order(data, caller, account=account, currency=currency))
+        try:
+            placed = await orders.place_order(mapping.place_order(data, caller, account=account, currency=currency))
+        except Conflict as refused:
+            raise mapping.refusal(refused) from refused
         view = mapping.order_view(placed.order)
         return Response(view, status_code=201, headers={"Location": f"/storefront/v1/orders/{view.id}"})
 

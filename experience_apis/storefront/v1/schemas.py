@@ -48,6 +48,7 @@ Unit = Annotated[
         examples=["EA"],
     ),
 ]
+UnitName = Annotated[str, Meta(description="UN/ECE Recommendation 20 code, where the source knows one.")]
 Currency = Annotated[str, Meta(min_length=3, max_length=3, pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217 code.")]
 Country = Annotated[
     str, Meta(min_length=2, max_length=2, pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2 code.")
@@ -85,7 +86,7 @@ class MoneyView(Struct, kw_only=True):
 class PackView(Struct, kw_only=True):
     """A unit an item is also sold in, and how many base units it holds."""
 
-    unit: Unit
+    unit: UnitName
     holds: Figure
 
 
@@ -95,7 +96,7 @@ class ItemView(Struct, kw_only=True):
     id: ItemId
     sku: Sku
     name: str
-    unit: Unit
+    unit: UnitName
     packs: list[PackView]
     list_price: MoneyView | None
 
@@ -113,7 +114,7 @@ class AvailabilityView(Struct, kw_only=True):
     item_id: ItemId
     sku: Sku
     available_to_sell: Figure
-    unit: Unit
+    unit: UnitName
     as_of: Instant
     confidence: str
     version: Annotated[int, Meta(ge=0, description="Rises with every change of this figure.")]
@@ -168,7 +169,7 @@ class OrderLineView(Struct, kw_only=True):
     line: Annotated[int, Meta(ge=1, le=500)]
     item_id: ItemId
     sku: Sku
-    unit: Unit
+    unit: UnitName
     ordered: Figure
     open: Figure
     backordered: Figure

@@ -5,7 +5,7 @@ import pytest
 from order_world import SHIP_TO, ask
 
 from gateway.canonical.order import OrderState
-from gateway.kernel.errors import Conflict, Invalid, NotFound
+from gateway.kernel.errors import Conflict, NotFound
 
 HALF = Decimal("1.5")
 pytestmark = pytest.mark.integration
@@ -106,7 +106,7 @@ async def test_what_cannot_be_promised_leaves_nothing_behind(world):
 
 async def test_every_wrong_line_is_named(world):
     wrong = ask("PO-1", ("SKU-1", "1"), ("nothing/#", "1"), ("SKU-2", "1", "PAL"), ("SKU-3", "0"), ("SKU-4", "1E+30"))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(Conflict) as refused:
         await world.process.place_order(wrong)
     assert refused.value.code == "order.lines_invalid"
     assert [problem.pointer for problem in refused.value.problems] == [
@@ -124,7 +124,7 @@ async def test_what_was_accepted_once_stays_accepted_when_its_item_is_no_longer_
     monkeypatch.setattr(world.process._acceptance._items, "by_sku", nothing)
     again = await world.process.place_order(ask("PO-1"))
     assert (again.created, again.order.order_id) == (False, first.order.order_id)
-    with pytest.raises(Invalid):
+    with pytest.raises(Conflict):
         await world.process.place_order(ask("PO-2"))
 
 

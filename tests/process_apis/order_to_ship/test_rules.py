@@ -10,7 +10,7 @@ from order_world import SHIP_TO, ask
 from gateway.canonical.item import Item
 from gateway.canonical.order import OrderState
 from gateway.canonical.party import CustomerAccount
-from gateway.kernel.errors import Invalid
+from gateway.kernel.errors import Conflict
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 from process_apis.order_to_ship.models import (
@@ -119,13 +119,13 @@ def test_prices_and_units_are_exact_to_the_last_digit(amount):
 )
 def test_a_line_that_cannot_be_ordered_is_pointed_at(changes, pointer):
     command = ask("PO-1", (ITEM.sku, "7", "CS"))
-    with pytest.raises(Invalid) as refused:
+    with pytest.raises(Conflict) as refused:
         price_lines(command, {}, {ITEM.sku: replace(ITEM, **changes)})
     assert [problem.pointer for problem in refused.value.problems] == [pointer]
 
 
 def test_an_order_without_lines_is_refused():
-    with pytest.raises(Invalid):
+    with pytest.raises(Conflict):
         price_lines(replace(ask("PO-1"), lines=()), {}, {})
 
 
