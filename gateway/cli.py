@@ -56,8 +56,11 @@ def _parser() -> argparse.ArgumentParser:
 
     play = _command(commands, "play", _play, "run a story once against what `up` started, or start it for that")
     _folder(play)
-    play.add_argument("story", choices=["main-job"])
+    play.add_argument("story", choices=["main-job", "outages"])
     play.add_argument("--json", action="store_true", help="print the evidence as JSON lines")
+    play.add_argument("--seed", type=int, default=1, help="outages: what dies when, and who orders what (default 1)")
+    play.add_argument("--orders", type=int, default=60, help="outages: how many orders are placed (default 60)")
+    play.add_argument("--rounds", type=int, default=1, help="outages: how often everything dies (default once)")
 
     migrate = _command(commands, "migrate", _migrate, "bring the record's tables up to date, and do nothing else")
     _settings(migrate)
@@ -155,6 +158,11 @@ def _up(given: argparse.Namespace) -> int:
 
 
 def _play(given: argparse.Namespace) -> int:
+    if given.story == "outages":
+        from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
+
+        options = Options(seed=given.seed, orders=given.orders, rounds=given.rounds)
+        return _run(play_outages(given.folder, options, as_json=given.json, progress=_progress))
     from gateway.plays.main_job import play  # noqa: PLC0415
 
     return _run(play(given.folder, as_json=given.json, progress=_progress))

@@ -29,7 +29,7 @@ from gateway.plays.settings_file import write_settings
 _READY_SECONDS: Final = 60.0
 _DRAIN_SECONDS: Final = 12.0
 _RESTART_SECONDS: Final = 0.5
-_MODULES: Final = {"gateway": "gateway.asgi", "worker": "gateway.worker"}
+_MODULES: Final = {"gateway": "gateway.asgi", "worker": "gateway.worker", "console": "gateway.asgi"}
 SERVICES: Final = tuple(_MODULES)
 
 
@@ -169,7 +169,7 @@ class Stack:
         """SIGKILL a service, an engine or a counterpart, by its own pid; it stays down until `restart`."""
         if name in SERVICES:
             self._down_on_purpose.add(name)
-            await self._children[name].kill()
+            await self._children[name].kill_session()
         elif self.demo is not None and name in self.demo.names:
             await self.demo.kill(name)
         else:

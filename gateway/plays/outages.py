@@ -1,0 +1,251 @@
+"""The play of outages: everything dies once, carrier and cache lose their data, and nothing that was accepted is lost.
+
+It starts a stack of its own, because it kills it. What happened is judged by `checker_outages.py`, a process of its own
+that imports nothing of ours: from the client's log, the record, Tryton and the books of both warehouses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from gateway.kernel.errors import Misconfigured
+from gateway.kernel.ids import new_id
+from gateway.kernel.secrets import resolve_secret
+from gateway.plays.demo import SITES, Demo
+from gateway.plays.outage_plan import Basket, Outage, baskets, outages
+from gateway.plays.outage_traffic import SyncedLog, Traffic, Warehouses
+from gateway.plays.partner_client import PartnerClient
+from gateway.plays.stack import Stack, find_running
+from gateway.settings import load_settings
+
+_CHECKER: Final = Path(__file__).with_name("checker_outages.py")
+# The day's traffic and other plays may be here at other times: this one takes the fullest of these.
+_SKUS: Final = tuple(f"SKU-{number:04d}" for number in range(120, 140))
+_SCARCE: Final = 4
+_BUYERS: Final = 6
+_KNOWN_SECONDS: Final = 30.0
+_ANSWERED_SECONDS: Final = 90.0
+_QUIET_SECONDS: Final = 120.0
+_WIDTH: Final = 150
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How the play goes. The same `seed` draws the same outages and orders."""
+
+    seed: int = 1
+    orders: int = 60
+    rounds: int = 1
+
+
+class Evening:
+    """What the terminal shows: a row for each outage, filled as it comes."""
+
+    def __init__(self, plan: tuple[Outage, ...], traffic: Traffic) -> None:
+        self._plan = plan
+        self._traffic = traffic
+        self._rows: dict[int, tuple[str, float]] = {}
+        self._began = time.monotonic()
+        self.phase = "orders come in"
+
+    def mark(self, number: int, state: str) -> None:
+        """An outage's row changes."""
+        self._rows[number] = (state, time.monotonic() - self._began)
+
+    def __rich__(self) -> Group:
+        table = Table(title="What died, and what the partner was answered meanwhile", title_justify="left")
+        for column in ("", "outage", "at", "answers"):
+            table.add_column(column)
+        for number, outage in enumerate(self._plan):
+            state, at = self._rows.get(number, ("[dim]·[/]", 0.0))
+            answers: Mapping[str, int] = self._traffic.seen.get(label(number, outage), {})
+            told = ", ".join(f"{answer} x {count}" for answer, count in sorted(answers.items()))
+            table.add_row(state, outage.title, f"{at:5.1f} s" if at else "", told)
+        counts = (
+            f"{time.monotonic() - self._began:5.1f} s  {self.phase}: {len(self._traffic.accepted)} accepted, "
+            f"{self._traffic.refused} refused for want of stock"
+        )
+        return Group(table, Text(counts))
+
+
+def label(number: int, outage: Outage) -> str:
+    """How an outage is named in the logs."""
+    return f"{number:02d} {outage.name}{' wiped' if outage.wiped else ''}"
+
+
+class Outages:
+    """One play on a started stack. `findings` holds what the checker said."""
+
+    def __init__(self, stack: Stack, options: Options) -> None:
+        if stack.demo is None:
+            raise Misconfigured("this play needs the demo's counterparts")
+        self._stack = stack
+        self._demo: Demo = stack.demo
+        self._options = options
+        self._settings = load_settings(stack.settings_path)
+        self._chance = random.Random(options.seed)  # noqa: S311 - repeatable on purpose
+        self.folder = stack.folder / "plays" / new_id("play")
+        self.findings: list[dict[str, Any]] = []
+
+    async def run(self, console: Console) -> bool:
+        """Play and have it checked; True when everything held."""
+        self.folder.mkdir(parents=True)
+        opening = json.loads((await self._check("open", self._plan(_SKUS)))[-1])
+        stock, token = await self._stock(opening["warehouses"])
+        plan = {**self._plan(tuple(stock)), "stock": stock}
+        schedule = outages(self._chance, self._options.rounds)
+        orders = baskets(self._chance, self.folder.name, self._options.orders, stock)
+        log, work = SyncedLog(self.folder / "client.jsonl"), SyncedLog(self.folder / "warehouses.jsonl")
+        traffic = Traffic(self._stack.gateway_url, self._demo.credentials(), token, log, self._chance)
+        urls = {site.instance: self._demo.warehouses[site.instance].url for site in SITES}
+        people = Warehouses(urls, traffic, work, self._chance)
+        evening = Evening(schedule, traffic)
+        tasks = [asyncio.create_task(people.work()), asyncio.create_task(traffic.probe(tuple(stock)))]
+        tasks += [asyncio.create_task(traffic.buy()) for _ in range(_BUYERS)]
+        try:
+            with Live(evening, console=console, refresh_per_second=4):
+                await self._let_it_happen(schedule, orders, traffic, evening)
+                evening.phase = "all is back; what is under way comes to rest"
+                said = await self._check("check", {**plan, "opening": opening})
+        finally:
+            await _cancel(tasks)
+            await traffic.close()
+            log.close()
+            work.close()
+        self.findings = [json.loads(line) for line in said]
+        return bool(self.findings) and all(finding["ok"] for finding in self.findings)
+
+    async def _stock(self, shelves: dict[str, dict[str, str]]) -> tuple[dict[str, int], str]:
+        """The fullest articles with what may be sold of them, once all that lies on the shelves is known."""
+        held = {sku: float(states.get("AVL", 0)) for sku, states in shelves.items()}
+        fullest = sorted(held, key=lambda sku: (-held[sku], sku))[:_SCARCE]
+        if held[fullest[-1]] * _SCARCE < self._options.orders:
+            raise Misconfigured("the plays have sold out the demo's stock: `make clean` starts it afresh")
+        async with PartnerClient(self._stack.gateway_url, self._demo.credentials()) as client:
+            end = time.monotonic() + _KNOWN_SECONDS
+            while time.monotonic() < end:
+                figures = {sku: await client.availability(sku) for sku in fullest}
+                if all(figures[sku] == held[sku] for sku in fullest):
+                    return {sku: int(held[sku]) for sku in fullest}, await client.token()
+                await asyncio.sleep(0.2)
+        raise Misconfigured(
+            f"what may be sold is not what the warehouses hold: {figures}, {held}; other orders are open"
+        )
+
+    async def _let_it_happen(
+        self, schedule: tuple[Outage, ...], orders: tuple[Basket, ...], traffic: Traffic, evening: Evening
+    ) -> None:
+        # Orders come in before each death, during it and on the return.
+        parts = [orders[part :: 3 * len(schedule)] for part in range(3 * len(schedule))]
+        for number, outage in enumerate(schedule):
+            traffic.bring(parts[3 * number])
+            await asyncio.sleep(outage.before)
+            traffic.during = label(number, outage)
+            evening.mark(number, "[red]✝[/]")
+            await self._stack.kill(outage.name)
+            if outage.wiped:
+                await self._stack.wipe(outage.name)
+            traffic.bring(parts[3 * number + 1])
+            await asyncio.sleep(outage.down)
+            await self._stack.restart(outage.name)
+            evening.mark(number, "[green]✓[/]")
+            traffic.bring(parts[3 * number + 2])
+            await asyncio.sleep(outage.rest)
+            traffic.during = ""
+        evening.phase = "all is back; the last answers come in"
+        with suppress(TimeoutError):  # who has no answer by then is found by the checker
+            async with asyncio.timeout(_ANSWERED_SECONDS):
+                await traffic.all_answered()
+
+    def _plan(self, skus: tuple[str, ...]) -> dict[str, Any]:
+        """Where the checker finds everything."""
+        settings = self._settings
+        tryton = settings.systems["erp_na"].settings
+        return {
+            "tryton": {
+                "url": tryton["base_url"],
+                "database": tryton["database"],
+                "user": "admin",
+                "password": self._demo.tryton.admin_password.reveal(),
+            },
+            "gateway": self._stack.gateway_url,
+            "api_key": self._demo.credentials().api_key,
+            "postgres": resolve_secret(settings.store.url, setting="store.url").reveal(),
+            "warehouses": [
+                {
+                    "name": site.instance,
+                    "url": self._demo.warehouses[site.instance].url,
+                    "log": str(self._demo.folder / site.instance / "received.jsonl"),
+                    "tryton_code": site.tryton_code,
+                }
+                for site in SITES
+            ],
+            "client_log": str(self.folder / "client.jsonl"),
+            "work_log": str(self.folder / "warehouses.jsonl"),
+            "webhook_log": str(self._demo.webhook_log),
+            "webhook_secret": self._demo.webhook_secret_path.read_text(encoding="utf-8").strip(),
+            "stock": dict.fromkeys(skus, 0),
+            "orders": self._options.orders,
+            "patience": _QUIET_SECONDS,
+        }
+
+    async def _check(self, mode: str, plan: dict[str, Any]) -> list[str]:
+        path = self.folder / "plan.json"
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(plan), encoding="utf-8")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", str(_CHECKER), mode, str(path), stdout=asyncio.subprocess.PIPE
+            )
+            output, _ = await process.communicate()
+        finally:
+            path.unlink()
+        lines = output.decode().splitlines()
+        if not lines:
+            raise Misconfigured(f"the checker said nothing (exit status {process.returncode})")
+        return lines
+
+
+async def play_outages(folder: Path, options: Options, *, as_json: bool, progress: Callable[[str], None]) -> int:
+    """Start a stack in `folder`, play, stop it. 0 when every check held."""
+    if find_running(folder) is not None:
+        raise Misconfigured("this play kills what it runs on: stop what runs here, or give it another --folder")
+    console = Console(stderr=as_json, width=max(Console().width, _WIDTH))
+    async with Stack(folder, demo=True, gateway_workers=2, progress=progress) as stack:
+        evening = Outages(stack, options)
+        held = await evening.run(console)
+    if as_json:
+        sys.stdout.writelines(json.dumps(finding) + "\n" for finding in evening.findings)
+    console.print(evidence(evening.findings))
+    return 0 if held else 1
+
+
+def evidence(findings: list[dict[str, Any]]) -> Table:
+    """What the checker found, for people."""
+    table = Table(title="What the checker found, from the systems' own books", title_justify="left")
+    for column in ("", "check", "evidence"):
+        table.add_column(column)
+    for finding in findings:
+        table.add_row("[green]✓[/]" if finding["ok"] else "[red]✗[/]", finding["check"], finding["evidence"])
+    return table
+
+
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):  # traffic that died by itself has shown nothing
+            raise ended
