@@ -1,12 +1,15 @@
 """Serving the gateway and the console with granian: one worker process per core, `uvloop`, no access log.
 
-A dead worker process is started again; SIGTERM lets requests in flight finish before the kill timeout.
+A dead worker process is started again; SIGTERM lets requests in flight finish before the kill timeout. When the server
+itself is killed, the kernel tells its workers to end (Linux): they would hold the port and serve on, watched by nobody.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +19,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
-from gateway.app import build_gateway
+from gateway.app import build_console, build_gateway
 from gateway.kernel.errors import Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
@@ -24,17 +27,31 @@ _KILL_AFTER_SECONDS: Final = 10
 # A header section above this is refused by the server itself; below it, by the door (431).
 _HEADER_BYTES: Final = 131_072
 _STALLED_HEADER_MS: Final = 15_000
+_PR_SET_PDEATHSIG: Final = 1
 
 
 def make_gateway() -> Any:
     """The gateway's ASGI application, from the settings that CROSSDOCK_SETTINGS names. Called once per process."""
+    end_with_the_server()
     return build_gateway(load_settings())
 
 
+def make_console() -> Any:
+    """The console's ASGI application; one process, its own listener."""
+    end_with_the_server()
+    return build_console(load_settings())
+
+
+def end_with_the_server() -> None:
+    """Ask the kernel for SIGTERM when the process that started this one ends, however it ends (prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
 def main() -> None:
-    """``python -m gateway.asgi gateway --settings FILE``: serve until a signal."""
+    """``python -m gateway.asgi gateway|console --settings FILE``: serve until a signal."""
     parser = argparse.ArgumentParser(prog="python -m gateway.asgi")
-    parser.add_argument("role", choices=["gateway"])
+    parser.add_argument("role", choices=["gateway", "console"])
     parser.add_argument("--settings", type=Path)
     given = parser.parse_args()
     try:
@@ -43,7 +60,10 @@ def main() -> None:
         sys.exit(f"crossdock: {error.detail}")
     if given.settings is not None:
         os.environ[SETTINGS_VARIABLE] = str(given.settings.absolute())
-    _serve("gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers)
+    if given.role == "console":
+        _serve("gateway.asgi:make_console", settings.console.host, settings.console.port, 1)
+    else:
+        _serve("gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers)
 
 
 def _serve(target: str, host: str, port: int, workers: int) -> None:

@@ -21,6 +21,7 @@ from gateway.durable.runtime import Durable
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
 from gateway.settings import load_settings
+from gateway.store.postgres import Store
 from gateway.systems.poller import Poller
 from process_apis.availability import subscriptions as availability_subscriptions
 from process_apis.order_to_ship import subscriptions as order_subscriptions
@@ -68,10 +69,11 @@ class Worker:
         self._stop = stop
         self._prune_at = 0.0
         settings = core.settings
+        self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
         self._durable = Durable(
             core.store.url,
-            workflows=core.orders.workflows(),
+            workflows=core.orders.workflows(self._turn_sessions),
             queues=core.orders.queues(),
             grace=settings.worker.takeover_seconds,
             clock=core.clock,
@@ -93,8 +95,9 @@ class Worker:
             *order_subscriptions.subscriptions(self._core.orders),
             *notification_subscriptions.subscriptions(),
         ]
-        await self._durable.start()
+        await self._turn_sessions.open()
         try:
+            await self._durable.start()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._again("backbone", lambda: self._backbone.run(subscriptions, self._stop)))
                 group.create_task(self._again("items", self._follow_items))
@@ -103,6 +106,7 @@ class Worker:
                 group.create_task(self._again("housekeeping", self._keep_house))
         finally:
             await self._durable.stop(drain=_DRAIN_SECONDS)
+            await self._turn_sessions.close()
 
     async def _again(self, name: str, work: Callable[[], Awaitable[Any]]) -> None:
         """Run `work` until `stop`, beginning again when it fails: one part's trouble is not another's."""

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -142,6 +142,16 @@ class Child:
     async def kill(self) -> None:
         """SIGKILL, by its own pid, and waits until it is gone."""
         self._popen.kill()
+        await self._gone()
+
+    async def kill_session(self) -> None:
+        """SIGKILL, for it and all that it started in its session, and waits until it is gone."""
+        if self.exit_status is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._popen.pid, signal.SIGKILL)
+        await self._gone()
+
+    async def _gone(self) -> None:
         while not await self.ended(1.0):
             pass
 

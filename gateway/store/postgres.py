@@ -11,6 +11,7 @@ round trip. Who needs a session opens a connection of its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -150,6 +151,9 @@ class Store:
             if not _is_gone(acquired):  # our own mistake, such as an argument of the wrong type
                 raise
             raise Unavailable("the record went away; nothing was committed", code="store.unavailable") from e
+        except asyncpg.InternalClientError as e:  # cut in the middle of an answer, asyncpg no longer knows where it is
+            _give_up(acquired)
+            raise Unavailable("the record went away; nothing was committed", code="store.unavailable") from e
         finally:
             await asyncio.shield(self._release(acquired))
 
@@ -172,7 +176,8 @@ class Store:
                 raise
             try:
                 await transaction.commit()
-            except (*_GONE, asyncpg.InterfaceError) as e:
+            except (*_GONE, asyncpg.InterfaceError, asyncpg.InternalClientError) as e:
+                _give_up(connection)
                 raise CommitUnknown("the record went away during the commit", code="store.commit_unknown") from e
         for hint in self.after_commit:
             hint()
@@ -222,8 +227,14 @@ def _is_gone(acquired: Any) -> bool:
         return True
 
 
+def _give_up(acquired: Any) -> None:
+    """Close it without a word: the pool makes a new one in its place."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # the pool has taken a dead connection back already
+        acquired.terminate()
+
+
 async def _rollback(transaction: Any) -> None:
     try:
         await transaction.rollback()
-    except (*_GONE, asyncpg.InterfaceError):
+    except (*_GONE, asyncpg.InterfaceError, asyncpg.InternalClientError):
         return

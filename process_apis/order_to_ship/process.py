@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -72,14 +73,21 @@ class OrderToShip:
         self._options = options or Options()
         self._acceptance = Acceptance(store, clock, items, claims)
         self._reading = Reading(store)
-        self._turns = Turns(store, clock, claims, systems, self._options.pace, self._options.call_timeout)
+        self._turns = partial(
+            Turns, clock=clock, claims=claims, systems=systems, pace=self._options.pace,
+            call_timeout=self._options.call_timeout,
+        )  # fmt: skip
         self.shipping = Shipping(systems)
 
     # --- for the worker -----------------------------------------------------------------------------------------------
 
-    def workflows(self) -> Sequence[Workflow]:
-        """The durable workflows, for `gateway.durable.runtime.Durable`."""
-        return [Workflow(WORKFLOW, self._turns.run)]
+    def workflows(self, sessions: Store | None = None) -> Sequence[Workflow]:
+        """The durable workflows, for `gateway.durable.runtime.Durable`.
+
+        A turn holds a session while another system takes its time. `sessions` is a pool for that alone, with room for
+        `per_worker` of them, so that a slow system starves nobody of the record; without it they share the process's.
+        """
+        return [Workflow(WORKFLOW, self._turns(sessions or self._store).run)]
 
     def queues(self) -> Sequence[WorkQueue]:
         """The queues they wait in."""

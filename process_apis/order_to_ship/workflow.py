@@ -7,6 +7,7 @@ is asked, and what came of it after; the next turn reads the record and finds it
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import Final
 
@@ -79,7 +80,7 @@ class Turns:
                     begun = await self._conclude(connection, begun, outcome)
                 await self._come_back(connection, order_id)
             finally:
-                await connection.execute(sql.free_order_lock, order_id)
+                await _free(connection, order_id)
 
     async def _come_back(self, connection: asyncpg.Connection, order_id: str) -> None:
         """Another turn of this order is running, or this one has run long enough: one more, soon."""
@@ -127,6 +128,16 @@ class Turns:
             await change.wake(max(0.05, (upcoming.until - change.now).total_seconds() + 0.05))
         order = await change.save()
         return _Begun(order, upcoming) if isinstance(upcoming, Step) else None
+
+
+async def _free(connection: asyncpg.Connection, order_id: str) -> None:
+    """Give the order's lock back. A session that could not must end: pooled with the lock it would keep it for ever."""
+    try:
+        await connection.execute(sql.free_order_lock, order_id)
+    except BaseException:
+        with contextlib.suppress(asyncpg.InterfaceError):
+            connection.terminate()
+        raise
 
 
 def _begun_facts(order: Order, step: Step) -> dict[str, tuple[Task, ...]]:
