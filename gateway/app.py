@@ -16,6 +16,7 @@ from typing import Final, Self, TypeVar
 import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
 
 from experience_apis.storefront.v1 import routes as storefront_v1
 from experience_apis.storefront.v1.messages import StorefrontMessages
@@ -23,6 +24,7 @@ from experience_apis.storefront.v1.recalling import RecallsCancellation, Recalls
 from gateway.apis import catalogue_entry, process_api, storefront_api, system_api
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
+from gateway.console.app import make_console
 from gateway.contracts.api import Api
 from gateway.durable.schema import migrate_durable
 from gateway.edge.catalogue import catalogue_routes
@@ -72,6 +74,7 @@ from process_apis.availability.process import Availability
 from process_apis.items import routes as items_routes
 from process_apis.items.process import Items
 from process_apis.order_to_ship import routes as order_routes
+from process_apis.order_to_ship.process import Options as OrderOptions
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import order_recallers
 from process_apis.partner_notifications import routes as notification_routes
@@ -113,7 +116,12 @@ class Core:
             clock=self.clock,
         )
         self.orders = OrderToShip(
-            self.store, self.clock, items=self.items, claims=self.availability, systems=self.directory
+            self.store,
+            self.clock,
+            items=self.items,
+            claims=self.availability,
+            systems=self.directory,
+            options=OrderOptions(call_timeout=settings.orders.call_seconds, per_worker=settings.worker.concurrency),
         )
         self.accounts = PartnerAccounts(self.store, self.clock)
         self.currencies = {channel.name: channel.currency for channel in settings.channels}
@@ -233,6 +241,28 @@ class Gateway:
 def build_gateway(settings: Settings) -> FrontDoor:
     """The gateway's ASGI application; it connects when its lifespan starts."""
     return Gateway(Core(settings)).door
+
+
+def build_console(settings: Settings) -> ASGIApp:
+    """The console's ASGI application; it connects when its lifespan starts."""
+    core = Core(settings)
+
+    @asynccontextmanager
+    async def opened(_: Litestar) -> AsyncIterator[None]:
+        async with core.opened():
+            yield
+
+    token = settings.console.bootstrap_token
+    return make_console(
+        store=core.store,
+        clock=core.clock,
+        tenant=settings.tenant,
+        orders=core.orders,
+        messages=core.notifications,
+        bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
+        https=settings.console.https,
+        lifespan=[opened],
+    )
 
 
 def apis_of(core: Core) -> tuple[Api, ...]:

@@ -79,10 +79,15 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Order to ship: the ERP instance that takes orders, and how long a reservation stands, in seconds."""
+    """Order to ship: the ERP instance that takes orders, and times in seconds.
+
+    A reservation stands for `reservation_seconds`. A call to another system that has not answered after `call_seconds`
+    is given up, and what it did is looked up.
+    """
 
     erp: str | None = None
     reservation_seconds: int = 900
+    call_seconds: float = 20.0
 
 
 class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,10 +97,11 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ConsoleSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The console's own listener; loopback unless told otherwise."""
+    """The console's own listener; loopback unless told otherwise. `https`: people reach it over TLS."""
 
     host: str = "127.0.0.1"
     port: int = 8081
+    https: bool = False
     bootstrap_token: str | None = None
 
 

@@ -101,6 +101,7 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._again("backbone", lambda: self._backbone.run(subscriptions, self._stop)))
                 group.create_task(self._again("items", self._follow_items))
+                group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
                 group.create_task(self._again("housekeeping", self._keep_house))
@@ -140,6 +141,10 @@ class Worker:
     def _item_sources(self) -> list[tuple[str, ReadsItems]]:
         found = list(self._core.directory.find(ReadsItems))
         return sorted(found, key=lambda source: not self._core.directory.system(source[0]).offers(TakesOrders))
+
+    async def _keep_projection(self) -> None:
+        if self._core.availability.projection is not None:
+            await self._core.availability.projection.run(self._stop)
 
     async def _keep_house(self) -> None:
         while not self._stop.is_set():
