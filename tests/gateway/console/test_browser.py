@@ -57,19 +57,23 @@ def focused(browser):
 
 async def test_a_person_signs_in_and_watches_and_repairs(browser, served, store, tmp_path):
     url, _ = served
-    await asyncio.to_thread(_first_look, browser, url)
+    folder = Path(os.environ.get("CONSOLE_PICTURES", tmp_path))
+    await asyncio.to_thread(_first_look, browser, url, folder)
     await seeding.seed_everything(store)
     await asyncio.to_thread(_see_it_come, browser)
-    await asyncio.to_thread(_pictures, browser, Path(os.environ.get("CONSOLE_PICTURES", tmp_path)))
+    await asyncio.to_thread(_pictures, browser, folder)
     await asyncio.to_thread(_look_closer, browser)
     await asyncio.to_thread(_repair, browser)
     assert browser.complaints() == []
 
 
-def _first_look(browser, url):
+def _first_look(browser, url, folder):
     browser.size(1440, 900)
+    browser.go(url)
+    browser.picture(folder / "console-first.png")
     sign_in(browser, url)
     assert "No orders here yet" in browser.text("#orders")
+    browser.picture(folder / "console-empty.png")
 
 
 def _see_it_come(browser):
