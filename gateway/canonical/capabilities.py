@@ -26,12 +26,14 @@ from gateway.canonical.party import CustomerAccount
 from gateway.canonical.stock import (
     ClaimedLine,
     ClaimLine,
+    ClaimRequest,
     DemandLine,
     ItemAvailability,
     Receipt,
     ReportedMovement,
     ReportedSnapshot,
 )
+from gateway.kernel.errors import Conflict
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -113,8 +115,8 @@ class TakesOrders(Protocol):
 class CancelsTwins(Protocol):
     """An ERP whose reference is only searchable, so that two orders may bear it.
 
-    `find_order` then raises `Conflict` (code ``erp.twin_orders``); `cancel_twins` keeps the elder, cancels the
-    others, and returns the elder.
+    `find_order` then raises `Conflict` (code ``erp.twin_orders``); `cancel_twins` keeps the one that is furthest on,
+    of equals the elder, cancels the others, and returns the one it kept.
     """
 
     async def cancel_twins(self, call: Call, *, reference: str) -> SystemOrder: ...
@@ -209,9 +211,14 @@ class Connection(Protocol):
 
 @runtime_checkable
 class RecordsStock(Protocol):
-    """Takes reports of movements and snapshots; returns when they are committed."""
+    """Takes reports of movements and snapshots; returns when they are committed.
+
+    `heard` says that a source answered and had nothing new to tell: its figures are as of now.
+    """
 
     async def record(self, tenant: str, report: Report) -> Receipt: ...
+
+    async def heard(self, tenant: str, source: str) -> None: ...
 
 
 @runtime_checkable
@@ -220,7 +227,13 @@ class ClaimsStock(Protocol):
 
     `action` makes each verb idempotent: the same action id returns what the first call returned.
     `claim` raises `Conflict` (code ``stock.insufficient``, naming lines) and promises nothing when a line does not fit.
+    `claim_all` decides different orders one after the other, as if each had come alone, and returns that `Conflict`
+    in the place of an order that does not fit.
     """
+
+    async def claim_all(
+        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
+    ) -> Sequence[Sequence[ClaimedLine] | Conflict]: ...
 
     async def claim(
         self,

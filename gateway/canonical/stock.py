@@ -155,6 +155,20 @@ class ClaimLine(Struct, frozen=True, kw_only=True):
     location: str | None = None
 
 
+class ClaimRequest(Struct, frozen=True, kw_only=True):
+    """What one order asks to be promised, all of it or nothing. `action` makes it idempotent.
+
+    Without `expires_at` (aware, UTC) the promise stands until it is allocated or released.
+    """
+
+    action: str
+    order: str
+    channel: str
+    lines: Sequence[ClaimLine]
+    correlation_id: str
+    expires_at: datetime | None = None
+
+
 class ClaimState(StrEnum):
     """A claim is soft (`reserved`, it expires), hard (`allocated`), or over (`fulfilled`, `released`)."""
 

@@ -136,6 +136,8 @@ class Poller:
             if not count or following is None or moved == "UPDATE 0":
                 break
             cursor = following
+        if not total:
+            await self._stock.heard(self._tenant, name)
         return total
 
     async def _read_demand(self, name: str) -> None:

@@ -43,6 +43,8 @@ create table order_to_ship.sales_order (
 create index sales_order_list on order_to_ship.sales_order (tenant, order_id desc);
 create index sales_order_partner on order_to_ship.sales_order (tenant, partner, order_id desc);
 create index sales_order_exposure on order_to_ship.sales_order (tenant, sold_to) where exposure > 0;
+create index sales_order_troubled on order_to_ship.sales_order (tenant, order_id desc)
+    where state in ('held', 'backordered', 'exception');
 create index sales_order_due on order_to_ship.sales_order (due_at) where due_at is not null;
 
 create table order_to_ship.line (

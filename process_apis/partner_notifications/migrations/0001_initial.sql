@@ -25,4 +25,5 @@ create table partner_notifications.message (
 create unique index message_coalesced on partner_notifications.message (endpoint, subject)
     where payload is null and state = 'waiting';
 create index message_due on partner_notifications.message (next_attempt_at) where state = 'waiting';
+create index message_abandoned on partner_notifications.message (tenant, message) where state = 'abandoned';
 create index message_partner on partner_notifications.message (tenant, partner, created_at);

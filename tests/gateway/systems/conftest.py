@@ -208,6 +208,12 @@ class Recorder:
     def __init__(self):
         self.reports = []
         self.error = None
+        self.silences = []
+
+    async def heard(self, tenant, source):
+        if self.error:
+            raise self.error
+        self.silences.append(source)
 
     async def record(self, tenant, report):
         if self.error:

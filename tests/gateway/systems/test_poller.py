@@ -121,3 +121,11 @@ async def test_an_order_is_worked_on_by_one_at_a_time(store):
                 pass
     async with locks("ord_1"):
         pass
+
+
+async def test_a_source_with_nothing_new_is_heard_all_the_same(poller, wms_memory, recorder):
+    wms_memory.pages = pages([1])
+    await poller().poll("wms_north")
+    assert recorder.silences == []
+    await poller().poll("wms_north")
+    assert recorder.silences == ["wms_north"]
