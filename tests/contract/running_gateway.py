@@ -1,0 +1,179 @@
+"""A real gateway for contract tests: granian, the whole chain, a migrated record, seeded items and stock, two partners.
+
+No worker and no outside system: what a partner's call touches while it waits, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import httpx
+
+from gateway.app import Core, administer, migrate_record
+from gateway.canonical.capabilities import Report
+from gateway.canonical.item import ReportedItem
+from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
+from gateway.engines import EngineUrls
+from gateway.engines.ports import free_port
+from gateway.engines.process import Child, log_tail, spawn
+from gateway.identity.partners import PartnerCredentials, add_partner
+from gateway.kernel.money import Money
+from gateway.kernel.quantity import UnitConversion
+from gateway.settings import Settings, load_settings
+
+TENANT = "contract"
+SKUS = ("SKU-0001", "SKU-0002", "SKU/3 #é&=+%2F", "SKU-0004")
+# More than any run can order: a contract test is not a race for stock.
+_STOCK = Decimal(10) ** 15
+_READY_SECONDS = 60
+
+_SETTINGS = """
+tenant = "{tenant}"
+store = {{ url = "{postgres}", installation = "{installation}" }}
+backbone = {{ url = "{nats}" }}
+cache = {{ url = "{valkey}" }}
+secrets = {{ keys = {{ "1" = "{key}" }} }}
+identity = {{ issuer = "http://127.0.0.1:{port}" }}
+http = {{ port = {port}, public_url = "http://127.0.0.1:{port}" }}
+channels = [{{ name = "web" }}]
+
+[rate_limit]
+failure_cost = 1
+addresses = {{ rate = "1000000000/minute", burst = 1000000000 }}
+plans = {{ standard = {{ default = {{ rate = "1000000000/minute", burst = 1000000000 }} }} }}
+
+[systems.wms_north]
+product = "regional_wms"
+settings = {{ base_url = "http://127.0.0.1:9", api_key = "{key}", webhook_secret = "{key}" }}
+
+[[locations]]
+location = "north"
+name = "North DC"
+region = "na"
+time_zone = "America/New_York"
+holder = "wms_north"
+codes = {{ wms_north = "NOR1" }}
+"""
+
+
+@dataclass(frozen=True)
+class RunningGateway:
+    """Where it answers, and who may ask."""
+
+    url: str
+    port: int
+    settings_path: Path
+    first: PartnerCredentials
+    second: PartnerCredentials
+    process: Child
+    log: Path
+
+    def client(self, key: str | None = None) -> httpx.AsyncClient:
+        """A client with the first partner's key, or another, or none (``""``)."""
+        key = self.first.api_key if key is None else key
+        headers = {"X-Api-Key": key} if key else {}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=30)
+
+    async def stop(self) -> None:
+        await self.process.end([(signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)])
+
+
+async def start_gateway(folder: Path, urls: EngineUrls, database: str) -> RunningGateway:
+    """Start one on the empty `database`."""
+    installation = await migrate_record(database, progress=lambda _: None)
+    port = free_port(set())
+    settings_path = _write_settings(folder, urls, database, installation, port)
+    settings = load_settings(settings_path)
+    await _seed(settings)
+    partners = [await _partner(settings, name, account) for name, account in (("First", "CUST1"), ("Second", "CUST2"))]
+    log = folder / "gateway.log"
+    command = [sys.executable, "-m", "gateway.asgi", "gateway", "--settings", str(settings_path)]
+    process = spawn(command, folder=folder, log=log, account=None, dies_by=signal.SIGTERM)
+    running = RunningGateway(f"http://127.0.0.1:{port}", port, settings_path, *partners, process, log)
+    await _ready(running)
+    return running
+
+
+def _write_settings(folder: Path, urls: EngineUrls, database: str, installation: str, port: int) -> Path:
+    secrets = {
+        "postgres": database,
+        "nats": urls.nats,
+        "valkey": f"{urls.valkey.rpartition('/')[0]}/0",
+        "key": base64.b64encode(os.urandom(48)).decode(),
+    }
+    refs = {}
+    for name, value in secrets.items():
+        path = folder / name
+        path.write_text(value, encoding="utf-8")
+        path.chmod(0o600)
+        refs[name] = f"file:{path}"
+    settings_path = folder / "settings.toml"
+    text = _SETTINGS.format(tenant=TENANT, installation=installation, port=port, **refs)
+    settings_path.write_text(text, encoding="utf-8")
+    return settings_path
+
+
+async def _partner(settings: Settings, name: str, account: str) -> PartnerCredentials:
+    return await administer(
+        settings,
+        lambda connection, ring: add_partner(
+            connection, ring, tenant=TENANT, name=name, channel="web", plan="standard", accounts=[account]
+        ),
+    )
+
+
+async def _seed(settings: Settings) -> None:
+    """Items with prices and a pack, and stock of each in the one location."""
+    core = Core(settings)
+    async with core.opened():
+        reported = [
+            ReportedItem(
+                source_code=f"W-{number}",
+                sku=sku,
+                name=f"Item {sku}",
+                base_uom="EA",
+                packs=(UnitConversion("CS", Decimal(12)),),
+                list_price=Money(Decimal("19.99"), "USD"),
+            )
+            for number, sku in enumerate(SKUS, start=1)
+        ]
+        await core.items.adopt(TENANT, "wms_north", reported, correlation_id="seed")
+        opening = tuple(
+            ReportedMovement(
+                source="wms_north",
+                event_id="opening",
+                line=number,
+                order_key=OrderKey(1, 1),
+                type=MovementType.STOCK_ADJUSTED,
+                occurred_at=datetime.now(UTC),
+                source_item=f"W-{number}",
+                source_location="NOR1",
+                amount=_STOCK,
+                uom="EA",
+            )
+            for number in range(1, len(SKUS) + 1)
+        )
+        receipt = await core.availability.record(TENANT, Report(movements=opening))
+        assert receipt.recorded == len(SKUS), receipt
+
+
+async def _ready(running: RunningGateway) -> None:
+    end = time.monotonic() + _READY_SECONDS
+    async with running.client("") as client:
+        while time.monotonic() < end:
+            assert running.process.exit_status is None, log_tail(running.log)
+            with suppress(httpx.HTTPError):
+                if (await client.get("/readyz")).status_code == httpx.codes.OK:
+                    return
+            await asyncio.sleep(0.1)
+    raise AssertionError(f"the gateway was not ready within {_READY_SECONDS} s: {log_tail(running.log)}")
