@@ -192,10 +192,12 @@ def holds(sales: Iterable[wire.Sale], order: SalesOrder) -> bool:
 
 def twins(sales: Sequence[wire.Sale]) -> list[wire.Sale]:
     """The younger of live sales that hold the same line of our order, youngest first."""
-    seen: set[int | None] = set()
+    seen: set[tuple[str | None, int | None]] = set()
     found = []
     for sale in sorted(sales, key=lambda sale: sale.id):
-        lines = {line.sequence for line in sale.lines}
+        # One line may leave from two warehouses: then it stands in a sale of each, and rightly.
+        place = sale.warehouse.code if sale.warehouse else None
+        lines = {(place, line.sequence) for line in sale.lines}
         if lines & seen or not lines:
             found.append(sale)
         seen |= lines

@@ -22,14 +22,18 @@ def product(**fields) -> wire.Product:
     return wire.Product(**{"id": 1, "code": "SKU-1", "name": "Widget", "default_uom": EACH, **fields})
 
 
-def sale(number: int, *sequences: int, state: str = "processing", shipments=(), shipment_state="waiting") -> wire.Sale:
+def sale(
+    number: int, *sequences: int, state: str = "processing", shipments=(), shipment_state="waiting", warehouse="WH-N"
+) -> wire.Sale:
     lines = [
         wire.SaleLine(
             id=number * 10 + n, sequence=n, quantity=Decimal(1), unit_price=Decimal(1), product=wire.Code(1, "SKU-1")
         )
         for n in sequences
     ]
-    return wire.Sale(number, str(number), "ord_1", state, shipment_state, list(shipments), lines)
+    return wire.Sale(
+        number, str(number), "ord_1", state, shipment_state, list(shipments), lines, wire.Code(5, warehouse)
+    )
 
 
 def shipment(number: int, state: str, *moves: wire.Move) -> wire.Shipment:
@@ -145,6 +149,12 @@ def test_an_address_is_recognised_whether_or_not_tryton_repeats_the_partys_name(
 
 def test_the_sales_of_two_warehouses_are_no_twins():
     assert mapping.twins([sale(1, 1, 2), sale(2, 3)]) == []
+
+
+def test_a_line_that_leaves_from_two_warehouses_has_no_twin():
+    north, west = sale(1, 1, warehouse="WH-N"), sale(2, 1, warehouse="WH-W")
+    assert mapping.twins([north, west]) == []
+    assert [row.id for row in mapping.twins([north, west, sale(3, 1, warehouse="WH-W")])] == [3]
 
 
 def test_the_younger_of_two_sales_of_the_same_line_is_the_twin():
