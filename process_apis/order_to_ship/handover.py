@@ -6,10 +6,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from gateway.canonical.capabilities import Call, CancelsTwins, FindsSystems, TakesOrders
-from gateway.canonical.order import ExternalReference, ShipmentLine, SystemOrder, WarehouseWork, WorkState
+from gateway.canonical.order import (
+    ExternalReference,
+    ShipmentLine,
+    SystemOrder,
+    SystemShipment,
+    WarehouseWork,
+    WorkState,
+)
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, OutcomeUnknown, Unavailable
 from process_apis.order_to_ship.models import Order, Task, TaskKind
@@ -17,6 +24,7 @@ from process_apis.order_to_ship.outcomes import TWINS, Outcome, Pace
 from process_apis.order_to_ship.rules import sales_order
 from process_apis.order_to_ship.steps import READ_STEPS, Step, StepKind
 
+Done = TypeVar("Done")
 _PATIENCE: Final = 1.1  # adapters keep the deadline themselves; this ends one that does not
 _log: Final = logging.getLogger(__name__)
 
@@ -101,10 +109,19 @@ class Handover:
             found = await _find_one(call, erp, order.order_id)
             if found is not None and (found.ready or found.cancelled):
                 return found
-        return await erp.submit_order(call, order=sales_order(order, self._locations(order, step.the_task.system)))
+        return await self._submitted(call, erp, order, step)
 
     async def _verify_order(self, call: Call, order: Order, step: Step) -> object:
-        return await _find_one(call, self._systems.takes_orders(step.the_task.system), order.order_id)
+        erp = self._systems.takes_orders(step.the_task.system)
+        found = await _find_one(call, erp, order.order_id)
+        if found is None or found.ready or found.cancelled:
+            return found
+        # The one that stays of two may be the one that nobody has moved on yet.
+        return await self._submitted(call, erp, order, step)
+
+    async def _submitted(self, call: Call, erp: TakesOrders, order: Order, step: Step) -> SystemOrder:
+        wanted = sales_order(order, self._locations(order, step.the_task.system))
+        return await self._without_twins(call, order, step, lambda: erp.submit_order(call, order=wanted))
 
     async def _release_work(self, call: Call, order: Order, step: Step) -> object:
         warehouse = self._systems.releases_work(step.the_task.system)
@@ -119,14 +136,18 @@ class Handover:
         erp = self._systems.posts_shipments(step.the_task.system)
         posting = step.the_task.target
         shipment = next(known for known in order.shipments if known.shipment_id == posting)
-        if step.look_first:
-            found = await erp.find_posting(call, reference=order.order_id, posting=posting)
-            if found is not None:
-                return found
         lines = [ShipmentLine(line=part.line, item=part.item, amount=part.amount) for part in shipment.lines]
-        return await erp.post_shipment(
-            call, reference=order.order_id, posting=posting, location=shipment.location, lines=lines
-        )
+
+        async def post() -> SystemShipment:
+            if step.look_first:
+                found = await erp.find_posting(call, reference=order.order_id, posting=posting)
+                if found is not None:
+                    return found
+            return await erp.post_shipment(
+                call, reference=order.order_id, posting=posting, location=shipment.location, lines=lines
+            )
+
+        return await self._without_twins(call, order, step, post)
 
     async def _cancel_work(self, call: Call, order: Order, step: Step) -> WarehouseWork | None:
         warehouse = self._systems.releases_work(step.the_task.system)
@@ -142,13 +163,17 @@ class Handover:
             found = await _find_one(call, erp, order.order_id)
             if found is None or found.cancelled:
                 return found
+        return await self._without_twins(call, order, step, lambda: erp.cancel_order(call, reference=order.order_id))
+
+    async def _without_twins(self, call: Call, order: Order, step: Step, work: Callable[[], Awaitable[Done]]) -> Done:
+        """Do `work`; where it stumbles over a twin, even one that came late, cancel that and do it once more."""
         try:
-            return await erp.cancel_order(call, reference=order.order_id)
+            return await work()
         except Conflict as e:
             if e.code != TWINS:
                 raise
-            await _find_one(call, erp, order.order_id)
-            return await erp.cancel_order(call, reference=order.order_id)
+        await _find_one(call, self._systems.takes_orders(step.the_task.system), order.order_id)
+        return await work()
 
     def _locations(self, order: Order, erp: str) -> list[str]:
         named = {part.location for part in order.allocations}

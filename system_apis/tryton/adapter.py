@@ -135,7 +135,7 @@ class Adapter:
         return await self._orders.cancel(call, reference)
 
     async def cancel_twins(self, call: Call, *, reference: str) -> SystemOrder:
-        """Cancel the younger of two sales under one reference, and answer with the one that stays."""
+        """Cancel one of two sales under one reference, the less advanced, and answer with the one that stays."""
         return await self._orders.cancel_twins(call, reference)
 
     async def find_posting(self, call: Call, *, reference: str, posting: str) -> SystemShipment | None:

@@ -21,6 +21,7 @@ SALE_LINE: Final = "sale.line"
 MOVE: Final = "stock.move"
 _READY: Final = frozenset({"processing", "done"})
 _CANCELLED: Final = "cancelled"
+_PROGRESS: Final = {"draft": 0, "quotation": 1, "confirmed": 2, "processing": 3, "done": 4}
 
 
 def to_float(amount: Decimal) -> float:
@@ -191,10 +192,13 @@ def holds(sales: Iterable[wire.Sale], order: SalesOrder) -> bool:
 
 
 def twins(sales: Sequence[wire.Sale]) -> list[wire.Sale]:
-    """The younger of live sales that hold the same line of our order, youngest first."""
+    """Of live sales that hold the same line of our order all but one, the first to be cancelled first.
+
+    What stays is the furthest on, whose shipment a warehouse may be at work on; of those equally far the elder.
+    """
     seen: set[tuple[str | None, int | None]] = set()
     found = []
-    for sale in sorted(sales, key=lambda sale: sale.id):
+    for sale in sorted(sales, key=lambda sale: (-_PROGRESS.get(sale.state, 0), sale.id)):
         # One line may leave from two warehouses: then it stands in a sale of each, and rightly.
         place = sale.warehouse.code if sale.warehouse else None
         lines = {(place, line.sequence) for line in sale.lines}

@@ -53,7 +53,7 @@ class Orders:
         if young := mapping.twins(live):
             numbers = ", ".join(sale.number or f"(id {sale.id})" for sale in young)
             raise Conflict(
-                f"Tryton holds {reference} more than once: cancel the younger, {numbers}",
+                f"Tryton holds {reference} more than once: cancel {numbers}",
                 code="erp.twin_orders",
                 context={"reference": reference, "twins": [sale.id for sale in young]},
             )
@@ -96,7 +96,7 @@ class Orders:
         return described
 
     async def cancel_twins(self, call: Call, reference: str) -> SystemOrder:
-        """Cancel the younger of two sales of the same lines; raises `Conflict` when it is being picked."""
+        """Cancel all but one of the sales of the same lines; raises `Conflict` when such a one is being picked."""
         found, live = await self._all(call, reference)
         await self._cancel(call, reference, Found(mapping.twins(live), found.shipments))
         order = await self.find(call, reference)
