@@ -39,16 +39,19 @@ _SCARCE: Final = 4
 _BUYERS: Final = 6
 _KNOWN_SECONDS: Final = 30.0
 _ANSWERED_SECONDS: Final = 90.0
-_QUIET_SECONDS: Final = 120.0
 _WIDTH: Final = 150
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """How the play goes. The same `seed` draws the same outages and orders."""
+    """How the play goes. The same `seed` draws the same outages and orders.
+
+    The checker waits up to `patience` seconds until nothing moves any more.
+    """
 
     seed: int = 1
     orders: int = 60
     rounds: int = 1
+    patience: float = 180.0
 
 
 class Evening:
@@ -199,7 +202,7 @@ class Outages:
             "webhook_secret": self._demo.webhook_secret_path.read_text(encoding="utf-8").strip(),
             "stock": dict.fromkeys(skus, 0),
             "orders": self._options.orders,
-            "patience": _QUIET_SECONDS,
+            "patience": self._options.patience,
         }
 
     async def _check(self, mode: str, plan: dict[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """Processes are known by more than their pid."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -36,6 +37,23 @@ async def test_a_process_that_ignores_its_signals_is_killed(tmp_path):
         assert not await child.ended(0.02)
     await child.end([(signal.SIGINT, 0.2), (signal.SIGTERM, 0.2)])
     assert child.exit_status == -signal.SIGKILL
+
+
+async def test_a_session_is_killed_with_all_that_was_started_in_it(tmp_path):
+    log = tmp_path / "log"
+    child = spawn(
+        ["/bin/sh", "-c", "sleep 60 & echo $! ; wait"], folder=tmp_path, log=log, account=None, dies_by=signal.SIGTERM
+    )
+    while not log_tail(log):
+        assert not await child.ended(0.02)
+    started = Identity.of(int(log_tail(log)))
+    await child.kill_session()
+    assert child.exit_status == -signal.SIGKILL
+    for _ in range(500):
+        if not started.alive:
+            break
+        await asyncio.sleep(0.02)
+    assert not started.alive
 
 
 async def test_nothing_of_our_environment_reaches_an_engine(tmp_path, monkeypatch):

@@ -111,3 +111,13 @@ async def test_a_wrong_password_refuses_to_start_and_a_dead_server_is_unavailabl
 async def test_a_store_that_is_not_open_is_unavailable():
     with pytest.raises(Unavailable):
         await Store("postgresql://a:b@127.0.0.1:1/x").fetchval("select 1")
+
+
+async def test_a_connection_cut_in_the_middle_of_an_answer_is_replaced(store):
+    async with store.connection() as cut:
+        confused = await cut.fetchval("select pg_backend_pid()")
+    with pytest.raises(Unavailable) as caught:
+        async with store.connection():
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+    assert caught.value.code == "store.unavailable"
+    assert await store.fetchval("select pg_backend_pid()") != confused

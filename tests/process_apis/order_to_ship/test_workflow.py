@@ -6,6 +6,7 @@ from order_world import CALLER, ask
 
 from gateway.canonical.order import ExternalReference, OrderState
 from gateway.kernel.errors import Conflict, NotFound
+from gateway.store.postgres import Store
 from process_apis.order_to_ship.models import TaskKind, TaskState
 
 pytestmark = pytest.mark.integration
@@ -226,6 +227,24 @@ async def test_a_cancel_while_the_erp_is_asked_wins_afterwards(world):
     assert order.state is OrderState.CANCELLED
     assert [row["cancelled"] for row in await world.sales(order_id)] == [True]
     assert await world.works(order_id) == []
+
+
+async def test_a_slow_system_starves_nobody_of_the_record_and_a_cancelled_turn_keeps_no_lock(world):
+    order_id = await accepted(world)
+    await world.fault("submit_order", "hang_after")
+    sessions = Store(world.store.url, size=2)
+    await sessions.open()
+    turn = asyncio.create_task(world.process.workflows(sessions)[0].run(order_id, 1))
+    for _ in range(500):
+        if "submit_order" in await world.called(order_id):
+            break
+        await asyncio.sleep(0.02)
+    assert sessions.pool.get_size() - sessions.pool.get_idle_size() == 1
+    assert world.store.pool.get_size() == world.store.pool.get_idle_size()
+    turn.cancel()
+    await asyncio.gather(turn, return_exceptions=True)
+    assert await world.store.fetchval("select pg_try_advisory_xact_lock(hashtextextended($1, 20481))", order_id)
+    await sessions.close()
 
 
 # --- twins and things that cannot be looked up ------------------------------------------------------------------------
