@@ -150,8 +150,17 @@ def _typed(value: dict[str, Any]) -> Any:
 
 
 def lines(path: str) -> list[dict[str, Any]]:
-    """A log of one JSON object a line."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
+    """A log of one JSON object a line; a last one that is being written yet is left out."""
+    whole, _, _ = Path(path).read_text(encoding="utf-8").rpartition("\n")
+    return [json.loads(line) for line in whole.split("\n") if line.strip()]
+
+
+def _object(body: str) -> dict[str, Any]:
+    try:
+        decoded = json.loads(body)
+    except ValueError:
+        return {}
+    return decoded if isinstance(decoded, dict) else {}
 
 
 def _short(found: Any) -> str:
@@ -184,7 +193,7 @@ class Evidence:
         self.ids: dict[str, set[str]] = defaultdict(set)
         self.refused: dict[str, str] = {}
         for answer in (one for one in self.answers if one["what"] == "order"):
-            body = json.loads(answer["body"])
+            body = _object(answer["body"])
             if answer["status"] == _CREATED:
                 self.ids[answer["key"]].add(body["id"])
             elif 400 <= answer["status"] < _INTERNAL and body.get("code") not in _NOT_FINAL:  # noqa: PLR2004
@@ -235,10 +244,7 @@ def _is_clear(answer: dict[str, Any]) -> bool:
     status, headers = answer["status"], answer["headers"]
     if 200 <= status < 300:  # noqa: PLR2004
         return True
-    try:
-        problem = json.loads(answer["body"])
-    except ValueError:
-        return False
+    problem = _object(answer["body"])
     told = headers.get("content-type", "").startswith("application/problem+json") and problem.get("code")
     later = status != _UNAVAILABLE or headers.get("retry-after", "").isdigit()
     return bool(told) and later and status != _INTERNAL
