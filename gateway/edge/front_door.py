@@ -82,7 +82,9 @@ class FrontDoor:
             return
         finally:
             self._overdue.leave(ticket)
-            scope.pop(SCOPE_KEY, None)  # a cycle would wait for the garbage collector
+            # Cycles (the scope, the error's traceback) wait for the garbage collector; the connection must not.
+            scope.pop(SCOPE_KEY, None)
+            exchange.receive = _hang_up
             if self._observe is not None:
                 self._observe(exchange, self._monotonic() - arrived)
 
@@ -204,6 +206,11 @@ class FrontDoor:
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "no websockets here"})
+
+
+async def _hang_up() -> Any:
+    """The ASGI `receive` of a finished exchange: holding the server's own would keep the connection open."""
+    return {"type": "http.disconnect"}
 
 
 def _replay(exchange: Exchange) -> Receive:
