@@ -13,6 +13,12 @@ help: ## what can be made here
 setup: $(INSTALLED) ## create the virtual environment from the hashed lock file
 
 $(INSTALLED): requirements-dev.lock pyproject.toml
+	@sh deploy/set_up.sh "$(PYTHON)" $(VENV)
+	@touch $@
+
+up: $(INSTALLED) ## create the virtual environment from the hashed lock file
+
+$(INSTALLED): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Crossdock needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
@@ -24,10 +30,10 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@touch $@
 
 up: $(INSTALLED) ## engines, gateway, worker, a real Tryton and sandboxes; prints the console's address
-	$(BIN)/crossdock up --demo
+	@$(BIN)/crossdock up --demo
 
 play: $(INSTALLED) ## run the main story once and exit 0 when every step showed what it should
-	$(BIN)/crossdock play main-job
+	@$(BIN)/crossdock play main-job
 
 test: $(INSTALLED) lint types ## everything that runs from Python wheels alone
 	$(BIN)/python -m pytest -m "not long" -n 2 --dist loadgroup --disable-socket --allow-unix-socket

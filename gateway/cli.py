@@ -1,7 +1,8 @@
 """The command `crossdock`.
 
 Every command exits 0 when it did what it says, 1 when what it checked is not so, 2 when it was called wrongly or cannot
-run as things are; then one line on standard error says what to do.
+run as things are; then one line on standard error says what to do. Interrupted commands exit 130, except that
+Ctrl-C or SIGTERM is how `crossdock up` ends once it is up: that exits 0. With ``--json`` standard output is JSON only.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-import msgspec
-
+from gateway import administration
 from gateway.kernel.errors import CrossdockError
+from gateway.plays.progress import Progress
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
 _DEFAULT_FOLDER: Final = Path(".crossdock")
+_INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,11 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status: int = given.run(given)
     except CrossdockError as error:
-        sys.stderr.write(f"crossdock: {error.detail}\n")
-        return 2
+        return _refuse(error.detail)
+    except OSError as error:
+        return _refuse(f"{error.filename or given.command}: {error.strerror or error}")
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
     return status
+
+
+def _refuse(advice: str) -> int:
+    # A reader that went away (`crossdock up | head`) is no trouble of ours.
+    with suppress(BrokenPipeError):
+        sys.stderr.write(f"crossdock: {advice}\n")
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,19 +61,24 @@ def _parser() -> argparse.ArgumentParser:
         "--demo", action="store_true", help="with a real Tryton, two warehouses, a partner, and a lively day"
     )
     up.add_argument("--quiet-day", action="store_true", help="with --demo: no traffic of its own")
-    up.add_argument("--port", type=int, help="the gateway's port (default 8080, or a free one when that is taken)")
-    up.add_argument("--workers", type=int, default=1, help="gateway processes (default 1)")
+    up.add_argument("--port", type=_port, help="the gateway's port (default 8080, or a free one when that is taken)")
+    up.add_argument("--workers", type=_count, default=1, help="gateway processes (default 1)")
+    _json(up, "print one line of JSON with the addresses when it is ready")
 
     play = _command(commands, "play", _play, "run a story once against what `up` started, or start it for that")
     _folder(play)
     play.add_argument("story", choices=["main-job", "outages"])
-    play.add_argument("--json", action="store_true", help="print the evidence as JSON lines")
+    _json(play, "print the evidence as JSON lines")
     play.add_argument("--seed", type=int, default=1, help="outages: what dies when, and who orders what (default 1)")
-    play.add_argument("--orders", type=int, default=60, help="outages: how many orders are placed (default 60)")
-    play.add_argument("--rounds", type=int, default=1, help="outages: how often everything dies (default once)")
+    play.add_argument("--orders", type=_count, default=60, help="outages: how many orders are placed (default 60)")
+    play.add_argument("--rounds", type=_count, default=1, help="outages: how often everything dies (default once)")
 
     migrate = _command(commands, "migrate", _migrate, "bring the record's tables up to date, and do nothing else")
     _settings(migrate)
+    _json(migrate, "print the installation's id as JSON")
+    epoch = _command(commands, "begin-epoch", _begin_epoch, "begin a new log epoch, after restoring a backup")
+    _settings(epoch)
+    _json(epoch)
 
     for name, run, text in (
         ("gateway", _gateway, "serve the gateway (production; needs settings)"),
@@ -79,29 +94,28 @@ def _parser() -> argparse.ArgumentParser:
     export = _command(contracts, "export", _export, "write openapi/ from the code")
     export.add_argument("--folder", type=Path, default=Path("openapi"))
     export.add_argument("--check", action="store_true", help="write nothing; exit 1 when what is published differs")
+    _json(export)
     return parser
 
 
 def _partner_commands(partner: Any) -> None:
     add = _command(partner, "add", _partner_add, "add a partner; its credentials are shown once")
-    _settings(add)
     add.add_argument("name")
     add.add_argument("--channel", required=True)
     add.add_argument("--plan", default="standard")
     add.add_argument("--account", action="append", required=True, help="a customer code it orders for; repeatable")
     add.add_argument("--webhook-url")
     listing = _command(partner, "list", _partner_list, "all partners")
-    _settings(listing)
     disable = _command(partner, "disable", _partner_disable, "refuse everything of a partner from now on")
-    _settings(disable)
-    disable.add_argument("partner")
-    for command in (add, listing):
-        command.add_argument("--json", action="store_true")
+    disable.add_argument("partner", help="its id: par_…")
+    for command in (add, listing, disable):
+        _settings(command)
+        _json(command)
 
 
 def _command(commands: Any, name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, command=name)
     return parser
 
 
@@ -114,9 +128,22 @@ def _settings(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", type=Path, help=text)
 
 
-def _progress(line: str) -> None:
-    sys.stderr.write(f"  {line}\n")
-    sys.stderr.flush()
+def _json(parser: argparse.ArgumentParser, text: str = "print JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=text)
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65_534:  # noqa: PLR2004 - the console takes the next one
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65534")
+    return number
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return number
 
 
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:
@@ -129,54 +156,55 @@ def _run(coroutine: Coroutine[Any, Any, int]) -> int:
         try:
             return await task
         except asyncio.CancelledError:
-            return 130
+            return _INTERRUPTED
 
     return asyncio.run(cancellable())
 
 
 def _settings_path(given: argparse.Namespace) -> Path | None:
     default = _DEFAULT_FOLDER / "settings.toml"
-    return given.settings or (default if default.exists() else None)
+    if given.settings is None and not os.environ.get(SETTINGS_VARIABLE) and default.exists():
+        return default
+    path: Path | None = given.settings
+    return path
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
 def _up(given: argparse.Namespace) -> int:
-    from gateway.plays.day import up  # noqa: PLC0415 - engines are an optional extra
+    from gateway.plays.day import Options, up  # noqa: PLC0415 - engines are an optional extra
 
-    return _run(
-        up(
-            given.folder,
-            demo=given.demo,
-            lively=given.demo and not given.quiet_day,
-            port=given.port,
-            workers=given.workers,
-            progress=_progress,
-        )
+    options = Options(
+        demo=given.demo,
+        lively=given.demo and not given.quiet_day,
+        port=given.port,
+        workers=given.workers,
+        as_json=given.json,
     )
+    with Progress() as progress:
+        return _run(up(given.folder, options, progress=progress))
 
 
 def _play(given: argparse.Namespace) -> int:
-    if given.story == "outages":
-        from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
+    with Progress() as progress:
+        if given.story == "outages":
+            from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
 
-        options = Options(seed=given.seed, orders=given.orders, rounds=given.rounds)
-        return _run(play_outages(given.folder, options, as_json=given.json, progress=_progress))
-    from gateway.plays.main_job import play  # noqa: PLC0415
+            options = Options(seed=given.seed, orders=given.orders, rounds=given.rounds)
+            return _run(play_outages(given.folder, options, as_json=given.json, progress=progress))
+        from gateway.plays.main_job import play  # noqa: PLC0415
 
-    return _run(play(given.folder, as_json=given.json, progress=_progress))
+        return _run(play(given.folder, as_json=given.json, progress=progress))
 
 
 def _migrate(given: argparse.Namespace) -> int:
-    from gateway.app import migrate_record  # noqa: PLC0415
-    from gateway.kernel.secrets import resolve_secret  # noqa: PLC0415
+    with Progress() as progress:
+        return administration.migrate(load_settings(_settings_path(given)), as_json=given.json, progress=progress)
 
-    settings = load_settings(_settings_path(given))
-    url = resolve_secret(settings.store.url, setting="store.url").reveal()
-    installation = asyncio.run(migrate_record(url, progress=_progress))
-    sys.stdout.write(f"up to date; installation {installation}\n")
-    return 0
+
+def _begin_epoch(given: argparse.Namespace) -> int:
+    return administration.begin_epoch(load_settings(_settings_path(given)), as_json=given.json)
 
 
 def _gateway(given: argparse.Namespace) -> int:
@@ -201,80 +229,28 @@ def _become(module: str, role: str, given: argparse.Namespace) -> NoReturn:
 
 
 def _partner_add(given: argparse.Namespace) -> int:
-    from gateway.app import administer  # noqa: PLC0415
-    from gateway.identity.partners import add_partner  # noqa: PLC0415
-
-    settings = load_settings(_settings_path(given))
-    made = asyncio.run(
-        administer(
-            settings,
-            lambda connection, ring: add_partner(
-                connection,
-                ring,
-                tenant=settings.tenant,
-                name=given.name,
-                channel=given.channel,
-                plan=given.plan,
-                accounts=given.account,
-                webhook_url=given.webhook_url,
-            ),
-        )
+    asked = administration.NewPartner(
+        name=given.name,
+        channel=given.channel,
+        plan=given.plan,
+        accounts=tuple(given.account),
+        webhook_url=given.webhook_url,
     )
-    shown = {name: getattr(made, name) for name in made.__struct_fields__}
-    if given.json:
-        sys.stdout.write(msgspec.json.encode(shown).decode() + "\n")
-    else:
-        sys.stdout.write("Keep these now; they are not shown again.\n")
-        sys.stdout.writelines(f"  {name:<15} {value}\n" for name, value in shown.items() if value is not None)
-        sys.stdout.write(
-            f"Try it:\n  curl -H 'X-Api-Key: {made.api_key}' '{settings.http.public_url}/storefront/v1/items?limit=3'\n"
-        )
-    return 0
+    return administration.add(load_settings(_settings_path(given)), asked, as_json=given.json)
 
 
 def _partner_list(given: argparse.Namespace) -> int:
-    from gateway.app import administer  # noqa: PLC0415
-    from gateway.identity.partners import list_partners  # noqa: PLC0415
-
-    settings = load_settings(_settings_path(given))
-    found = asyncio.run(administer(settings, lambda c, _: list_partners(c, tenant=settings.tenant)))
-    if given.json:
-        sys.stdout.write(msgspec.json.encode(found).decode() + "\n")
-        return 0
-    for partner in found:
-        state = "disabled" if partner.disabled_at else "active"
-        accounts = ", ".join(sorted(partner.accounts))
-        sys.stdout.write(f"{partner.partner_id}  {state:<8}  {partner.channel:<10} {partner.name}  ({accounts})\n")
-    return 0
+    return administration.show_partners(load_settings(_settings_path(given)), as_json=given.json)
 
 
 def _partner_disable(given: argparse.Namespace) -> int:
-    from gateway.app import administer  # noqa: PLC0415
-    from gateway.identity.partners import disable_partner  # noqa: PLC0415
-
-    settings = load_settings(_settings_path(given))
-    asyncio.run(administer(settings, lambda c, _: disable_partner(c, tenant=settings.tenant, partner=given.partner)))
-    sys.stdout.write(f"{given.partner} is disabled; every worker refuses it within five seconds\n")
-    return 0
+    return administration.disable(load_settings(_settings_path(given)), given.partner, as_json=given.json)
 
 
 def _export(given: argparse.Namespace) -> int:
-    from gateway.app import published_apis  # noqa: PLC0415
-    from gateway.contracts.export import differences, export  # noqa: PLC0415
-
-    apis = published_apis()
     if given.check:
-        found = differences(apis, given.folder)
-        for diff in found:
-            sys.stdout.write(diff + "\n")
-        if found:
-            sys.stderr.write("crossdock: what is published differs from the code: run `crossdock contracts export`\n")
-        return 1 if found else 0
-    changed = export(apis, given.folder)
-    with suppress(BrokenPipeError):
-        sys.stdout.writelines(f"wrote {path}\n" for path in changed)
-        sys.stdout.write(f"{len(apis)} contracts, {len(changed)} changed\n")
-    return 0
+        return administration.check_contracts(given.folder, as_json=given.json)
+    return administration.export_contracts(given.folder, as_json=given.json)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ class Folder:
         if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
             return Misconfigured(
                 f"{self.path} is in use by another crossdock, process {holder}: stop that one (kill {holder}), "
-                "or choose another folder",
+                "or choose another folder (--folder)",
                 code="engines.locked",
             )
         return Misconfigured(

@@ -5,39 +5,56 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import shlex
+import shutil
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import msgspec
+from msgspec import Struct
 
 from gateway.kernel.ids import new_id
 from gateway.plays.demo import SITES, Demo
 from gateway.plays.main_job import PLAY_SKUS
 from gateway.plays.partner_client import PartnerClient
-from gateway.plays.stack import Running, Stack
+from gateway.plays.progress import Progress
+from gateway.plays.stack import Stack
 from gateway.settings import load_settings
 
 _PAUSE_SECONDS: Final = (0.4, 2.0)
 _SKUS: Final = tuple(sku for number in range(100, 200) if (sku := f"SKU-{number:04d}") not in PLAY_SKUS)
 
 
-async def up(
-    folder: Path, *, demo: bool, lively: bool, port: int | None, workers: int, progress: Callable[[str], None]
-) -> int:
-    """Run until cancelled; then stop everything in order."""
-    async with Stack(folder, demo=demo, port=port, gateway_workers=workers, progress=progress) as stack:
-        sys.stdout.write(_where(stack.running, stack.folder))
+class Options(Struct, frozen=True, kw_only=True):
+    """What `crossdock up` was asked for. `port` None: the one of the last run, else 8080, else a free one."""
+
+    demo: bool
+    lively: bool
+    port: int | None
+    workers: int
+    as_json: bool
+
+
+async def up(folder: Path, options: Options, *, progress: Progress) -> int:
+    """Run until cancelled; then stop everything in order. Raises CancelledError when that comes before it is up."""
+    stack = Stack(folder, demo=options.demo, port=options.port, gateway_workers=options.workers, progress=progress)
+    async with stack:
+        progress.done()
+        sys.stdout.write(_as_json(stack) if options.as_json else _where(stack))
         sys.stdout.flush()
-        if stack.demo is not None and lively:
-            await Day(stack.demo, stack.settings_path).play()
-        await asyncio.Event().wait()
+        with contextlib.suppress(asyncio.CancelledError):
+            if stack.demo is not None and options.lively:
+                await Day(stack.demo, stack.settings_path).play()
+            await asyncio.Event().wait()
+        progress.resume()
     return 0
 
 
-def _where(running: Running, folder: Path) -> str:
-    token = (folder / "secrets" / "console-bootstrap").read_text(encoding="utf-8")
+def _where(stack: Stack) -> str:
+    running = stack.running
+    token = (stack.folder / "secrets" / "console-bootstrap").read_text(encoding="utf-8")
     lines = [
         "",
         f"  gateway   {running.gateway_url}",
@@ -45,8 +62,25 @@ def _where(running: Running, folder: Path) -> str:
         f"  data      {running.folder}",
     ]
     if running.demo:
-        lines.append("  try       crossdock play main-job    in another terminal")
+        lines.append(f"  try       {_command()} play main-job{_folder(stack)}    in another terminal")
     return "\n".join([*lines, "  Ctrl-C stops everything.", ""]) + "\n"
+
+
+def _as_json(stack: Stack) -> str:
+    running = stack.running
+    shown = {name: getattr(running, name) for name in ("gateway_url", "console_url", "settings", "folder", "demo")}
+    shown["console_first_sign_in_file"] = str(stack.folder / "secrets" / "console-bootstrap")
+    return msgspec.json.encode(shown).decode() + "\n"
+
+
+def _command() -> str:
+    """What to type for this command: its name where the shell finds it, else how it was called."""
+    return "crossdock" if shutil.which("crossdock") else shlex.quote(sys.argv[0])
+
+
+def _folder(stack: Stack) -> str:
+    usual = Path(".crossdock").absolute()
+    return "" if stack.folder == usual else f" --folder {shlex.quote(str(stack.folder))}"
 
 
 class Day:

@@ -217,6 +217,7 @@ class Demo:
             sys.executable, "-m", "gateway.plays.receiver", "--port", str(self._receiver_port),
             "--log", str(self.webhook_log), "--secret-file", str(self.webhook_secret_path),
             stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C in a terminal is for us, who then end it in its turn
         )  # fmt: skip
         if self._receiver.stdout is None or not await self._receiver.stdout.readline():
             raise Misconfigured(f"the partner's receiver did not start on port {self._receiver_port}: is it taken?")

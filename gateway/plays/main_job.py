@@ -24,6 +24,7 @@ from gateway.kernel.ids import new_id
 from gateway.kernel.secrets import resolve_secret
 from gateway.plays.demo import SITES, Demo
 from gateway.plays.partner_client import PartnerClient
+from gateway.plays.progress import Progress
 from gateway.plays.stack import Stack, find_running
 from gateway.settings import Settings, load_settings
 
@@ -60,12 +61,18 @@ class Story:
     """One telling. `say` gets each finished step: its name, its evidence, the seconds it took."""
 
     def __init__(
-        self, folder: Path, settings: Settings, client: PartnerClient, say: Callable[[str, str, float], None]
+        self,
+        folder: Path,
+        settings: Settings,
+        client: PartnerClient,
+        say: Callable[[str, str, float], None],
+        progress: Progress,
     ) -> None:
         self.folder = folder
         self.settings = settings
         self.client = client
         self._say = say
+        self._progress = progress
         self._began = time.monotonic()
         self.order = ""
         self.sku = ""
@@ -93,7 +100,8 @@ class Story:
 
     async def _step(self, name: str, work: Awaitable[str]) -> None:
         started = time.monotonic()
-        evidence = await work
+        with self._progress.step(name):
+            evidence = await work
         self._say(name, evidence, time.monotonic() - started)
 
     async def _choose_sku(self) -> str:
@@ -219,18 +227,22 @@ class Story:
         }
 
 
-async def play(folder: Path, *, as_json: bool, progress: Callable[[str], None]) -> int:
+async def play(folder: Path, *, as_json: bool, progress: Progress) -> int:
     """Tell the story once. 0 when every step and every check held."""
     running = find_running(folder)
     if running is None:
         async with Stack(folder, demo=True, progress=progress) as stack:
-            return await _play(stack.folder, as_json=as_json)
+            progress.done()
+            try:
+                return await _play(stack.folder, as_json=as_json, progress=progress)
+            finally:
+                progress.resume()
     if not running.demo:
         raise Misconfigured("what runs here has no demo: stop it and start `crossdock up --demo`")
-    return await _play(Path(running.folder), as_json=as_json)
+    return await _play(Path(running.folder), as_json=as_json, progress=progress)
 
 
-async def _play(folder: Path, *, as_json: bool) -> int:
+async def _play(folder: Path, *, as_json: bool, progress: Progress) -> int:
     console = Console(stderr=as_json, width=max(Console().width, _WIDTH))
     settings = load_settings(folder / "settings.toml")
     place = folder / "plays" / new_id("play")
@@ -242,7 +254,7 @@ async def _play(folder: Path, *, as_json: bool) -> int:
         console.print(f"[green]✓[/] {name:<38} [dim]{seconds:6.2f} s[/]  {evidence}", highlight=False)
 
     async with PartnerClient(settings.http.public_url, demo.credentials(), log=log) as client:
-        story = Story(place, settings, client, say)
+        story = Story(place, settings, client, say, progress)
         try:
             await story.tell()
         except StepFailed as failed:
@@ -252,7 +264,8 @@ async def _play(folder: Path, *, as_json: bool) -> int:
     plan.touch(mode=0o600)
     plan.write_text(json.dumps(story.plan()), encoding="utf-8")
     try:
-        lines = await _checker("check", plan)
+        with progress.step("the checker compares the systems' own books"):
+            lines = await _checker("check", plan)
     finally:
         plan.unlink()
         (place / "observe.json").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,7 @@ from gateway.plays.demo import SITES, Demo
 from gateway.plays.outage_plan import Basket, Outage, baskets, outages
 from gateway.plays.outage_traffic import SyncedLog, Traffic, Warehouses
 from gateway.plays.partner_client import PartnerClient
+from gateway.plays.progress import Progress
 from gateway.plays.stack import Stack, find_running
 from gateway.settings import load_settings
 
@@ -222,14 +223,16 @@ class Outages:
         return lines
 
 
-async def play_outages(folder: Path, options: Options, *, as_json: bool, progress: Callable[[str], None]) -> int:
+async def play_outages(folder: Path, options: Options, *, as_json: bool, progress: Progress) -> int:
     """Start a stack in `folder`, play, stop it. 0 when every check held."""
     if find_running(folder) is not None:
         raise Misconfigured("this play kills what it runs on: stop what runs here, or give it another --folder")
     console = Console(stderr=as_json, width=max(Console().width, _WIDTH))
     async with Stack(folder, demo=True, gateway_workers=2, progress=progress) as stack:
+        progress.done()
         evening = Outages(stack, options)
         held = await evening.run(console)
+        progress.resume()
     if as_json:
         sys.stdout.writelines(json.dumps(finding) + "\n" for finding in evening.findings)
     console.print(evidence(evening.findings))

@@ -96,9 +96,15 @@ class Stack:
 
     async def start(self) -> Running:
         """Start all of it and wait until the gateway is ready."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         try:
+            self.folder.mkdir(parents=True, exist_ok=True)
             return await self._start()
+        except OSError as error:
+            await self.stop()
+            raise Misconfigured(
+                f"cannot write to {error.filename or self.folder}: {error.strerror}. Make room, or give this user the "
+                "folder, or choose another one with --folder"
+            ) from error
         except BaseException:
             await self.stop()
             raise
@@ -155,9 +161,12 @@ class Stack:
             with suppress(asyncio.CancelledError):
                 await self._watcher
             self._watcher = None
-        (self.folder / "stack.json").unlink(missing_ok=True)
+        if self._running is not None:  # else the file is of another one, on whose account we were refused
+            (self.folder / "stack.json").unlink(missing_ok=True)
+            self._running = None
         for service in SERVICES:
             if service in self._children:
+                self._progress(f"stopping the {service}")
                 await self._children.pop(service).end([(signal.SIGTERM, _DRAIN_SECONDS)])
         if self.demo is not None:
             await self.demo.stop()

@@ -107,7 +107,12 @@ async def _run_inherited(command: Sequence[str], advice: str) -> None:
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
-    output, _ = await process.communicate()
+    try:
+        output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise Misconfigured(f"{advice}\n{output.decode(errors='replace')[-1500:]}", code="tryton.environment")
 
