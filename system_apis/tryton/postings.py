@@ -2,7 +2,8 @@
 
 ``shipment.reference`` holds our posting id, written together with the quantities in one request; from then on a
 repeated call finds the shipment and goes on from the state it is in. Tryton makes the shipment of the remainder
-itself. Goods that left have left: where Tryton finds too little stock, assignment is forced.
+itself, as a task after the request; where that task was lost with a crash or still waits, processing the sale again
+makes it. Goods that left have left: where Tryton finds too little stock, assignment is forced.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class Postings:
             wanted[line.line] += line.amount
         shipment = await self._of(call, posting, found)
         if shipment is None:
-            shipment = _choose(found, reference, location, wanted)
+            shipment = await self._chosen(call, found, reference, location, wanted)
         for _ in range(_MOST_STEPS):
             if shipment.state == "done":
                 return _as_posted(mapping.system_shipment(shipment, numbers), posting, wanted)
@@ -114,6 +115,18 @@ class Postings:
             f"shipment {shipment.number} stays {shipment.state} in Tryton: look what holds it",
             code="erp.shipment_stuck",
         )
+
+    async def _chosen(
+        self, call: Call, found: Found, reference: str, location: str, wanted: Mapping[int, Decimal]
+    ) -> wire.Shipment:
+        try:
+            return _choose(found, reference, location, wanted)
+        except Conflict as conflict:
+            behind = [sale.id for sale in found.sales if sale.state == "processing"]
+            if conflict.code != "erp.shipment_exceeds_order" or not behind:
+                raise
+            await self._orders.press(call, wire.Sale.MODEL, "process", behind)
+            return _choose(await self._order(call, reference), reference, location, wanted)
 
     async def _step(
         self,

@@ -281,6 +281,31 @@ async def test_more_than_was_ordered_is_not_shipped(adapter):
     assert refused.value.code == "erp.shipment_exceeds_order"
 
 
+async def test_a_remainder_that_tryton_never_made_is_made_when_it_is_shipped(tryton, adapter):
+    reference, first, rest = new_id("ord"), new_id("pst"), new_id("pst")
+    await adapter.submit_order(call(), order=order(reference, ("SKU-0044", "3", "WH-N")))
+    await adapter.post_shipment(call(), reference=reference, posting=first, location="WH-N", lines=shipped((1, "1")))
+    lose_the_remainder(tryton.database_file, reference)
+    posted = await adapter.post_shipment(
+        call(), reference=reference, posting=rest, location="WH-N", lines=shipped((1, "2"))
+    )
+    assert [line.amount for line in posted.lines] == [Decimal(2)]
+    found = await adapter.find_order(call(), reference=reference)
+    assert [shipment.state for shipment in found.shipments] == ["done", "done"]
+
+
+def lose_the_remainder(database, reference):
+    """As if the server had died after the request that shipped the first part and before the task that follows it."""
+    open_moves = """
+        select move.shipment from stock_move move join sale_line line on move.origin = 'sale.line,' || line.id
+        join sale_sale sale on sale.id = line.sale where sale.reference = ? and move.state <> 'done'"""
+    with sqlite3.connect(database, timeout=10) as books:
+        ((shipment,),) = books.execute(f"select distinct shipment from ({open_moves})", (reference,)).fetchall()
+        books.execute("delete from stock_move where shipment = ?", (shipment,))
+        books.execute("delete from stock_shipment_out where id = ?", (int(shipment.rpartition(",")[2]),))
+    books.close()
+
+
 async def test_a_shipment_that_a_person_assigned_first_is_posted_all_the_same(adapter, person):
     reference = new_id("ord")
     found = await adapter.submit_order(call(), order=order(reference, ("SKU-0040", "3", "WH-N")))
