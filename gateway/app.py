@@ -299,15 +299,19 @@ def apis_of(core: Core) -> tuple[Api, ...]:
     return (storefront, *processes, *systems)
 
 
-async def migrate_record(url: str, *, progress: Callable[[str], None]) -> str:
-    """Bring every table up to date, durable ones included; returns the installation's id."""
+async def migrate_record(url: str, *, expected: str | None = None, progress: Callable[[str], None]) -> str:
+    """Bring every table up to date, durable ones included; returns the installation's id.
+
+    `expected` is the id the database must have; None sets up an empty one, or takes whatever is there.
+    """
     folders = [
         folder
         for top in ("gateway", "policies", "process_apis")
         for folder in sorted((_ROOT / top).glob("*/migrations"))
     ]
     first = [folder for folder in folders if folder.parent.name == "store"]
-    await migrate(url, find_migrations([*first, *(folder for folder in folders if folder not in first)]), progress)
+    found = find_migrations([*first, *(folder for folder in folders if folder not in first)])
+    await migrate(url, found, progress, installation=expected)
     await migrate_durable(url)
     store = Store(url, size=1)
     await store.open()
