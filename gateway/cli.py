@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from gateway import administration
 from gateway.kernel.errors import CrossdockError
 from gateway.plays.progress import Progress
 from gateway.settings import SETTINGS_VARIABLE, load_settings
@@ -199,11 +198,15 @@ def _play(given: argparse.Namespace) -> int:
 
 
 def _migrate(given: argparse.Namespace) -> int:
+    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
+
     with Progress() as progress:
         return administration.migrate(load_settings(_settings_path(given)), as_json=given.json, progress=progress)
 
 
 def _begin_epoch(given: argparse.Namespace) -> int:
+    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
+
     return administration.begin_epoch(load_settings(_settings_path(given)), as_json=given.json)
 
 
@@ -229,6 +232,8 @@ def _become(module: str, role: str, given: argparse.Namespace) -> NoReturn:
 
 
 def _partner_add(given: argparse.Namespace) -> int:
+    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
+
     asked = administration.NewPartner(
         name=given.name,
         channel=given.channel,
@@ -240,14 +245,20 @@ def _partner_add(given: argparse.Namespace) -> int:
 
 
 def _partner_list(given: argparse.Namespace) -> int:
+    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
+
     return administration.show_partners(load_settings(_settings_path(given)), as_json=given.json)
 
 
 def _partner_disable(given: argparse.Namespace) -> int:
+    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
+
     return administration.disable(load_settings(_settings_path(given)), given.partner, as_json=given.json)
 
 
 def _export(given: argparse.Namespace) -> int:
+    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
+
     if given.check:
         return administration.check_contracts(given.folder, as_json=given.json)
     return administration.export_contracts(given.folder, as_json=given.json)
