@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +15,12 @@ select dbos.enqueue_workflow(
     workflow_name => $1, queue_name => $2, workflow_id => $3, positional_args => $4::json[], priority => $5,
     delay_until_epoch_ms => case when $6::double precision > 0
         then ((extract(epoch from clock_timestamp()) + $6::double precision) * 1000)::bigint end)
+"""
+_ENQUEUE_ALL: Final = """
+select count(dbos.enqueue_workflow(
+    workflow_name => $1, queue_name => $2, workflow_id => w.id,
+    positional_args => array(select json_array_elements(w.args::json)), priority => $5))
+from unnest($3::text[], $4::text[]) as w (id, args)
 """
 _ACTIVE: Final = """
 select workflow_uuid from dbos.workflow_status
@@ -40,6 +46,19 @@ async def enqueue(
     """
     encoded = [msgspec.json.encode(value).decode() for value in args]
     await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay)
+
+
+async def enqueue_all(
+    connection: Connection,
+    *,
+    workflow: str,
+    queue: str,
+    args: Mapping[str, Sequence[str | int]],
+    priority: int = ROUTINE,
+) -> None:
+    """Enqueue `workflow` once for each workflow id in `args`, in one statement; otherwise as `enqueue`."""
+    encoded = [msgspec.json.encode(some).decode() for some in args.values()]
+    await connection.execute(_ENQUEUE_ALL, workflow, queue, list(args), encoded, priority)
 
 
 async def still_active(connection: Connection, workflow_ids: Sequence[str]) -> frozenset[str]:

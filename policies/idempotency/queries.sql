@@ -1,15 +1,18 @@
--- A free key, or one whose answer has expired, is reserved in one round trip. What was reached and not answered never
+-- Free keys, or those whose answer has expired, are reserved in one round trip. What was reached and not answered never
 -- expires by itself: only somebody who knows what became of it may free it.
 
 -- name: reserve
 insert into idempotency.record as r (key, tenant, route, fingerprint, fence, lease_until, expires_at)
-values ($1, $2, $3, $4, $5, clock_timestamp() + make_interval(secs => $6),
-        clock_timestamp() + make_interval(secs => $7))
+select k.key, k.tenant, k.route, k.fingerprint, k.fence, clock_timestamp() + make_interval(secs => $7),
+       clock_timestamp() + make_interval(secs => k.retention)
+from unnest($1::bytea[], $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::float8[])
+     as k (key, tenant, route, fingerprint, fence, retention)
+order by k.key
 on conflict (key) do update
 set fingerprint = excluded.fingerprint, state = 'reserved', fence = excluded.fence, lease_until = excluded.lease_until,
     expires_at = excluded.expires_at, created_at = clock_timestamp(), status = null, reply = null
 where r.state = 'done' and r.expires_at < clock_timestamp()
-returning true;
+returning fence;
 
 -- name: read
 select fingerprint, state, fence, status, reply, lease_until < clock_timestamp() as lease_over,
@@ -19,6 +22,11 @@ from idempotency.record where key = $1;
 -- name: complete
 update idempotency.record set state = 'done', status = $3, reply = $4
 where key = $1 and fence = $2 and state = 'reserved' returning true;
+
+-- name: complete_all
+update idempotency.record r set state = 'done', status = k.status, reply = k.reply
+from unnest($1::bytea[], $2::bigint[], $3::integer[], $4::bytea[]) as k (key, fence, status, reply)
+where r.key = k.key and r.fence = k.fence and r.state = 'reserved' returning r.fence;
 
 -- name: free
 delete from idempotency.record where key = $1 and fence = $2 and state = 'reserved';

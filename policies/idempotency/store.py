@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from gateway.canonical.capabilities import Connection
 from gateway.kernel.errors import Conflict, NotFound, Unavailable
 from gateway.kernel.exchange import Reply
 from gateway.kernel.keyring import KeyRing
+from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 
@@ -50,6 +52,22 @@ class Unresolved(Struct, frozen=True):
     tenant: str
     route: str
     created_at: datetime
+
+
+class _Asked(Struct, frozen=True):
+    key: bytes
+    tenant: str
+    route: str
+    fingerprint: bytes
+    fence: int
+    retention: float
+
+
+class _Answered(Struct, frozen=True):
+    key: bytes
+    fence: int
+    status: int
+    reply: bytes
 
 
 class _Kept(Struct, array_like=True):
@@ -100,16 +118,15 @@ class Records:
         self._ring = ring
         self._lease = lease
         self._largest_reply = largest_reply
+        self._reserving: Batches[_Asked, bool] = Batches(self._reserve_all)
+        self._completing: Batches[_Answered, bool] = Batches(self._complete_all)
 
     async def reserve(
         self, held: Reservation, fingerprint: bytes, *, tenant: str, route: str, retention: int
     ) -> Existing | None:
         """Take a free key (None), or tell what is there."""
         for _ in range(3):
-            taken = await self._store.fetchval(
-                _sql.reserve, held.key, tenant, route, fingerprint, held.fence, self._lease, float(retention)
-            )
-            if taken:
+            if await self._reserving.ask(_Asked(held.key, tenant, route, fingerprint, held.fence, float(retention))):
                 return None
             row = await self._store.fetchrow(_sql.read, held.key)
             if row is not None:
@@ -119,8 +136,9 @@ class Records:
     async def complete(self, held: Reservation, reply: Reply) -> bool:
         """Store the answer; False when this execution has lost its hold."""
         kept = self.sealed(held.key, reply)
-        query = _sql.resolve_done if held.recalled else _sql.complete
-        return bool(await self._store.fetchval(query, held.key, held.fence, reply.status, kept))
+        if held.recalled:
+            return bool(await self._store.fetchval(_sql.resolve_done, held.key, held.fence, reply.status, kept))
+        return await self._completing.ask(_Answered(held.key, held.fence, reply.status, kept))
 
     async def free(self, held: Reservation) -> None:
         """Nothing was done: the key may be used again."""
@@ -143,6 +161,20 @@ class Records:
         gone = await self._store.fetch(_sql.purge, batch)
         lost = await self._store.fetch(_sql.doubt_overdue, batch)
         return len(gone), len(lost)
+
+    async def _reserve_all(self, asked: Sequence[_Asked]) -> Sequence[bool]:
+        # One statement cannot meet a key twice: of twins in one batch the second finds it taken, as if it came later.
+        first = {each.key: each for each in reversed(asked)}
+        columns = zip(*(msgspec.structs.astuple(each) for each in first.values()), strict=True)
+        rows = await self._store.fetch(_sql.reserve, *map(list, columns), self._lease)
+        fences = {row["fence"] for row in rows}
+        return [each.fence in fences for each in asked]
+
+    async def _complete_all(self, answered: Sequence[_Answered]) -> Sequence[bool]:
+        columns = zip(*(msgspec.structs.astuple(each) for each in answered), strict=True)
+        rows = await self._store.fetch(_sql.complete_all, *map(list, columns))
+        fences = {row["fence"] for row in rows}
+        return [each.fence in fences for each in answered]
 
     def sealed(self, key: bytes, reply: Reply) -> bytes:
         """A reply as it is stored: allowed headers only, and no body above the limit."""

@@ -7,8 +7,7 @@ force; the CHECK of `stock_line` is the last line of defence and has never anyth
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -17,16 +16,14 @@ import asyncpg
 import msgspec
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimState
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, ClaimState
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Rejected
-from gateway.kernel.ids import new_id
-from gateway.kernel.quantity import plain
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.fulfilling import OrderClaims, claim_event, claim_of_row, write_claims
-from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row, lock_lines, refresh_lines
+from process_apis.availability.fulfilling import OrderClaims, claim_of_row, write_claims
+from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.models import (
     ChannelRule,
     ChannelTerms,
@@ -34,14 +31,11 @@ from process_apis.availability.models import (
     LocationMap,
     Need,
     OpenClaim,
-    Portion,
-    StockLine,
 )
-from process_apis.availability.rules import available_to_sell, rule_in_force, supply
-from process_apis.availability.sourcing import lacking, source
+from process_apis.availability.promising import Promise, Shelf, action_reused, claim_events
+from process_apis.availability.rules import rule_in_force
 
 _sql: Final = queries_beside(__file__)
-_ZERO: Final = Decimal(0)
 _OVER: Final = frozenset({"fulfilled", "released"})
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -49,9 +43,22 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 class RuleRow(msgspec.Struct, frozen=True):
     """One version of a channel's rule as it is stored."""
 
+    channel: str
     version: int
     effective_from: datetime
     terms: ChannelTerms
+
+
+class ActionRow(msgspec.Struct, frozen=True):
+    """What an action id was used for, and answered."""
+
+    action: str
+    fingerprint: bytes
+    answer: list[ClaimedLine]
+
+
+_decode_rules: Final = msgspec.json.Decoder(list[RuleRow], strict=False).decode
+_decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 
 
 class Claimer:
@@ -74,42 +81,65 @@ class Claimer:
         correlation_id: str,
         expires_at: datetime | None = None,
     ) -> Sequence[ClaimedLine]:
-        """Promise all `lines` or none; four round trips, five where the channel has a share.
+        """Promise all `lines` or none: `claim_all` for one order, raising what it would return."""
+        request = ClaimRequest(
+            action=action,
+            order=order,
+            channel=channel,
+            lines=lines,
+            correlation_id=correlation_id,
+            expires_at=expires_at,
+        )
+        [answer] = await self.claim_all(connection, tenant=tenant, requests=[request])
+        if isinstance(answer, Conflict):
+            raise answer
+        return answer
 
-        Raises `Conflict` with code ``stock.insufficient`` and ``context["lines"]`` naming the lines that do not fit.
-        Without `expires_at` (aware, UTC) the promise stands until it is allocated or released.
+    async def claim_all(
+        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
+    ) -> Sequence[Sequence[ClaimedLine] | Conflict]:
+        """Promise to different orders, each all of its lines or none, in five round trips whatever their number.
+
+        They are decided one after the other, as if each had come alone. In the place of one that cannot be promised
+        stands its `Conflict`: ``stock.insufficient`` with ``context["lines"]``, or ``claim.action_reused``.
         """
-        _check(lines)
-        needs = [Need(line.line, line.item, line.amount, line.location) for line in sorted(lines, key=_number)]
-        digest = _digest("claim", order, channel, needs)
-        version = await _lock_order(connection, tenant, order)
-        items = sorted({need.item for need in needs})
-        rows = await connection.fetch(_sql.open_claiming, tenant, action, order, channel, items)
-        if rows[0]["fingerprint"] is not None:
-            return _earlier(rows[0], digest, action)
+        for request in requests:
+            _check(request.lines)
+        orders = sorted(request.order for request in requests)
+        rows = await connection.fetch(_sql.lock_orders, tenant, orders)
+        versions = {row["order_id"]: row["version"] for row in rows}
+        actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
+        head = await connection.fetchrow(_sql.claim_heads, tenant, actions, orders, channels)
+        earlier = {row.action: row for row in _decode_actions(head["actions"])}
         now = self._clock.now()
-        rule = _rule(channel, rows[0]["rules"], now)
-        stock = [line_of_row(row) for row in rows if row["item"] is not None]
-        portions = await self._decide(connection, tenant, rule, needs, stock)
-        made = [
-            ClaimedLine(
-                claim=new_id("clm"),
-                line=portion.line,
-                item=portion.item,
-                location=portion.location,
-                amount=portion.amount,
-                state=ClaimState.RESERVED,
-            )
-            for portion in portions
-        ]
-        changed = await _write(connection, tenant, action, order, rule, made, now, expires_at, digest)
-        events = _line_events(tenant, changed, now, correlation_id)
-        data = {"channel": channel, "rule_version": rule.version, "claims": [msgspec.to_builtins(m) for m in made]}
-        events.append(claim_event("claim.made", tenant, order, version, now, correlation_id, data))
-        await log.append(connection, events)
-        if rows[0]["handled"]:
-            await self._catch_up(connection, tenant, order, now)
-        return made
+        rules = {channel: _rule(channel, head["rules"], now) for channel in channels}
+        fresh = [request for request in requests if request.action not in earlier]
+        shelf = await self._shelf(connection, tenant, fresh, rules)
+        answers: list[Sequence[ClaimedLine] | Conflict] = []
+        promises: list[Promise] = []
+        for request in requests:
+            needs = [
+                Need(line.line, line.item, line.amount, line.location) for line in sorted(request.lines, key=_number)
+            ]
+            digest = _digest("claim", request.order, request.channel, needs)
+            try:
+                if (known := earlier.get(request.action)) is not None:
+                    answers.append(_answered(known, digest))
+                    continue
+                rule = rules[request.channel]
+                made = shelf.promise(request, rule, needs)
+            except Conflict as refusal:
+                answers.append(refusal)
+                continue
+            promises.append(Promise(request, rule, made, digest, versions[request.order]))
+            answers.append(made)
+        if promises:
+            events = await shelf.write(connection, promises, now)
+            await log.append(connection, [*events, *claim_events(tenant, promises, now)])
+        for promise in promises:
+            if promise.request.order in head["handled"]:
+                await self._catch_up(connection, tenant, promise.request.order, now)
+        return answers
 
     async def allocate(
         self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
@@ -164,26 +194,19 @@ class Claimer:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
-    async def _decide(
-        self, connection: Connection, tenant: str, rule: ChannelRule, needs: Sequence[Need], lines: Sequence[StockLine]
-    ) -> list[Portion]:
-        by_item: dict[str, list[StockLine]] = defaultdict(list)
-        for line in lines:
-            by_item[line.item].append(line)
-        own: dict[str, Decimal] = {}
-        if rule.terms.share is not None:
-            rows = await connection.fetch(_sql.channel_open, tenant, list(by_item), rule.channel, rule.terms.owner)
-            own = {row["item"]: row["open"] for row in rows}
-        sellable = {item: available_to_sell(some, rule.terms, own.get(item, _ZERO)) for item, some in by_item.items()}
-        stock = {
-            item: {line.location: supply(line, rule.terms) for line in some if line.owner == rule.terms.owner}
-            for item, some in by_item.items()
-        }
-        if missing := lacking(needs, stock, sellable):
-            raise _insufficient(missing)
-        places = {place for some in stock.values() for place in some}
-        order = sorted(places, key=lambda place: self._locations.priority(tenant, place))
-        return source(needs, stock, order)
+    async def _shelf(
+        self,
+        connection: Connection,
+        tenant: str,
+        requests: Sequence[ClaimRequest],
+        rules: Mapping[str, ChannelRule],
+    ) -> Shelf:
+        items = {line.item for request in requests for line in request.lines}
+        shelf = await Shelf.lock(connection, tenant, items, self._locations)
+        for channel in sorted({request.channel for request in requests}):
+            if rules[channel].terms.share is not None:
+                await shelf.read_own(connection, rules[channel], items)
+        return shelf
 
     async def _catch_up(self, connection: Connection, tenant: str, order: str, now: datetime) -> None:
         # Picks or shipments of this order came before its claim: they waited, and consume it now.
@@ -243,66 +266,19 @@ async def _open(connection: Connection, tenant: str, action: str, order: str) ->
 
 def _earlier(row: Any, digest: bytes, action: str) -> list[ClaimedLine]:
     if row["fingerprint"] != digest:
-        raise Conflict(
-            f"action {action} was something else before: give every command its own action id",
-            code="claim.action_reused",
-        )
+        raise action_reused(action)
     return msgspec.json.decode(row["answer"], type=list[ClaimedLine])
 
 
+def _answered(known: ActionRow, digest: bytes) -> list[ClaimedLine]:
+    if known.fingerprint != digest:
+        raise action_reused(known.action)
+    return known.answer
+
+
 def _rule(channel: str, stored: str, now: datetime) -> ChannelRule:
-    rows = msgspec.json.decode(stored, type=list[RuleRow], strict=False)
+    rows = [row for row in _decode_rules(stored) if row.channel == channel]
     return rule_in_force(channel, [(row.version, row.effective_from, row.terms) for row in rows], now)
-
-
-async def _write(
-    connection: Connection,
-    tenant: str,
-    action: str,
-    order: str,
-    rule: ChannelRule,
-    made: Sequence[ClaimedLine],
-    now: datetime,
-    expires_at: datetime | None,
-    digest: bytes,
-) -> Sequence[Any]:
-    owner = rule.terms.owner
-    sums: dict[LineKey, Decimal] = defaultdict(Decimal)
-    for claim in made:
-        sums[LineKey(claim.item, claim.location, owner)] += claim.amount
-    keys = sorted(sums)
-    try:
-        return await connection.fetch(
-            _sql.write_claims,
-            tenant,
-            [key.item for key in keys],
-            [key.location for key in keys],
-            [key.owner for key in keys],
-            [sums[key] for key in keys],
-            [claim.claim for claim in made],
-            [claim.line for claim in made],
-            [claim.item for claim in made],
-            [claim.location for claim in made],
-            [claim.amount for claim in made],
-            order,
-            rule.channel,
-            rule.version,
-            action,
-            now,
-            expires_at,
-            [owner] * len(made),
-            digest,
-            _encode(made).decode(),
-        )
-    except asyncpg.UniqueViolationError as error:
-        raise _reused(action) from error
-
-
-def _reused(action: str) -> Conflict:
-    return Conflict(
-        f"action {action} was used for another order: give every command its own action id",
-        code="claim.action_reused",
-    )
 
 
 async def _record_action(
@@ -317,15 +293,7 @@ async def _record_action(
     try:
         await connection.execute(_sql.record_action, tenant, action, verb, order, digest, _encode(answer).decode())
     except asyncpg.UniqueViolationError as error:
-        raise _reused(action) from error
-
-
-def _line_events(tenant: str, rows: Sequence[Any], now: datetime, correlation_id: str) -> list[Any]:
-    changes = {
-        LineKey(row["item"], row["location"], row["owner"]): LineChange(channels=msgspec.json.decode(row["channels"]))
-        for row in rows
-    }
-    return line_events(tenant, rows, now, {}, Cause(correlation_id), changes)
+        raise action_reused(action) from error
 
 
 def _released(claim: OpenClaim) -> OpenClaim:
@@ -340,14 +308,4 @@ def _claimed(claim: OpenClaim, amount: Decimal | None = None) -> ClaimedLine:
         location=claim.location,
         amount=claim.amount if amount is None else amount,
         state=ClaimState(claim.state),
-    )
-
-
-def _insufficient(missing: Sequence[Need]) -> Conflict:
-    lines = [{"line": need.line, "item": need.item, "amount": plain(need.amount)} for need in missing]
-    numbers = ", ".join(str(need.line) for need in missing)
-    return Conflict(
-        f"there is not enough stock for line {numbers}: order less of it or leave it out",
-        code="stock.insufficient",
-        context={"lines": lines},
     )

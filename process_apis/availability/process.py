@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, Report, ResolvesItems
-from gateway.canonical.stock import ClaimedLine, ClaimLine, DemandLine, ItemAvailability, Receipt
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, DemandLine, ItemAvailability, Receipt
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
 from gateway.store.audit import record_audit
@@ -104,6 +104,12 @@ class Availability:
             correlation_id=correlation_id,
             expires_at=expires_at,
         )
+
+    async def claim_all(
+        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
+    ) -> Sequence[Sequence[ClaimedLine] | Conflict]:
+        """See `Claimer.claim_all`."""
+        return await self._claimer.claim_all(connection, tenant=tenant, requests=requests)
 
     async def allocate(
         self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str

@@ -360,26 +360,22 @@ where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner 
 returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
           l.version, l.as_of, l.negative, l.negative as was_negative, 0::numeric as lowest
 
--- name: open_claiming
-with locked as materialized (
-    select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.version, l.as_of
-    from availability.stock_line l
-    where l.tenant = $1 and l.item = any($5::text[])
-    order by l.item, l.location, l.owner
-    for update of l
-)
-select a.fingerprint, a.answer, h.handled, r.rules, l.*
-from (select) as one
-left join availability.action a on a.tenant = $1 and a.action = $2
-cross join lateral (
-    select exists (select from availability.progress where tenant = $1 and order_id = $3) as handled
-) h
-cross join lateral (
-    select coalesce(jsonb_agg(jsonb_build_object('version', version, 'effective_from', effective_from, 'terms', terms)),
-                    '[]') as rules
-    from availability.channel_rule where tenant = $1 and channel = $4
-) r
-left join locked l on true
+-- name: claim_heads
+select
+    (select coalesce(jsonb_agg(jsonb_build_object('action', action, 'fingerprint', encode(fingerprint, 'base64'),
+                                                  'answer', answer)), '[]')
+     from availability.action where tenant = $1 and action = any($2::text[])) as actions,
+    array(select distinct order_id from availability.progress where tenant = $1 and order_id = any($3::text[])) as handled,
+    (select coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'version', version,
+                                                  'effective_from', effective_from, 'terms', terms)), '[]')
+     from availability.channel_rule where tenant = $1 and channel = any($4::text[])) as rules
+
+-- name: lock_items
+select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.version, l.as_of
+from availability.stock_line l
+where l.tenant = $1 and l.item = any($2::text[])
+order by l.item, l.location, l.owner
+for update of l
 
 -- name: write_claims
 with line as (
@@ -387,32 +383,27 @@ with line as (
     set reserved = l.reserved + k.reserved, version = l.version + 1
     from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as k (item, location, owner, reserved)
     where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
-    returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
-              l.version, l.as_of, l.negative, l.negative as was_negative, 0::numeric as lowest
 ),
 made as (
     insert into availability.claim
         (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
          made_at, expires_at)
-    select u.claim, $1, $11, u.line, u.item, u.location, u.owner, $12, $13, u.amount, 'reserved', $14, $15, $16
-    from unnest($6::text[], $7::int[], $8::text[], $9::text[], $10::numeric[], $17::text[])
-         as u (claim, line, item, location, amount, owner)
-),
-counter as (
-    insert into availability.channel_line as c (tenant, item, channel, owner, open)
-    select $1, item, $12, owner, sum(reserved)
-    from unnest($2::text[], $4::text[], $5::numeric[]) as k (item, owner, reserved)
-    group by item, owner order by item, owner
-    on conflict (tenant, item, channel, owner) do update set open = c.open + excluded.open, version = c.version + 1
-    returning item, owner, channel, open, version
+    select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
+           'reserved', u.action, $17, u.expires_at
+    from unnest($6::text[], $7::text[], $8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[],
+                $14::numeric[], $15::text[], $16::timestamptz[])
+         as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at)
 ),
 done as (
     insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
-    values ($1, $14, 'claim', $11, $18, $19)
+    select $1, u.action, 'claim', u.order_id, u.fingerprint, u.answer
+    from unnest($18::text[], $19::text[], $20::bytea[], $21::jsonb[]) as u (action, order_id, fingerprint, answer)
 )
-select line.*, jsonb_build_array(jsonb_build_object(
-           'channel', c.channel, 'owner', c.owner, 'open', c.open::text, 'version', c.version)) as channels
-from line join counter c on c.item = line.item and c.owner = line.owner
+insert into availability.channel_line as c (tenant, item, channel, owner, open)
+select $1, k.* from unnest($22::text[], $23::text[], $24::text[], $25::numeric[]) as k (item, channel, owner, open)
+order by k.item, k.channel, k.owner
+on conflict (tenant, item, channel, owner) do update set open = c.open + excluded.open, version = c.version + 1
+returning item, channel, owner, open, version
 
 -- name: order_claims
 select a.fingerprint, a.answer, a.verb, c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel,
@@ -424,9 +415,6 @@ order by c.claim
 
 -- name: record_action
 insert into availability.action (tenant, action, verb, order_id, fingerprint, answer) values ($1, $2, $3, $4, $5, $6)
-
--- name: known_action
-select fingerprint, answer from availability.action where tenant = $1 and action = $2
 
 -- name: channel_open
 select item, open from availability.channel_line

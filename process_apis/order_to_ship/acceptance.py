@@ -1,25 +1,28 @@
-"""Accepting an order: one transaction of order, lines, claims, events, audit and the enqueued workflow.
+"""Accepting orders: one transaction of order, lines, claims, events, audit and the enqueued workflow.
 
 What comes back with 201 is promised: the stock is claimed and the workflow that takes the order further exists.
+Orders that come while a transaction runs share the next one; each is accepted or refused for itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, Connection, ResolvesItems
-from gateway.canonical.stock import ClaimLine
-from gateway.durable.enqueue import enqueue
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest
+from gateway.durable.enqueue import enqueue_all
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Unavailable
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
 from gateway.store import log
-from gateway.store.audit import record_audit
+from gateway.store.audit import AuditEntry, record_many
+from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from process_apis.order_to_ship.models import (
     ORDER_PREFIX,
@@ -31,14 +34,28 @@ from process_apis.order_to_ship.models import (
     Placed,
     PlaceOrder,
 )
-from process_apis.order_to_ship.records import load, order_event, sql, write_allocations, write_lines
+from process_apis.order_to_ship.records import insert_allocations, insert_lines, insert_orders, load, order_event, sql
 from process_apis.order_to_ship.rules import derive_state, fingerprint, price_lines
 
 _FIRST_TURN: Final = 1
+# Each enqueues behind a savepoint of its own, and PostgreSQL keeps track of 64 of them cheaply.
+_LARGEST_BATCH: Final = 48
 
 
-class _AlreadyThereError(Exception):
-    """Somebody else committed an order of this identity first; ends our transaction."""
+class _Wanted(Struct, frozen=True):
+    """An order to accept: the command, the draft made of it, and the fingerprint of its content."""
+
+    command: PlaceOrder
+    order: Order
+    content: bytes
+
+
+class _RefusedError(Exception):
+    """Some of a batch cannot be promised; ends its transaction, so that nothing of them is left."""
+
+    def __init__(self, refusals: Mapping[str, Conflict]) -> None:
+        super().__init__(f"{len(refusals)} orders cannot be promised")
+        self.refusals = refusals
 
 
 class Acceptance:
@@ -49,6 +66,7 @@ class Acceptance:
         self._clock = clock
         self._items = items
         self._claims = claims
+        self._batches: dict[str, Batches[_Wanted, Order | None]] = {}
 
     async def place(self, command: PlaceOrder) -> Placed:
         """Accept the order, or return the one that this identity and content already made.
@@ -64,14 +82,12 @@ class Acceptance:
             if (known := await self._known(command, content)) is None:
                 raise
             return Placed(order=known, created=False)
-        try:
-            async with self._store.transaction() as connection:
-                order = await self._accept(connection, command, order, content)
-        except _AlreadyThereError:
-            if (known := await self._known(command, content)) is None:
-                raise Unavailable("another request with this number was just undone; try again") from None
-            return Placed(order=known, created=False)
-        return Placed(order=order, created=True)
+        accepted = await self._batches_of(order.tenant).ask(_Wanted(command, order, content))
+        if accepted is not None:
+            return Placed(order=accepted, created=True)
+        if (known := await self._known(command, content)) is None:
+            raise Unavailable("another request with this number was just undone; try again")
+        return Placed(order=known, created=False)
 
     async def recall(self, command: PlaceOrder) -> Order | None:
         """The order that this command made, None when it is certain that it made none.
@@ -84,7 +100,7 @@ class Acceptance:
             trial = connection.transaction()
             await trial.start()
             try:
-                await self._insert(connection, draft, content)
+                await insert_orders(connection, [draft], [content])
             finally:
                 await trial.rollback()
         try:
@@ -140,49 +156,90 @@ class Acceptance:
             lines=(),
         )
 
-    async def _accept(self, connection: Connection, command: PlaceOrder, order: Order, content: bytes) -> Order:
-        """Everything in the caller's transaction; the claims last, because they lock stock that others wait for."""
-        if not await self._insert(connection, order, content):
-            raise _AlreadyThereError
-        await write_lines(connection, order.order_id, order.lines)
-        await record_audit(
-            connection,
-            tenant=order.tenant,
-            actor=command.caller.principal.subject,
-            action="order.place",
-            subject=order.order_id,
-            outcome="accepted",
-            correlation_id=order.correlation_id,
-        )
-        await enqueue(
-            connection, workflow=WORKFLOW, workflow_id=order.order_id, args=[order.order_id, _FIRST_TURN], queue=QUEUE
-        )
-        claimed = await self._claims.claim(
-            connection,
-            tenant=order.tenant,
-            action=f"{order.order_id}:claim",
-            order=order.order_id,
-            channel=order.channel,
-            lines=[ClaimLine(line=line.line, item=line.item, amount=line.ordered) for line in order.lines],
-            correlation_id=order.correlation_id,
-        )
-        parts = tuple(
-            Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in claimed
-        )
-        order = replace(order, allocations=parts)
-        order = replace(order, state=derive_state(order))
-        await write_allocations(connection, order.order_id, parts)
-        accepted = order_event(order, "order.accepted", order.version, order.placed_at, _told(order))
-        await log.append(connection, [accepted])
-        return order
+    def _batches_of(self, tenant: str) -> Batches[_Wanted, Order | None]:
+        batches = self._batches.get(tenant)
+        if batches is None:
+            batches = self._batches[tenant] = Batches(self._accept_all, largest=_LARGEST_BATCH)
+        return batches
 
-    async def _insert(self, connection: Connection, order: Order, content: bytes) -> bool:
-        inserted = await connection.fetchval(
-            sql.insert_order, order.order_id, order.tenant, order.channel, order.partner, order.sold_to,
-            order.external_number, order.release, content, order.currency, msgspec.json.encode(order.ship_to).decode(),
-            order.requested_date, order.total, order.placed_at, order.correlation_id, "promised",
-        )  # fmt: skip
-        return inserted is not None
+    async def _accept_all(self, wanted: Sequence[_Wanted]) -> Sequence[Order | BaseException | None]:
+        """The order, None where its identity was taken already, or why it is refused; all in one transaction.
+
+        When some are refused the transaction is undone and the others are accepted in another one.
+        """
+        refused: dict[str, Conflict] = {}
+        accepted: Mapping[str, Order] = {}
+        while rest := [each for each in wanted if each.order.order_id not in refused]:
+            try:
+                async with self._store.transaction() as connection:
+                    accepted = await self._accept(connection, rest)
+                break
+            except _RefusedError as some:
+                refused.update(some.refusals)
+        ids = [each.order.order_id for each in wanted]
+        return [refused.get(order_id) or accepted.get(order_id) for order_id in ids]
+
+    async def _accept(self, connection: Connection, wanted: Sequence[_Wanted]) -> Mapping[str, Order]:
+        """Everything in the caller's transaction; the claims last, because they lock stock that others wait for."""
+        drafts, contents = [each.order for each in wanted], [each.content for each in wanted]
+        free = await insert_orders(connection, drafts, contents)
+        fresh = [each for each in wanted if each.order.order_id in free]
+        if not fresh:
+            return {}
+        drafts = [each.order for each in fresh]
+        await insert_lines(connection, drafts)
+        await record_many(connection, [_audited(each) for each in fresh])
+        await enqueue_all(
+            connection,
+            workflow=WORKFLOW,
+            queue=QUEUE,
+            args={order.order_id: [order.order_id, _FIRST_TURN] for order in drafts},
+        )
+        orders = await self._claim(connection, drafts)
+        await insert_allocations(connection, orders)
+        await log.append(
+            connection,
+            [order_event(order, "order.accepted", order.version, order.placed_at, _told(order)) for order in orders],
+        )
+        return {order.order_id: order for order in orders}
+
+    async def _claim(self, connection: Connection, drafts: Sequence[Order]) -> Sequence[Order]:
+        requests = [
+            ClaimRequest(
+                action=f"{order.order_id}:claim",
+                order=order.order_id,
+                channel=order.channel,
+                lines=[ClaimLine(line=line.line, item=line.item, amount=line.ordered) for line in order.lines],
+                correlation_id=order.correlation_id,
+            )
+            for order in drafts
+        ]
+        answers = await self._claims.claim_all(connection, tenant=drafts[0].tenant, requests=requests)
+        answered = list(zip(drafts, answers, strict=True))
+        if refusals := {order.order_id: answer for order, answer in answered if isinstance(answer, Conflict)}:
+            raise _RefusedError(refusals)
+        return [_promised(order, made) for order, made in answered if not isinstance(made, Conflict)]
+
+
+def _promised(order: Order, made: Sequence[ClaimedLine]) -> Order:
+    parts = tuple(
+        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in made
+    )
+    order = replace(order, allocations=parts)
+    return replace(order, state=derive_state(order))
+
+
+def _audited(wanted: _Wanted) -> AuditEntry:
+    order = wanted.order
+    return AuditEntry(
+        tenant=order.tenant,
+        actor=wanted.command.caller.principal.subject,
+        action="order.place",
+        subject=order.order_id,
+        outcome="accepted",
+        correlation_id=order.correlation_id,
+        detail={},
+    )
 
 
 def _told(order: Order) -> dict[str, Any]:

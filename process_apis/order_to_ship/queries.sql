@@ -1,17 +1,30 @@
--- name: insert_order
+-- name: insert_orders
+-- In one order, so that two batches that hold the same identities wait for each other and never for one another.
 insert into order_to_ship.sales_order
     (order_id, tenant, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
      requested_date, total, placed_at, correlation_id, state, exposure, due_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11, $12, $13, $14, $15, $12, $13)
+select o.order_id, $1, o.channel, o.partner, o.sold_to, o.external_number, o.release, o.fingerprint, o.currency,
+       o.ship_to, o.requested_date, o.total, o.placed_at, o.correlation_id, 'promised', o.total, o.placed_at
+from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[],
+            $10::jsonb[], $11::date[], $12::numeric[], $13::timestamptz[], $14::text[])
+     as o (order_id, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
+           requested_date, total, placed_at, correlation_id)
+order by o.channel, o.sold_to, o.external_number, o.release
 on conflict (tenant, channel, sold_to, external_number, release) do nothing
 returning order_id
 
 -- name: insert_lines
 insert into order_to_ship.line
     (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered, open)
-select $1, l.line, l.item, l.sku, l.asked_amount, l.asked_uom, l.uom, l.factor, l.unit_price, l.ordered, l.ordered
-from unnest($2::integer[], $3::text[], $4::text[], $5::numeric[], $6::text[], $7::text[], $8::numeric[], $9::numeric[],
-            $10::numeric[]) as l (line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered)
+select l.order_id, l.line, l.item, l.sku, l.asked_amount, l.asked_uom, l.uom, l.factor, l.unit_price, l.ordered,
+       l.ordered
+from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::numeric[], $6::text[], $7::text[], $8::numeric[],
+            $9::numeric[], $10::numeric[])
+     as l (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered)
+
+-- name: insert_allocations
+insert into order_to_ship.allocation (order_id, line, location, claim, amount)
+select * from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::numeric[])
 
 -- name: replace_allocations
 with gone as (
@@ -113,7 +126,8 @@ returning exception_id
 
 -- name: resolve_exceptions
 update order_to_ship.exception set state = 'resolved', resolved_at = now(), resolved_by = $4, resolution = $5
-where order_id = $1 and state = 'open' and ($2::text is null or (kind = $2 and target = $3))
+where order_id = $1 and state = 'open'
+  and case when $2::text is null then class <> 'shipment_mismatch' else kind = $2 and target = $3 end
 
 -- name: resolve_exception
 update order_to_ship.exception set state = 'resolved', resolved_at = now(), resolved_by = $3, resolution = $4

@@ -21,9 +21,9 @@ from process_apis.order_to_ship.models import (
     QUEUE,
     WORKFLOW,
     Allocation,
+    ExceptionClass,
     Finding,
     Order,
-    OrderLine,
     Task,
 )
 from process_apis.order_to_ship.rules import derive_state, exposure
@@ -31,6 +31,7 @@ from process_apis.order_to_ship.steps import Step, Wait, next_step
 
 sql: Final = queries_beside(__file__)
 _decode: Final = msgspec.json.Decoder(Order).decode
+_STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
 
 
 async def load(
@@ -82,9 +83,14 @@ class Change:
             self.tell("order.exception_raised", exception=finding.exception, code=finding.code, detail=finding.detail)
 
     def resolve(self, kind: str | None, target: str | None, *, by: str, resolution: str) -> None:
-        """Close the open exceptions of one task, or (None) all of the order."""
+        """Close the open exceptions of one task, or (None) all of the order that its end settles.
+
+        Goods that left otherwise than ordered are never settled by the order's end: somebody has to bill them.
+        """
         open_still = tuple(
-            seen for seen in self.order.exceptions if kind is not None and (seen.kind, seen.target) != (kind, target)
+            seen
+            for seen in self.order.exceptions
+            if (seen.exception is _STAYS if kind is None else (seen.kind, seen.target) != (kind, target))
         )
         if len(open_still) != len(self.order.exceptions):
             self.set(exceptions=open_still)
@@ -193,10 +199,31 @@ async def write_allocations(connection: Connection, order_id: str, parts: Sequen
     )
 
 
-async def write_lines(connection: Connection, order_id: str, lines: Sequence[OrderLine]) -> None:
-    """Insert the lines of a new order."""
+async def insert_orders(connection: Connection, orders: Sequence[Order], contents: Sequence[bytes]) -> frozenset[str]:
+    """Insert new orders of one tenant, promised; returns the ids of those whose identity was free."""
+    before = _columns(orders, ("order_id", "channel", "partner", "sold_to", "external_number", "release"))
+    after = _columns(orders, ("requested_date", "total", "placed_at", "correlation_id"))
+    addresses = [msgspec.json.encode(order.ship_to).decode() for order in orders]
+    currencies = [order.currency for order in orders]
+    rows = await connection.fetch(
+        sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after
+    )
+    return frozenset(row["order_id"] for row in rows)
+
+
+async def insert_lines(connection: Connection, orders: Sequence[Order]) -> None:
+    """Insert the lines of new orders."""
     names = ("line", "item", "sku", "asked_amount", "asked_uom", "uom", "factor", "unit_price", "ordered")
-    await connection.execute(sql.insert_lines, order_id, *_columns(lines, names))
+    ids = [order.order_id for order in orders for _ in order.lines]
+    lines = [line for order in orders for line in order.lines]
+    await connection.execute(sql.insert_lines, ids, *_columns(lines, names))
+
+
+async def insert_allocations(connection: Connection, orders: Sequence[Order]) -> None:
+    """Insert the allocations of new orders."""
+    ids = [order.order_id for order in orders for _ in order.allocations]
+    parts = [part for order in orders for part in order.allocations]
+    await connection.execute(sql.insert_allocations, ids, *_columns(parts, ("line", "location", "claim", "amount")))
 
 
 def _columns(rows: Sequence[Any], names: Sequence[str]) -> list[list[Any]]:

@@ -330,6 +330,16 @@ class Claims:
             raise Conflict(f"not enough stock for lines {short}", code="stock.insufficient", context={"lines": short})
         return made
 
+    async def claim_all(self, connection, *, tenant, requests):
+        answers = []
+        for request in requests:
+            asked = {name: getattr(request, name) for name in ("action", "order", "channel", "lines", "correlation_id")}
+            try:
+                answers.append(await self.claim(connection, tenant=tenant, **asked))
+            except Conflict as refusal:
+                answers.append(refusal)
+        return answers
+
     async def allocate(self, connection, *, tenant, action, order, correlation_id):
         return await self._move(connection, order, "allocated")
 

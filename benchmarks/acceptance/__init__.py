@@ -1,0 +1,1 @@
+"""Durable, idempotent acceptance of ten-line orders through the whole door, counted afterwards in the record."""

@@ -1,0 +1,216 @@
+"""Promising stock to one order or to many: locked together, decided one after the other, written together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from msgspec import Struct
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Event
+from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState
+from gateway.kernel.errors import Conflict
+from gateway.kernel.ids import new_id
+from gateway.kernel.quantity import plain
+from gateway.store.queries import queries_beside
+from process_apis.availability.fulfilling import claim_event
+from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
+from process_apis.availability.models import ChannelRule, LineKey, LocationMap, Need, Portion, StockLine
+from process_apis.availability.rules import available_to_sell, supply
+from process_apis.availability.sourcing import lacking, source
+
+_sql: Final = queries_beside(__file__)
+_ZERO: Final = Decimal(0)
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+
+
+class Promise(Struct, frozen=True):
+    """What was promised to one order, not written yet."""
+
+    request: ClaimRequest
+    rule: ChannelRule
+    made: Sequence[ClaimedLine]
+    digest: bytes
+    version: int
+
+    @property
+    def keys(self) -> list[LineKey]:
+        """The stock line of each of `made`."""
+        return [LineKey(claim.item, claim.location, self.rule.terms.owner) for claim in self.made]
+
+
+class Shelf:
+    """The stock lines of some items, locked until the transaction ends, less what was promised of them since."""
+
+    def __init__(self, tenant: str, rows: Sequence[Any], locations: LocationMap) -> None:
+        self._tenant = tenant
+        self._locations = locations
+        self._rows = {LineKey(row["item"], row["location"], row["owner"]): row for row in rows}
+        self._lines: dict[str, dict[LineKey, StockLine]] = defaultdict(dict)
+        for key, row in self._rows.items():
+            self._lines[key.item][key] = line_of_row(row)
+        self._own: dict[tuple[str, str, str], Decimal] = {}
+        self._taken: dict[LineKey, Decimal] = defaultdict(Decimal)
+        self._causes: dict[LineKey, Cause] = {}
+
+    @classmethod
+    async def lock(cls, connection: Connection, tenant: str, items: set[str], locations: LocationMap) -> Shelf:
+        """Lock all stock lines of `items`, in the one order of stock lines."""
+        return cls(tenant, await connection.fetch(_sql.lock_items, tenant, sorted(items)), locations)
+
+    async def read_own(self, connection: Connection, rule: ChannelRule, items: set[str]) -> None:
+        """What a channel that has a share holds already: read behind the locks of its items."""
+        rows = await connection.fetch(_sql.channel_open, self._tenant, sorted(items), rule.channel, rule.terms.owner)
+        for row in rows:
+            self._own[row["item"], rule.channel, rule.terms.owner] = row["open"]
+
+    def promise(self, request: ClaimRequest, rule: ChannelRule, needs: Sequence[Need]) -> list[ClaimedLine]:
+        """Take all `needs` off the shelf, or none: raises `Conflict` (``stock.insufficient``)."""
+        portions = self._decide(rule, needs)
+        owner = rule.terms.owner
+        for part in portions:
+            key = LineKey(part.item, part.location, owner)
+            line = self._lines[part.item][key]
+            self._lines[part.item][key] = msgspec.structs.replace(line, reserved=line.reserved + part.amount)
+            self._taken[key] += part.amount
+            self._causes.setdefault(key, Cause(request.correlation_id))
+            held = (part.item, rule.channel, owner)
+            self._own[held] = self._own.get(held, _ZERO) + part.amount
+        return [
+            ClaimedLine(
+                claim=new_id("clm"),
+                line=part.line,
+                item=part.item,
+                location=part.location,
+                amount=part.amount,
+                state=ClaimState.RESERVED,
+            )
+            for part in portions
+        ]
+
+    def _decide(self, rule: ChannelRule, needs: Sequence[Need]) -> list[Portion]:
+        terms = rule.terms
+        items = {need.item for need in needs}
+        sellable: dict[str, Decimal] = {}
+        stock: dict[str, dict[str, Decimal]] = {}
+        for item in items & self._lines.keys():
+            lines = list(self._lines[item].values())
+            sellable[item] = available_to_sell(lines, terms, self._own.get((item, rule.channel, terms.owner), _ZERO))
+            stock[item] = {line.location: supply(line, terms) for line in lines if line.owner == terms.owner}
+        if missing := lacking(needs, stock, sellable):
+            raise _insufficient(missing)
+        places = {place for some in stock.values() for place in some}
+        return source(needs, stock, sorted(places, key=lambda place: self._locations.priority(self._tenant, place)))
+
+    async def write(self, connection: Connection, promises: Sequence[Promise], now: datetime) -> list[Event]:
+        """Write `promises`, which are all that was taken; returns the events of the lines that changed."""
+        keys = sorted(self._taken)
+        try:
+            counters = await connection.fetch(
+                _sql.write_claims,
+                self._tenant,
+                [key.item for key in keys],
+                [key.location for key in keys],
+                [key.owner for key in keys],
+                [self._taken[key] for key in keys],
+                *_claim_columns(promises),
+                now,
+                *_action_columns(promises),
+                *_counter_columns(promises),
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise action_reused() from error
+        return self._events(keys, counters, now)
+
+    def _events(self, keys: Sequence[LineKey], counters: Sequence[Any], now: datetime) -> list[Event]:
+        channels: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+        for row in counters:
+            told = {"channel": row["channel"], "owner": row["owner"], "open": row["open"], "version": row["version"]}
+            channels[row["item"], row["owner"]].append(told)
+        changes = {key: LineChange(channels=channels[key.item, key.owner]) for key in keys}
+        rows = [self._row_after(key) for key in keys]
+        return line_events(self._tenant, rows, now, self._causes, Cause(""), changes)
+
+    def _row_after(self, key: LineKey) -> Mapping[str, Any]:
+        row = dict(self._rows[key])
+        reserved = self._lines[key.item][key].reserved
+        # A claim moves no goods, so no figure can have fallen below zero by it.
+        return row | {"reserved": reserved, "version": row["version"] + 1, "negative": False, "was_negative": False}
+
+
+def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> list[Event]:
+    """`claim.made` for each promise."""
+    return [
+        claim_event(
+            "claim.made",
+            tenant,
+            promise.request.order,
+            promise.version,
+            now,
+            promise.request.correlation_id,
+            {"channel": promise.rule.channel, "rule_version": promise.rule.version, "claims": promise.made},
+        )
+        for promise in promises
+    ]
+
+
+def action_reused(action: str = "") -> Conflict:
+    """What whoever uses one action id for two things is told."""
+    named = f"action {action}" if action else "an action of these"
+    return Conflict(
+        f"{named} was something else before: give every command its own action id", code="claim.action_reused"
+    )
+
+
+def _claim_columns(promises: Sequence[Promise]) -> list[list[Any]]:
+    rows = [
+        (
+            claim.claim,
+            promise.request.order,
+            claim.line,
+            claim.item,
+            claim.location,
+            promise.rule.terms.owner,
+            promise.rule.channel,
+            promise.rule.version,
+            claim.amount,
+            promise.request.action,
+            promise.request.expires_at,
+        )
+        for promise in promises
+        for claim in promise.made
+    ]
+    return list(map(list, zip(*rows, strict=True)))
+
+
+def _action_columns(promises: Sequence[Promise]) -> list[list[Any]]:
+    return [
+        [promise.request.action for promise in promises],
+        [promise.request.order for promise in promises],
+        [promise.digest for promise in promises],
+        [_encode(promise.made).decode() for promise in promises],
+    ]
+
+
+def _counter_columns(promises: Sequence[Promise]) -> list[list[Any]]:
+    sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for promise in promises:
+        for claim in promise.made:
+            sums[claim.item, promise.rule.channel, promise.rule.terms.owner] += claim.amount
+    return [*map(list, zip(*sums, strict=True)), list(sums.values())]
+
+
+def _insufficient(missing: Sequence[Need]) -> Conflict:
+    lines = [{"line": need.line, "item": need.item, "amount": plain(need.amount)} for need in missing]
+    numbers = ", ".join(str(need.line) for need in missing)
+    return Conflict(
+        f"there is not enough stock for line {numbers}: order less of it or leave it out",
+        code="stock.insufficient",
+        context={"lines": lines},
+    )
