@@ -14,3 +14,15 @@ if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; the
   as_root apt-get update -qq
   as_root apt-get install -y -qq --no-install-recommends chromium chromium-driver fonts-dejavu-core
 fi
+
+# tests/gateway/contracts/test_outside_linters.py: the published contracts under the linters that others use
+if command -v npm >/dev/null; then
+  tools=.crossdock/outside-tools
+  if [ ! -x "$tools/node_modules/.bin/redocly" ] || [ ! -x "$tools/node_modules/.bin/spectral" ]; then
+    echo "installing redocly and spectral into $tools"
+    npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$tools" \
+      @redocly/cli@2.77.0 @stoplight/spectral-cli@6.16.3 @stoplight/spectral-owasp-ruleset@2.0.1
+  fi
+else
+  echo "no npm: the contracts are not linted with redocly and spectral (install nodejs and npm for that)" >&2
+fi

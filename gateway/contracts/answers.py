@@ -81,10 +81,11 @@ _BY_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),
     405: ("Allow",),
     409: _WAITS,
-    429: (*LIMITED, *_WAITS),
+    429: _WAITS,
     503: _WAITS,
     504: _WAITS,
 }
+_SERVER_ERROR: Final = 500
 _CODES: Final = (
     400,
     401,
@@ -118,7 +119,7 @@ def headers(*names: str) -> dict[str, Any]:
 def _problem(code: int) -> dict[str, Any]:
     return {
         "description": PHRASES[code],
-        "headers": headers(*ALWAYS, *_BY_STATUS.get(code, ())),
+        "headers": headers(*ALWAYS, *(LIMITED if code < _SERVER_ERROR else ()), *_BY_STATUS.get(code, ())),
         "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
     }
 
@@ -147,7 +148,7 @@ def security_schemes(scopes: Sequence[str]) -> dict[str, Any]:
     return {
         "oauth2": {
             "type": "oauth2",
-            "description": "Access tokens in JWT form (RFC 9068), issued for client credentials.",
+            "description": "Access tokens in JWT form (RFC9068, RFC8725), issued for client credentials.",
             "flows": {
                 "clientCredentials": {
                     "tokenUrl": "/oauth2/token",

@@ -41,6 +41,7 @@ _CONSTRAINTS: Final = {
     "pattern": "pattern",
 }
 _PLACES: Final = {PathParameter: "path", QueryParameter: "query", HeaderParameter: "header", CookieParameter: "cookie"}
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _PATH_TYPE: Final = re.compile(r"\{([a-z_]+):[a-z]+\}")
 
 
@@ -77,11 +78,28 @@ def build_document(api: Api) -> dict[str, Any]:
         **({"webhooks": webhooks_section(api.webhooks, schemas)} if api.webhooks else {}),
         "components": {
             "schemas": {**components, **answers.SCHEMAS},
-            "responses": answers.RESPONSES,
-            "headers": answers.HEADERS,
+            "responses": _used(answers.RESPONSES, paths),
+            "headers": {name: header for name, header in answers.HEADERS.items() if name in _header_names(handlers)},
             "securitySchemes": answers.security_schemes(_all_scopes(handlers)),
         },
     }
+
+
+def _header_names(handlers: list[HTTPRouteHandler]) -> set[str]:
+    keyed = any(handler.opt.get("idempotency", "none") != "none" for handler in handlers)
+    return set(answers.HEADERS) - (set() if keyed else {"Idempotent-Replayed"})
+
+
+def _used(responses: Mapping[str, Any], paths: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The shared answers that some operation refers to."""
+    operations = [operation for item in paths.values() for operation in item.values()]
+    names = {
+        answer["$ref"].rpartition("/")[2]
+        for operation in operations
+        for answer in operation["responses"].values()
+        if "$ref" in answer
+    }
+    return {name: response for name, response in responses.items() if name in names}
 
 
 def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dict[Any, Any], dict[str, Any]]:
@@ -96,9 +114,10 @@ def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dic
 
 
 def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[str, Any]:
-    summary, _, description = (handler.fn.__doc__ or "").strip().partition("\n")
+    identity = str(handler.operation_id)
+    summary, _, description = (handler.fn.__doc__ or _WORD.sub(" ", identity).capitalize()).strip().partition("\n")
     operation: dict[str, Any] = {
-        "operationId": str(handler.operation_id),
+        "operationId": identity,
         "summary": summary.rstrip("."),
         "description": " ".join(description.split()) or summary,
         "tags": list(handler.tags or ["Operations"]),

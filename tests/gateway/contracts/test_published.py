@@ -92,6 +92,21 @@ def test_every_example_fits_its_schema(path):
             assert all(fits(document, node, example) for example in node["examples"]), node
 
 
+def test_every_text_and_list_a_partner_sends_is_bounded():
+    document = read(STOREFRONT)
+    sent = [parameter["schema"] for operation in operations(document) for parameter in operation["parameters"]]
+    schemas = document["components"]["schemas"]
+    sent += [schema for schema in schemas.values() if schema.get("additionalProperties") is False]
+    for node in walk(sent):
+        if isinstance(node, dict) and node.get("type") == "string":
+            assert {"maxLength", "enum", "format"} & set(node), node
+            assert {"pattern", "enum", "format"} & set(node), node
+        if isinstance(node, dict) and node.get("type") == "array":
+            assert "maxItems" in node, node
+        if isinstance(node, dict) and node.get("type") == "integer":
+            assert {"minimum", "maximum"} <= set(node), node
+
+
 def test_every_link_leads_to_an_operation_and_names_its_parameters():
     document = read(STOREFRONT)
     known = {operation["operationId"]: operation for operation in operations(document)}

@@ -51,6 +51,8 @@ def test_a_sku_that_another_item_has_is_refused():
     ("item", "code"),
     [
         (reported("1", " "), "item.incomplete"),
+        (reported("1", "A" * 65), "item.sku_unfit"),
+        (reported("1", "A\u0085"), "item.sku_unfit"),
         (reported("1", "A", packs=(UnitConversion("EA", Decimal(2)),)), "item.unit_repeated"),
         (reported("1", "A", packs=(UnitConversion("CS", Decimal(0)),)), "item.factor_invalid"),
         (reported("1", "A", packs=(UnitConversion("CS", Decimal("NaN")),)), "item.factor_invalid"),
