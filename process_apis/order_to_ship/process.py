@@ -179,6 +179,8 @@ class OrderToShip:
             order, now = await lock(connection, order_id)
             if order.hold_reason is None or order.cancelled_at or order.rejected_at:
                 raise Conflict("the order is not held: read it again", code="order.not_held")
+            # From here it counts against the limit: whoever decides on the customer's other orders waits, and sees it.
+            await connection.fetchval(sql.lock_customer, order.tenant, order.sold_to)
             change = Change(connection, order, now)
             change.set(hold_reason=None, approved_at=now)
             await change.wake()

@@ -26,8 +26,12 @@ FINAL: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState
 
 
 def fingerprint(command: PlaceOrder) -> bytes:
-    """SHA-256 of what the buyer asked, as asked: equal for the same content, whatever an item costs by now."""
+    """SHA-256 of what the buyer asked, as asked: equal for the same content, whatever an item costs by now.
+
+    The partner is part of it, so that nobody is given the order of another partner who shares an account.
+    """
     content = (
+        command.partner,
         command.currency,
         msgspec.structs.astuple(command.ship_to),
         command.requested_date,

@@ -41,6 +41,8 @@ async def decide_terms(change: Change, step: Step, outcome: Outcome) -> None:
     task = replace(step.the_task, state=TaskState.DONE, attempts=0, not_before=None, error_code=None)
     change.set(tasks=with_task(order, task).tasks)
     change.resolve(task.kind, task.target, by=_US, resolution=_SUCCEEDED)
+    if order.cancelled_at or order.rejected_at:
+        return  # it was given up while the ERP was asked: nothing is left to approve or to hold
     reason = hold_reason(account, Money(open_orders, order.currency))
     if reason is None:
         change.set(approved_at=change.now)

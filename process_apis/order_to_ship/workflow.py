@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterator
 from typing import Final
 
 import asyncpg
@@ -68,7 +69,7 @@ class Turns:
 
     async def _run(self, order_id: str, turn: int) -> None:
         async with self._store.connection() as connection:
-            if not await connection.fetchval(sql.try_order_lock, order_id):
+            if not await _take(connection, order_id):
                 await self._come_back(connection, order_id)
                 return
             try:
@@ -130,10 +131,24 @@ class Turns:
         return _Begun(order, upcoming) if isinstance(upcoming, Step) else None
 
 
+async def _take(connection: asyncpg.Connection, order_id: str) -> bool:
+    """Try for the order's lock. Interrupted, the session may have it without knowing, so it ends."""
+    with _certain(connection):
+        taken: bool = await connection.fetchval(sql.try_order_lock, order_id)
+    return taken
+
+
 async def _free(connection: asyncpg.Connection, order_id: str) -> None:
-    """Give the order's lock back. A session that could not must end: pooled with the lock it would keep it for ever."""
-    try:
+    """Give the order's lock back."""
+    with _certain(connection):
         await connection.execute(sql.free_order_lock, order_id)
+
+
+@contextlib.contextmanager
+def _certain(connection: asyncpg.Connection) -> Iterator[None]:
+    """A session of which it is not certain that it holds no lock must end: pooled, it would keep it for ever."""
+    try:
+        yield
     except BaseException:
         with contextlib.suppress(asyncpg.InterfaceError):
             connection.terminate()

@@ -8,6 +8,7 @@ import pytest
 from order_world import CALLER, ask
 
 from gateway.canonical.order import OrderState
+from process_apis.order_to_ship.workflow import Turns
 
 pytestmark = pytest.mark.integration
 FAULTS = ["error", "unknown", "unknown_after", "hang_after", "broken", "defect", "crash_before", "crash_after"]
@@ -135,12 +136,11 @@ async def test_the_look_up_after_an_unknown_outcome_fails_in_each_way_too(shared
 
 
 async def test_every_commit_of_a_turn_may_be_the_last_of_its_worker(shared_world, monkeypatch):
-    turns = shared_world.process._turns
     countdown = {}
 
     def dying_after(method):
-        async def run(connection, subject, extra):
-            begun = await method(connection, subject, extra)
+        async def run(turns, connection, subject, extra):
+            begun = await method(turns, connection, subject, extra)
             order = subject if isinstance(subject, str) else subject.order.order_id
             countdown[order] = countdown.get(order, 0) - 1
             if countdown[order] == 0:
@@ -149,8 +149,8 @@ async def test_every_commit_of_a_turn_may_be_the_last_of_its_worker(shared_world
 
         return run
 
-    monkeypatch.setattr(turns, "_open", dying_after(turns._open))
-    monkeypatch.setattr(turns, "_conclude", dying_after(turns._conclude))
+    monkeypatch.setattr(Turns, "_open", dying_after(Turns._open))
+    monkeypatch.setattr(Turns, "_conclude", dying_after(Turns._conclude))
     clean = Case(shared_world)
     await clean.fulfil()
     commits = -countdown[clean.order]
