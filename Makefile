@@ -16,19 +16,6 @@ $(INSTALLED): requirements-dev.lock pyproject.toml
 	@sh deploy/set_up.sh "$(PYTHON)" $(VENV)
 	@touch $@
 
-up: $(INSTALLED) ## create the virtual environment from the hashed lock file
-
-$(INSTALLED): requirements-dev.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "Crossdock needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
-	  || { echo "this Python has no venv module: install your system's python3-venv package"; exit 1; }
-	@echo "setting up $(VENV) from requirements-dev.lock (about a minute)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
-
 up: $(INSTALLED) ## engines, gateway, worker, a real Tryton and sandboxes; prints the console's address
 	@$(BIN)/crossdock up --demo
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 from typing import Final
@@ -36,6 +37,42 @@ def free_port(taken: set[int]) -> int:
         f"200 ports between {_PORTS.start} and {_PORTS.stop} were tried and none is free on {LOOPBACK}",
         code="engines.no_free_port",
     )
+
+
+class Reservation:
+    """A loopback port held until `release`, so that nobody else takes it between choosing it and serving there.
+
+    Raises OSError when it is taken.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((LOOPBACK, port))
+            self._socket.listen(1)  # a port that is only bound can be bound again with SO_REUSEADDR (socket(7))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def release(self) -> None:
+        """Free it now. Safe to call twice."""
+        self._socket.close()
+
+
+def serves(session: int, port: int) -> bool:
+    """Whether a process of the session listens on the loopback port; True where this system will not tell."""
+    try:
+        return any(
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr[1:2] == (port,)
+            and connection.pid is not None
+            and os.getsid(connection.pid) == session
+            for connection in psutil.net_connections(kind="tcp4")
+        )
+    except (psutil.AccessDenied, ProcessLookupError):
+        return True
 
 
 def listener(port: int) -> str:

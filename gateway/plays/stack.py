@@ -19,7 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.app import migrate_record
-from gateway.engines.ports import free_port, port_is_free
+from gateway.engines.ports import Reservation, free_port, listener, serves
 from gateway.engines.process import Child, Identity, log_tail, spawn
 from gateway.engines.supervisor import Engines
 from gateway.kernel.errors import Misconfigured
@@ -79,6 +79,7 @@ class Stack:
         self.gateway_url = ""
         self.console_url = ""
         self._running: Running | None = None
+        self._reserved: dict[str, Reservation] = {}
 
     @property
     def running(self) -> Running:
@@ -130,6 +131,7 @@ class Stack:
         )
         if self.demo is not None:
             await self.demo.seed(self.settings_path)
+        self._free_reserved()
         for service in SERVICES:
             self._raise(service)
         await self._ready()
@@ -164,6 +166,7 @@ class Stack:
         if self._running is not None:  # else the file is of another one, on whose account we were refused
             (self.folder / "stack.json").unlink(missing_ok=True)
             self._running = None
+        self._free_reserved()
         for service in SERVICES:
             if service in self._children:
                 self._progress(f"stopping the {service}")
@@ -213,12 +216,17 @@ class Stack:
                 for service in SERVICES:
                     self._refuse_dead(service)
                 with suppress(httpx.HTTPError):
-                    if (await client.get(f"{self.gateway_url}/readyz")).status_code == httpx.codes.OK:
+                    answer = await client.get(f"{self.gateway_url}/readyz")
+                    if answer.status_code == httpx.codes.OK and self._is_ours():
                         return
                 await asyncio.sleep(0.1)
         raise Misconfigured(
             f"the gateway was not ready within {_READY_SECONDS:.0f} s: see {self.folder / 'gateway.log'}"
         )
+
+    def _is_ours(self) -> bool:
+        """Whether it is our gateway that answers, and not a stranger on its port."""
+        return serves(self._children["gateway"].identity.pid, int(self.gateway_url.rpartition(":")[2]))
 
     def _refuse_dead(self, service: str) -> None:
         status = self._children[service].exit_status
@@ -236,14 +244,28 @@ class Stack:
                     self._raise(service)
 
     def _choose_port(self, name: str, wanted: int) -> int:
-        """The port kept from the last run, else the one wanted, else a free one (an explicit one must be free)."""
+        """The port kept from the last run, else the one wanted, else a free one (an explicit one must be free).
+
+        It is held until the service is about to listen there.
+        """
         kept = self.folder / f"{name}.port"
         port = int(kept.read_text(encoding="ascii")) if kept.exists() else wanted
-        if name == "gateway" and self._port is not None:
+        explicit = name == "gateway" and self._port is not None
+        if explicit and self._port is not None:
             port = self._port
-            if not port_is_free(port):
-                raise Misconfigured(f"port {port} is taken by another process: give another one with --port")
-        elif not port_is_free(port):
+        try:
+            self._reserved[name] = Reservation(port)
+        except OSError as error:
+            if explicit:
+                raise Misconfigured(
+                    f"port {port} is taken by {listener(port)}: give another one with --port"
+                ) from error
+            self._progress(f"port {port} is taken by {listener(port)}: the {name} moves to another one")
             port = free_port(set())
+            self._reserved[name] = Reservation(port)
         kept.write_text(str(port), encoding="ascii")
         return port
+
+    def _free_reserved(self) -> None:
+        while self._reserved:
+            self._reserved.popitem()[1].release()
