@@ -1,7 +1,7 @@
 """Events that a consumer set aside: see them, have one replayed, close one with a reason.
 
 A letter holds up the later events of its aggregate for its consumer: they are parked behind it and follow in order once
-it is resolved. Every other aggregate goes on. (`docs/decisions/log-delivery.md` says why.)
+it is resolved. Every other aggregate goes on. (`docs/decisions/0006-log-delivery.md` says why.)
 
 Nothing is replayed here: a replay is asked for, and the process that runs the consumer does it within a second.
 """

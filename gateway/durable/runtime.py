@@ -2,7 +2,7 @@
 
 The gateway never runs this. A workflow is one turn of work on the record, safe to run again: it is started at least
 once, and progress is kept by its process in its own tables. So a workflow costs no DBOS steps, and releases can run
-side by side under one `application_version` (docs/decisions: durable turns).
+side by side under one `application_version` (docs/decisions/0011-durable-turns.md).
 """
 
 from __future__ import annotations
