@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.canonical.stock import DemandLine
+from gateway.canonical.stock import ClaimLine, ClaimRequest, DemandLine
 from gateway.kernel.errors import Conflict, Rejected
 from process_apis.availability.models import ChannelTerms, LocationTerms
 
@@ -39,6 +39,38 @@ async def test_a_claim_that_does_not_fit_promises_nothing_and_names_the_lines(wo
     assert (await world.figures("A"))["reserved"] == 0
     assert await world.events("claim.made") == []
     assert placed(await world.claim("ord_1", ("A", 4), ("B", 1))) == [(1, "loc_n", 4), (2, "loc_n", 1)]
+
+
+async def test_orders_claimed_together_are_decided_one_after_the_other(world):
+    await world.stock("A", 10)
+    await world.stock("B", 5)
+    terms = ChannelTerms(share=Decimal("0.5"))
+    await world.availability.set_rule("acme", "web", terms, actor="test")
+    earlier = await world.claim("ord_0", ("A", 1))
+
+    def asks(order, *lines, channel="web", action=None):
+        return ClaimRequest(
+            action=action or f"{order}:claim", order=order, channel=channel, correlation_id=order,
+            lines=[ClaimLine(line=n, item=world.id[sku], amount=Decimal(a)) for n, (sku, a) in enumerate(lines, 1)],
+        )  # fmt: skip
+
+    requests = [
+        asks("ord_1", ("A", 3), ("B", 2)),
+        asks("ord_2", ("A", 2)),  # the channel's share of A is 5, and 4 of it are taken
+        asks("ord_3", ("A", 6), ("B", 3), channel="other"),
+        asks("ord_4", ("B", 1), channel="other"),
+        asks("ord_0", ("A", 1), action=await world.store.fetchval("select action from availability.action")),
+    ]
+    async with world.store.transaction() as connection:
+        first, refused, other, late, again = await world.availability.claim_all(
+            connection, tenant="acme", requests=requests
+        )
+    assert placed(first) == [(1, "loc_n", 3), (2, "loc_n", 2)]
+    assert placed(other) == [(1, "loc_n", 6), (2, "loc_n", 3)]
+    assert [answer.code for answer in (refused, late)] == ["stock.insufficient"] * 2
+    assert list(again) == list(earlier)
+    assert [(await world.figures(sku))["reserved"] for sku in "AB"] == [10, 5]
+    assert await world.broken_invariants() == []
 
 
 async def test_two_lines_of_one_item_are_counted_together(world):

@@ -93,6 +93,26 @@ async def test_one_unit_and_many_buyers_make_one_order(world):
     assert await world.store.fetchval("select count(*) from order_to_ship.sales_order") == 1
 
 
+async def test_of_orders_accepted_together_only_those_that_do_not_fit_are_refused_and_leave_nothing(world):
+    await world.stock(10, "itm_1")
+    await world.stock(2, "itm_2")
+    amounts = [("SKU-1", "1"), ("SKU-2", "3"), ("SKU-1", "2"), ("SKU-3", "1"), ("SKU-2", "2")]
+    answers = await asyncio.gather(
+        *(world.process.place_order(ask(f"PO-{n}", line)) for n, line in enumerate(amounts)), return_exceptions=True
+    )
+    refused = [n for n, answer in enumerate(answers) if isinstance(answer, Conflict)]
+    assert refused == [1, 3]
+    kept = {answers[n].order.order_id for n in (0, 2, 4)}
+    for column, table in (
+        ("order_id", "order_to_ship.sales_order"), ("subject", "store.audit"), ("order_id", "order_to_ship.line"),
+        ("workflow_uuid", "dbos.workflow_status"), ("order_id", "order_to_ship.allocation"),
+    ):  # fmt: skip
+        assert {row[0] for row in await world.store.fetch(f"select {column} from {table}")} == kept
+    assert [await world.available("itm_1"), await world.available("itm_2")] == [7, 0]
+    for order_id in kept:
+        assert await world.events(order_id) == ["accepted"]
+
+
 async def test_what_cannot_be_promised_leaves_nothing_behind(world):
     await world.stock(5, "itm_1")
     with pytest.raises(Conflict, match="lines"):
