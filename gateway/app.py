@@ -28,6 +28,7 @@ from gateway.console.app import make_console
 from gateway.contracts.api import Api
 from gateway.durable.schema import migrate_durable
 from gateway.edge.catalogue import catalogue_routes
+from gateway.edge.direct import direct_handlers
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.health import health_routes
 from gateway.edge.litestar_app import make_litestar
@@ -198,7 +199,14 @@ class Gateway:
             *catalogue_routes([catalogue_entry(api) for api in self.apis]),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
-        self.door = FrontDoor(self.router, self.routes, self._policies(), core.clock, observe=self.access)
+        self.door = FrontDoor(
+            self.router,
+            self.routes,
+            self._policies(),
+            core.clock,
+            observe=self.access,
+            direct=direct_handlers(self.router, self.routes),
+        )
 
     def _policies(self) -> list[Policy]:
         core, settings = self.core, self.core.settings

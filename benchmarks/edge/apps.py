@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import Core, Gateway
+from gateway.asgi import calm_collector, make_gateway
 from gateway.edge.front_door import FrontDoor
 from gateway.settings import load_settings
 
@@ -42,6 +43,7 @@ def _body() -> bytes:
 
 def raw() -> Bare:
     """No policy at all."""
+    calm_collector()
     return Bare(_body())
 
 
@@ -49,9 +51,10 @@ def governed_raw() -> FrontDoor:
     """The bare answer behind the chain of the gateway with its production defaults."""
     gateway = Gateway(Core(load_settings()))
     inner = Bare(_body(), behind=gateway.router)
+    calm_collector()
     return FrontDoor(inner, gateway.routes, gateway._policies(), gateway.core.clock, observe=gateway.access)  # noqa: SLF001
 
 
-def ours() -> FrontDoor:
-    """The gateway."""
-    return Gateway(Core(load_settings())).door
+def ours() -> Any:
+    """The gateway, as its server makes it."""
+    return make_gateway()

@@ -6,8 +6,8 @@ A stalled or endless body costs its sender the connection and nobody else anythi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Exchange
@@ -66,6 +66,20 @@ class BodyReader:
                 code="request.body_timeout",
             ) from None
         exchange.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def replayed(exchange: Exchange) -> Callable[[], Awaitable[Any]]:
+    """A `receive` that gives the body once more, and then what the connection itself says (a client that left)."""
+    given = False
+
+    async def receive() -> Any:
+        nonlocal given
+        if given:
+            return await exchange.receive()
+        given = True
+        return {"type": "http.request", "body": exchange.body, "more_body": False}
+
+    return receive
 
 
 def _refuse_length(length: bytes, limit: int) -> None:

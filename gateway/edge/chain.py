@@ -87,9 +87,14 @@ def compile_chain(policies: Sequence[Policy], read_body: Step) -> Chain:
     outward = [
         (names.index(name) + 1 if name in names else 0, named[name].conclude)
         for name in WAY_OUT
-        if name in named and getattr(type(named[name]), "conclude", None) is not passes
+        if name in named and getattr(type(named[name]), "conclude", None) is not passes and _concludes(named[name])
     ]
     return Chain(tuple(names), tuple(inward), tuple(outward))
+
+
+def _concludes(policy: Policy) -> bool:
+    """False for a policy that was configured to have nothing to do on the way out (``concludes = False``)."""
+    return bool(getattr(policy, "concludes", True))
 
 
 def _refuse_disorder(names: Sequence[str]) -> None:

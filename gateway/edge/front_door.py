@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
-from gateway.edge.body import BodyReader, ClientGone
+from gateway.edge.body import BodyReader, ClientGone, replayed
 from gateway.edge.chain import compile_chain
-from gateway.edge.outgoing import Collected, Streamed, send_reply
+from gateway.edge.outgoing import Collected, Streamed, messages_of
 from gateway.edge.overdue import Overdue
 from gateway.edge.problems import INTERNAL, problem_reply
 from gateway.kernel.clock import Clock
@@ -33,13 +33,15 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 Observer = Callable[[Exchange, float], None]
+Direct = Callable[[Exchange], Awaitable[None]]
 
 
 class FrontDoor:
     """`app` behind `policies` (in the order of `chain.ORDER`).
 
     `seconds` is the deadline of a whole call, `body_seconds` that of its body. `observe` is told of every finished
-    exchange and the seconds it took (counters, access log).
+    exchange and the seconds it took (counters, access log). `direct` holds, by route id, handlers that the door calls
+    itself; they set `exchange.reply`, or leave it None for the router to answer (see `direct.py`).
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class FrontDoor:
         seconds: float = 30.0,
         body_seconds: float = 10.0,
         observe: Observer | None = None,
+        direct: Mapping[str, Direct] | None = None,
     ) -> None:
         self._app = app
         self._routes = routes
@@ -59,6 +62,7 @@ class FrontDoor:
         self._monotonic = clock.monotonic
         self._seconds = seconds
         self._observe = observe
+        self._direct = direct or {}
         self._overdue = Overdue(clock.monotonic)
 
     @property
@@ -66,18 +70,23 @@ class FrontDoor:
         """Requests being served now: what a drain waits for."""
         return self._overdue.running
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI connection."""
-        if scope["type"] != "http":
-            await self._not_http(scope, receive, send)
-            return
+        return (self._serve if scope["type"] == "http" else self._not_http)(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         arrived = self._monotonic()
         exchange = Exchange(scope, receive, arrived)  # type: ignore[arg-type]
         exchange.deadline = arrived + self._seconds
         scope[SCOPE_KEY] = exchange
         ticket = self._overdue.enter(exchange.deadline)
         try:
-            await self._serve(exchange, send)
+            if await self._decided(exchange):
+                start, body = messages_of(exchange)
+                await send(start)
+                await send(body)
+            else:
+                await self._stream(exchange, send)
         except ClientGone:
             return
         finally:
@@ -88,13 +97,18 @@ class FrontDoor:
             if self._observe is not None:
                 self._observe(exchange, self._monotonic() - arrived)
 
-    async def _serve(self, exchange: Exchange, send: Send) -> None:
+    async def _decided(self, exchange: Exchange) -> bool:
+        """Bring the exchange to its reply, concluded and ready to send; False when its route streams instead."""
         try:
-            await (self._admit(exchange) if exchange.method in _SAFE else self._admit_on_record(exchange))
+            waiting = self._admit(exchange) if exchange.method in _SAFE else self._admit_on_record(exchange)
+            if waiting is not None:
+                await waiting
+            if exchange.reply is None and (waiting := self._answer(exchange)) is not None:
+                await waiting
             if exchange.reply is None:
-                await self._answer(exchange)
-            if exchange.reply is None:
-                return await self._stream(exchange, send)
+                if exchange.route is not None and exchange.route.streaming:
+                    return False
+                await self._ask_router(exchange)
         except ClientGone:
             raise
         except asyncio.CancelledError:
@@ -103,21 +117,36 @@ class FrontDoor:
             self._refuse(exchange, _too_late(exchange))
         except Exception as error:  # noqa: BLE001  # whatever fails is told as a problem, here and nowhere else
             self._refuse(exchange, error)
-        await self._conclude(exchange)
-        return await send_reply(exchange, send)
+        waiting = self._conclude(exchange)
+        if waiting is not None:
+            await waiting
+        return True
 
-    async def _admit(self, exchange: Exchange) -> None:
+    def _admit(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Ask the chain; None when it decided at once, else what is left of the asking."""
         entered = 0
         try:
             for step in self._chain.inward:
                 entered += 1
                 waiting = step(exchange)
                 if waiting is not None:
-                    await waiting
+                    return self._admit_on(exchange, waiting, entered)
                 if exchange.reply is not None:
                     break
         finally:
             exchange.entered = entered
+        return None
+
+    async def _admit_on(self, exchange: Exchange, waiting: Awaitable[None], entered: int) -> None:
+        """`_admit` from the step whose answer has to be waited for."""
+        await waiting
+        for step in self._chain.inward[entered:]:
+            if exchange.reply is not None:
+                return
+            exchange.entered += 1
+            further = step(exchange)
+            if further is not None:
+                await further
 
     async def _admit_on_record(self, exchange: Exchange) -> None:
         """As `_admit`, with the time and word of each policy kept for `explain`."""
@@ -138,27 +167,32 @@ class FrontDoor:
             if answered:
                 break
 
-    async def _answer(self, exchange: Exchange) -> None:
-        """Let the router answer; `reply` stays None where the route streams."""
+    def _answer(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Call the handler if the door may; `reply` stays None where the router has to."""
         route = exchange.route
         if route is None:
             route, exchange.path_params, exchange.allowed_methods = self._routes.locate(exchange.method, exchange.path)
             exchange.route = route
         if not route.matched:
             exchange.reply = _nothing_here(exchange)
-            return
+            return None
+        exchange.reached_handler = True
+        direct = self._direct.get(route.id)
+        return None if direct is None else direct(exchange)
+
+    async def _ask_router(self, exchange: Exchange) -> None:
         if exchange.method == "HEAD":
             exchange.scope["method"] = "GET"
-        exchange.reached_handler = True
-        if not route.streaming:
-            collected = Collected()
-            await self._app(exchange.scope, _replay(exchange), collected)
-            exchange.reply = collected.reply()
+        collected = Collected()
+        await self._app(exchange.scope, replayed(exchange), collected)
+        exchange.reply = collected.reply()
 
     async def _stream(self, exchange: Exchange, send: Send) -> None:
         """Pass a response on as it comes: no deadline but the drain's. What fails once it has begun cuts it off."""
         self._overdue.enter(_NO_DEADLINE)
-        stream = Streamed(exchange, send, lambda: self._conclude(exchange))
+        if exchange.method == "HEAD":
+            exchange.scope["method"] = "GET"
+        stream = Streamed(exchange, send, lambda: self._concluded(exchange))
         try:
             await self._app(exchange.scope, stream.receive, stream)
             stream.finish()
@@ -170,8 +204,9 @@ class FrontDoor:
                 _log.exception("the stream of request %s broke off", exchange.request_id)
                 return
             self._refuse(exchange, error)
-            await self._conclude(exchange)
-            await send_reply(exchange, send)
+            await self._concluded(exchange)
+            for message in messages_of(exchange):
+                await send(message)
 
     def end_streams(self) -> int:
         """End the open streams, as a drain must before the server can stop; returns how many there were."""
@@ -186,18 +221,36 @@ class FrontDoor:
         if exchange.reply.status == INTERNAL:
             _log.error("request %s failed", exchange.request_id, exc_info=error)
 
-    async def _conclude(self, exchange: Exchange) -> None:
-        for needed, step in self._chain.outward:
+    def _conclude(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Tell the chain; None when nobody had to ask a store, else what is left of the telling."""
+        for told, (needed, step) in enumerate(self._chain.outward, 1):
             if needed <= exchange.entered:
                 try:
                     waiting = step(exchange)
+                except Exception as error:  # noqa: BLE001  # sorted there
+                    self._failed_outward(exchange, error)
+                else:
                     if waiting is not None:
-                        await waiting
-                except CrossdockError as error:
-                    if exchange.method in _SAFE:  # withheld on purpose; a committed effect's answer never is
-                        self._refuse(exchange, error)
-                except Exception:  # noqa: BLE001  # a failure here must not take the answer with it
-                    _log.exception("a policy failed on the way out of request %s", exchange.request_id)
+                        return self._concluded(exchange, waiting, told)
+        return None
+
+    async def _concluded(self, exchange: Exchange, waiting: Awaitable[None] | None = None, told: int = 0) -> None:
+        """`_conclude` from the step after the first `told`, whose answer `waiting` has to be waited for."""
+        for needed, step in ((0, None), *self._chain.outward[told:]):
+            try:
+                if step is not None:
+                    waiting = step(exchange) if needed <= exchange.entered else None
+                if waiting is not None:
+                    await waiting
+            except Exception as error:  # noqa: BLE001  # sorted there
+                self._failed_outward(exchange, error)
+
+    def _failed_outward(self, exchange: Exchange, error: Exception) -> None:
+        """A refusal withholds the answer to a safe method on purpose; nothing else may take an answer with it."""
+        if not isinstance(error, CrossdockError):
+            _log.error("a policy failed on the way out of request %s", exchange.request_id, exc_info=error)
+        elif exchange.method in _SAFE:
+            self._refuse(exchange, error)
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -211,20 +264,6 @@ class FrontDoor:
 async def _hang_up() -> Any:
     """The ASGI `receive` of a finished exchange: holding the server's own would keep the connection open."""
     return {"type": "http.disconnect"}
-
-
-def _replay(exchange: Exchange) -> Receive:
-    """The body for the router, once; afterwards only what the connection itself says (a client that left)."""
-    given = False
-
-    async def receive() -> Any:
-        nonlocal given
-        if given:
-            return await exchange.receive()
-        given = True
-        return {"type": "http.request", "body": exchange.body, "more_body": False}
-
-    return receive
 
 
 def _nothing_here(exchange: Exchange) -> Reply:

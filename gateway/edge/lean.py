@@ -39,28 +39,25 @@ class LeanResponse(Response[Any]):
             except TypeError:
                 pass
             else:
-                return _Encoded(self.status_code, body, {**(headers or {}), **self.headers})
+                return Encoded(self.status_code, body, {**(headers or {}), **self.headers})
         return super().to_asgi_response(
             app, request, headers=None if headers is None else dict(headers), cookies=cookies, **more
         )
 
 
-class _Encoded(ASGIResponse):
-    """A response that is ready to send."""
+class Encoded(ASGIResponse):
+    """A response that is ready to send; `fields` are its headers."""
 
     def __init__(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-        self._message = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [
-                _JSON,
-                (b"content-length", b"%d" % len(body)),
-                *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
-            ],
-        }
+        self.status = status
+        self.fields = [
+            _JSON,
+            (b"content-length", b"%d" % len(body)),
+            *((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()),
+        ]
         self.body = body
 
     async def __call__(self, _scope: Any, _receive: Any, send: Any) -> None:
         """Send it."""
-        await send(self._message)
+        await send({"type": "http.response.start", "status": self.status, "headers": self.fields})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})

@@ -93,7 +93,7 @@ def _caller(request: Request[Any, Any, Any]) -> Caller:
 def _as_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Whatever a handler raises, in the one shape; the front door keeps the error for the policies on the way out."""
     exchange: Exchange = request.scope[SCOPE_KEY]  # type: ignore[typeddict-item]
-    ours = error if isinstance(error, CrossdockError) else _translated(error)
+    ours = error if isinstance(error, CrossdockError) else translated(error)
     if isinstance(error, ValidationException):
         exchange.reached_handler = False  # the router refuses parameters before it calls the handler
     exchange.error = ours
@@ -104,7 +104,7 @@ def _as_problem(request: Request[Any, Any, Any], error: Exception) -> Response[b
     return Response(reply.body, status_code=reply.status, headers=headers, media_type=headers["content-type"])
 
 
-def _translated(error: Exception) -> BaseException:
+def translated(error: Exception) -> BaseException:
     """The router's own exceptions in our words; everything else stays what it is: a 500 that says nothing."""
     if isinstance(error, ValidationException):
         problems = [_problem(extra) for extra in error.extra or () if isinstance(extra, Mapping)]

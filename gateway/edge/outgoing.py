@@ -102,28 +102,33 @@ class Streamed:
             raise CrossdockError("the application ended without a response")
 
 
-async def send_reply(exchange: Exchange, send: Send) -> None:
-    """Send `exchange.reply` with the headers that the policies added."""
+def messages_of(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`exchange.reply` with the headers that the policies added, as the two messages that send it."""
     reply = exchange.reply
     if reply is None:
         reply = problem_reply(CrossdockError("the chain ended without a reply"), exchange)
     reply = _checked(exchange, reply)
-    body = b"" if exchange.method == "HEAD" else reply.body
-    await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+    return (
+        {"type": "http.response.start", "status": reply.status, "headers": reply.headers},
+        {
+            "type": "http.response.body",
+            "body": b"" if exchange.method == "HEAD" else reply.body,
+            "more_body": False,
+        },
+    )
 
 
 def _checked(exchange: Exchange, reply: Reply, *, streamed: bool = False) -> Reply:
     """`reply` with all its headers, or a 500 in its place when one of them must not leave."""
     headers = [*reply.headers, *exchange.reply_headers, _NOSNIFF]
-    joined = b"\x01".join([value for _, value in headers])
+    names = [name for name, _ in headers]
+    joined = b"".join([value for _, value in headers])
     if b"\r" in joined or b"\n" in joined or b"\0" in joined:
         _log.error("request %s: a response header holds CR, LF or NUL and was withheld", exchange.request_id)
         refused = problem_reply(CrossdockError("a response header is broken"), exchange)
         headers = [*refused.headers, _NOSNIFF, _NO_STORE]
         exchange.reply = Reply(refused.status, headers, refused.body)
         return exchange.reply
-    names = {name for name, _ in headers}
     if b"cache-control" not in names:
         headers.append(_NO_STORE)
     if b"content-length" not in names and reply.status not in _NO_BODY and not streamed:

@@ -25,6 +25,7 @@ from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Route
 
 Parse = Callable[[str], Any]
+Parsers = tuple[tuple[str, Parse | None], ...]
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 
 
@@ -36,7 +37,7 @@ class _Node:
         self.parameter: _Node | None = None
         self.takes_rest = False
         self.routes: dict[str, Route] = {}
-        self.parsers: dict[str, tuple[tuple[str, Parse | None], ...]] = {}
+        self.parsers: dict[str, Parsers] = {}
 
     def methods(self) -> tuple[str, ...]:
         known = {*self.routes, "OPTIONS"}
@@ -49,7 +50,9 @@ class RouteTable:
     def __init__(self) -> None:
         self._plain: dict[str, _Node] = {}
         self._root = _Node()
+        self._parents: dict[str, _Node] = {}
         self._handlers: dict[str, Any] = {}
+        self._models: dict[str, Any] = {}
         self._zones: dict[str, set[Zone]] = {}
         self._unmatched: dict[tuple[str, str], Route] = {}
 
@@ -73,17 +76,21 @@ class RouteTable:
             node.routes[route.method] = route
             node.parsers[route.method] = parsers
             self._handlers[route.id] = handler
+            self._models[route.id] = model, parsers
             if route.zone is not None:
                 self._zones.setdefault(_first(route.template), set()).add(route.zone)
 
     def _node_of(self, http_route: HTTPRoute) -> _Node:
         if not http_route.path_parameters:
             return self._plain.setdefault(http_route.path, _Node())
-        node = self._root
-        for component in http_route.path_components:
+        node, literal = self._root, ""
+        for position, component in enumerate(http_route.path_components):
             if isinstance(component, str):
                 node = node.children.setdefault(component, _Node())
+                literal += f"/{component}"
                 continue
+            if literal.count("/") == position:  # the first parameter of this path
+                self._parents[literal] = node
             node.parameter = node.parameter or _Node()
             node = node.parameter
             node.takes_rest = node.takes_rest or component.full.endswith(":path")
@@ -106,12 +113,23 @@ class RouteTable:
         """The router's own handler object behind `route`."""
         return self._handlers.get(route.id)
 
+    def compiled(self, route: Route) -> tuple[Any, Any, Parsers]:
+        """The router's handler behind `route`, its model of arguments, and the parsers of the path parameters."""
+        return self._handlers[route.id], *self._models[route.id]
+
     def locate(self, method: str, path: str) -> tuple[Route, Mapping[str, str], tuple[str, ...]]:
         """The route of a canonical path (see `LocatesRoutes`); HEAD is served by GET."""
         node = self._plain.get(path)
         values: list[str] = []
         if node is None:
-            node = self._walk(path, values)
+            # Most paths are literal but for their end: one look instead of a walk, with the same result.
+            literal, _, last = path.rpartition("/")
+            parent = self._parents.get(literal)
+            node = parent.parameter if parent is not None and last not in parent.children else None
+            if node is None or not last:
+                node = self._walk(path, values)
+            else:
+                values.append("/" + last if node.takes_rest else last)
         if node is None or not node.routes:
             return self._nowhere(method, path), _NO_PARAMS, ()
         route = node.routes.get(method) or (node.routes.get("GET") if method == "HEAD" else None)
@@ -196,7 +214,9 @@ def _uuid(text: str) -> UUID:
     return found
 
 
-def _parsed(parsers: Sequence[tuple[str, Parse | None]], values: Sequence[str]) -> Mapping[str, str] | None:
+def _parsed(parsers: Parsers, values: Sequence[str]) -> Mapping[str, str] | None:
+    if len(parsers) == 1 and parsers[0][1] is None:
+        return {parsers[0][0]: values[0]}
     params: dict[str, str] = {}
     for (name, parse), text in zip(parsers, values, strict=True):
         if parse is not None:

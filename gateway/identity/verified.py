@@ -19,12 +19,12 @@ class VerifiedCache:
         self._entries: dict[bytes, tuple[float, Principal]] = {}
 
     def get(self, credential: bytes, now: float) -> Principal | None:
-        """Who it is, or None. `now` is a monotonic reading; the credential's own expiry is checked on each hit."""
+        """Who it is, or None. `now` is a monotonic reading."""
         entry = self._entries.get(credential)
         if entry is None:
             return None
         until, principal = entry
-        if now >= until or self._clock.now().timestamp() >= principal.expires_at:
+        if now >= until:
             del self._entries[credential]
             return None
         return principal
@@ -33,7 +33,8 @@ class VerifiedCache:
         """Remember a verification."""
         if len(self._entries) >= self._size:
             del self._entries[next(iter(self._entries))]
-        self._entries[credential] = (now + self._seconds, principal)
+        left = principal.expires_at - self._clock.now().timestamp()
+        self._entries[credential] = (now + min(self._seconds, left), principal)
 
     def clear(self) -> None:
         """Forget everything: a right was taken away somewhere."""

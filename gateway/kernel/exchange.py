@@ -146,7 +146,10 @@ class Exchange:
 
 
 class Policy(Protocol):
-    """One guarantee. `name` is its folder."""
+    """One guarantee. `name` is its folder.
+
+    A policy whose options leave `conclude` nothing to do says so with an attribute ``concludes = False``, read once.
+    """
 
     @property
     def name(self) -> str:

@@ -11,7 +11,7 @@ import contextlib
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Final
 
@@ -45,9 +45,9 @@ class AccessLog:
     """What the front door's `observe` is given. `write` takes lines of JSON; None counts without logging."""
 
     def __init__(self, counters: Counters, clock: Clock, write: Callable[[str], object] | None = None) -> None:
-        self._now = clock.now
+        self._clock = clock
         self._write = write
-        self._lines: list[AccessLine] = []
+        self._lines: list[tuple[float, str, str, int, float, str, str, str]] = []
         self._encode = msgspec.json.Encoder().encode_lines
         self._cells: dict[tuple[str, int], list[float]] = {}
         self._lost = counters.counter("crossdock_access_lines_lost_total", "Access lines that could not be written.")
@@ -60,8 +60,9 @@ class AccessLog:
 
     def __call__(self, exchange: Exchange, seconds: float) -> None:
         """Count one finished exchange and keep its line."""
-        route = exchange.route.id if exchange.route is not None else "refused early"
-        status = exchange.reply.status if exchange.reply is not None else 499
+        asked, reply, principal = exchange.route, exchange.reply, exchange.principal
+        route = asked.id if asked is not None else "refused early"
+        status = reply.status if reply is not None else 499
         cell = self._cells.get((route, status))
         if cell is None:
             cell = self._cells[route, status] = [0.0] * (3 + len(_BOUNDS))
@@ -73,11 +74,10 @@ class AccessLog:
         if len(self._lines) >= _MOST_WAITING:
             self._lost.add()
             return
-        who = exchange.principal.subject if exchange.principal is not None else ""
+        who = principal.subject if principal is not None else ""
+        ended = exchange.arrived + seconds
         self._lines.append(
-            AccessLine(
-                self._now(), exchange.method[:16], route, status, seconds, who, exchange.peer, exchange.request_id
-            )
+            (ended, exchange.method[:16], route, status, seconds, who, exchange.peer, exchange.request_id)
         )
 
     def _requests(self) -> Iterator[tuple[dict[str, str], float]]:
@@ -97,7 +97,9 @@ class AccessLog:
         """Write what is waiting."""
         lines, self._lines = self._lines, []
         if lines and self._write is not None:
-            self._write(self._encode(lines).decode())
+            began = self._clock.now() - timedelta(seconds=self._clock.monotonic())
+            told = [AccessLine(began + timedelta(seconds=line[0]), *line[1:]) for line in lines]
+            self._write(self._encode(told).decode())
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ class Deprecation:
 
     def __init__(self, options: DeprecationOptions | None = None) -> None:
         lifecycles = (options or DeprecationOptions()).lifecycles
+        self.concludes = bool(lifecycles)
         self._headers = {(lifecycle.api, lifecycle.version): headers_of(lifecycle) for lifecycle in lifecycles}
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:

@@ -19,6 +19,7 @@ from policies.message_hygiene.fields import DROP, FORWARDING, ONCE, kind_of
 from policies.message_hygiene.options import MessageHygieneOptions
 
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_AMBIGUOUS: Final = frozenset({b"transfer-encoding", b"content-encoding"})
 _MOST_REMEMBERED: Final = 2048
 _LONGEST_REMEMBERED: Final = 1024
 _UNIX_SOCKET: Final = "unix"
@@ -32,6 +33,7 @@ class MessageHygiene:
 
     def __init__(self, options: MessageHygieneOptions | None = None) -> None:
         self._options = options or MessageHygieneOptions()
+        self._longest, self._most = self._options.longest_field, self._options.most_fields
         self._plain: set[bytes] = set()  # field names of requests where nothing had to be dropped or joined
         self._hosts_seen: set[bytes] = set()
         self._trust_seen: dict[str, bool] = {}
@@ -45,8 +47,9 @@ class MessageHygiene:
         fields: list[tuple[bytes, bytes]] = exchange.scope["headers"]
         names = b"\n".join([name for name, _ in fields])
         values = b"".join([value for _, value in fields])
-        if len(names) + len(values) > self._options.longest_field or len(fields) > self._options.most_fields:
-            self._refuse_unbounded(fields, len(names) + len(values))
+        size = len(names) + len(values)
+        if size > self._longest or len(fields) > self._most:
+            self._refuse_unbounded(fields, size)
         if b"\n" in values or b"\r" in values or b"\0" in values:
             raise Rejected("a header holds CR, LF or NUL", code="request.header_value")
         forwarding: dict[bytes, bytes] | None = None
@@ -58,7 +61,8 @@ class MessageHygiene:
                 exchange.scope["headers"] = list(headers.items())
             elif forwarding is None and len(self._plain) < _MOST_REMEMBERED and len(names) < _LONGEST_REMEMBERED:
                 self._plain.add(names)
-        self._refuse_ambiguous(headers)
+        if headers.get(b"host") not in self._hosts_seen or not headers.keys().isdisjoint(_AMBIGUOUS):
+            self._refuse_ambiguous(headers)
         exchange.headers = headers
         client = exchange.scope.get("client")
         exchange.peer = client[0] if client else _UNIX_SOCKET

@@ -19,4 +19,4 @@ def policy_field(quotas: Sequence[tuple[str, int, float]]) -> bytes:
 
 def limit_field(name: bytes, remaining: float, reset: float) -> bytes:
     """``"burst";r=50;t=3``: units left, and seconds until the whole quota is there again."""
-    return b'"%b";r=%d;t=%d' % (name, max(0, remaining), max(0, math.ceil(reset)))
+    return b'"%b";r=%d;t=%d' % (name, max(0, remaining), -int(-reset // 1) if reset > 0 else 0)

@@ -93,6 +93,14 @@ class Limiter:
             "crossdock.rate_limit.decisions", "Decisions of rate limits worth telling.", ("limit", "outcome")
         )
 
+    def spend(self, key: Key, now: float) -> Share | None:
+        """Take one unit of what is leased in plenty; None where `charge` has to look closer."""
+        share = self._shares.get(key)
+        if share is None or share.units <= share.lease >> 1 or now >= share.until:
+            return None
+        share.units -= 1
+        return share
+
     def charge(self, key: Key, quota: Quota, cost: int) -> Charge | Awaitable[Charge]:
         """Take `cost` units, at once when they are leased. Raises `Unavailable` only for a quota that fails closed."""
         cost = quota.capped(cost)

@@ -7,8 +7,6 @@ from collections.abc import Awaitable, Mapping
 from functools import lru_cache
 from typing import Final
 
-from msgspec import Struct
-
 from gateway.cache.valkey import Cache
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotAuthenticated, Throttled
@@ -21,13 +19,7 @@ from policies.rate_limit.quota import Quota, quota_of
 
 _NOTE: Final = "rate_limit"
 _ADDRESS_NOTE: Final = "address_limit"
-
-
-class Charged(Struct):
-    """What a request was charged so far, kept in its notes between the policies."""
-
-    quota: Quota
-    charge: Charge
+Charged = tuple[Quota, Charge]  # what a request was charged so far, kept in its notes between the policies
 
 
 class PreAuthenticationLimit:
@@ -38,11 +30,15 @@ class PreAuthenticationLimit:
     def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions, counters: Counters | None = None) -> None:
         self.limiter = Limiter(cache, clock, name="address", buckets=options.buckets, counters=counters)
         self._quota = quota_of(options.addresses, bucket="address", workers=options.workers)
+        self._spend, self._monotonic = self.limiter.spend, clock.monotonic
         self._failure_cost = options.failure_cost
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Charge the address one unit; raises `Throttled` (code ``rate_limit.address``)."""
-        charge = self.limiter.charge(("", network_of(exchange.peer), ""), self._quota, 1)
+        key = ("", network_of(exchange.peer), "")
+        if self._spend(key, self._monotonic()) is not None:
+            return None
+        charge = self.limiter.charge(key, self._quota, 1)
         if type(charge) is Charge:
             self._accept(exchange, charge)
             return None
@@ -76,6 +72,7 @@ class RateLimit:
 
     def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions, counters: Counters | None = None) -> None:
         self.limiter = Limiter(cache, clock, name="caller", buckets=options.buckets, counters=counters)
+        self._spend, self._monotonic = self.limiter.spend, clock.monotonic
         self._plans = {
             name: (
                 quota_of(plan.default, bucket="all", workers=options.workers),
@@ -94,6 +91,12 @@ class RateLimit:
         if operations:
             quota = operations.get(route.id, quota)
         key = (principal.tenant, principal.partner or principal.subject, quota.bucket)
+        now = self._monotonic()
+        share = self._spend(key, now)
+        if share is not None:
+            left = share.units + share.remote
+            exchange.notes[_NOTE] = (quota, Charge(key, 1, True, left, share.full_at - now))
+            return None
         charge = self.limiter.charge(key, quota, 1)
         if type(charge) is Charge:
             _accept(exchange, quota, charge)
@@ -104,10 +107,12 @@ class RateLimit:
         """Tell the caller where it stands."""
         charged: Charged | None = exchange.notes.get(_NOTE)
         if charged is not None:
-            quota, charge = charged.quota, charged.charge
+            quota, charge = charged
             headers = exchange.reply_headers
-            headers.append((b"ratelimit-policy", quota.policy))
-            headers.append((b"ratelimit", limit_field(quota.name, charge.remaining, charge.reset)))
+            headers += (
+                (b"ratelimit-policy", quota.policy),
+                (b"ratelimit", limit_field(quota.name, charge.remaining, charge.reset)),
+            )
             if charge.mode != "shared":
                 headers.append((MODE_FIELD, charge.mode.encode()))
 
@@ -131,9 +136,10 @@ class LineCost:
             cost += route.body_cost(exchange.decoded)
         if cost <= 0:
             return None
+        quota, first = charged
         # The first unit is already out of the bucket: a full bucket must be enough for the largest call.
-        cost = min(cost, max(1, charged.quota.capped(cost + 1) - 1))
-        charge = self._limiter.charge(charged.charge.key, charged.quota, cost)
+        cost = min(cost, max(1, quota.capped(cost + 1) - 1))
+        charge = self._limiter.charge(first.key, quota, cost)
         if type(charge) is Charge:
             self._accept(exchange, charged, charge)
             return None
@@ -145,9 +151,10 @@ class LineCost:
         self._accept(exchange, first, await charge)
 
     def _accept(self, exchange: Exchange, first: Charged, charge: Charge) -> None:
+        quota, one = first
         if not charge.allowed:
-            self._limiter.refund(first.charge, first.quota)
-        _accept(exchange, first.quota, charge)
+            self._limiter.refund(one, quota)
+        _accept(exchange, quota, charge)
 
 
 def _operations(plan: PlanLimits, *, workers: int) -> Mapping[str, Quota]:
@@ -159,7 +166,7 @@ async def _wait(exchange: Exchange, quota: Quota, charge: Awaitable[Charge]) -> 
 
 
 def _accept(exchange: Exchange, quota: Quota, charge: Charge) -> None:
-    exchange.notes[_NOTE] = Charged(quota, charge)
+    exchange.notes[_NOTE] = (quota, charge)
     if not charge.allowed:
         raise Throttled(
             "you have used up your quota for now: wait for Retry-After seconds",

@@ -7,7 +7,7 @@ an unsampled span still costs ten times what this whole policy does. A well-form
 
 from __future__ import annotations
 
-import random
+import os
 import re
 from collections.abc import Awaitable
 from typing import Final
@@ -22,7 +22,7 @@ from policies.trace.options import TraceOptions
 _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _CORRELATION: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _SERVER_ERROR: Final = 500
-_bits: Final = random.SystemRandom().getrandbits
+_AT_ONCE: Final = 256
 
 
 class Trace:
@@ -34,12 +34,15 @@ class Trace:
         share = (options or TraceOptions()).sample if tracer is not None else 0.0
         self._tracer = tracer
         self._bound = int(share * 2**64)
-        self._ids = random.Random(_bits(256))  # noqa: S311  # ids must be unique, not secret
+        self._ids: list[str] = []
+        self.concludes = tracer is not None
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Name the request; begin its span if it is sampled."""
-        number = self._ids.getrandbits(128)
-        trace_id = f"{number:032x}"
+        ids = self._ids
+        if not ids:
+            ids += _fresh_ids()
+        trace_id = ids.pop()
         request_id = "req_" + trace_id
         exchange.trace_id = trace_id
         exchange.request_id = request_id
@@ -49,7 +52,7 @@ class Trace:
         else:
             exchange.correlation_id = request_id
         exchange.reply_headers.append((b"x-request-id", request_id.encode("ascii")))
-        if self._tracer is not None and number & 0xFFFFFFFFFFFFFFFF < self._bound:
+        if self._tracer is not None and int(trace_id[16:], 16) < self._bound:
             self._begin(exchange, self._tracer)
         return None
 
@@ -89,6 +92,12 @@ class Trace:
         span.end()
         otel_context.detach(exchange.notes["span_token"])
         return None
+
+
+def _fresh_ids() -> list[str]:
+    """Many at once: asking the kernel for each would cost more than the rest of this policy."""
+    digits = os.urandom(16 * _AT_ONCE).hex()
+    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
 
 
 def _links(traceparent: bytes | None) -> list[Link]:

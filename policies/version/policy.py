@@ -29,16 +29,18 @@ class Version:
 
     def __init__(self, routes: LocatesRoutes, clock: Clock, options: VersionOptions | None = None) -> None:
         self._routes = routes
+        self._locate = routes.locate
         self._clock = clock
+        self._spelled: dict[str, bytes] = {}
         lifecycles = (options or VersionOptions()).lifecycles
         self._lifecycles = {(lifecycle.api, lifecycle.version): lifecycle for lifecycle in lifecycles}
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Set the route, its path parameters and the methods its path knows."""
-        route, exchange.path_params, exchange.allowed_methods = self._routes.locate(exchange.method, exchange.path)
+        route, exchange.path_params, exchange.allowed_methods = self._locate(exchange.method, exchange.path)
         exchange.route = route
         asked = exchange.headers.get(b"api-version")
-        if asked is not None:
+        if asked is not None and not (route.matched and asked == self._spelled.get(route.version)):
             route = self._choose(exchange, route, asked)
         if self._lifecycles:
             lifecycle = self._lifecycles.get((route.api, route.version))
@@ -48,6 +50,7 @@ class Version:
 
     def _choose(self, exchange: Exchange, route: Route, asked: bytes) -> Route:
         if route.matched and asked == route.version.encode():
+            self._spelled[route.version] = asked
             return route
         match = _VERSION.fullmatch(asked)
         if match is None:

@@ -13,6 +13,7 @@ from litestar.response import Stream
 from msgspec import Meta, Struct
 
 from gateway.edge.chain import ORDER
+from gateway.edge.direct import direct_handlers
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.litestar_app import make_litestar
 from gateway.kernel.clock import SystemClock
@@ -53,7 +54,7 @@ class Page(Struct, kw_only=True):
     tags: list[str] = []
 
 
-def shop_routes() -> list[Any]:
+def shop_routes() -> list[Any]:  # noqa: C901  # one small handler of each kind
     @get("/shop/v1/orders", opt={**SHOP, "scopes": ["orders:read"]})
     async def list_orders(
         limit: Annotated[int, QueryParameter(ge=1, le=100)] = 20,
@@ -180,7 +181,9 @@ class Answer:
 class Door:
     """The front door with its table, its fakes, and a client without a socket."""
 
-    def __init__(self, extra: dict[str, Policy], *, routes: list[Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self, extra: dict[str, Policy], *, routes: list[Any] | None = None, direct: bool = True, **options: Any
+    ) -> None:
         self.app, self.table = make_litestar(routes or shop_routes())
         self.clock = SystemClock()
         self.limit = FakeRateLimit()
@@ -197,7 +200,8 @@ class Door:
             **extra,
         }
         policies = [named[name] for name in ORDER if name in named]
-        self.front = FrontDoor(self.app, self.table, policies, self.clock, **options)
+        direct_ones = direct_handlers(self.app, self.table) if direct else None
+        self.front = FrontDoor(self.app, self.table, policies, self.clock, direct=direct_ones, **options)
 
     async def send(
         self,
@@ -260,10 +264,12 @@ class Door:
         return Answer(sent)
 
 
-@pytest.fixture
-def make_door() -> Callable[..., Door]:
+@pytest.fixture(params=[True, False], ids=["direct", "router"])
+def make_door(request) -> Callable[..., Door]:
+    """Doors that call handlers themselves where they can, and doors that always ask the router: one behaviour."""
+
     def make(extra: dict[str, Policy] | None = None, **options: Any) -> Door:
-        return Door(extra or {}, **options)
+        return Door(extra or {}, direct=request.param, **options)
 
     return make
 

@@ -53,7 +53,7 @@ def crossing_routes():
 
 app, table = make_litestar(crossing_routes())
 segment = st.sampled_from(
-    ["a", "b", "c", "x", "n", "u", "f", "1", "-5", "07", "٥", "1_0", "A", str(uuid4()), "d.e", "é"]
+    ["a", "b", "c", "x", "n", "u", "f", "1", "-5", "07", "\u0665", "1_0", "A", str(uuid4()), "d.e", "é"]
 )
 
 
@@ -61,11 +61,14 @@ segment = st.sampled_from(
 def test_the_table_and_the_router_never_disagree(segments, method):
     path = canonical_path(("/" + "/".join(segments)).encode())
     route, params, allowed = table.locate(method, path)
+    refused = None
     try:
         _, handler, _, theirs, template = app.asgi_router.handle_routing(path, method)
     except HTTPException as error:
+        refused = error.status_code
+    if refused is not None:
         assert not route.matched
-        assert bool(allowed) == (error.status_code == 405)
+        assert bool(allowed) == (refused == 405)
         return
     if not route.matched:
         # only where we are stricter about a typed parameter than the router's own coercion

@@ -1,5 +1,6 @@
 """Bodies that two readers could understand differently are refused, in bounded time; nothing is coerced."""
 
+import contextlib
 import json
 import time
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.edge.strict import DEEPEST, parse_json, problem_at
-from gateway.kernel.errors import CrossdockError, Invalid
+from gateway.kernel.errors import Invalid
 
 JSON = [("content-type", "application/json")]
 
@@ -151,10 +152,8 @@ def test_what_json_can_say_reads_back_as_it_was(value):
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused_and_never_fail(body):
-    try:
+    with contextlib.suppress(Invalid):
         parse_json(body)
-    except CrossdockError as error:
-        assert isinstance(error, Invalid)
 
 
 @given(st.integers(1, 200), st.sampled_from([(b"[", b"]"), (b'{"a":', b"}"), (b'{"]":[', b"]}")]))
