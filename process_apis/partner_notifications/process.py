@@ -1,6 +1,9 @@
 """Delivering messages: leased from the record, signed, sent, tried again on the schedule until the partner answers.
 
-At least once: a worker killed between the answer and its record sends again under the same `webhook-id`.
+At least once: a worker killed between the answer and its record sends again under the same `webhook-id`. Every attempt
+says what is so when it is made, and no two about the same order or item are under way to one endpoint at once: the
+last that a partner receives is the latest (what a receiver's network holds back beyond our time limit aside; the
+`version` in the body tells).
 """
 
 from __future__ import annotations
@@ -8,8 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
+
+import asyncpg
 
 from gateway.identity.webhook_endpoints import WebhookEndpoint, disable_endpoint, find_endpoint
 from gateway.kernel.errors import CrossdockError, NotFound
@@ -22,8 +29,12 @@ from process_apis.partner_notifications.models import Message, RendersMessages
 _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
 _LEASE: Final = timedelta(seconds=60)
-_BATCH: Final = 64
+_SEND_WITHIN_SECONDS: Final = 30.0  # and the sender takes 15 at most: well within the lease
+_BATCH: Final = 16
+_AT_ONCE: Final = 256
+_PER_ENDPOINT: Final = 8
 _POLL_SECONDS: Final = 0.05
+_RECORD_PAUSE_SECONDS: Final = 1.0
 
 
 class PartnerNotifications:
@@ -36,40 +47,62 @@ class PartnerNotifications:
         self._sender = sender
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until `stop` is set; an unreachable record is waited for."""
-        while not stop.is_set():
-            try:
-                busy = await self.deliver_due()
-            except CrossdockError:
-                busy = False
-                await _pause(stop, 1.0)
-            if not busy:
-                await _pause(stop, _POLL_SECONDS)
+        """Deliver until `stop` is set; an unreachable record is waited for, a slow receiver holds up its own only."""
+        under_way: dict[asyncio.Task[None], str] = {}
+        async with asyncio.TaskGroup() as group:
+            while not stop.is_set():
+                try:
+                    leased = await self._lease(under_way)
+                except CrossdockError:
+                    await _pause(stop, _RECORD_PAUSE_SECONDS)
+                    continue
+                for message in leased:
+                    task = group.create_task(self._attempt(message))
+                    under_way[task] = message.endpoint
+                    task.add_done_callback(under_way.pop)
+                if not leased:
+                    await _pause(stop, _POLL_SECONDS)
 
     async def deliver_due(self) -> bool:
         """One round over what is due; returns whether there was anything."""
-        rows = await self._store.fetch(_sql.lease_due, _BATCH, _LEASE)
-        messages = [Message(**dict(row)) for row in rows]
-        async with asyncio.TaskGroup() as group:
-            for message in messages:
-                group.create_task(self._attempt(message))
-        return bool(messages)
+        leased = await self._lease({})
+        await asyncio.gather(*(self._attempt(message) for message in leased))
+        return bool(leased)
+
+    async def _lease(self, under_way: Mapping[asyncio.Task[None], str]) -> list[Message]:
+        room = min(_BATCH, _AT_ONCE - len(under_way))
+        if room <= 0:
+            return []
+        busy = [endpoint for endpoint, count in Counter(under_way.values()).items() if count >= _PER_ENDPOINT]
+        try:
+            rows = await self._store.fetch(_sql.lease_due, room, _LEASE, busy)
+        except asyncpg.UniqueViolationError:  # another worker took something else about the same thing
+            return []
+        return [Message(**dict(row)) for row in rows]
 
     async def _attempt(self, message: Message) -> None:
-        """One message's failure is its own: its lease runs out and it is tried again."""
+        """One message's failure is its own. While the record is away its lease runs out and it is tried again."""
         try:
             await self._deliver(message)
         except CrossdockError as error:
             _log.warning("message %s waits for its lease to end: %s", message.message, error.detail)
+        except Exception as error:  # noqa: BLE001 - a defect in rendering one must not stop the others
+            _log.exception("message %s failed in a way nobody foresaw", message.message)
+            with contextlib.suppress(CrossdockError):
+                await self._again(message, next_attempt(message.attempts), None, f"internal.{type(error).__name__}")
 
     async def _deliver(self, message: Message) -> None:
+        send_before = asyncio.get_running_loop().time() + _SEND_WITHIN_SECONDS
         async with self._store.connection() as connection:
             endpoint = await find_endpoint(connection, self._ring, tenant=message.tenant, endpoint_id=message.endpoint)
         body = None if endpoint is None else await self._body(message, endpoint)
         if endpoint is None or body is None:
             why = "the endpoint was removed" if endpoint is None else "nothing to tell any more"
-            await self._store.execute(_sql.mark_abandoned, message.message, None, why)
+            await self._store.execute(_sql.mark_abandoned, message.message, message.attempts, None, why)
             return
+        kept = await self._store.fetchval(_sql.keep_payload, message.message, message.attempts, body)
+        if kept is None or asyncio.get_running_loop().time() > send_before:
+            return  # this process slept: somebody else has the message, or will have it in a moment
         attempt = await self._sender.deliver(
             endpoint.url,
             message_id=message.message,
@@ -80,32 +113,35 @@ class PartnerNotifications:
         await self._record(message, attempt)
 
     async def _body(self, message: Message, endpoint: WebhookEndpoint) -> bytes | None:
-        """The first attempt fixes the body, before it is sent: every retry says the same."""
-        if message.payload:
-            return message.payload
-        # Claimed before it is rendered, so that a change from now on gets a message of its own.
-        await self._store.execute(_sql.keep_payload, message.message, b"")
-        body = await self._renderer.render(message, channel=endpoint.channel)
-        if body is not None:
-            await self._store.execute(_sql.keep_payload, message.message, body)
-        return body
+        """What is so now, at every attempt: a retry that repeated an old body could arrive after newer news."""
+        if message.payload is None:
+            # Claimed before it is rendered, so that a change from now on gets a message of its own.
+            await self._store.fetchval(_sql.keep_payload, message.message, message.attempts, b"")
+        return await self._renderer.render(message, channel=endpoint.channel)
 
     async def _record(self, message: Message, attempt: Attempt) -> None:
         if attempt.outcome is Outcome.DELIVERED:
-            await self._store.execute(_sql.mark_delivered, message.message, attempt.status)
+            await self._store.execute(_sql.mark_delivered, message.message, message.attempts, attempt.status)
             return
         if attempt.outcome is Outcome.DISABLE:
             async with self._store.transaction() as connection:
                 await disable_endpoint(
                     connection, tenant=message.tenant, endpoint_id=message.endpoint, reason="it answered 410 Gone"
                 )
-                await connection.execute(_sql.mark_abandoned, message.message, attempt.status, attempt.detail)
+                await connection.execute(
+                    _sql.mark_abandoned, message.message, message.attempts, attempt.status, attempt.detail
+                )
             return
         delay = None if attempt.outcome is Outcome.REFUSED else next_attempt(message.attempts, attempt)
+        await self._again(message, delay, attempt.status, attempt.detail)
+
+    async def _again(self, message: Message, delay: timedelta | None, status: int | None, why: str) -> None:
+        """Try again after `delay`; None gives the message up."""
+        fence = (message.message, message.attempts)
         if delay is None:
-            await self._store.execute(_sql.mark_abandoned, message.message, attempt.status, attempt.detail)
+            await self._store.execute(_sql.mark_abandoned, *fence, status, why)
         else:
-            await self._store.execute(_sql.mark_retry, message.message, delay, attempt.status, attempt.detail)
+            await self._store.execute(_sql.mark_retry, *fence, delay, status, why)
 
     async def list_messages(
         self, tenant: str, *, state: str | None, before: str | None, limit: int

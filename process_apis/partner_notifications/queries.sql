@@ -5,12 +5,19 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (endpoint, subject) where payload is null and state = 'waiting' do nothing;
 
 -- name: lease_due
+-- Of the messages about one thing to one endpoint the oldest that is due, and none while another is under way: each
+-- is rendered from the record when it is sent, so the last to arrive is never older than one before it. Two workers
+-- that choose different ones at once meet in the index `message_under_way`.
 update partner_notifications.message m
-set attempts = m.attempts + 1, next_attempt_at = now() + $2::interval
+set attempts = m.attempts + 1, next_attempt_at = now() + $2::interval, leased = true
 from (
-    select message from partner_notifications.message
-    where state = 'waiting' and next_attempt_at <= now()
-    order by next_attempt_at
+    select d.message from partner_notifications.message d
+    where d.state = 'waiting' and d.next_attempt_at <= now() and d.endpoint <> all($3::text[])
+      and not exists (
+        select from partner_notifications.message o
+        where o.endpoint = d.endpoint and o.topic = d.topic and o.state = 'waiting' and o.message <> d.message
+          and (o.leased or (o.next_attempt_at <= now() and o.message < d.message)))
+    order by d.next_attempt_at
     limit $1
     for update skip locked
 ) due
@@ -18,24 +25,27 @@ where m.message = due.message
 returning m.message, m.tenant, m.partner, m.endpoint, m.type, m.subject, m.event_type, m.occurred_at,
           m.correlation_id, m.payload, m.attempts;
 
+-- The attempt's number is its fence: whoever was taken for dead and comes back records nothing.
+
 -- name: keep_payload
-update partner_notifications.message set payload = $2
-where message = $1 and (payload is null or payload = '');
+update partner_notifications.message set payload = $3
+where message = $1 and attempts = $2 and state = 'waiting'
+returning message;
 
 -- name: mark_delivered
 update partner_notifications.message
-set state = 'delivered', delivered_at = now(), last_status = $2, last_error = null
-where message = $1;
+set state = 'delivered', delivered_at = now(), last_status = $3, last_error = null, leased = false
+where message = $1 and attempts = $2 and state = 'waiting';
 
 -- name: mark_retry
 update partner_notifications.message
-set next_attempt_at = now() + $2::interval, last_status = $3, last_error = $4
-where message = $1;
+set next_attempt_at = now() + $3::interval, last_status = $4, last_error = $5, leased = false
+where message = $1 and attempts = $2 and state = 'waiting';
 
 -- name: mark_abandoned
 update partner_notifications.message
-set state = 'abandoned', last_status = $2, last_error = $3
-where message = $1;
+set state = 'abandoned', last_status = $3, last_error = $4, leased = false
+where message = $1 and attempts = $2 and state = 'waiting';
 
 -- name: list_messages
 select message, partner, type, subject, state, attempts, next_attempt_at, last_status, last_error, created_at, delivered_at
@@ -46,6 +56,6 @@ limit $4;
 
 -- name: redeliver
 update partner_notifications.message
-set state = 'waiting', attempts = 0, next_attempt_at = now()
+set state = 'waiting', attempts = 0, leased = false, next_attempt_at = now(), payload = coalesce(payload, '')
 where tenant = $1 and message = $2 and state <> 'waiting'
 returning message;
