@@ -43,7 +43,8 @@ select
   (select count(*) from store.consumer c where (c.log_epoch, c.transaction_id, c.event_id) <
     (select e.log_epoch, e.transaction_id, e.id from store.event e where e.stream = 'main'
      order by 1 desc, 2 desc, 3 desc limit 1)) as consumers,
-  (select count(*) from partner_notifications.message where state = 'waiting' and created_at >= $2) as messages
+  (select count(*) from partner_notifications.message where state = 'waiting' and created_at >= $2) as messages,
+  (select max(id) from store.event) as progress
 """
 _DRIFTED = """
 select count(*) from availability.stock_line s left join (
@@ -372,16 +373,23 @@ def check_told(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
 
 
 async def rest(plan: dict[str, Any]) -> list[Finding]:
-    """Wait until nothing moves any more, at most for the plan's patience."""
-    began = time.monotonic()
+    """Wait until all is done, while something still moves: a slow machine is no lost order.
+
+    It is over when nothing came on for the plan's patience, and after its limit in any case (both in seconds).
+    """
+    began = moved = time.monotonic()
+    last: tuple[dict[str, Any], Any] | None = None
     while True:
-        seen = Evidence(plan)
         try:
-            moving = await _moving(plan, list(seen.orders))
+            moving = await _moving(plan, list(Evidence(plan).orders))
         except (OSError, asyncpg.PostgresError) as error:
             moving = {"the record": type(error).__name__}
-        waited = time.monotonic() - began
-        if not moving or waited > plan["patience"]:
+        progress = moving.pop("progress", None)
+        now = time.monotonic()
+        if (moving, progress) != last:
+            last, moved = (moving, progress), now
+        waited = now - began
+        if not moving or now - moved > plan["patience"] or waited > plan["limit"]:
             break
         await asyncio.sleep(_POLL)
     return [("all came to rest", not moving, f"after {waited:.1f} s" + (f": {moving}" if moving else ""))]
@@ -391,13 +399,13 @@ async def _moving(plan: dict[str, Any], orders: list[str]) -> dict[str, Any]:
     connection = await asyncpg.connect(plan["postgres"])
     try:
         row = await connection.fetchrow(_MOVING, orders, datetime.fromisoformat(plan["opening"]["at"]))
-        found = {name: count for name, count in row.items() if count}
+        found: dict[str, Any] = {name: count for name, count in row.items() if count}
         if "exceptions" in found:
             rows = await connection.fetch(
                 "select code, detail from order_to_ship.exception where order_id = any($1) and state = 'open'", orders
             )
             found["exceptions"] = [f"{row['code']}: {row['detail']}" for row in rows]
-        return found
+        return found if found.keys() - {"progress"} else {}
     finally:
         await connection.close()
 

@@ -153,7 +153,8 @@ class Demo:
             "channels": [{"name": "web"}],
             "orders": {"erp": "erp_na"},
             "notifications": {"private_targets": ["127.0.0.0/8"]},
-            "worker": {"poll_seconds": 5.0},
+            # One trytond computes on one core: more turns at once only make each of them too late.
+            "worker": {"poll_seconds": 5.0, "concurrency": 4},
         }
 
     async def seed(self, settings_path: Path) -> None:

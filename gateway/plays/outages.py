@@ -46,13 +46,14 @@ _WIDTH: Final = 150
 class Options(Struct, frozen=True, kw_only=True):
     """How the play goes. The same `seed` draws the same outages and orders.
 
-    The checker waits up to `patience` seconds until nothing moves any more.
+    The checker waits until all is done: no longer than `patience` seconds without any progress, and `limit` in all.
     """
 
     seed: int = 1
     orders: int = 60
     rounds: int = 1
-    patience: float = 180.0
+    patience: float = 100.0
+    limit: float = 900.0
 
 
 class Evening:
@@ -204,6 +205,7 @@ class Outages:
             "stock": dict.fromkeys(skus, 0),
             "orders": self._options.orders,
             "patience": self._options.patience,
+            "limit": self._options.limit,
         }
 
     async def _check(self, mode: str, plan: dict[str, Any]) -> list[str]:

@@ -22,19 +22,19 @@ from gateway.plays.stack import Stack
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(500)
 @pytest.mark.xdist_group("stack")
 async def test_nothing_accepted_is_lost_or_doubled_when_everything_dies_once(stack):
-    await play(stack, Options(seed=1, orders=18))
+    await play(stack, Options(seed=1, orders=18, limit=300))
 
 
 @pytest.mark.integration
 @pytest.mark.long
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("seed", [2, 3, 5])
 async def test_nothing_accepted_is_lost_or_doubled_when_everything_dies_twice(seed, tryton_cache, tmp_path):
     async with Stack(tmp_path, demo=True, gateway_workers=2, cache=tryton_cache, progress=lambda _: None) as stack:
-        await play(stack, Options(seed=seed, orders=90, rounds=2, patience=600))
+        await play(stack, Options(seed=seed, orders=90, rounds=2))
 
 
 async def play(stack, options):
