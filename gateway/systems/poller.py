@@ -77,6 +77,8 @@ class Poller:
                 await self.poll(name)
             except CrossdockError as error:
                 _logger.warning("%s was not polled: %s (%s)", name, error.detail, error.code)
+            except Exception:
+                _logger.exception("%s was not polled, for a reason its adapter does not know", name)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._every):
                     await stop.wait()

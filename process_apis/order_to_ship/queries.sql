@@ -68,7 +68,8 @@ select (to_jsonb(o) - 'fingerprint' || jsonb_build_object(
                     order by s.sequence), '[]')
                   from order_to_ship.shipment s where s.order_id = o.order_id),
     'exceptions', (select coalesce(jsonb_agg(to_jsonb(e) || jsonb_build_object('exception', e.class)), '[]')
-                   from order_to_ship.exception e where e.order_id = o.order_id and e.state = 'open')
+                   from order_to_ship.exception e
+                   where e.order_id = o.order_id and e.tenant = o.tenant and e.state = 'open')
 ))::text
 from order_to_ship.sales_order o
 where o.order_id = $1 and ($2::text is null or o.tenant = $2) and ($3::text is null or o.partner = $3)

@@ -113,6 +113,21 @@ async def test_a_dead_system_delays_no_other_and_is_asked_again(poller, wms_memo
     await running
 
 
+async def test_a_defect_of_one_adapter_stops_no_poller(poller, wms_memory, recorder):
+    wms_memory.pages = pages([1])
+    recorder.error = ZeroDivisionError("the adapter is wrong")
+    stop = asyncio.Event()
+    running = asyncio.create_task(poller(every=0.02).run(stop))
+    await asyncio.wait([running], timeout=0.2)
+    assert not running.done()
+    recorder.error = None
+    async with asyncio.timeout(10):
+        while not recorder.sequences:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    stop.set()
+    await running
+
+
 async def test_an_order_is_worked_on_by_one_at_a_time(store):
     locks = order_locks(store)
     async with locks("ord_1"), locks("ord_2"):

@@ -97,5 +97,37 @@ async def test_a_turn_interrupted_while_it_takes_the_lock_leaves_no_session_that
         with pytest.raises(asyncio.CancelledError):
             await _take(Interrupted(), "ord_1")
     async with asyncio.timeout(10):
-        while await world.store.fetchval(_HELD):  # the server learns a moment later that the session ended
+        while await world.store.fetchval(_HELD):  # noqa: ASYNC110 - the server learns of the end a moment later
             await asyncio.sleep(0.02)
+
+
+async def test_a_request_given_up_as_lost_that_comes_back_makes_no_second_order(world, monkeypatch):
+    await world.stock(2, "itm_1")
+    items, woken = world.process._acceptance._items, asyncio.Event()
+    by_sku = items.by_sku
+
+    async def asleep(tenant, skus):
+        monkeypatch.setattr(items, "by_sku", by_sku)
+        await woken.wait()
+        return await by_sku(tenant, skus)
+
+    monkeypatch.setattr(items, "by_sku", asleep)
+    zombie = asyncio.create_task(world.process.place_order(ask("PO-1")))
+    await asyncio.sleep(0)
+    assert await world.process.recall_order(ask("PO-1")) is None, "so its key is executed again"
+    again = await world.process.place_order(ask("PO-1"))
+    woken.set()
+    first = await zombie
+    assert (first.created, again.created) == (False, True)
+    assert first.order.order_id == again.order.order_id
+    assert await world.available("itm_1") == 0
+    assert await world.store.fetchval("select count(*) from dbos.workflow_status") == 1
+
+
+async def test_a_warehouse_that_names_the_order_of_another_tenant_does_not_write_into_it(world):
+    order_id = await accepted(world)
+    await world.store.execute("update order_to_ship.sales_order set tenant = 'other'")
+    await world.ship(order_id, 1, 1)
+    order = await world.process.get_order("other", order_id)
+    assert (order.exceptions, order.lines[0].shipped) == ((), 0)
+    assert [found.code for found in await world.process.list_exceptions("acme")] == ["order.unknown"]
