@@ -189,7 +189,9 @@ class RecallsOutcome(Protocol):
 
     async def recall_outcome(
         self, *, caller: Caller, idempotency_key: str, path_params: Mapping[str, str], body: bytes
-    ) -> Reply | None: ...
+    ) -> Reply | None:
+        """The lost request's reply, None for "nothing was done"."""
+        ...
 
 
 SCOPE_KEY: Final = "crossdock"

@@ -68,7 +68,7 @@ class Batches(Generic[Asked, Answer]):
                     await self._answer(batch)
         finally:
             # In the same step as the last look at the queue: an ask in between would find a lane that has ended.
-            self._running.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._running.discard(asyncio.current_task())
 
     async def _answer(self, batch: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
         try:
