@@ -57,12 +57,16 @@ class HoldingProxy:
         """From now on, have `interference` treat each call of `method` whose body mentions that text."""
         self._rules.append(_Rule(f'"{method}"'.encode(), mentioning.encode(), interference))
 
+    def behave(self) -> None:
+        """From now on, only relay."""
+        self._rules.clear()
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._serving.add(task)
         try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await self._relay(reader, writer)
         finally:
             self._serving.discard(task)

@@ -20,10 +20,10 @@ from gateway.plays.stack import Stack
 from gateway.settings import load_settings
 from tests.journeys.holding_proxy import Deliver, HoldingProxy, Interference
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("stack"), pytest.mark.timeout(400)]
 
 CREATE, CONFIRM = "model.sale.sale.create", "model.sale.sale.confirm"
-CALL_SECONDS = 2.0
+CALL_SECONDS = 3.0
 SETTLE_SECONDS = 2.0  # of the sandbox
 PATIENCE = 60.0
 _numbers = count(1)
@@ -131,7 +131,7 @@ async def within_patience(event: asyncio.Event) -> None:
 
 @pytest.fixture(scope="module")
 async def proxy(stack: Stack) -> AsyncIterator[HoldingProxy]:
-    """The worker speaks to Tryton through this, and gives a call up after two seconds."""
+    """The worker speaks to Tryton through this, and gives a call up after `CALL_SECONDS`."""
     assert stack.demo is not None
     tryton = stack.demo.tryton.url
     kept = stack.settings_path.read_text(encoding="utf-8")
@@ -151,10 +151,11 @@ async def _work_with(stack: Stack, settings: str) -> None:
 
 
 @pytest.fixture
-async def buy(stack: Stack) -> AsyncIterator[Callable[[], Buyer]]:
+async def buy(stack: Stack, proxy: HoldingProxy) -> AsyncIterator[Callable[[], Buyer]]:
     assert stack.demo is not None
     async with PartnerClient(stack.gateway_url, stack.demo.credentials()) as client:
         yield lambda: Buyer(stack, client)
+    proxy.behave()
 
 
 def die_with_the_answer(seam: asyncio.Event) -> Interference:
@@ -171,7 +172,9 @@ def die_with_the_answer(seam: asyncio.Event) -> Interference:
     return interfere
 
 
-@pytest.mark.parametrize(("method", "state"), [(CREATE, "draft"), (CONFIRM, "processing")])
+@pytest.mark.parametrize(
+    ("method", "state"), [(CREATE, "draft"), pytest.param(CONFIRM, "processing", marks=pytest.mark.long)]
+)
 async def test_a_worker_killed_after_tryton_did_it_and_before_that_was_recorded_makes_no_second_sale(
     stack, proxy, buy, method, state
 ):
@@ -199,7 +202,7 @@ async def test_a_request_held_past_our_timeout_and_done_before_we_look_is_the_on
     assert buyer.sales() == ["processing"]
 
 
-@pytest.mark.parametrize("first", ["the held one", "the retry"])
+@pytest.mark.parametrize("first", ["the held one", pytest.param("the retry", marks=pytest.mark.long)])
 async def test_a_request_held_until_we_try_again_leaves_one_sale(proxy, buy, first):
     """Tryton gets both, after our look found nothing."""
     buyer, retried, done = buy(), asyncio.Event(), asyncio.Event()
@@ -230,7 +233,7 @@ async def test_a_request_held_until_we_try_again_leaves_one_sale(proxy, buy, fir
     assert sorted(buyer.sales()) == ["cancelled", "processing"]
 
 
-@pytest.mark.parametrize("method", [CREATE, CONFIRM])
+@pytest.mark.parametrize("method", [CREATE, pytest.param(CONFIRM, marks=pytest.mark.long)])
 async def test_an_answer_that_is_lost_is_looked_up(proxy, buy, method):
     buyer, lost = buy(), asyncio.Event()
 
@@ -248,7 +251,10 @@ async def test_an_answer_that_is_lost_is_looked_up(proxy, buy, method):
     assert buyer.sales() == ["processing"]
 
 
-@pytest.mark.parametrize("when", ["at once", "while we work on the first", "after the release"])
+@pytest.mark.parametrize(
+    "when",
+    ["at once", pytest.param("while we work on the first", marks=pytest.mark.long), "after the release"],
+)
 async def test_a_network_that_delivers_twice_leaves_one_sale(proxy, buy, when):
     buyer, again = buy(), asyncio.Event()
     second: list[asyncio.Task[bytes]] = []
