@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types audit contracts bench-edge locks clean
+.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-acceptance locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ contracts: $(INSTALLED) ## write openapi/ from the code
 
 bench-edge: $(INSTALLED) ## the door beside FastAPI with the same checks; JSON on the last line
 	$(BIN)/python -m benchmarks.edge
+
+bench-acceptance: $(INSTALLED) ## ten-line orders per second through the door, counted in the record; JSON on the last line
+	$(BIN)/python -m benchmarks.acceptance
 
 locks: $(INSTALLED) ## renew the lock files
 	bash deploy/lock.sh

@@ -92,10 +92,12 @@ def _phases(folder: Path, settings: Path, credentials: list[Any], given: argpars
             "lines": given.lines,
         }
         _load(plan, "warm", given.seed, 4.0, None)
-        phases = {"full": _watched(gateway.pid, plan, "full", given.seed + 1, given.seconds, None)}
+        lock = folder / "engines" / "postgres" / "postmaster.pid"
+        watched = {"gateway": gateway.pid, "postgres": int(lock.read_text(encoding="ascii").split()[0])}
+        phases = {"full": _watched(watched, plan, "full", given.seed + 1, given.seconds, None)}
         for number, rate in enumerate(given.rates or [phases["full"]["per_second"] / 2]):
             name = f"rate{rate:.0f}"
-            phases[name] = _watched(gateway.pid, plan, name, given.seed + 2 + number, given.seconds, rate)
+            phases[name] = _watched(watched, plan, name, given.seed + 2 + number, given.seconds, rate)
         return phases
     finally:
         gateway.terminate()
@@ -104,21 +106,28 @@ def _phases(folder: Path, settings: Path, credentials: list[Any], given: argpars
 
 
 def _watched(
-    pid: int, plan: dict[str, Any], name: str, seed: int, seconds: float, rate: float | None
+    watched: dict[str, int], plan: dict[str, Any], name: str, seed: int, seconds: float, rate: float | None
 ) -> dict[str, Any]:
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    before = sum(map(processor_seconds, map(int, workers)))
+    before = {program: _spent(parent) for program, parent in watched.items()}
     found = _load(plan, name, seed, seconds, rate)
-    spent = sum(map(processor_seconds, map(int, workers))) - before
-    found["gateway_cpu_ms"] = spent / max(sum(found["statuses"].values()), 1) * 1000
+    for program, parent in watched.items():
+        spent = _spent(parent) - before[program]
+        found[f"{program}_cpu_ms"] = spent / max(sum(found["statuses"].values()), 1) * 1000
     found["load_average"] = os.getloadavg()[0]
     print(
         f"{name:8} {found['per_second']:7.1f}/s  p50 {found['p50_ms']:6.1f} ms  p99 {found['p99_ms']:6.1f} ms  max "
-        f"{found['max_ms']:6.1f} ms  gateway {found['gateway_cpu_ms']:.2f} ms CPU each  {found['statuses']}  "
+        f"{found['max_ms']:6.1f} ms  CPU each: gateway {found['gateway_cpu_ms']:.2f} ms, PostgreSQL "
+        f"{found['postgres_cpu_ms']:.2f} ms  {found['statuses']}  "
         f"load average {found['load_average']:.1f}  {found['first_refusal'][:600]}",
         file=sys.stderr,
     )
     return found
+
+
+def _spent(parent: int) -> float:
+    """Processor time of a program's processes so far, in seconds."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+    return sum(map(processor_seconds, map(int, children)))
 
 
 def _load(plan: dict[str, Any], name: str, seed: int, seconds: float, rate: float | None) -> dict[str, Any]:
