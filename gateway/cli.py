@@ -12,13 +12,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from gateway.kernel.errors import CrossdockError
-from gateway.plays.progress import Progress
+from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
 _DEFAULT_FOLDER: Final = Path(".crossdock")
@@ -27,7 +26,7 @@ _INTERRUPTED: Final = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    parser = _parser()
+    parser = command_parser()
     given = parser.parse_args(arguments)
     if not hasattr(given, "run"):
         parser.print_help()
@@ -50,7 +49,8 @@ def _refuse(advice: str) -> int:
     return 2
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """What can be typed; `run` in what it parses does it."""
     parser = argparse.ArgumentParser(prog="crossdock", description="The API gateway and integration layer.")
     commands = parser.add_subparsers(metavar="COMMAND")
 
@@ -171,9 +171,22 @@ def _settings_path(given: argparse.Namespace) -> Path | None:
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
-def _up(given: argparse.Namespace) -> int:
-    from gateway.plays.day import Options, up  # noqa: PLC0415 - engines are an optional extra
+@contextmanager
+def _engines_at_hand() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise Misconfigured(
+            f"this installation has no engines of its own ({error.name} is missing): install 'crossdock[engines]', or "
+            "run gateway, worker and console against yours"
+        ) from error
 
+
+def _up(given: argparse.Namespace) -> int:
+    from gateway.plays.progress import Progress  # noqa: PLC0415
+
+    with _engines_at_hand():
+        from gateway.plays.day import Options, up  # noqa: PLC0415
     options = Options(
         demo=given.demo,
         lively=given.demo and not given.quiet_day,
@@ -186,19 +199,21 @@ def _up(given: argparse.Namespace) -> int:
 
 
 def _play(given: argparse.Namespace) -> int:
+    from gateway.plays.progress import Progress  # noqa: PLC0415
+
+    with _engines_at_hand():
+        from gateway.plays.main_job import play  # noqa: PLC0415
+        from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
     with Progress() as progress:
         if given.story == "outages":
-            from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
-
             options = Options(seed=given.seed, orders=given.orders, rounds=given.rounds)
             return _run(play_outages(given.folder, options, as_json=given.json, progress=progress))
-        from gateway.plays.main_job import play  # noqa: PLC0415
-
         return _run(play(given.folder, as_json=given.json, progress=progress))
 
 
 def _migrate(given: argparse.Namespace) -> int:
     from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
+    from gateway.plays.progress import Progress  # noqa: PLC0415
 
     with Progress() as progress:
         return administration.migrate(load_settings(_settings_path(given)), as_json=given.json, progress=progress)

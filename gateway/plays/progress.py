@@ -94,5 +94,7 @@ class Progress:
 
     def _now(self) -> Table:
         row = Table.grid(padding=(0, 1))
+        if not self._line:
+            return row
         row.add_row(Spinner("dots"), Text(self._line), Text(f"{time.monotonic() - self._since:.0f} s", style="dim"))
         return row
