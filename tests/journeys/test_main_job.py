@@ -42,7 +42,6 @@ def _forge(plan: Plan) -> None:
 
 def _take_another_order(plan: Plan) -> None:
     plan["order"] = "ord_" + "0" * 26
-    plan["sql"] = [[name, query.replace(plan["order"], "none"), expected] for name, query, expected in plan["sql"]]
 
 
 LIES: dict[Callable[[Plan], None], set[str]] = {

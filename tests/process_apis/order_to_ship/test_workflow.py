@@ -267,6 +267,27 @@ async def test_a_sale_that_appears_after_the_look_up_is_cancelled_as_a_twin(worl
     assert (task.number, task.verify_at) == ("S-1", None)
 
 
+async def test_a_twin_that_submitting_stumbles_over_is_cancelled_and_the_order_goes_on(world):
+    order_id = await accepted(world)
+    erp = world.process._systems.erp
+    submit = erp.submit_order
+
+    async def find(call, *, order):
+        return await erp._find(order.order)
+
+    async def delivered_twice(call, *, order):
+        erp.submit_order = find
+        await submit(call, order=order)
+        await submit(call, order=order)
+        return await find(call, order=order)
+
+    erp.submit_order = delivered_twice
+    order = await world.drain(order_id)
+    assert order.state is OrderState.RELEASED
+    assert order.exceptions == ()
+    assert [row["cancelled"] for row in await world.sales(order_id)] == [False, True]
+
+
 async def test_where_nothing_can_be_looked_up_an_unknown_outcome_goes_to_a_person(world):
     world.process._systems.erp.external_reference = ExternalReference.NONE
     order_id = await accepted(world)

@@ -161,6 +161,11 @@ def test_the_younger_of_two_sales_of_the_same_line_is_the_twin():
     assert [row.id for row in mapping.twins([sale(8, 1), sale(5, 1), sale(6, 2), sale(9, 2)])] == [9, 8]
 
 
+def test_of_two_sales_of_the_same_line_the_one_that_is_less_far_on_is_the_twin():
+    assert [row.id for row in mapping.twins([sale(5, 1, state="draft"), sale(8, 1)])] == [5]
+    assert [row.id for row in mapping.twins([sale(5, 1), sale(8, 1, state="draft")])] == [8]
+
+
 def test_a_processed_sale_counts_as_cancelled_when_nothing_will_be_shipped():
     gone = sale(1, 1, shipments=[4], shipment_state="none", state="done")
     assert mapping.is_cancelled(gone, [shipment(4, "cancelled")])
