@@ -30,9 +30,9 @@ _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
 _LEASE: Final = timedelta(seconds=60)
 _SEND_WITHIN_SECONDS: Final = 30.0  # and the sender takes 15 at most: well within the lease
-_BATCH: Final = 16
+_BATCH: Final = 32
 _AT_ONCE: Final = 256
-_PER_ENDPOINT: Final = 8
+_PER_ENDPOINT: Final = 32
 _POLL_SECONDS: Final = 0.05
 _RECORD_PAUSE_SECONDS: Final = 1.0
 
@@ -60,7 +60,11 @@ class PartnerNotifications:
                     task = group.create_task(self._attempt(message))
                     under_way[task] = message.endpoint
                     task.add_done_callback(under_way.pop)
-                if not leased:
+                if leased:
+                    continue
+                if under_way:  # room may come before the next look is due
+                    await asyncio.wait(under_way, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                else:
                     await _pause(stop, _POLL_SECONDS)
 
     async def deliver_due(self) -> bool:

@@ -73,6 +73,7 @@ class World:
         return PartnerNotifications(self.store, RING, renderer=self.renderer, sender=self.receivers)
 
     async def tell(self, subject="order/ord_1/1", endpoint=None):
+        await asyncio.sleep(0.002)  # ids sort by the millisecond
         message = new_id("msg")
         await self.store.execute(INSERT, message, (endpoint or self.endpoint).endpoint_id, subject, datetime.now(UTC))
         return message
@@ -164,10 +165,10 @@ async def test_workers_leasing_a_burst_at_once_deliver_each_message_once_and_in_
 
 async def test_a_receiver_that_never_answers_holds_up_its_own_messages_only(world):
     world.receivers.holds[world.endpoint.url] = asyncio.Event()
-    for number in range(40):
+    for number in range(80):
         await world.tell(f"order/ord_{number}/1")
     async with world.running():
-        await eventually(lambda: len(world.receivers.under_way) >= 8)
+        await eventually(lambda: len(world.receivers.under_way) >= 32)
         quick = await world.tell("order/ord_q/1", world.other)
         await eventually(lambda: [m for m, *_ in world.receivers.arrived] == [quick], seconds=5)
 
