@@ -267,7 +267,7 @@ async def test_a_sale_that_appears_after_the_look_up_is_cancelled_as_a_twin(worl
     assert (task.number, task.verify_at) == ("S-1", None)
 
 
-async def test_a_twin_that_submitting_stumbles_over_is_cancelled_and_the_order_goes_on(world):
+async def test_a_twin_that_submitting_stumbles_over_is_cancelled_and_the_order_goes_on(world, monkeypatch):
     order_id = await accepted(world)
     erp = world.process._systems.erp
     submit = erp.submit_order
@@ -276,12 +276,12 @@ async def test_a_twin_that_submitting_stumbles_over_is_cancelled_and_the_order_g
         return await erp._find(order.order)
 
     async def delivered_twice(call, *, order):
-        erp.submit_order = find
+        monkeypatch.setattr(erp, "submit_order", find)
         await submit(call, order=order)
         await submit(call, order=order)
         return await find(call, order=order)
 
-    erp.submit_order = delivered_twice
+    monkeypatch.setattr(erp, "submit_order", delivered_twice)
     order = await world.drain(order_id)
     assert order.state is OrderState.RELEASED
     assert order.exceptions == ()
