@@ -26,6 +26,7 @@ from gateway.engines import launch
 from gateway.kernel.errors import Misconfigured
 
 _LINUX: Final = sys.platform == "linux"
+_CTYPE: Final = "C.UTF-8" if _LINUX else "UTF-8"
 _LOG_TAIL: Final = 4096
 _LOG_LIMIT: Final = 16 * 1024 * 1024
 
@@ -198,7 +199,8 @@ def _popen(
     uid, gid = (account.uid, account.gid) if account else (-1, -1)
     before = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), str(int(dies_by)), str(uid), str(gid)]
     # Nothing of our environment: it may hold secrets, and PGDATA and its like would change what engines do.
-    environment = {"PATH": os.defpath, "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
+    # The character set of paths is UTF-8: Python reads its own .pth files by it, which name the folder of a clone.
+    environment = {"PATH": os.defpath, "LANG": "C", "LC_CTYPE": _CTYPE, "TZ": "UTC"}
     return subprocess.Popen(  # noqa: S603 - our own arguments, no shell
         [*before, *command],
         cwd=folder,
