@@ -103,7 +103,7 @@ class Stack:
         except OSError as error:
             await self.stop()
             raise Misconfigured(
-                f"cannot write to {error.filename or self.folder}: {error.strerror}. Make room, or give this user the "
+                f"cannot use {error.filename or self.folder}: {error.strerror}. Make room, or give this user the "
                 "folder, or choose another one with --folder"
             ) from error
         except BaseException:
