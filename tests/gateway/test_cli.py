@@ -1,0 +1,83 @@
+"""The command: one line that says what to do, and exit statuses as documented."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from gateway.cli import command_parser, main
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CROSSDOCK_SETTINGS", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["gateway", "worker", "console", "migrate", "begin-epoch", "partner list"])
+def test_production_commands_refuse_to_start_without_settings(command, capsys):
+    assert main(command.split()) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("crossdock: no settings: name a file in CROSSDOCK_SETTINGS")
+    assert said.err.count("\n") == 1
+
+
+def test_the_settings_that_the_environment_names_come_before_those_in_the_folder(elsewhere, monkeypatch, capsys):
+    (elsewhere / ".crossdock").mkdir()
+    (elsewhere / ".crossdock" / "settings.toml").write_text("tenant = 1")
+    assert main(["migrate"]) == 2
+    assert ".crossdock/settings.toml" in capsys.readouterr().err
+    monkeypatch.setenv("CROSSDOCK_SETTINGS", str(elsewhere / "named.toml"))
+    assert main(["migrate"]) == 2
+    assert "named.toml: No such file" in capsys.readouterr().err
+
+
+def test_without_a_command_it_says_what_there_is(capsys):
+    assert main([]) == 2
+    assert "partner" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [["up", "--port", "0"], ["up", "--port", "70000"], ["up", "--workers", "0"], ["play", "x"]]
+)
+def test_impossible_arguments_are_refused_as_wrong_calls(words):
+    with pytest.raises(SystemExit) as ended:
+        command_parser().parse_args(words)
+    assert ended.value.code == 2
+
+
+def test_an_installation_without_engines_says_so(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "gateway.plays.day", None)
+    assert main(["up"]) == 2
+    assert "install 'crossdock[engines]'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_named(elsewhere, capsys):
+    (elsewhere / "file").touch()
+    assert main(["contracts", "export", "--folder", str(elsewhere / "file" / "below"), "--json"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "file/below" in said.err
+
+
+def test_contracts_are_exported_and_checked_as_json(elsewhere, capsys):
+    assert main(["contracts", "export", "--folder", str(elsewhere / "openapi"), "--json"]) == 0
+    exported = json.loads(capsys.readouterr().out)
+    assert len(exported["changed"]) == exported["contracts"] > 0
+    (elsewhere / exported["changed"][0]).write_text("")
+    assert main(["contracts", "export", "--folder", str(elsewhere / "openapi"), "--check", "--json"]) == 1
+    assert len(json.loads(capsys.readouterr().out)["differences"]) == 1
+
+
+def test_help_loads_neither_the_gateway_nor_the_engines():
+    code = """
+import sys
+from gateway.cli import main
+main([])
+print([module for module in ('gateway.app', 'psutil') if module in sys.modules])
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
