@@ -45,7 +45,7 @@ from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import WebhookSender
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
 from gateway.store.installation import check_installation
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import Migration, find_migrations, migrate, require_migrations
 from gateway.store.postgres import Store
 from gateway.systems.directory import Directory
 from gateway.systems.exclusive import order_locks
@@ -60,6 +60,7 @@ from policies.audit.store import writes_to
 from policies.authenticate.policy import Authenticate
 from policies.authorise.policy import Authorise
 from policies.canonical_request.policy import CanonicalRequest
+from policies.deprecation.options import DeprecationOptions
 from policies.deprecation.policy import Deprecation
 from policies.idempotency.policy import IdempotencyPolicy
 from policies.message_hygiene.options import MessageHygieneOptions
@@ -68,6 +69,7 @@ from policies.rate_limit.policy import LineCost, PreAuthenticationLimit, RateLim
 from policies.trace.policy import Trace
 from policies.validate_request.policy import ValidateRequest
 from policies.validate_response.policy import ValidateResponse
+from policies.version.options import VersionOptions
 from policies.version.policy import Version
 from process_apis.availability import routes as availability_routes
 from process_apis.availability.models import LocationMap
@@ -191,11 +193,12 @@ class Gateway:
         self.audit = Audit(writes_to(core.store), core.clock)
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
         self.apis = apis_of(core)
+        self._migrations = component_migrations()
         handlers = [
             *(handler for api in self.apis for handler in api.handlers),
             *identity_routes(self.identity),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
-            *health_routes({"record": self._record_answers}),
+            *health_routes({"record": self._record_answers, "schema": self._schema_fits}, draining=self._is_draining),
             *catalogue_routes([catalogue_entry(api) for api in self.apis]),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
@@ -216,7 +219,7 @@ class Gateway:
             MessageHygiene(hygiene),
             Trace(),
             self.address_limit,
-            Version(self.routes, core.clock),
+            Version(self.routes, core.clock, VersionOptions(lifecycles=settings.lifecycles)),
             Authenticate(self.identity),
             Authorise(),
             self.rate_limit,
@@ -224,7 +227,7 @@ class Gateway:
             ValidateRequest(),
             LineCost(self.rate_limit),
             ValidateResponse(),
-            Deprecation(),
+            Deprecation(DeprecationOptions(lifecycles=settings.lifecycles)),
             self.audit,
         ]
 
@@ -244,6 +247,12 @@ class Gateway:
 
     async def _record_answers(self) -> None:
         await self.core.store.fetchval("select 1")
+
+    async def _schema_fits(self) -> None:
+        await require_migrations(self.core.store, self._migrations)
+
+    def _is_draining(self) -> bool:
+        return self.door.draining
 
 
 def build_gateway(settings: Settings) -> FrontDoor:
@@ -307,19 +316,23 @@ def apis_of(core: Core) -> tuple[Api, ...]:
     return (storefront, *processes, *systems)
 
 
-async def migrate_record(url: str, *, expected: str | None = None, progress: Callable[[str], None]) -> str:
-    """Bring every table up to date, durable ones included; returns the installation's id.
-
-    `expected` is the id the database must have; None sets up an empty one, or takes whatever is there.
-    """
+def component_migrations() -> list[Migration]:
+    """The migrations of every component, those of the store first."""
     folders = [
         folder
         for top in ("gateway", "policies", "process_apis")
         for folder in sorted((_ROOT / top).glob("*/migrations"))
     ]
     first = [folder for folder in folders if folder.parent.name == "store"]
-    found = find_migrations([*first, *(folder for folder in folders if folder not in first)])
-    await migrate(url, found, progress, installation=expected)
+    return find_migrations([*first, *(folder for folder in folders if folder not in first)])
+
+
+async def migrate_record(url: str, *, expected: str | None = None, progress: Callable[[str], None]) -> str:
+    """Bring every table up to date, durable ones included; returns the installation's id.
+
+    `expected` is the id the database must have; None sets up an empty one, or takes whatever is there.
+    """
+    await migrate(url, component_migrations(), progress, installation=expected)
     await migrate_durable(url)
     store = Store(url, size=1)
     await store.open()

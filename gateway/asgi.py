@@ -7,6 +7,8 @@ itself is killed, the kernel tells its workers to end (Linux): they would hold t
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import ctypes
 import gc
 import os
@@ -18,9 +20,10 @@ from typing import Any, Final
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server.mp import MPServer
 
 from gateway.app import build_console, build_gateway
+from gateway.edge.front_door import FrontDoor
 from gateway.kernel.errors import Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
@@ -29,12 +32,14 @@ _KILL_AFTER_SECONDS: Final = 10
 _HEADER_BYTES: Final = 131_072
 _STALLED_HEADER_MS: Final = 15_000
 _PR_SET_PDEATHSIG: Final = 1
+_DRAIN: Final = signal.SIGUSR1
 
 
 def make_gateway() -> Any:
     """The gateway's ASGI application, from the settings that CROSSDOCK_SETTINGS names. Called once per process."""
     end_with_the_server()
     door = build_gateway(load_settings())
+    drain_on_signal(door)
     calm_collector()
     return door
 
@@ -43,6 +48,26 @@ def make_console() -> Any:
     """The console's ASGI application; one process, its own listener."""
     end_with_the_server()
     return build_console(load_settings())
+
+
+class DrainingServer(MPServer):
+    """Has its workers end their streams before it stops them: it would wait for an open stream until it kills."""
+
+    def _stop_workers(self) -> None:
+        for worker in self.wrks:
+            if worker.inner.exitcode is None and worker.inner.pid is not None:
+                os.kill(worker.inner.pid, _DRAIN)
+        super()._stop_workers()  # type: ignore[no-untyped-call]
+
+
+def drain_on_signal(door: FrontDoor) -> None:
+    """What a worker does about `DrainingServer`'s signal."""
+
+    def drain(*_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # no loop runs yet or any more: nothing is being served
+            asyncio.get_running_loop().call_soon_threadsafe(door.drain)
+
+    signal.signal(_DRAIN, drain)
 
 
 def calm_collector() -> None:
@@ -76,11 +101,13 @@ def main() -> None:
     if given.role == "console":
         _serve("gateway.asgi:make_console", settings.console.host, settings.console.port, 1)
     else:
-        _serve("gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers)
+        _serve(
+            "gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers, DrainingServer
+        )
 
 
-def _serve(target: str, host: str, port: int, workers: int) -> None:
-    Server(
+def _serve(target: str, host: str, port: int, workers: int, server: type[MPServer] = MPServer) -> None:
+    server(
         target,
         factory=True,
         address=host,

@@ -18,6 +18,7 @@ from msgspec import Struct
 from gateway.canonical.location import Location
 from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
+from gateway.kernel.lifecycle import Lifecycle
 from policies.rate_limit.options import RateLimitOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
@@ -131,6 +132,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notifications: NotificationSettings = NotificationSettings()
     console: ConsoleSettings = ConsoleSettings()
     worker: WorkerSettings = WorkerSettings()
+    lifecycles: tuple[Lifecycle, ...] = ()
 
 
 def load_settings(path: Path | None = None) -> Settings:

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.app import Core, Gateway
 from gateway.asgi import calm_collector, make_gateway
 from gateway.edge.front_door import FrontDoor
+from gateway.kernel.exchange import Exchange, Reply
 from gateway.settings import load_settings
 
 
@@ -17,7 +18,7 @@ class Bare:
 
     def __init__(self, body: bytes, behind: Any = None) -> None:
         self._body = body
-        self._headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        self.headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         self._behind = behind
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -25,7 +26,7 @@ class Bare:
         if scope["type"] == "lifespan":
             await (self._behind(scope, receive, send) if self._behind else _lifespan(receive, send))
             return
-        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
+        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
         await send({"type": "http.response.body", "body": self._body, "more_body": False})
 
 
@@ -48,11 +49,21 @@ def raw() -> Bare:
 
 
 def governed_raw() -> FrontDoor:
-    """The bare answer behind the chain of the gateway with its production defaults."""
+    """The bare answer behind the chain of the gateway with its production defaults.
+
+    It answers where the door calls handlers itself, which is how the gateway serves every plain operation.
+    """
     gateway = Gateway(Core(load_settings()))
-    inner = Bare(_body(), behind=gateway.router)
+    body = _body()
+    inner = Bare(body, behind=gateway.router)
+
+    async def answer(exchange: Exchange) -> None:
+        exchange.reply = Reply(200, list(inner.headers), body)
+
+    direct = {route.id: answer for route in gateway.routes.routes}
     calm_collector()
-    return FrontDoor(inner, gateway.routes, gateway._policies(), gateway.core.clock, observe=gateway.access)  # noqa: SLF001
+    policies = gateway._policies()  # noqa: SLF001
+    return FrontDoor(inner, gateway.routes, policies, gateway.core.clock, observe=gateway.access, direct=direct)
 
 
 def ours() -> Any:

@@ -64,6 +64,7 @@ class FrontDoor:
         self._observe = observe
         self._direct = direct or {}
         self._overdue = Overdue(clock.monotonic)
+        self.draining = False
 
     @property
     def in_flight(self) -> int:
@@ -176,6 +177,8 @@ class FrontDoor:
         if not route.matched:
             exchange.reply = _nothing_here(exchange)
             return None
+        if self.draining and route.streaming:
+            raise Unavailable("this server is stopping: connect again", code="server.draining")
         exchange.reached_handler = True
         direct = self._direct.get(route.id)
         return None if direct is None else direct(exchange)
@@ -207,6 +210,11 @@ class FrontDoor:
             await self._concluded(exchange)
             for message in messages_of(exchange):
                 await send(message)
+
+    def drain(self) -> None:
+        """Take no stream any more and end those that are open: the server itself waits for all else in flight."""
+        self.draining = True
+        self.end_streams()
 
     def end_streams(self) -> int:
         """End the open streams, as a drain must before the server can stop; returns how many there were."""

@@ -17,6 +17,7 @@ from gateway.kernel.exchange import Exchange, Reply
 _log: Final = logging.getLogger(__name__)
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_STORE: Final = (b"cache-control", b"no-store")
+_LF, _CR, _NUL = b"\n\r\0"  # as numbers: looking for one byte is then one memchr(3)
 _NO_BODY: Final = frozenset({204, 304})
 
 Send = Callable[[Any], Awaitable[None]]
@@ -106,7 +107,7 @@ def messages_of(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
     """`exchange.reply` with the headers that the policies added, as the two messages that send it."""
     reply = exchange.reply
     if reply is None:
-        reply = problem_reply(CrossdockError("the chain ended without a reply"), exchange)
+        exchange.reply = reply = problem_reply(CrossdockError("the chain ended without a reply"), exchange)
     reply = _checked(exchange, reply)
     return (
         {"type": "http.response.start", "status": reply.status, "headers": reply.headers},
@@ -121,9 +122,9 @@ def messages_of(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
 def _checked(exchange: Exchange, reply: Reply, *, streamed: bool = False) -> Reply:
     """`reply` with all its headers, or a 500 in its place when one of them must not leave."""
     headers = [*reply.headers, *exchange.reply_headers, _NOSNIFF]
-    names = [name for name, _ in headers]
-    joined = b"".join([value for _, value in headers])
-    if b"\r" in joined or b"\n" in joined or b"\0" in joined:
+    names = dict(headers)
+    joined = b"".join(names.values() if len(names) == len(headers) else [value for _, value in headers])
+    if _LF in joined or _CR in joined or _NUL in joined:
         _log.error("request %s: a response header holds CR, LF or NUL and was withheld", exchange.request_id)
         refused = problem_reply(CrossdockError("a response header is broken"), exchange)
         headers = [*refused.headers, _NOSNIFF, _NO_STORE]
@@ -133,5 +134,5 @@ def _checked(exchange: Exchange, reply: Reply, *, streamed: bool = False) -> Rep
         headers.append(_NO_STORE)
     if b"content-length" not in names and reply.status not in _NO_BODY and not streamed:
         headers.append((b"content-length", b"%d" % len(reply.body)))
-    exchange.reply = Reply(reply.status, headers, reply.body)
-    return exchange.reply
+    reply.headers = headers
+    return reply

@@ -16,6 +16,7 @@ import asyncpg
 from msgspec import Struct
 
 from gateway.kernel.errors import Misconfigured, Unavailable
+from gateway.store.postgres import Store
 
 _LOCK: Final = 0x43726F7373  # "Cross", one key for all who migrate
 _LEDGER: Final = """
@@ -42,6 +43,15 @@ class Migration(Struct, frozen=True):
     def sha256(self) -> str:
         """Of the file as it is now, in hexadecimal."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+async def require_migrations(store: Store, migrations: Sequence[Migration]) -> None:
+    """Raise `Unavailable` (code ``store.schema``) unless all of `migrations` have run. One small query."""
+    rows = await store.fetch("select component, number from store.migration")
+    done = {(row["component"], row["number"]) for row in rows}
+    missing = [f"{each.component} {each.number}" for each in migrations if (each.component, each.number) not in done]
+    if missing:
+        raise Unavailable(f"run crossdock migrate: {', '.join(missing)} is missing", code="store.schema")
 
 
 def find_migrations(folders: Sequence[Path]) -> list[Migration]:

@@ -11,7 +11,7 @@ import contextlib
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from itertools import accumulate
 from typing import Final
 
@@ -77,7 +77,7 @@ class AccessLog:
         who = principal.subject if principal is not None else ""
         ended = exchange.arrived + seconds
         self._lines.append(
-            (ended, exchange.method[:16], route, status, seconds, who, exchange.peer, exchange.request_id)
+            (ended, exchange.method, route, status, seconds, who, exchange.peer, exchange.request_id)
         )
 
     def _requests(self) -> Iterator[tuple[dict[str, str], float]]:
@@ -97,8 +97,11 @@ class AccessLog:
         """Write what is waiting."""
         lines, self._lines = self._lines, []
         if lines and self._write is not None:
-            began = self._clock.now() - timedelta(seconds=self._clock.monotonic())
-            told = [AccessLine(began + timedelta(seconds=line[0]), *line[1:]) for line in lines]
+            epoch, instant = self._clock.now().timestamp() - self._clock.monotonic(), datetime.fromtimestamp
+            told = [
+                AccessLine(instant(epoch + ended, UTC), method[:16], route, status, seconds, who, peer, request_id)
+                for ended, method, route, status, seconds, who, peer, request_id in lines
+            ]
             self._write(self._encode(told).decode())
 
     @asynccontextmanager

@@ -61,7 +61,7 @@ class IdempotencyPolicy:
         self._records = Records(store, ring, lease=self._options.lease, largest_reply=self._options.largest_reply)
         self._purging: asyncio.Task[None] | None = None
         self._outcomes = (counters or Counters()).counter(
-            "crossdock.idempotency.decisions", "What became of requests with an Idempotency-Key.", ("outcome",)
+            "crossdock_idempotency_decisions_total", "What became of requests with an Idempotency-Key.", ("outcome",)
         )
 
     async def open(self) -> None:

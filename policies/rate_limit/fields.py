@@ -17,6 +17,7 @@ def policy_field(quotas: Sequence[tuple[str, int, float]]) -> bytes:
     return ", ".join(f'"{name}";q={quota};w={max(1, math.ceil(window))}' for name, quota, window in quotas).encode()
 
 
-def limit_field(name: bytes, remaining: float, reset: float) -> bytes:
+def limit_field(name: str, remaining: float, reset: float) -> bytes:
     """``"burst";r=50;t=3``: units left, and seconds until the whole quota is there again."""
-    return b'"%b";r=%d;t=%d' % (name, max(0, remaining), -int(-reset // 1) if reset > 0 else 0)
+    left = int(remaining) if remaining > 0 else 0  # a call of max() costs as much as all the rest
+    return f'"{name}";r={left};t={-int(-reset // 1) if reset > 0 else 0}'.encode()

@@ -90,7 +90,7 @@ class Limiter:
         self._numbers = itertools.count()
         self._background: set[asyncio.Task[None]] = set()
         self._outcomes = (counters or Counters()).counter(
-            "crossdock.rate_limit.decisions", "Decisions of rate limits worth telling.", ("limit", "outcome")
+            "crossdock_rate_limit_decisions_total", "Decisions of rate limits worth telling.", ("limit", "outcome")
         )
 
     def spend(self, key: Key, now: float) -> Share | None:

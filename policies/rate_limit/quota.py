@@ -27,7 +27,7 @@ class Quota(Struct, frozen=True, kw_only=True, eq=False):
     local_burst: int
     largest_lease: int
     policy: bytes
-    name: bytes
+    name: str
 
     @property
     def tolerance(self) -> float:
@@ -64,5 +64,5 @@ def quota_of(limit: Limit, *, bucket: str, workers: int) -> Quota:
         local_burst=max(1, (count if exact else burst) // workers),
         largest_lease=max(1, burst // (4 * workers)),
         policy=policy_field(quotas),
-        name=b"exact" if exact else b"burst",
+        name="exact" if exact else "burst",
     )

@@ -6,7 +6,8 @@ import asyncpg
 import pytest
 
 from gateway.kernel.errors import Misconfigured, Unavailable
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations, migrate, require_migrations
+from gateway.store.postgres import Store
 
 from .conftest import MIGRATIONS
 
@@ -97,6 +98,21 @@ async def test_an_empty_stranger_or_another_installation_is_not_written_to(datab
     found = await connection.fetchval("select installation_id::text from store.installation")
     await connection.close()
     assert await migrate(database, MIGRATIONS, installation=found) == 0
+
+
+@integration
+async def test_a_record_that_lacks_a_migration_is_not_ready(database, tmp_path):
+    first = find_migrations([component(tmp_path, ("0001_a.sql", "select 1"))])
+    await migrate(database, [*MIGRATIONS, *first])
+    both = find_migrations([component(tmp_path, ("0002_b.sql", "select 1"))])
+    store = Store(database, size=1)
+    await store.open()
+    try:
+        await require_migrations(store, first)
+        with pytest.raises(Unavailable, match="process_apis/thing 2"):
+            await require_migrations(store, both)
+    finally:
+        await store.close()
 
 
 @integration
