@@ -50,6 +50,15 @@ def migrate(settings: Settings, *, as_json: bool, progress: Callable[[str], None
     return 0
 
 
+def check_record(settings: Settings) -> None:
+    """Raise what is wrong with the settings' secrets, systems or database, before a service is started on them."""
+
+    async def check(_connection: object, _ring: object) -> None:
+        return None
+
+    asyncio.run(administer(settings, check))
+
+
 def begin_epoch(settings: Settings, *, as_json: bool) -> int:
     """Begin a log epoch by hand: after a restore that PostgreSQL's timeline does not show."""
 

@@ -239,8 +239,10 @@ def _worker(given: argparse.Namespace) -> int:
 
 def _become(module: str, role: str, given: argparse.Namespace) -> NoReturn:
     """Turn this process into a service: signals and the exit status are then the service's own."""
+    from gateway import administration  # noqa: PLC0415
+
     path = _settings_path(given)
-    load_settings(path)
+    administration.check_record(load_settings(path))
     arguments = [sys.executable, "-m", module, role, *(["--settings", str(path)] if path is not None else [])]
     sys.stdout.flush()
     os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and module
