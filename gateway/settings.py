@@ -80,14 +80,12 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Order to ship: the ERP instance that takes orders, and times in seconds.
+    """Order to ship: the ERP instance that takes orders.
 
-    A reservation stands for `reservation_seconds`. A call to another system that has not answered after `call_seconds`
-    is given up, and what it did is looked up.
+    A call to another system that has not answered after `call_seconds` is given up, and what it did is looked up.
     """
 
     erp: str | None = None
-    reservation_seconds: int = 900
     call_seconds: float = 20.0
 
 
