@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import asyncpg
@@ -108,6 +109,8 @@ class Durable:
         if self._dbos is not None:
             await asyncio.to_thread(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=drain)
             self._dbos = None
+            # DBOS makes its threads the loop's own and has just ended them: what the loop does next needs others.
+            asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         if self._slot is not None:
             await self._slot.release()
             self._slot = None

@@ -23,10 +23,13 @@ async def gateway(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) ->
     name = "test_of_contracts"
     connection = await asyncpg.connect(urls.postgres)
     await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
     folder = tmp_path_factory.mktemp("contract")
     running = await start_gateway(folder, urls, urls.postgres.removesuffix("crossdock") + name)
     yield running
     await running.stop()
+    # Tests between may have restarted PostgreSQL: what was connected then is not any more.
+    connection = await asyncpg.connect(urls.postgres)
     await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await connection.close()
     shutil.rmtree(folder, ignore_errors=True)
