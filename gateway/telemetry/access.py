@@ -76,9 +76,7 @@ class AccessLog:
             return
         who = principal.subject if principal is not None else ""
         ended = exchange.arrived + seconds
-        self._lines.append(
-            (ended, exchange.method, route, status, seconds, who, exchange.peer, exchange.request_id)
-        )
+        self._lines.append((ended, exchange.method, route, status, seconds, who, exchange.peer, exchange.request_id))
 
     def _requests(self) -> Iterator[tuple[dict[str, str], float]]:
         for (route, status), cell in list(self._cells.items()):
