@@ -230,16 +230,19 @@ class FrontDoor:
             _log.error("request %s failed", exchange.request_id, exc_info=error)
 
     def _conclude(self, exchange: Exchange) -> Awaitable[None] | None:
-        """Tell the chain; None when nobody had to ask a store, else what is left of the telling."""
-        for told, (needed, step) in enumerate(self._chain.outward, 1):
-            if needed <= exchange.entered:
-                try:
-                    waiting = step(exchange)
-                except Exception as error:  # noqa: BLE001  # sorted there
-                    self._failed_outward(exchange, error)
-                else:
-                    if waiting is not None:
-                        return self._concluded(exchange, waiting, told)
+        """Tell the chain; None when everybody was entered and nobody had to ask a store, else what is left of it."""
+        if exchange.entered < len(self._chain.inward):
+            return self._concluded(exchange)
+        told = 0
+        try:
+            for _, step in self._chain.outward:
+                told += 1  # enumerate() makes a tuple each time
+                waiting = step(exchange)
+                if waiting is not None:
+                    return self._concluded(exchange, waiting, told)
+        except Exception as error:  # noqa: BLE001  # sorted there
+            self._failed_outward(exchange, error)
+            return self._concluded(exchange, None, told)
         return None
 
     async def _concluded(self, exchange: Exchange, waiting: Awaitable[None] | None = None, told: int = 0) -> None:

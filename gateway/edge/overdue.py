@@ -23,6 +23,7 @@ class Overdue:
         self._monotonic = monotonic
         self._running: dict[asyncio.Task[Any], float] = {}
         self._struck: set[asyncio.Task[Any]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def running(self) -> int:
@@ -31,7 +32,8 @@ class Overdue:
 
     def enter(self, deadline: float) -> asyncio.Task[Any] | None:
         """Watch the present task until it leaves."""
-        task = asyncio.current_task()
+        # Without a loop given it would be looked up, which asks the kernel for our process id each time (CPython 3.11).
+        task = asyncio.current_task(self._loop)
         if task is not None:
             self._running[task] = deadline
         return task
@@ -71,10 +73,12 @@ class Overdue:
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
         """Sweep every second inside the block."""
+        self._loop = asyncio.get_running_loop()
         sweeper = asyncio.create_task(self._watch(), name="edge-overdue")
         try:
             yield
         finally:
+            self._loop = None
             sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await sweeper

@@ -26,8 +26,8 @@ from policies.rate_limit.scripts import EXACT, FORGET, LEASE
 _logger = logging.getLogger(__name__)
 _LEASED_FOR: Final = 2.0
 _LEAVE_ALONE: Final = 0.5
-_BUSY: Final = 0.25
-_QUIET: Final = 1.0
+_BUSY: Final = 0.6
+_QUIET: Final = 1.5
 _MICRO: Final = 1_000_000
 
 Key = tuple[str, str, str]
