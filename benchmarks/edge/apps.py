@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.app import Core, Gateway
 from gateway.asgi import calm_collector, make_gateway
 from gateway.edge.front_door import FrontDoor
 from gateway.kernel.exchange import Exchange, Reply
 from gateway.settings import load_settings
+
+# The fields that the chain adds to an answer, of the lengths that they have there.
+_ADDED: Final = [
+    (b"x-request-id", b"req_" + b"0" * 32),
+    (b"ratelimit-policy", b'"burst";q=10000000;w=6, "rate";q=100000000;w=60'),
+    (b"ratelimit", b'"burst";r=10000012;t=0'),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
 
 
 class Bare:
@@ -46,6 +55,13 @@ def raw() -> Bare:
     """No policy at all."""
     calm_collector()
     return Bare(_body())
+
+
+def raw_same_fields() -> Bare:
+    """No policy at all, but as many header fields in the answer as the chain adds: what sending them costs."""
+    bare = raw()
+    bare.headers += _ADDED
+    return bare
 
 
 def governed_raw() -> FrontDoor:
