@@ -71,6 +71,7 @@ async def test_the_storefront_keeps_its_contract(gateway: RunningGateway, tmp_pa
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("number", range(3))
 async def test_the_storefront_keeps_its_contract_under_many_random_requests(gateway: RunningGateway, tmp_path, number):
     seed = secrets.randbelow(2**31)

@@ -89,8 +89,14 @@ class Browser:
         path.write_bytes(base64.b64decode(taken["data"]))
 
     def complaints(self):
-        """What the browser's console logged since last asked: CSP violations, script errors, failed requests."""
-        return [entry["message"] for entry in self._in("POST", "/se/log", {"type": "browser"})]
+        """What the browser's console logged since last asked: CSP violations, script errors, failed requests.
+
+        A poll that a typed filter replaces (``hx-sync``) is no complaint: htmx logs two lines for each.
+        """
+        logged = [entry["message"] for entry in self._in("POST", "/se/log", {"type": "browser"})]
+        replaced = [number for number, message in enumerate(logged) if '"htmx:sendAbort, ' in message]
+        wanted = {number - 1 for number in replaced} | set(replaced)
+        return [message for number, message in enumerate(logged) if number not in wanted]
 
     def _devtools(self, command, parameters):
         return self._in("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
