@@ -1,67 +1,192 @@
-"""Who owns what is served: the description of each API version, for its contract and the catalogue."""
+"""Who answers for what is served, and for how long: the file `lifecycle.toml` beside each component that has an API.
+
+The dates in a file are the product's; an installation may set others for one version with ``[[lifecycles]]`` in its
+settings, which replaces the whole entry.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
+import msgspec
 from litestar.handlers import HTTPRouteHandler
+from msgspec import Meta, Struct
+from msgspec.structs import replace
 
-from experience_apis.storefront.v1 import schemas as storefront
-from gateway.contracts.api import Api, Webhook
+from gateway.contracts.api import Api, Slo, Webhook, anchor_of
 from gateway.edge.catalogue import CatalogueEntry
+from gateway.kernel.errors import Misconfigured
+from gateway.kernel.lifecycle import Brownout, Instant, Lifecycle
 from gateway.systems.manifest import Manifest
 
+_ROOT: Final = Path(__file__).parents[1]
+_LAYERS: Final = {"partner": "experience", "internal": "process", "system": "system"}
+Version = Annotated[str, Meta(pattern=r"^v[1-9][0-9]{0,3}$(?!\n)")]
+Text = Annotated[str, Meta(min_length=1)]
 
-def storefront_api(version: str, handlers: Sequence[HTTPRouteHandler]) -> Api:
-    """The storefront in one version."""
+
+class VersionDates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One version. `successor` is another version of the file, `notice` tells what to change.
+
+    `documentation` is a URI reference; left out, it is where we show the notice ourselves.
+    """
+
+    since: date
+    deprecated_at: Instant | None = None
+    sunset_at: Instant | None = None
+    successor: Version | None = None
+    documentation: str | None = None
+    notice: str = ""
+    brownouts: tuple[Brownout, ...] = ()
+
+
+class ApiFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `lifecycle.toml`. A system API leaves title and description to its manifest."""
+
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9-]*$(?!\n)")]
+    facing: Literal["partner", "internal", "system"] = msgspec.field(name="class")
+    business_owner: Text
+    technical_owner: Text
+    slo: Slo
+    versions: Annotated[dict[Version, VersionDates], Meta(min_length=1)]
+    title: str = ""
+    description: str = ""
+
+    def check(self) -> None:
+        """Raise `Misconfigured` for dates that contradict each other, or a successor that is not there."""
+        for version, dates in self.versions.items():
+            if dates.successor is not None and dates.successor not in self.versions:
+                raise Misconfigured(f"versions.{version}: successor: the file has no version {dates.successor}")
+            self.lifecycle(version)
+
+    def lifecycle(self, version: str) -> Lifecycle:
+        """The dates of one version, as policies read them."""
+        dates, layer = self.versions[version], _LAYERS[self.facing]
+        successor = None if dates.successor is None else anchor_of(layer, self.name, dates.successor)
+        notice = None if dates.deprecated_at is None else f"/apis{anchor_of(layer, self.name, version)}"
+        return Lifecycle(
+            api=self.name,
+            version=version,
+            deprecated_at=dates.deprecated_at,
+            sunset_at=dates.sunset_at,
+            successor=successor,
+            documentation=dates.documentation or notice,
+            brownouts=dates.brownouts,
+        )
+
+
+def read_api_file(path: Path) -> ApiFile:
+    """Decode one file strictly; `Misconfigured` names the file and the field."""
+    try:
+        found = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), ApiFile)
+        found.check()
+    except OSError as error:
+        raise Misconfigured(f"{path}: {error.strerror}: every component with an API says who answers for it") from error
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise Misconfigured(f"{path}: {error}") from error
+    except Misconfigured as error:
+        raise Misconfigured(f"{path}: {error.detail}") from error
+    return found
+
+
+def component_api(
+    component: str,
+    versions: Mapping[str, Sequence[HTTPRouteHandler]],
+    webhooks: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Api]:
+    """Every version that the folder `component` (``process_apis/items``) serves, as its file describes it.
+
+    `webhooks` has, by version, the type of each message's body. Raises `Misconfigured` for a version that is served
+    and not in the file, or the other way round.
+    """
+    path = _ROOT / component / "lifecycle.toml"
+    found = read_api_file(path)
+    if set(found.versions) != set(versions):
+        raise Misconfigured(f"{path}: versions: it has {sorted(found.versions)}, served are {sorted(versions)}")
+    return [_api(found, version, handlers, (webhooks or {}).get(version, {})) for version, handlers in versions.items()]
+
+
+def _api(found: ApiFile, version: str, handlers: Sequence[HTTPRouteHandler], webhooks: Mapping[str, Any]) -> Api:
     return Api(
-        layer="experience",
-        name="storefront",
+        layer=_LAYERS[found.facing],
+        name=found.name,
         version=version,
-        facing="partner",
-        title="Storefront",
-        description="What a selling partner needs: items, availability, orders, and how they fare.",
-        business_owner="Commerce",
-        technical_owner="Integration",
+        facing=found.facing,
+        title=found.title,
+        description=found.description,
+        business_owner=found.business_owner,
+        technical_owner=found.technical_owner,
+        slo=found.slo,
+        since=found.versions[version].since,
+        notice=found.versions[version].notice,
+        lifecycle=found.lifecycle(version),
         handlers=tuple(handlers),
-        webhooks=(
-            Webhook(name="availability.changed", payload=storefront.AvailabilityChanged),
-            Webhook(name="order.updated", payload=storefront.OrderUpdated),
-        ),
+        webhooks=tuple(Webhook(name=name, payload=payload) for name, payload in webhooks.items()),
     )
 
 
-def process_api(name: str, title: str, description: str, handlers: Sequence[HTTPRouteHandler]) -> Api:
-    """A process API in its first version."""
-    return Api(
-        layer="process",
-        name=name,
-        version="v1",
-        facing="internal",
-        title=title,
-        description=description,
-        business_owner="Operations",
-        technical_owner="Integration",
-        handlers=tuple(handlers),
-    )
-
-
-def system_api(manifest: Manifest, handlers: Sequence[HTTPRouteHandler]) -> Api:
+def system_api(manifest: Manifest, handlers: Sequence[HTTPRouteHandler]) -> list[Api]:
     """A system API, generated from what the adapter's manifest declares."""
-    return Api(
-        layer="system",
-        name=manifest.name.replace("_", "-"),
-        version="v1",
-        facing="system",
-        title=f"{manifest.title} system API",
-        description=f"{manifest.summary} Generated from the adapter's capabilities.",
-        business_owner="Operations",
-        technical_owner=manifest.owner,
-        handlers=tuple(handlers),
+    title, text = f"{manifest.title} system API", f"{manifest.summary} Generated from the adapter's capabilities."
+    return [
+        replace(api, title=title, description=text)
+        for api in component_api(f"system_apis/{manifest.name}", {"v1": handlers})
+    ]
+
+
+def with_dates(apis: Sequence[Api], overrides: Sequence[Lifecycle]) -> tuple[Api, ...]:
+    """`apis` with the dates that an installation sets; `Misconfigured` for one of an API that is not served."""
+    chosen = {(each.api, each.version): each for each in overrides}
+    known = {(api.name, api.version) for api in apis}
+    if strangers := set(chosen) - known:
+        api, version = min(strangers)
+        raise Misconfigured(f"lifecycles: nothing serves {api} {version}: `crossdock apis` lists what is served")
+    return tuple(
+        replace(api, lifecycle=chosen[api.name, api.version]) if (api.name, api.version) in chosen else api
+        for api in apis
     )
+
+
+def dated(apis: Sequence[Api]) -> tuple[Lifecycle, ...]:
+    """The life cycles of those versions that have dates: what policies have to look at."""
+    return tuple(api.lifecycle for api in apis if api.lifecycle.deprecated_at is not None)
 
 
 def catalogue_entry(api: Api) -> CatalogueEntry:
-    """Where an API version begins (RFC 9727)."""
-    anchor = f"/{api.name}/{api.version}" if api.layer == "experience" else f"/{api.layer}/{api.name}/{api.version}"
-    return CatalogueEntry(anchor=anchor, title=api.title)
+    """Where an API version begins, and what is known of it (RFC 9727). The contract is given to partners."""
+    meta = f"/apis{api.anchor}"
+    public = api.facing == "partner"
+    return CatalogueEntry(
+        anchor=api.anchor,
+        title=f"{api.title} {api.version}",
+        service_meta=meta,
+        service_desc=f"{meta}/openapi.yaml" if public else None,
+        meta=description_of(api),
+    )
+
+
+def description_of(api: Api) -> dict[str, object]:
+    """What is told of an API version: owners, class, service level, dates. Instants are aware."""
+    dates = api.lifecycle
+    told: dict[str, object] = {
+        "api": api.name,
+        "version": api.version,
+        "title": api.title,
+        "description": api.description,
+        "class": api.facing,
+        "business_owner": api.business_owner,
+        "technical_owner": api.technical_owner,
+        "slo": api.slo,
+        "since": api.since,
+        "deprecated_at": dates.deprecated_at,
+        "sunset_at": dates.sunset_at,
+        "successor": dates.successor,
+        "documentation": dates.documentation,
+        "brownouts": dates.brownouts or None,
+        "notice": api.notice or None,
+    }
+    return {name: value for name, value in told.items() if value is not None}

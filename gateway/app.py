@@ -19,13 +19,16 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from experience_apis.storefront.v1 import routes as storefront_v1
+from experience_apis.storefront.v1.messages import MESSAGES as MESSAGES_V1
 from experience_apis.storefront.v1.messages import StorefrontMessages
 from experience_apis.storefront.v1.recalling import RecallsCancellation, RecallsPlacement
-from gateway.apis import catalogue_entry, process_api, storefront_api, system_api
+from gateway.apis import catalogue_entry, component_api, dated, system_api, with_dates
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
 from gateway.console.app import make_console
 from gateway.contracts.api import Api
+from gateway.contracts.document import build_document
+from gateway.contracts.export import render
 from gateway.durable.schema import migrate_durable
 from gateway.edge.catalogue import catalogue_routes
 from gateway.edge.direct import direct_handlers
@@ -199,7 +202,7 @@ class Gateway:
             *identity_routes(self.identity),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
             *health_routes({"record": self._record_answers, "schema": self._schema_fits}, draining=self._is_draining),
-            *catalogue_routes([catalogue_entry(api) for api in self.apis]),
+            *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
         self.door = FrontDoor(
@@ -219,7 +222,7 @@ class Gateway:
             MessageHygiene(hygiene),
             Trace(),
             self.address_limit,
-            Version(self.routes, core.clock, VersionOptions(lifecycles=settings.lifecycles)),
+            Version(self.routes, core.clock, VersionOptions(lifecycles=dated(self.apis))),
             Authenticate(self.identity),
             Authorise(),
             self.rate_limit,
@@ -227,7 +230,7 @@ class Gateway:
             ValidateRequest(),
             LineCost(self.rate_limit),
             ValidateResponse(),
-            Deprecation(DeprecationOptions(lifecycles=settings.lifecycles)),
+            Deprecation(DeprecationOptions(lifecycles=dated(self.apis))),
             self.audit,
         ]
 
@@ -250,6 +253,9 @@ class Gateway:
 
     async def _schema_fits(self) -> None:
         await require_migrations(self.core.store, self._migrations)
+
+    def _contract(self, anchor: str) -> str:
+        return render(build_document(next(api for api in self.apis if api.anchor == anchor)))
 
     def _is_draining(self) -> bool:
         return self.door.draining
@@ -283,37 +289,18 @@ def build_console(settings: Settings) -> ASGIApp:
 
 
 def apis_of(core: Core) -> tuple[Api, ...]:
-    """Every API version that is served, with its owners."""
-    storefront = storefront_api("v1", core.storefront_v1())
-    processes = [
-        process_api(
-            "items", "Items", "Items with their units, packs and list prices.", items_routes.routes(core.items)
-        ),
-        process_api(
-            "availability",
-            "Availability",
-            "Positions, claims and figures by channel, and why they are what they are.",
-            availability_routes.routes(core.availability),
-        ),
-        process_api(
-            "order-to-ship",
-            "Order to ship",
-            "Orders from acceptance to completion, and what needs a person.",
-            order_routes.routes(core.orders),
-        ),
-        process_api(
-            "partner-notifications",
-            "Partner notifications",
-            "Webhook messages to partners: read them, send one again.",
-            notification_routes.routes(core.notifications),
-        ),
-    ]
+    """Every API version that is served, with its owners and dates."""
     exclusive = order_locks(core.store)
-    systems = [
-        system_api(manifest, product_routes(manifest, core.directory, exclusive))
-        for manifest in map(load_manifest, PRODUCTS)
+    apis = [
+        *component_api("experience_apis/storefront", {"v1": core.storefront_v1()}, {"v1": MESSAGES_V1}),
+        *component_api("process_apis/items", {"v1": items_routes.routes(core.items)}),
+        *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),
+        *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),
+        *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),
     ]
-    return (storefront, *processes, *systems)
+    for manifest in map(load_manifest, PRODUCTS):
+        apis += system_api(manifest, product_routes(manifest, core.directory, exclusive))
+    return with_dates(apis, core.settings.lifecycles)
 
 
 def component_migrations() -> list[Migration]:

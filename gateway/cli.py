@@ -89,12 +89,20 @@ def command_parser() -> argparse.ArgumentParser:
     partner = commands.add_parser("partner", help="add, list and disable partners").add_subparsers(metavar="VERB")
     _partner_commands(partner)
 
+    _api_commands(commands)
+
     contracts = commands.add_parser("contracts", help="the published OpenAPI documents").add_subparsers(metavar="VERB")
     export = _command(contracts, "export", _export, "write openapi/ from the code")
     export.add_argument("--folder", type=Path, default=Path("openapi"))
     export.add_argument("--check", action="store_true", help="write nothing; exit 1 when what is published differs")
     _json(export)
     return parser
+
+
+def _api_commands(commands: Any) -> None:
+    apis = _command(commands, "apis", _apis, "every API version: class, owners, service level, dates")
+    _settings(apis)
+    _json(apis)
 
 
 def _partner_commands(partner: Any) -> None:
@@ -271,6 +279,14 @@ def _partner_disable(given: argparse.Namespace) -> int:
     from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
 
     return administration.disable(load_settings(_settings_path(given)), given.partner, as_json=given.json)
+
+
+def _apis(given: argparse.Namespace) -> int:
+    from gateway import governance  # noqa: PLC0415 - `--help` and the services load less
+
+    path = _settings_path(given)
+    named = path is not None or os.environ.get(SETTINGS_VARIABLE)
+    return governance.show_apis(load_settings(path) if named else None, as_json=given.json)
 
 
 def _export(given: argparse.Namespace) -> int:

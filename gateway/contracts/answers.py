@@ -62,6 +62,18 @@ HEADERS: Final[dict[str, Any]] = {
         "description": "What is served at this path.",
         "schema": {"type": "string", "maxLength": 200},
     },
+    "Deprecation": {
+        "description": "Since when this version is deprecated: `@` and seconds since 1970 (RFC 9745).",
+        "schema": {"type": "string", "pattern": "^@[0-9]{1,12}$", "maxLength": 13},
+    },
+    "Link": {
+        "description": "What to read about the end of this version, and its successor (RFC 8288, RFC 5829).",
+        "schema": {"type": "string", "maxLength": 1000},
+    },
+    "Sunset": {
+        "description": "When this version ends, as an HTTP date (RFC 8594).",
+        "schema": {"type": "string", "maxLength": 40},
+    },
     "Idempotent-Replayed": {
         "description": "`true` when this is the stored answer of an earlier request with the same key.",
         "schema": {"type": "string", "enum": ["true"]},
@@ -70,6 +82,7 @@ HEADERS: Final[dict[str, Any]] = {
 
 ALWAYS: Final = ("X-Request-Id",)
 LIMITED: Final = ("RateLimit-Policy", "RateLimit")
+DATED: Final = ("Deprecation", "Link", "Sunset")
 # The language that `policies.idempotency.key` reads: a bare key, or a structured-field string with its parameters.
 _KEY: Final = (
     r"^(?:[!#-\[\]-~]{1,255}"

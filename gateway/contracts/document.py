@@ -7,7 +7,7 @@ Litestar's generator loses constraints of nullable and nested types and adds res
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -27,6 +27,7 @@ from gateway.contracts import answers
 from gateway.contracts.api import Api
 from gateway.contracts.formats import name_number_formats
 from gateway.contracts.webhooks import webhooks_section
+from gateway.kernel.lifecycle import Lifecycle
 
 _REF: Final = "#/components/schemas/{name}"
 _CONSTRAINTS: Final = {
@@ -54,7 +55,7 @@ def build_document(api: Api) -> dict[str, Any]:
         for path in sorted(handler.paths):
             item = paths.setdefault(_PATH_TYPE.sub(r"{\1}", path), {})
             for method in sorted(handler.http_methods):
-                item[method.lower()] = _operation(handler, schemas)
+                item[method.lower()] = _operation(handler, schemas, api.lifecycle)
     tags = sorted({tag for item in paths.values() for operation in item.values() for tag in operation["tags"]})
     return {
         "openapi": "3.1.0",
@@ -70,6 +71,8 @@ def build_document(api: Api) -> dict[str, Any]:
             "x-facing": api.facing,
             "x-business-owner": api.business_owner,
             "x-technical-owner": api.technical_owner,
+            "x-slo": msgspec.to_builtins(api.slo),
+            "x-lifecycle": _dates(api),
         },
         "servers": [{"url": "/", "description": "The gateway that serves this document"}],
         "security": [{"oauth2": []}, {"apiKey": []}],
@@ -79,15 +82,32 @@ def build_document(api: Api) -> dict[str, Any]:
         "components": {
             "schemas": {**components, **answers.SCHEMAS},
             "responses": _used(answers.RESPONSES, paths),
-            "headers": {name: header for name, header in answers.HEADERS.items() if name in _header_names(handlers)},
+            "headers": {
+                name: header for name, header in answers.HEADERS.items() if name in _header_names(api, handlers)
+            },
             "securitySchemes": answers.security_schemes(_all_scopes(handlers)),
         },
     }
 
 
-def _header_names(handlers: list[HTTPRouteHandler]) -> set[str]:
+def _dates(api: Api) -> dict[str, Any]:
+    told = {"since": api.since, **msgspec.structs.asdict(api.lifecycle), "notice": api.notice}
+    return {
+        name: msgspec.to_builtins(value) for name, value in told.items() if value and name not in ("api", "version")
+    }
+
+
+def _header_names(api: Api, handlers: list[HTTPRouteHandler]) -> set[str]:
     keyed = any(handler.opt.get("idempotency", "none") != "none" for handler in handlers)
-    return set(answers.HEADERS) - (set() if keyed else {"Idempotent-Replayed"})
+    used = {*_dated_names(api.lifecycle), *({"Idempotent-Replayed"} if keyed else ())}
+    return set(answers.HEADERS) - {"Idempotent-Replayed", *answers.DATED} | used
+
+
+def _dated_names(lifecycle: Lifecycle) -> Sequence[str]:
+    """The fields that every answer of a version with dates bears (`policies/deprecation`)."""
+    if lifecycle.deprecated_at is None:
+        return ()
+    return answers.DATED if lifecycle.sunset_at is not None else answers.DATED[:-1]
 
 
 def _used(responses: Mapping[str, Any], paths: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -113,7 +133,7 @@ def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dic
     return dict(zip(unique, found, strict=True)), components
 
 
-def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any], lifecycle: Lifecycle) -> dict[str, Any]:
     identity = str(handler.operation_id)
     summary, _, description = (handler.fn.__doc__ or _WORD.sub(" ", identity).capitalize()).strip().partition("\n")
     operation: dict[str, Any] = {
@@ -121,6 +141,7 @@ def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[st
         "summary": summary.rstrip("."),
         "description": " ".join(description.split()) or summary,
         "tags": list(handler.tags or ["Operations"]),
+        **({"deprecated": True} if lifecycle.deprecated_at is not None else {}),
         "security": _security(handler),
         "parameters": _parameters(handler),
     }
@@ -131,14 +152,17 @@ def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[st
             "required": True,
             "content": {kind: {"schema": schemas[body], **_example(handler)} for kind in content_types},
         }
-    operation["responses"] = {**_success(handler, schemas), **_failures(handler, has_body=body is not None)}
+    success = _success(handler, schemas, _dated_names(lifecycle))
+    ends = lifecycle.sunset_at is not None
+    operation["responses"] = {**success, **_failures(handler, has_body=body is not None, ends=ends)}
     operation["x-cost"] = handler.opt.get("cost", 1)
     return operation
 
 
-def _success(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[str, Any]:
+def _success(handler: HTTPRouteHandler, schemas: Mapping[Any, Any], dated: Sequence[str]) -> dict[str, Any]:
     answer = _answer_type(handler)
-    headers = answers.headers(*answers.ALWAYS, *(answers.LIMITED if handler.opt.get("zone") is not None else ()))
+    limited = answers.LIMITED if handler.opt.get("zone") is not None else ()
+    headers = answers.headers(*answers.ALWAYS, *limited, *dated)
     for header in handler.response_headers or ():
         kind = {"format": "uri-reference"} if header.name == "Location" else {}
         headers[header.name] = {
@@ -162,7 +186,7 @@ def _success(handler: HTTPRouteHandler, schemas: Mapping[Any, Any]) -> dict[str,
     return {str(handler.status_code): success}
 
 
-def _failures(handler: HTTPRouteHandler, *, has_body: bool) -> dict[str, Any]:
+def _failures(handler: HTTPRouteHandler, *, has_body: bool, ends: bool) -> dict[str, Any]:
     codes = [400, 401, 403, 405, 406, 408, 413, 414, 429, 431, 500, 503]
     if "{" in min(handler.paths) or "cursor" in handler.parsed_fn_signature.parameters:
         codes.append(404)
@@ -171,6 +195,7 @@ def _failures(handler: HTTPRouteHandler, *, has_body: bool) -> dict[str, Any]:
     if handler.opt.get("idempotency", "none") != "none":
         codes += [409, 422, 504]
     codes += handler.opt.get("failures", ())
+    codes += [410] if ends else []
     return {str(code): {"$ref": f"#/components/responses/Problem{code}"} for code in sorted(set(codes))}
 
 

@@ -26,6 +26,7 @@ from gateway.kernel.exchange import Route
 
 Parse = Callable[[str], Any]
 Parsers = tuple[tuple[str, Parse | None], ...]
+_DEEPEST_ANCHOR: Final = 3  # /process/items/v1
 _NO_PARAMS: Final[Mapping[str, str]] = {}
 
 
@@ -54,6 +55,7 @@ class RouteTable:
         self._handlers: dict[str, Any] = {}
         self._models: dict[str, Any] = {}
         self._zones: dict[str, set[Zone]] = {}
+        self._versions: dict[str, tuple[str, str]] = {}
         self._unmatched: dict[tuple[str, str], Route] = {}
 
     @classmethod
@@ -79,6 +81,9 @@ class RouteTable:
             self._models[route.id] = model, parsers
             if route.zone is not None:
                 self._zones.setdefault(_first(route.template), set()).add(route.zone)
+                anchor, found, _ = f"{route.template}/".partition(f"/{route.version}/")
+                if route.version and found:
+                    self._versions[f"{anchor}/{route.version}"] = route.api, route.version
 
     def _node_of(self, http_route: HTTPRoute) -> _Node:
         if not http_route.path_parameters:
@@ -159,6 +164,12 @@ class RouteTable:
             values.append(component)
         return node
 
+    def _version_of(self, path: str) -> tuple[str, str]:
+        """The API version that a path points into, though nothing is served there: its end is told there as well."""
+        segments = path.split("/", _DEEPEST_ANCHOR + 1)
+        anchors = ("/".join(segments[: depth + 1]) for depth in range(2, _DEEPEST_ANCHOR + 1))
+        return next((self._versions[anchor] for anchor in anchors if anchor in self._versions), (segments[1], ""))
+
     def _nowhere(self, method: str, path: str, node: _Node | None = None) -> Route:
         """The route of what nothing serves, governed by the API that it points into."""
         if node is not None:
@@ -170,8 +181,9 @@ class RouteTable:
             zones = self._zones.get(first, set())
             first = first if zones else ""
             zone = next(iter(zones)) if len(zones) == 1 else None
-            api, version = first, ""
-        key = (first, str(zone))
+            api, version = self._version_of(path) if zones else (first, "")
+            first = f"{first}/{version}" if version else first
+        key = (f"{api} {first}", str(zone))
         route = self._unmatched.get(key)
         if route is None:
             route = Route(

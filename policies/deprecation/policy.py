@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from datetime import UTC
 from email.utils import format_datetime
 
 from gateway.kernel.exchange import Exchange, passes
@@ -33,10 +34,11 @@ def headers_of(lifecycle: Lifecycle) -> tuple[tuple[bytes, bytes], ...]:
     headers: list[tuple[bytes, bytes]] = []
     if lifecycle.deprecated_at is not None:
         headers.append((b"deprecation", b"@%d" % int(lifecycle.deprecated_at.timestamp())))
-        if lifecycle.documentation:
-            headers.append((b"link", f'<{lifecycle.documentation}>; rel="deprecation"'.encode()))
     if lifecycle.sunset_at is not None:
-        headers.append((b"sunset", format_datetime(lifecycle.sunset_at, usegmt=True).encode()))
+        headers.append((b"sunset", format_datetime(lifecycle.sunset_at.astimezone(UTC), usegmt=True).encode()))
+    if lifecycle.documentation and lifecycle.deprecated_at is not None:
+        relations = "deprecation sunset" if lifecycle.sunset_at is not None else "deprecation"
+        headers.append((b"link", f'<{lifecycle.documentation}>; rel="{relations}"'.encode()))
     if lifecycle.successor:
         headers.append((b"link", f'<{lifecycle.successor}>; rel="successor-version"'.encode()))
     return tuple(headers)

@@ -80,7 +80,8 @@ class Version:
         for brownout in lifecycle.brownouts:
             if brownout.begins <= now < brownout.ends:
                 raise Unavailable(
-                    f"{lifecycle.api} {lifecycle.version} is deprecated and paused for a while: move to its successor",
+                    f"{lifecycle.api} {lifecycle.version} is deprecated and paused until {brownout.ends.isoformat()}: "
+                    f"move to {lifecycle.successor or 'its successor'}",
                     retry_after=(brownout.ends - now).total_seconds(),
                     code="version.brownout",
                 )

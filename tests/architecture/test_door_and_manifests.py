@@ -68,6 +68,7 @@ def test_every_route_that_requires_a_key_registers_who_recalls_its_outcome(gatew
 
 def test_only_what_must_be_public_needs_no_credential(gateway):
     public = {route.template for route in gateway.routes.routes if route.zone is None}
+    public = {template for template in public if not template.startswith("/apis/")}
     assert public == {
         "/livez",
         "/readyz",
@@ -76,6 +77,15 @@ def test_only_what_must_be_public_needs_no_credential(gateway):
         "/.well-known/jwks.json",
         "/.well-known/api-catalog",
         "/webhooks/v1/{instance}",
+    }
+
+
+def test_what_each_api_is_can_be_read_by_anybody_and_the_contract_of_what_faces_partners(gateway):
+    public = {
+        route.template for route in gateway.routes.routes if route.zone is None and route.id.startswith("GET /apis")
+    }
+    assert public == {f"/apis{api.anchor}" for api in gateway.apis} | {
+        f"/apis{api.anchor}/openapi.yaml" for api in gateway.apis if api.facing == "partner"
     }
 
 

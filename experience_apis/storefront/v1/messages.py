@@ -13,6 +13,7 @@ from process_apis.order_to_ship.process import OrderToShip
 from process_apis.partner_notifications.models import Message
 from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED
 
+MESSAGES: Final = {"availability.changed": schemas.AvailabilityChanged, "order.updated": schemas.OrderUpdated}
 _encode: Final = msgspec.json.Encoder().encode
 
 

@@ -27,8 +27,8 @@ def concluded(version):
 def test_a_dated_version_tells_its_dates_and_where_to_go():
     assert concluded("v1") == [
         (b"deprecation", b"@1795262400"),
-        (b"link", b'</docs/shop-v2>; rel="deprecation"'),
         (b"sunset", b"Sat, 01 May 2027 00:00:00 GMT"),
+        (b"link", b'</docs/shop-v2>; rel="deprecation sunset"'),
         (b"link", b'</shop/v2>; rel="successor-version"'),
     ]
 

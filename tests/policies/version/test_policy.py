@@ -79,7 +79,7 @@ def test_a_version_past_its_sunset_is_gone_and_the_others_live():
 
 def test_a_brownout_says_when_it_ends():
     window = Brownout(NOON - timedelta(minutes=5), NOON + timedelta(minutes=5))
-    dated = Lifecycle(api="shop", version="v1", deprecated_at=NOON, brownouts=(window,))
+    dated = Lifecycle(api="shop", version="v1", deprecated_at=NOON - timedelta(days=1), brownouts=(window,))
     with pytest.raises(Unavailable) as refused:
         admitted("/shop/v1/orders", None, dated)
     assert (refused.value.code, refused.value.retry_after) == ("version.brownout", 300)

@@ -1,0 +1,71 @@
+"""What the command tells about the APIs that are served: who answers for them, how long they live, who calls them.
+
+Each function returns the command's exit status.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from gateway.apis import description_of, with_dates
+from gateway.app import published_apis
+from gateway.contracts.api import Api
+from gateway.settings import Settings
+
+_COLUMNS = ("api", "class", "state", "deprecated", "sunset", "successor", "business owner", "technical owner", "slo")
+
+
+def show_apis(settings: Settings | None, *, as_json: bool) -> int:
+    """Every API version; with `settings`, under the dates that the installation sets."""
+    apis = with_dates(published_apis(), () if settings is None else settings.lifecycles)
+    now = datetime.now(UTC)
+    if as_json:
+        print_json([{"anchor": api.anchor, "state": state(api, now), **description_of(api)} for api in apis])
+    else:
+        print_table(_COLUMNS, [_row(api, now) for api in apis])
+    return 0
+
+
+def state(api: Api, now: datetime) -> str:
+    """``active``, ``deprecated``, ``brownout`` or ``ended``."""
+    dates = api.lifecycle
+    if dates.sunset_at is not None and now >= dates.sunset_at:
+        return "ended"
+    if any(each.begins <= now < each.ends for each in dates.brownouts):
+        return "brownout"
+    return "deprecated" if dates.deprecated_at is not None and now >= dates.deprecated_at else "active"
+
+
+def _row(api: Api, now: datetime) -> tuple[str, ...]:
+    dates, slo = api.lifecycle, api.slo
+    return (
+        api.anchor,
+        api.facing,
+        state(api, now),
+        "" if dates.deprecated_at is None else dates.deprecated_at.date().isoformat(),
+        "" if dates.sunset_at is None else dates.sunset_at.date().isoformat(),
+        dates.successor or "",
+        api.business_owner,
+        api.technical_owner,
+        f"{slo.availability_percent:g} %, {slo.latency_p99_ms} ms",
+    )
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they must be."""
+    widths = [max(len(row[place]) for row in [columns, *rows]) for place in range(len(columns))]
+    with suppress(BrokenPipeError):
+        for row in [columns, *rows]:
+            line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            sys.stdout.write(line.rstrip() + "\n")
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
