@@ -15,7 +15,7 @@ class Zone(StrEnum):
     SYSTEM = "system"
 
 
-class Principal(Struct, frozen=True):
+class Principal(Struct, frozen=True, gc=False):
     """An authenticated caller.
 
     `partner` is the party whose orders and prices it sees (none for internal applications); `channel` is the
@@ -33,7 +33,7 @@ class Principal(Struct, frozen=True):
     expires_at: float = float("inf")
 
 
-class Caller(Struct, frozen=True):
+class Caller(Struct, frozen=True, gc=False):
     """One call in progress, as processes and adapters see it."""
 
     principal: Principal

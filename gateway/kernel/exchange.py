@@ -62,7 +62,7 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
     options: Mapping[str, Any] = {}
 
 
-class Reply(Struct):
+class Reply(Struct, gc=False):
     """A complete response. Header names are lower case."""
 
     status: int
