@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,7 +36,9 @@ from gateway.edge.front_door import FrontDoor
 from gateway.edge.health import health_routes
 from gateway.edge.litestar_app import make_litestar
 from gateway.identity.accounts import PartnerAccounts
+from gateway.identity.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from gateway.identity.identity import Identity
+from gateway.identity.metadata import RESOURCE_METADATA
 from gateway.identity.routes import make_routes as identity_routes
 from gateway.kernel.clock import Clock, SystemClock
 from gateway.kernel.cursors import Cursors
@@ -60,6 +62,7 @@ from gateway.telemetry.access import AccessLog
 from gateway.telemetry.counters import Counters
 from policies.audit.policy import Audit
 from policies.audit.store import writes_to
+from policies.authenticate.options import AuthenticateOptions
 from policies.authenticate.policy import Authenticate
 from policies.authorise.policy import Authorise
 from policies.canonical_request.policy import CanonicalRequest
@@ -188,7 +191,9 @@ class Gateway:
     def __init__(self, core: Core) -> None:
         self.core = core
         self.counters = Counters()
-        self.identity = Identity(core.store, core.ring, core.settings.identity, core.clock)
+        self.identity = Identity(
+            core.store, core.ring, core.settings.identity, core.clock, cache=core.cache, outbound=core.outbound
+        )
         self.idempotency = IdempotencyPolicy(core.store, core.ring, recallers=core.recallers(), counters=self.counters)
         limits = msgspec.structs.replace(core.settings.rate_limit, workers=core.settings.http.workers)
         self.address_limit = PreAuthenticationLimit(core.cache, core.clock, limits, counters=self.counters)
@@ -199,7 +204,7 @@ class Gateway:
         self._migrations = component_migrations()
         handlers = [
             *(handler for api in self.apis for handler in api.handlers),
-            *identity_routes(self.identity),
+            *identity_routes(self.identity, _scopes_of(self.apis)),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
             *health_routes({"record": self._record_answers, "schema": self._schema_fits}, draining=self._is_draining),
             *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
@@ -223,7 +228,7 @@ class Gateway:
             Trace(),
             self.address_limit,
             Version(self.routes, core.clock, VersionOptions(lifecycles=dated(self.apis))),
-            Authenticate(self.identity),
+            Authenticate(self.identity, self._challenges()),
             Authorise(),
             self.rate_limit,
             self.idempotency,
@@ -233,6 +238,10 @@ class Gateway:
             Deprecation(DeprecationOptions(lifecycles=dated(self.apis))),
             self.audit,
         ]
+
+    def _challenges(self) -> AuthenticateOptions:
+        issuer = self.core.settings.identity.issuer
+        return AuthenticateOptions(resource_metadata=issuer + RESOURCE_METADATA, dpop_algorithms=DPOP_ALGORITHMS)
 
     @asynccontextmanager
     async def _opened(self, _: Litestar) -> AsyncIterator[None]:
@@ -259,6 +268,11 @@ class Gateway:
 
     def _is_draining(self) -> bool:
         return self.door.draining
+
+
+def _scopes_of(apis: Sequence[Api]) -> frozenset[str]:
+    """Every scope that any operation asks for."""
+    return frozenset(scope for api in apis for handler in api.handlers for scope in handler.opt.get("scopes", ()))
 
 
 def build_gateway(settings: Settings) -> FrontDoor:

@@ -1,119 +1,135 @@
 """The token endpoint: OAuth2 client credentials (RFC 6749 section 4.4) by Authlib.
 
-Authlib's server is synchronous and keeps no state of ours: the client is read from the record first, then a server
-object of this one request decides. A client proves itself with `client_secret_basic` or `client_secret_post`;
-`private_key_jwt` is registered in `_TokenServer.__init__` when it comes.
+Authlib's server is synchronous and keeps no state of ours: the client is proved first (`client_authentication.py`),
+then a server object of this one request decides about grant and scopes. A token is bound to the key of a DPoP proof
+(RFC 9449 section 5) and to the client certificate of the connection (RFC 8705 section 3), where there is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
-from urllib.parse import parse_qsl
 
 from authlib.oauth2.rfc6749 import AuthorizationServer, OAuth2Request
-from authlib.oauth2.rfc6749.errors import InvalidClientError, InvalidRequestError, OAuth2Error
+from authlib.oauth2.rfc6749.errors import InvalidRequestError, OAuth2Error
 from authlib.oauth2.rfc6749.grants import ClientCredentialsGrant
 from authlib.oauth2.rfc6749.models import ClientMixin
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
-from authlib.oauth2.rfc6749.util import extract_basic_authorization
 from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from msgspec import Struct
 
-from gateway.identity.credentials import CLIENT_SECRET
-from gateway.identity.grants import Grant, grant_of
+from gateway.identity.certificates import thumbprint_of
+from gateway.identity.client_authentication import Client, authenticate_client
+from gateway.identity.confirmation import Confirmation
+from gateway.identity.dpop import Asked
+from gateway.identity.endpoint_requests import EndpointRequest, read_form
 from gateway.identity.identity import Identity
-from gateway.identity.options import IdentityOptions
+from gateway.identity.options import ClientCertificates, IdentityOptions
 from gateway.identity.signing_keys import SigningKey
 from gateway.identity.tokens import issue_token
-from gateway.kernel.keyring import KeyRing
-from gateway.store.queries import queries_beside
+from gateway.kernel.errors import NotAuthenticated
 
-AUTH_METHODS: Final = ("client_secret_basic", "client_secret_post")
-_MAX_FORM: Final = 8_192
-_MAX_FIELDS: Final = 20
-_sql = queries_beside(__file__)
+TOKEN_PATH: Final = "/oauth2/token"  # noqa: S105 - a path
+_PROVED: Final = "proved"
 
 
 class TokenReply(Struct, frozen=True):
-    """What the endpoint answers: a JSON object, a status, and headers."""
+    """What an endpoint answers: a JSON object (None: an empty body), a status, and headers."""
 
     status: int
-    body: Mapping[str, Any]
+    body: Mapping[str, Any] | None
     headers: Mapping[str, str]
 
 
-async def answer_token_request(identity: Identity, authorization: str | None, body: bytes) -> TokenReply:
+async def answer_token_request(
+    identity: Identity,
+    authorization: str | None,
+    body: bytes,
+    *,
+    certificate: bytes | None = None,
+    proof: bytes | None = None,
+) -> TokenReply:
     """Issue a token, or say why not in the words of RFC 6749 section 5.2.
 
-    `authorization` is the Authorization header, `body` the form. Raises `Unavailable` when the record is down.
+    `authorization` is the Authorization header, `body` the form, `certificate` the Client-Cert of a trusted peer,
+    `proof` the DPoP header. Raises `Unavailable` when the record is down.
     """
     try:
-        request = _read_request(identity.options, authorization, body)
-        presented = _presented_client_id(request)
+        request = EndpointRequest(
+            path=TOKEN_PATH, form=read_form(body), authorization=authorization, certificate=certificate, proof=proof
+        )
+        if not request.form.get("grant_type"):
+            raise InvalidRequestError("grant_type is missing: send grant_type=client_credentials.")
+        client = await authenticate_client(identity, request)
     except OAuth2Error as error:
-        return _reply(*error())
-    row = await identity.store.fetchrow(_sql.find_client, presented) if presented else None
-    client = _Client(row, identity.ring) if row is not None else None
-    server = _TokenServer(client, identity.trust.snapshot.keys.current, identity.options)
-    reply: TokenReply = server.create_token_response(request)
+        return refusal(error)
+    try:
+        confirmation = await _confirmation(identity, request)
+    except NotAuthenticated as error:
+        return _refused_proof(error)
+    server = _TokenServer(client, identity.trust.snapshot.keys.current, identity.options, confirmation)
+    reply: TokenReply = server.create_token_response(_Request(identity.options, request.form))
     return reply
 
 
-class _Client(ClientMixin):  # type: ignore[misc]  # Authlib has no types
-    """A client as Authlib asks for it."""
+async def _confirmation(identity: Identity, request: EndpointRequest) -> Confirmation | None:
+    jkt = x5t = None
+    if request.proof is not None:
+        address = identity.options.issuer + TOKEN_PATH
+        urls = identity.options.urls_of(TOKEN_PATH) | {address}
+        jkt = (await identity.proofs.check(request.proof, Asked("POST", urls))).jkt
+    if request.certificate is not None and identity.options.client_certificates is not ClientCertificates.IGNORED:
+        x5t = thumbprint_of(request.certificate)
+    return Confirmation(jkt, x5t) if jkt or x5t else None
 
-    def __init__(self, row: Mapping[str, Any], ring: KeyRing) -> None:
-        self.client_id: str = row["client_id"]
-        self.grant: Grant = grant_of(row)
-        self._scopes = frozenset(row["scopes"])
-        self._digests = tuple(zip(row["digests"], row["pepper_versions"], strict=True))
-        self._ring = ring
+
+class _AuthlibClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
+    """A proved client as Authlib asks for it."""
+
+    def __init__(self, client: Client) -> None:
+        self.proved = client
 
     def get_client_id(self) -> str:
-        return self.client_id
+        return self.proved.client_id
 
     def get_allowed_scope(self, scope: str | None) -> str | None:
         """All of its scopes when it asks for none; None, which refuses, when it asks for one it does not have."""
-        wanted = frozenset(scope.split()) if scope else self._scopes
-        return " ".join(sorted(wanted)) if wanted <= self._scopes else None
-
-    def check_client_secret(self, client_secret: str) -> bool:
-        secret = client_secret.encode()
-        # No short circuit: the time taken does not tell which of two live secrets was meant.
-        verdicts = [
-            self._ring.matches(CLIENT_SECRET, secret, digest, version=version) for digest, version in self._digests
-        ]
-        return any(verdicts)
+        wanted = frozenset(scope.split()) if scope else self.proved.scopes
+        return " ".join(sorted(wanted)) if wanted <= self.proved.scopes else None
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return endpoint == "token" and method in AUTH_METHODS
+        return endpoint == "token" and method == _PROVED
 
     def check_grant_type(self, grant_type: str) -> bool:
         return grant_type == "client_credentials"
 
 
 class _ClientCredentials(ClientCredentialsGrant):  # type: ignore[misc]  # Authlib has no types
-    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar[list[str]] = list(AUTH_METHODS)
+    TOKEN_ENDPOINT_AUTH_METHODS: ClassVar[list[str]] = [_PROVED]
 
 
 class _TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
-    """Authlib's server for the one client that this request names."""
+    """Authlib's server for the one client that has proved itself."""
 
-    def __init__(self, client: _Client | None, key: SigningKey, options: IdentityOptions) -> None:
+    def __init__(
+        self, client: Client, key: SigningKey, options: IdentityOptions, confirmation: Confirmation | None
+    ) -> None:
         super().__init__()
-        self._client = client
+        proved = _AuthlibClient(client)
+        self._bound_to_key = confirmation is not None and confirmation.jkt is not None
+        self.register_client_auth_method(_PROVED, lambda _query, _request: proved)
         self.register_grant(_ClientCredentials)
 
-        def sign(*, client: _Client, scope: str, **_: object) -> str:
-            return issue_token(key, options, client.grant, client_id=client.client_id, scope=scope)
+        def sign(*, scope: str, **_: object) -> str:
+            return issue_token(
+                key, options, client.grant, client_id=client.client_id, scope=scope, confirmation=confirmation
+            )
 
         generator = BearerTokenGenerator(sign, expires_generator=options.token_lifetime)
         self.register_token_generator("default", generator)
 
-    def query_client(self, client_id: str) -> _Client | None:
-        client = self._client
-        return client if client is not None and client.client_id == client_id else None
+    def query_client(self, _client_id: str) -> None:
+        """Nobody asks: the client is proved before."""
 
     def save_token(self, token: object, request: object) -> None:
         """Access tokens are not kept: they are revoked by generation or id."""
@@ -125,12 +141,15 @@ class _TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no
         return request
 
     def handle_response(self, status: int, body: Any, headers: Any) -> TokenReply:
-        return _reply(status, body, headers)
+        if self._bound_to_key and isinstance(body, Mapping) and "token_type" in body:
+            body = {**body, "token_type": "DPoP"}  # RFC 9449 section 5
+        return reply_of(status, body, headers)
 
 
 class _Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
-    def __init__(self, uri: str, headers: Mapping[str, str], form: Mapping[str, str]) -> None:
-        super().__init__("POST", uri, headers=headers)
+    def __init__(self, options: IdentityOptions, form: Mapping[str, str]) -> None:
+        # Whether the wire was encrypted is the business of what terminates TLS, and Authlib insists on https.
+        super().__init__("POST", f"https://{options.issuer.partition('://')[2]}{TOKEN_PATH}", headers={})
         self.payload = BasicOAuth2Payload(form)
         self._form = form
 
@@ -139,56 +158,28 @@ class _Request(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
         return self._form
 
 
-def _read_request(options: IdentityOptions, authorization: str | None, body: bytes) -> _Request:
-    form = _read_form(body)
-    if authorization is not None and "client_secret" in form:
-        raise InvalidRequestError("Authenticate once: with HTTP Basic or with client_secret in the form.")
-    if not form.get("grant_type"):
-        raise InvalidRequestError("grant_type is missing: send grant_type=client_credentials.")
-    headers = {"Authorization": authorization} if authorization is not None else {}
-    # Whether the wire was encrypted is the business of what terminates TLS, and Authlib insists on https.
-    return _Request(f"https://{options.issuer.partition('://')[2]}/oauth2/token", headers, form)
+def refusal(error: OAuth2Error) -> TokenReply:
+    """One of Authlib's errors as an answer (RFC 6749 section 5.2)."""
+    return reply_of(*error())
 
 
-def _read_form(body: bytes) -> dict[str, str]:
-    if len(body) > _MAX_FORM:
-        raise InvalidRequestError("The form is too long.")
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            strict_parsing=bool(body),
-            errors="strict",
-            max_num_fields=_MAX_FIELDS,
-        )
-    except ValueError:
-        raise InvalidRequestError("The body is not application/x-www-form-urlencoded in UTF-8.") from None
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        raise InvalidRequestError("A parameter is repeated.")
-    if any(not text.isascii() or not text.isprintable() or '"' in text or "\\" in text for text in form.values()):
-        raise InvalidRequestError("A parameter holds characters that RFC 6749 does not allow.")
-    return form
-
-
-def _presented_client_id(request: _Request) -> str | None:
-    try:
-        basic, _ = extract_basic_authorization(request.headers)
-    except ValueError:
-        raise InvalidClientError("The Basic credentials are not UTF-8.", status_code=401) from None
-    if basic is not None and "\x00" in basic:
-        raise InvalidClientError("The client id holds a NUL.", status_code=401)
-    presented: str | None = basic or request.form.get("client_id")
-    return presented
-
-
-def _reply(status: int, body: Any, headers: Any) -> TokenReply:
+def reply_of(status: int, body: Any, headers: Any) -> TokenReply:
+    """An answer that is not kept by caches; a client that is not known is not told why."""
     if isinstance(body, Mapping) and body.get("error") == "invalid_client":
         # One answer for unknown, disabled and wrong: which client ids exist is nobody's business.
-        body = {"error": "invalid_client", "error_description": "Unknown client or wrong secret."}
+        body = {"error": "invalid_client", "error_description": "Unknown client or wrong credential."}
         status = 401
     kept = {name.lower(): value for name, value in headers if name.lower() != "content-type"}
     if status == 401:  # noqa: PLR2004 - the HTTP status itself
         kept["www-authenticate"] = 'Basic realm="crossdock"'
     kept["cache-control"] = "no-store"
     return TokenReply(status, body if isinstance(body, Mapping) else dict(body), kept)
+
+
+def _refused_proof(error: NotAuthenticated) -> TokenReply:
+    """RFC 9449 section 5 and 8."""
+    headers = {"cache-control": "no-store"}
+    word = "invalid_dpop_proof"
+    if "dpop_nonce" in error.context:
+        word, headers["dpop-nonce"] = "use_dpop_nonce", str(error.context["dpop_nonce"])
+    return TokenReply(400, {"error": word, "error_description": error.detail}, headers)

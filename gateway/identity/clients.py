@@ -115,10 +115,15 @@ async def revoke_tokens(connection: Connection, *, tenant: str, client_id: str, 
     await _audit(connection, tenant, actor, "client.tokens_revoked", client_id, {})
 
 
-async def revoke_token(connection: Connection, *, token_id: str, expires_at: Any) -> None:
-    """One access token, by its `jti`, until its `exp` (an aware datetime): the seam of RFC 7009."""
-    await connection.execute(_sql.revoke_token, token_id, expires_at)
-    await connection.execute(_sql.bump_epoch)
+async def revoke_token(
+    connection: Connection, *, tenant: str, client_id: str, token_id: str, expires_at: Any, actor: str = "cli"
+) -> bool:
+    """One access token of a client, by its `jti`, until its `exp` (an aware datetime). False when it was already."""
+    if await connection.fetchval(_sql.revoke_token, token_id, expires_at) is None:
+        return False
+    await connection.execute(_sql.bump_tokens)
+    await _audit(connection, tenant, actor, "token.revoked", client_id, {"token_id": token_id})
+    return True
 
 
 async def disable_client(connection: Connection, *, tenant: str, client_id: str, actor: str = "cli") -> None:

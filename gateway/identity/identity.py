@@ -6,34 +6,66 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
+from gateway.cache.valkey import Cache
+from gateway.identity.bindings import Bindings
 from gateway.identity.credentials import API_KEY, parse_api_key
+from gateway.identity.federation import Federation
 from gateway.identity.grants import grant_of, principal_of
 from gateway.identity.options import IdentityOptions
-from gateway.identity.tokens import verify_token
-from gateway.identity.trust import Trust
+from gateway.identity.proofs import Proofs
+from gateway.identity.tokens import VerifiedToken, claimed_issuer, verify_token
+from gateway.identity.trust import Change, Trust
 from gateway.identity.verified import VerifiedCache
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Principal
-from gateway.kernel.errors import Invalid, NotAuthenticated, Problem, Unavailable
+from gateway.kernel.errors import Invalid, Misconfigured, NotAuthenticated, Problem, Unavailable
+from gateway.kernel.exchange import Exchange
 from gateway.kernel.keyring import KeyRing
+from gateway.outbound.door import Outbound
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 
 _sql = queries_beside(__file__)
 _AUTHORIZATION: Final = b"authorization"
 _X_API_KEY: Final = b"x-api-key"
+_SCHEMES: Final = (b"bearer", b"dpop")
 
 
 class Identity:
-    """Verifies credentials for one worker. Open it before the first request; it keeps its own watch on revocations."""
+    """Verifies credentials for one worker. Open it before the first request; it keeps its own watch on revocations.
 
-    def __init__(self, store: Store, ring: KeyRing, options: IdentityOptions, clock: Clock) -> None:
+    `cache` lets workers share which DPoP proofs were used; `outbound` fetches the keys of outside issuers.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        ring: KeyRing,
+        options: IdentityOptions,
+        clock: Clock,
+        *,
+        cache: Cache | None = None,
+        outbound: Outbound | None = None,
+    ) -> None:
+        if options.issuers and outbound is None:
+            raise Misconfigured("outside issuers need a way out to fetch their keys")
         self.options = options
         self.store = store
         self.ring = ring
         self._clock = clock
-        self._tokens = VerifiedCache(clock, seconds=options.cache_for, size=options.cache_size)
-        self._api_keys = VerifiedCache(clock, seconds=options.cache_for, size=options.cache_size)
+        self._tokens: VerifiedCache[Principal] = VerifiedCache(
+            clock, seconds=options.cache_for, size=options.cache_size
+        )
+        self._bound: VerifiedCache[VerifiedToken] = VerifiedCache(
+            clock, seconds=options.cache_for, size=options.cache_size
+        )
+        self._api_keys: VerifiedCache[Principal] = VerifiedCache(
+            clock, seconds=options.cache_for, size=options.cache_size
+        )
+        self.proofs = Proofs(ring, options, clock, cache)
+        self._bindings = Bindings(self.proofs, options)
+        self.federation = Federation(options.issuers, outbound, store, clock) if outbound and options.issuers else None
+        self._outside = 0
         self._lookups: dict[bytes, asyncio.Task[Principal]] = {}
         self._cold_at = 0.0
         self._cold_interval = 1.0 / options.cold_per_second
@@ -48,13 +80,20 @@ class Identity:
         for task in list(self._lookups.values()):
             task.cancel()
         await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+        if self.federation is not None:
+            await self.federation.close()
         await self.trust.close()
 
-    def authenticate(self, headers: Mapping[bytes, bytes]) -> Principal | Awaitable[Principal]:
-        """The caller behind `headers` (lower-case names), from ``Authorization: Bearer`` or ``X-Api-Key``.
+    def authenticate(
+        self, headers: Mapping[bytes, bytes], exchange: Exchange | None = None
+    ) -> Principal | Awaitable[Principal]:
+        """The caller behind `headers` (lower-case names), from ``Authorization`` (Bearer or DPoP) or ``X-Api-Key``.
 
-        Returns at once for a credential seen within the last minute and for any token; an API key seen for the first
-        time needs the record. Raises `NotAuthenticated`; `Invalid` (400) for two credentials; `Unavailable` when
+        Returns at once for a credential seen within the last minute and for any bearer token of ours; an API key seen
+        for the first time needs the record, an outside issuer's token its keys, a DPoP proof the memory of proofs.
+        `exchange` is what a token bound to a key or certificate is proved for; without one it is refused.
+
+        Raises `NotAuthenticated`; `Invalid` (400) for two credentials; `Unavailable` when
         revocations cannot be read or too many unknown credentials arrive at once.
         """
         authorization = headers.get(_AUTHORIZATION)
@@ -70,7 +109,7 @@ class Identity:
         if authorization is not None:
             if now < self.trust.until and (principal := self._tokens.get(authorization, now)) is not None:
                 return principal
-            return self._verify(authorization, now)
+            return self._verify(authorization, headers, exchange, now)
         if api_key is not None:
             if now < self.trust.until and (principal := self._api_keys.get(api_key, now)) is not None:
                 return principal
@@ -80,18 +119,54 @@ class Identity:
             code="credential.missing",
         )
 
-    def _verify(self, authorization: bytes, now: float) -> Principal:
+    def _verify(
+        self, authorization: bytes, headers: Mapping[bytes, bytes], exchange: Exchange | None, now: float
+    ) -> Principal | Awaitable[Principal]:
         scheme, _, token = authorization.partition(b" ")
-        if scheme.lower() != b"bearer" or not token:
+        scheme, token = scheme.lower(), token.strip()
+        if scheme not in _SCHEMES or not token:
             raise NotAuthenticated("use the Bearer scheme: Authorization: Bearer <token>", code="credential.scheme")
         snapshot = self.trust.snapshot
-        self._admit_cold(now)
-        verified = verify_token(token.strip(), snapshot.keys, self.options)
-        least = snapshot.generations.get(verified.client_id, 0)
-        if verified.generation < least or verified.token_id in snapshot.revoked_tokens:
-            raise NotAuthenticated("the access token was revoked: get a new one", code="token.revoked")
-        self._tokens.put(authorization, verified.principal, now)
-        return verified.principal
+        bound = self._bound.get(authorization, now)
+        if bound is None:
+            self._admit_cold(now)
+            if self.federation is not None and self.federation.knows(issuer := claimed_issuer(token)):
+                return self._ask_outside(self.federation, str(issuer), authorization, headers, exchange)
+            bound = verify_token(token, snapshot.keys, self.options)
+            if snapshot.has_revoked(bound):
+                raise NotAuthenticated("the access token was revoked: get a new one", code="token.revoked")
+            self._remember(authorization, bound, now)
+        return self._bindings.prove(bound, authorization, headers, exchange)
+
+    def _remember(self, authorization: bytes, token: VerifiedToken, now: float) -> None:
+        expires_at, token_id = token.principal.expires_at, token.token_id
+        if token.confirmation is not None:
+            self._bound.put(authorization, token, now, expires_at=expires_at, token_id=token_id)
+        elif authorization[:1] in b"bB":  # presented as what it is: a bearer token
+            self._tokens.put(authorization, token.principal, now, expires_at=expires_at, token_id=token_id)
+
+    async def _ask_outside(
+        self,
+        federation: Federation,
+        issuer: str,
+        authorization: bytes,
+        headers: Mapping[bytes, bytes],
+        exchange: Exchange | None,
+    ) -> Principal:
+        if self._outside >= self.options.lookups:
+            raise _busy()
+        self._outside += 1
+        epoch = self.trust.snapshot.epoch
+        try:
+            token = await federation.verify(
+                authorization.partition(b" ")[2].strip(), issuer, leeway=self.options.leeway
+            )
+        finally:
+            self._outside -= 1
+        if self.trust.snapshot.epoch == epoch:  # else the partner's row may be the past: not remembered
+            self._remember(authorization, token, self._clock.monotonic())
+        proved = self._bindings.prove(token, authorization, headers, exchange)
+        return proved if isinstance(proved, Principal) else await proved
 
     def _admit_cold(self, now: float) -> None:
         """At most `cold_per_second` verifications, spread over each second: signatures cost processor time."""
@@ -125,7 +200,7 @@ class Identity:
         if row is None or not self.ring.matches(API_KEY, secret, row["digest"], version=row["pepper_version"]):
             raise NotAuthenticated("this API key is unknown, expired or revoked", code="api_key.unknown")
         principal = _api_key_principal(row, key_id)
-        self._api_keys.put(api_key, principal, self._clock.monotonic())
+        self._api_keys.put(api_key, principal, self._clock.monotonic(), expires_at=principal.expires_at)
         return principal
 
     def _looked_up(self, api_key: bytes, task: asyncio.Task[Principal]) -> None:
@@ -133,8 +208,13 @@ class Identity:
         if not task.cancelled():
             task.exception()  # those who waited have it; when all of them hung up nobody is told
 
-    def _forget(self) -> None:
+    def _forget(self, tokens: Change) -> None:
+        if tokens is not None:
+            self._tokens.forget(tokens)
+            self._bound.forget(tokens)
+            return
         self._tokens.clear()
+        self._bound.clear()
         self._api_keys.clear()
 
 

@@ -1,5 +1,5 @@
 -- name: read_epoch
-select epoch from identity.epoch;
+select epoch, tokens from identity.epoch;
 
 -- name: bump_epoch
 update identity.epoch set epoch = epoch + 1;
@@ -38,10 +38,20 @@ select client_id, generation from identity.client where revoked_at > clock_times
 select token_id from identity.revoked_token where expires_at > clock_timestamp();
 
 -- name: revoke_token
-insert into identity.revoked_token (token_id, expires_at) values ($1, $2) on conflict do nothing;
+insert into identity.revoked_token (token_id, expires_at) values ($1, $2) on conflict do nothing returning token_id;
+
+-- name: bump_tokens
+update identity.epoch set tokens = tokens + 1;
 
 -- name: drop_expired_revocations
 delete from identity.revoked_token where expires_at < clock_timestamp() - interval '1 hour';
+
+-- name: drop_expired_assertions
+delete from identity.used_assertion where expires_at < clock_timestamp() - interval '1 hour';
+
+-- name: use_assertion
+insert into identity.used_assertion (digest, expires_at) values ($1, to_timestamp($2))
+on conflict do nothing returning true;
 
 -- name: find_api_key
 select k.digest, k.pepper_version, extract(epoch from k.expires_at)::float8 as expires_at,
@@ -55,13 +65,35 @@ where k.key_id = $1 and c.disabled_at is null and p.disabled_at is null
 
 -- name: find_client
 select c.client_id, c.tenant, c.kind, c.scopes, c.generation, p.partner_id, p.channel, p.plan,
-       array_agg(s.digest) as digests, array_agg(s.pepper_version) as pepper_versions
+       array(select s.digest from identity.client_secret s
+             where s.client_id = c.client_id and (s.expires_at is null or s.expires_at > clock_timestamp())
+             order by s.secret_id) as digests,
+       array(select s.pepper_version from identity.client_secret s
+             where s.client_id = c.client_id and (s.expires_at is null or s.expires_at > clock_timestamp())
+             order by s.secret_id) as pepper_versions,
+       array(select k.jwk::text from identity.client_key k where k.client_id = c.client_id) as jwks,
+       array(select f.mark from identity.client_certificate f
+             where f.client_id = c.client_id and f.kind = 'named') as named,
+       array(select f.mark from identity.client_certificate f
+             where f.client_id = c.client_id and f.kind = 'pinned') as pinned
 from identity.client c
-join identity.client_secret s using (client_id)
 left join identity.partner p using (partner_id)
-where c.client_id = $1 and c.disabled_at is null and p.disabled_at is null
-  and (s.expires_at is null or s.expires_at > clock_timestamp())
-group by c.client_id, p.partner_id;
+where c.client_id = $1 and c.disabled_at is null and p.disabled_at is null;
+
+-- name: drop_client_keys
+delete from identity.client_key where client_id = $1;
+
+-- name: add_client_key
+insert into identity.client_key (client_id, kid, jwk) values ($1, $2, $3);
+
+-- name: drop_client_certificates
+delete from identity.client_certificate where client_id = $1;
+
+-- name: add_client_certificate
+insert into identity.client_certificate (client_id, kind, mark) values ($1, $2, $3) on conflict do nothing;
+
+-- name: partner_in_force
+select channel, plan from identity.partner where tenant = $1 and partner_id = $2 and disabled_at is null;
 
 -- name: add_client
 insert into identity.client (client_id, tenant, kind, name, partner_id, scopes) values ($1, $2, $3, $4, $5, $6);

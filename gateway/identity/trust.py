@@ -16,12 +16,15 @@ from msgspec import Struct
 
 from gateway.identity.options import IdentityOptions
 from gateway.identity.signing_keys import KeySet, ensure_signing_keys, load_key_set, rotate_signing_keys
+from gateway.identity.tokens import VerifiedToken
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.keyring import KeyRing
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 
+Change = frozenset[str] | None
+_SWEEP_EVERY = 60.0
 _logger = logging.getLogger(__name__)
 _sql = queries_beside(__file__)
 
@@ -33,13 +36,22 @@ class Snapshot(Struct, frozen=True, eq=False):
     keys: KeySet
     generations: Mapping[str, int]
     revoked_tokens: frozenset[str]
+    token_epoch: int = 1
+
+    def has_revoked(self, token: VerifiedToken) -> bool:
+        """Whether a verified token of ours is refused all the same."""
+        return token.generation < self.generations.get(token.client_id, 0) or token.token_id in self.revoked_tokens
 
 
 class Trust:
-    """Keeps the snapshot fresh. `changed` is called after each replacement, before anyone can see it."""
+    """Keeps the snapshot fresh.
+
+    `changed` is called after each replacement, before anyone can see it: with the ids of tokens where nothing but
+    these was revoked, else with None. A caller that revokes token after token thus makes no worker verify all anew.
+    """
 
     def __init__(
-        self, store: Store, ring: KeyRing, options: IdentityOptions, clock: Clock, changed: Callable[[], None]
+        self, store: Store, ring: KeyRing, options: IdentityOptions, clock: Clock, changed: Callable[[Change], None]
     ) -> None:
         self._store = Store(store.url, size=1)
         self._ring = ring
@@ -48,6 +60,7 @@ class Trust:
         self._changed = changed
         self._snapshot: Snapshot | None = None
         self._task: asyncio.Task[None] | None = None
+        self._swept_at = 0.0
         self.until = 0.0
 
     async def open(self) -> None:
@@ -86,10 +99,12 @@ class Trust:
         started = self._clock.monotonic()
         try:
             async with asyncio.timeout(self._options.trust_for - self._options.poll_every):
-                epoch = await self._store.fetchval(_sql.read_epoch)
-                if self._snapshot is None or epoch != self._snapshot.epoch:
-                    self._snapshot = await self._read()
-                    self._changed()
+                row = await self._store.fetchrow(_sql.read_epoch)
+                known = self._snapshot
+                if known is None or row is None or (row["epoch"], row["tokens"]) != (known.epoch, known.token_epoch):
+                    self._snapshot = fresh = await self._read()
+                    everything = known is None or known.epoch != fresh.epoch
+                    self._changed(None if everything or known is None else fresh.revoked_tokens - known.revoked_tokens)
         except TimeoutError as error:
             raise Unavailable("the record does not answer in time", code="identity.unavailable") from error
         self.until = started + self._options.trust_for
@@ -100,11 +115,15 @@ class Trust:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             known = self._snapshot.keys if self._snapshot else None
+            epochs = await connection.fetchrow(_sql.read_epoch)
             return Snapshot(
-                await connection.fetchval(_sql.read_epoch),
-                await load_key_set(connection, self._ring, known),
-                {row["client_id"]: row["generation"] for row in await connection.fetch(_sql.revoked_generations)},
-                frozenset(row["token_id"] for row in await connection.fetch(_sql.revoked_tokens)),
+                epoch=epochs["epoch"],
+                token_epoch=epochs["tokens"],
+                keys=await load_key_set(connection, self._ring, known),
+                generations={
+                    row["client_id"]: row["generation"] for row in await connection.fetch(_sql.revoked_generations)
+                },
+                revoked_tokens=frozenset(row["token_id"] for row in await connection.fetch(_sql.revoked_tokens)),
             )
 
     async def _watch(self) -> None:
@@ -113,6 +132,7 @@ class Trust:
             try:
                 await self.refresh()
                 await self._rotate_when_due()
+                await self._sweep()
             except CrossdockError as error:
                 _logger.warning("the revocation epoch could not be read: %s", error.detail)
             except Exception:
@@ -124,7 +144,13 @@ class Trust:
         if age < due:
             return
         async with self._store.transaction() as connection:
-            await connection.execute(_sql.drop_expired_revocations)
             await rotate_signing_keys(
                 connection, self._ring, token_lifetime=self._options.token_lifetime, younger_than=due
             )
+
+    async def _sweep(self) -> None:
+        """Forget, once a minute, what has expired by itself."""
+        if self._clock.monotonic() - self._swept_at >= _SWEEP_EVERY:
+            self._swept_at = self._clock.monotonic()
+            await self._store.execute(_sql.drop_expired_revocations)
+            await self._store.execute(_sql.drop_expired_assertions)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Generic, TypeVar
+
 from gateway.kernel.clock import Clock
-from gateway.kernel.context import Principal
+
+Verified = TypeVar("Verified")
 
 
-class VerifiedCache:
-    """Principals by credential. An entry lives for `seconds` and never longer than its credential.
+class VerifiedCache(Generic[Verified]):
+    """What was verified, by credential. An entry lives for `seconds` and never longer than its credential.
 
     When it is full the oldest entry goes: a flood of fresh credentials costs verifications, not memory.
     """
@@ -16,25 +20,31 @@ class VerifiedCache:
         self._clock = clock
         self._seconds = seconds
         self._size = size
-        self._entries: dict[bytes, tuple[float, Principal]] = {}
+        self._entries: dict[bytes, tuple[float, Verified, str]] = {}
 
-    def get(self, credential: bytes, now: float) -> Principal | None:
+    def get(self, credential: bytes, now: float) -> Verified | None:
         """Who it is, or None. `now` is a monotonic reading."""
         entry = self._entries.get(credential)
         if entry is None:
             return None
-        until, principal = entry
+        until, verified, _ = entry
         if now >= until:
             del self._entries[credential]
             return None
-        return principal
+        return verified
 
-    def put(self, credential: bytes, principal: Principal, now: float) -> None:
-        """Remember a verification."""
+    def put(self, credential: bytes, verified: Verified, now: float, *, expires_at: float, token_id: str = "") -> None:
+        """Remember a verification; `expires_at` is a Unix time."""
         if len(self._entries) >= self._size:
             del self._entries[next(iter(self._entries))]
-        left = principal.expires_at - self._clock.now().timestamp()
-        self._entries[credential] = (now + min(self._seconds, left), principal)
+        left = expires_at - self._clock.now().timestamp()
+        self._entries[credential] = (now + min(self._seconds, left), verified, token_id)
+
+    def forget(self, token_ids: Collection[str]) -> None:
+        """Forget the tokens of these ids."""
+        gone = [credential for credential, (_, _, token_id) in self._entries.items() if token_id in token_ids]
+        for credential in gone:
+            del self._entries[credential]
 
     def clear(self) -> None:
         """Forget everything: a right was taken away somewhere."""

@@ -47,7 +47,7 @@ def _section(title: str, shape: type[Struct]) -> list[str]:
     plain = [field for field in msgspec.structs.fields(shape) if _struct_in(get_type_hints(shape)[field.name]) is None]
     if not plain:
         return []
-    heading = f"[[{title.removesuffix('[]')}]]" if title.endswith("[]") else f"[{title}]" if title else "(top)"
+    heading = f"[[{title.replace('[]', '')}]]" if title.endswith("[]") else f"[{title}]" if title else "(top)"
     about = " ".join((shape.__doc__ or "").split())
     rows = [f"| `{field.name}` | {_kind(get_type_hints(shape)[field.name])} | {_default(field)} |" for field in plain]
     return [f"### `{heading}`", "", about, "", "| setting | type | default |", "|---|---|---|", *rows, ""]

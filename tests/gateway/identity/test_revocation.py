@@ -64,7 +64,13 @@ async def test_revoked_tokens_are_refused_within_the_bound_on_every_worker(way, 
             await revoke_tokens(connection, tenant="acme", client_id=partner.client_id)
         else:
             claims = jwt.decode(headers[b"authorization"][7:], options={"verify_signature": False})
-            await revoke_token(connection, token_id=claims["jti"], expires_at=datetime.now(UTC) + timedelta(hours=1))
+            await revoke_token(
+                connection,
+                tenant="acme",
+                client_id=partner.client_id,
+                token_id=claims["jti"],
+                expires_at=datetime.now(UTC) + timedelta(hours=1),
+            )
     await asyncio.gather(*(until(verifier, headers, "token.revoked", OPTIONS.trust_for) for verifier in two_verifiers))
 
 
@@ -101,7 +107,7 @@ async def test_a_worker_that_cannot_read_revocations_stops_believing_and_recover
         headers = await token_of(identity, partner)
         await until(identity, headers, "accepted", 10.0)
         with monkeypatch.context() as patched:
-            patched.setattr(identity.trust._store, "fetchval", down)
+            patched.setattr(identity.trust._store, "fetchrow", down)
             await until(identity, headers, "identity.unavailable", 10.0)
             assert identity.trust.until < time.monotonic() < identity.trust.until + 5.0
         await until(identity, headers, "accepted", 10.0)

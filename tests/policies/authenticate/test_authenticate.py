@@ -13,7 +13,7 @@ class Fake:
         self.answer = answer
         self.asked = 0
 
-    def authenticate(self, headers):
+    def authenticate(self, headers, exchange=None):
         self.asked += 1
         if isinstance(self.answer, Exception):
             raise self.answer
