@@ -215,6 +215,7 @@ class Gateway:
             self.routes,
             self._policies(),
             core.clock,
+            body_seconds=core.settings.http.body_seconds,
             observe=self.access,
             direct=direct_handlers(self.router, self.routes),
         )

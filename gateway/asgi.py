@@ -30,7 +30,6 @@ from gateway.settings import SETTINGS_VARIABLE, load_settings
 _KILL_AFTER_SECONDS: Final = 10
 # A header section above this is refused by the server itself; below it, by the door (431).
 _HEADER_BYTES: Final = 131_072
-_STALLED_HEADER_MS: Final = 15_000
 _PR_SET_PDEATHSIG: Final = 1
 _DRAIN: Final = signal.SIGUSR1
 
@@ -101,12 +100,13 @@ def main() -> None:
     if given.role == "console":
         _serve("gateway.asgi:make_console", settings.console.host, settings.console.port, 1)
     else:
-        _serve(
-            "gateway.asgi:make_gateway", settings.http.host, settings.http.port, settings.http.workers, DrainingServer
-        )
+        http = settings.http
+        _serve("gateway.asgi:make_gateway", http.host, http.port, http.workers, DrainingServer, http.header_seconds)
 
 
-def _serve(target: str, host: str, port: int, workers: int, server: type[MPServer] = MPServer) -> None:
+def _serve(
+    target: str, host: str, port: int, workers: int, server: type[MPServer] = MPServer, header_seconds: float = 15.0
+) -> None:
     server(
         target,
         factory=True,
@@ -118,7 +118,7 @@ def _serve(target: str, host: str, port: int, workers: int, server: type[MPServe
         runtime_mode=RuntimeModes.st,
         http=HTTPModes.http1,
         http1_settings=HTTP1Settings(
-            max_buffer_size=_HEADER_BYTES, header_read_timeout=_STALLED_HEADER_MS, pipeline_flush=False
+            max_buffer_size=_HEADER_BYTES, header_read_timeout=int(header_seconds * 1000), pipeline_flush=False
         ),
         websockets=True,
         log_access=False,

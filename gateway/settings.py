@@ -45,7 +45,10 @@ class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where the gateway listens. `public_url` is how partners reach it: issuer and links are made of it."""
+    """Where the gateway listens. `public_url` is how partners reach it: issuer and links are made of it.
+
+    A client has `header_seconds` for its headers and `body_seconds` for its body before it is given up.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8080
@@ -53,6 +56,8 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     public_url: str = "http://127.0.0.1:8080"
     trusted_peers: tuple[str, ...] = ()
     trusted_hops: int = 1
+    header_seconds: float = 15.0
+    body_seconds: float = 10.0
 
 
 class SecretSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

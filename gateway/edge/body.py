@@ -15,10 +15,6 @@ from gateway.kernel.exchange import Exchange
 _DIGITS: Final = 12
 
 
-class ClientGone(Exception):
-    """The client hung up before its request was complete: there is nobody to answer."""
-
-
 class BodyReader:
     """The step of the chain that fills `exchange.body`. `seconds` is the time a whole body may take."""
 
@@ -53,7 +49,7 @@ class BodyReader:
                 while more:
                     message = await exchange.receive()
                     if message["type"] == "http.disconnect":
-                        raise ClientGone
+                        raise _broken_off()
                     chunk: bytes = message.get("body", b"")
                     size += len(chunk)
                     if size > limit:
@@ -80,6 +76,11 @@ def replayed(exchange: Exchange) -> Callable[[], Awaitable[Any]]:
         return {"type": "http.request", "body": exchange.body, "more_body": False}
 
     return receive
+
+
+def _broken_off() -> Rejected:
+    """The server says no more than this of a client that left and of a broken chunk, whose sender may still listen."""
+    return Rejected("the body broke off, or its chunks are malformed: send it whole", code="request.body_incomplete")
 
 
 def _refuse_length(length: bytes, limit: int) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequen
 from time import perf_counter
 from typing import Any, Final
 
-from gateway.edge.body import BodyReader, ClientGone, replayed
+from gateway.edge.body import BodyReader, replayed
 from gateway.edge.chain import compile_chain
 from gateway.edge.outgoing import Collected, Streamed, messages_of
 from gateway.edge.overdue import Overdue
@@ -88,8 +88,6 @@ class FrontDoor:
                 await send(body)
             else:
                 await self._stream(exchange, send)
-        except ClientGone:
-            return
         finally:
             self._overdue.leave(ticket)
             # Cycles (the scope, the error's traceback) wait for the garbage collector; the connection must not.
@@ -110,8 +108,6 @@ class FrontDoor:
                 if exchange.route is not None and exchange.route.streaming:
                     return False
                 await self._ask_router(exchange)
-        except ClientGone:
-            raise
         except asyncio.CancelledError:
             if not self._overdue.struck():
                 raise

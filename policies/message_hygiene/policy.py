@@ -1,9 +1,10 @@
 """Message hygiene: one pass over the headers, after which each field stands once, in bounds, and may be believed.
 
 Refused: too many or too large (431), CR, LF or NUL in a value, a repeated singleton, a missing or malformed Host,
-Content-Length beside Transfer-Encoding (400), a compressed body (415). Dropped: identity, forwarding and rewriting
-headers that a client has no right to, with their underscore and dot aliases; hop-by-hop fields, and whatever
-``Connection`` names stays ours. Forwarding headers count from trusted peers and Unix sockets only (`semantics.md` 7).
+Content-Length beside Transfer-Encoding, a transfer coding other than chunked (400), a compressed body (415). Dropped:
+identity, forwarding and rewriting headers that a client has no right to, with their underscore and dot aliases;
+hop-by-hop fields, and whatever ``Connection`` names stays ours. Forwarding headers count from trusted peers and Unix
+sockets only (`semantics.md` 7).
 """
 
 from __future__ import annotations
@@ -114,8 +115,10 @@ class MessageHygiene:
         host = headers.get(b"host")
         if host not in self._hosts_seen:
             self._check_host(host)
-        if b"transfer-encoding" in headers and b"content-length" in headers:
-            raise Rejected("Content-Length beside Transfer-Encoding", code="request.framing")
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and (b"content-length" in headers or coding.lower() != b"chunked"):
+            # The server reads "gzip, chunked" as chunked; another one in front of us may not.
+            raise Rejected("send Transfer-Encoding: chunked alone, or Content-Length alone", code="request.framing")
         encoding = headers.get(b"content-encoding")
         if encoding is not None and encoding.lower() != b"identity":
             raise Rejected("compressed bodies are not taken: send it plain", code="request.content_encoding")

@@ -44,8 +44,14 @@ backbone = {{ url = "{nats}" }}
 cache = {{ url = "{valkey}" }}
 secrets = {{ keys = {{ "1" = "{key}" }} }}
 identity = {{ issuer = "http://127.0.0.1:{port}" }}
-http = {{ port = {port}, public_url = "http://127.0.0.1:{port}" }}
 channels = [{{ name = "web" }}]
+
+[http]
+port = {port}
+public_url = "http://127.0.0.1:{port}"
+workers = {workers}
+header_seconds = 3
+body_seconds = 3
 
 [rate_limit]
 failure_cost = 1
@@ -88,11 +94,13 @@ class RunningGateway:
         await self.process.end([(signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)])
 
 
-async def start_gateway(folder: Path, urls: EngineUrls, database: str) -> RunningGateway:
-    """Start one on the empty `database`."""
+async def start_gateway(
+    folder: Path, urls: EngineUrls, database: str, *, workers: int = 1, more: str = ""
+) -> RunningGateway:
+    """Start one on the empty `database`; `more` is added to its settings."""
     installation = await migrate_record(database, progress=lambda _: None)
     port = free_port(set())
-    settings_path = _write_settings(folder, urls, database, installation, port)
+    settings_path = _write_settings(folder, urls, database, more, installation=installation, port=port, workers=workers)
     settings = load_settings(settings_path)
     await _seed(settings)
     partners = [await _partner(settings, name, account) for name, account in (("First", "CUST1"), ("Second", "CUST2"))]
@@ -104,7 +112,7 @@ async def start_gateway(folder: Path, urls: EngineUrls, database: str) -> Runnin
     return running
 
 
-def _write_settings(folder: Path, urls: EngineUrls, database: str, installation: str, port: int) -> Path:
+def _write_settings(folder: Path, urls: EngineUrls, database: str, more: str, **values: str | int) -> Path:
     secrets = {
         "postgres": database,
         "nats": urls.nats,
@@ -118,8 +126,8 @@ def _write_settings(folder: Path, urls: EngineUrls, database: str, installation:
         path.chmod(0o600)
         refs[name] = f"file:{path}"
     settings_path = folder / "settings.toml"
-    text = _SETTINGS.format(tenant=TENANT, installation=installation, port=port, **refs)
-    settings_path.write_text(text, encoding="utf-8")
+    text = _SETTINGS.format(tenant=TENANT, **values, **refs)
+    settings_path.write_text(text + more, encoding="utf-8")
     return settings_path
 
 

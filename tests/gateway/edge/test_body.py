@@ -34,7 +34,8 @@ async def test_a_compressed_body_is_415(door, encoding):
     assert (answer.status, answer.code) == (415, "request.content_encoding")
 
 
-async def test_a_client_that_hangs_up_is_not_answered(door):
+async def test_a_body_that_breaks_off_is_400_and_reaches_no_handler(door):
+    """A client that left hears nothing; one that sent a broken chunk still listens (the server tells us no more)."""
     sent = []
 
     async def receive():
@@ -49,7 +50,8 @@ async def test_a_client_that_hangs_up_is_not_answered(door):
         "headers": [(b"host", b"a"), (b"authorization", b"Bearer good"), (b"content-length", b"5")],
     }  # fmt: skip
     await door.front(scope, receive, send)
-    assert sent == []
+    assert sent[0]["status"] == 400
+    assert b"request.body_incomplete" in sent[1]["body"]
     assert door.front.in_flight == 0
 
 

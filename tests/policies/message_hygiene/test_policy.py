@@ -93,6 +93,8 @@ def test_a_missing_host_is_refused_and_a_strange_one_is_misdirected():
 
 def test_ambiguous_framing_and_compression_are_refused():
     assert refused([(b"content-length", b"1"), (b"transfer-encoding", b"chunked")]) == "request.framing"
+    for coding in (b"gzip, chunked", b"chunked, chunked", b"identity", b"", b"x"):
+        assert refused([(b"transfer-encoding", coding)]) == "request.framing"
     assert refused([(b"content-encoding", b"gzip")]) == "request.content_encoding"
 
 
