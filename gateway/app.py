@@ -35,6 +35,7 @@ from gateway.edge.direct import direct_handlers
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.health import health_routes
 from gateway.edge.litestar_app import make_litestar
+from gateway.edge.strict import parse_json
 from gateway.identity.accounts import PartnerAccounts
 from gateway.identity.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from gateway.identity.identity import Identity
@@ -57,6 +58,7 @@ from gateway.systems.exclusive import order_locks
 from gateway.systems.intake import intake_routes
 from gateway.systems.loader import load_system
 from gateway.systems.manifest import load_manifest
+from gateway.systems.proxied.api import load_proxied
 from gateway.systems.system_routes import product_routes
 from gateway.telemetry.access import AccessLog
 from gateway.telemetry.counters import Counters
@@ -201,6 +203,9 @@ class Gateway:
         self.audit = Audit(writes_to(core.store), core.clock)
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
         self.apis = apis_of(core)
+        self.proxied = load_proxied(
+            core.settings.proxied, Path(), clock=core.clock, counters=self.counters, parse=parse_json
+        )
         self._migrations = component_migrations()
         handlers = [
             *(handler for api in self.apis for handler in api.handlers),
@@ -210,6 +215,10 @@ class Gateway:
             *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
+        direct = dict(direct_handlers(self.router, self.routes))
+        served = [operation for api in self.proxied for operation in api.served]
+        for operation in served:
+            self.routes.add(operation.route, operation.segments)
         self.door = FrontDoor(
             self.router,
             self.routes,
@@ -217,7 +226,8 @@ class Gateway:
             core.clock,
             body_seconds=core.settings.http.body_seconds,
             observe=self.access,
-            direct=direct_handlers(self.router, self.routes),
+            direct=direct | {operation.route.id: operation.direct for operation in served if operation.direct},
+            streams={operation.route.id: operation.stream for operation in served if operation.stream},
         )
 
     def _policies(self) -> list[Policy]:
@@ -250,6 +260,8 @@ class Gateway:
             await stack.enter_async_context(self.core.opened())
             await self.identity.open()
             stack.push_async_callback(self.identity.close)
+            for api in self.proxied:
+                stack.push_async_callback(api.close)
             await self.idempotency.open()
             stack.push_async_callback(self.idempotency.close)
             stack.push_async_callback(self.rate_limit.limiter.close)

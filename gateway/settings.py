@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,9 +20,11 @@ from gateway.canonical.location import Location
 from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
+from gateway.systems.proxied.options import ProxiedOptions
 from policies.rate_limit.options import RateLimitOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
+_PATH_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
 class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,6 +133,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     identity: IdentityOptions = IdentityOptions()
     rate_limit: RateLimitOptions = RateLimitOptions()
     systems: Mapping[str, SystemSettings] = {}
+    proxied: Mapping[str, ProxiedOptions] = {}
     locations: tuple[Location, ...] = ()
     channels: tuple[ChannelSettings, ...] = ()
     notifications: NotificationSettings = NotificationSettings()
@@ -152,7 +156,12 @@ def load_settings(path: Path | None = None) -> Settings:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise Misconfigured(f"cannot read settings {path}: {error.strerror}") from error
-    return parse_settings(text, name=str(path))
+    settings = parse_settings(text, name=str(path))
+    found = {
+        name: msgspec.structs.replace(options, openapi=str(path.parent / options.openapi))
+        for name, options in settings.proxied.items()
+    }
+    return msgspec.structs.replace(settings, proxied=found) if found else settings
 
 
 def parse_settings(text: str, *, name: str) -> Settings:
@@ -166,6 +175,9 @@ def parse_settings(text: str, *, name: str) -> Settings:
 
 
 def _cross_check(settings: Settings, name: str) -> None:
+    for proxied in settings.proxied:
+        if not _PATH_NAME.fullmatch(proxied):
+            raise Misconfigured(f"{name}: [proxied.{proxied}] becomes a path: name it in lower case, with hyphens")
     for location in settings.locations:
         for instance in (location.holder, location.poster_to, *location.codes):
             if instance is not None and instance not in settings.systems:

@@ -36,6 +36,8 @@ class BodyReader:
             return None
         if not route.takes_body:
             raise Rejected("this operation takes no body: send none", code="request.body_unexpected")
+        if route.streams_body:
+            return None
         if length is not None:
             _refuse_length(length, route.max_body)
         return self._read(exchange, route.max_body)

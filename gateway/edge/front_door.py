@@ -41,7 +41,8 @@ class FrontDoor:
 
     `seconds` is the deadline of a whole call, `body_seconds` that of its body. `observe` is told of every finished
     exchange and the seconds it took (counters, access log). `direct` holds, by route id, handlers that the door calls
-    itself; they set `exchange.reply`, or leave it None for the router to answer (see `direct.py`).
+    itself; they set `exchange.reply`, or leave it None for the router to answer (see `direct.py`). `streams` holds, by
+    route id, applications that serve a streaming route in the router's place.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class FrontDoor:
         body_seconds: float = 10.0,
         observe: Observer | None = None,
         direct: Mapping[str, Direct] | None = None,
+        streams: Mapping[str, Application] | None = None,
     ) -> None:
         self._app = app
         self._routes = routes
@@ -63,6 +65,7 @@ class FrontDoor:
         self._seconds = seconds
         self._observe = observe
         self._direct = direct or {}
+        self._streams = streams or {}
         self._overdue = Overdue(clock.monotonic)
         self.draining = False
 
@@ -192,8 +195,9 @@ class FrontDoor:
         if exchange.method == "HEAD":
             exchange.scope["method"] = "GET"
         stream = Streamed(exchange, send, lambda: self._concluded(exchange))
+        app = self._streams.get(exchange.route.id, self._app) if exchange.route is not None else self._app
         try:
-            await self._app(exchange.scope, stream.receive, stream)
+            await app(exchange.scope, stream.receive, stream)
             stream.finish()
         except asyncio.CancelledError:
             if not self._overdue.struck():

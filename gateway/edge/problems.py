@@ -55,6 +55,8 @@ _BY_CODE: Final = {
     "precondition.required": 428,
     "version.sunset": 410,
     "store.commit_unknown": 504,
+    "outbound.timeout": 504,
+    "proxied.loop": 508,
 }
 _BY_KIND: Final[tuple[tuple[type[CrossdockError], int], ...]] = (
     (Rejected, 422),
@@ -90,6 +92,7 @@ TITLES: Final = {
     502: "Bad Gateway",
     503: "Service Unavailable",
     504: "Gateway Timeout",
+    508: "Loop Detected",
 }
 _encode: Final = msgspec.json.Encoder().encode
 

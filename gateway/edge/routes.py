@@ -85,6 +85,31 @@ class RouteTable:
                 if route.version and found:
                     self._versions[f"{anchor}/{route.version}"] = route.api, route.version
 
+    def add(self, route: Route, segments: Sequence[str]) -> None:
+        """Serve `route`, whose handler the router does not know, at `segments` (parameters as ``{name}``).
+
+        Raises `Misconfigured` when something is served there already, or another route's parameter has its place.
+        """
+        names = tuple(segment[1:-1] for segment in segments if segment[0] == "{")
+        path = "/" + "/".join(segments)
+        node = self._root if names else self._plain.setdefault(path, _Node())
+        literal = ""
+        for position, segment in enumerate(segments if names else ()):
+            if segment[0] != "{":
+                node = node.children.setdefault(segment, _Node())
+                literal += f"/{segment}"
+                continue
+            if literal.count("/") == position:
+                self._parents[literal] = node
+            node.parameter = node.parameter or _Node()
+            node = node.parameter
+        if route.method in node.routes or node.takes_rest:
+            raise Misconfigured(f"{route.id} is served twice", code="route.twice")
+        node.routes[route.method] = route
+        node.parsers[route.method] = tuple((name, None) for name in names)
+        if route.zone is not None:
+            self._zones.setdefault(_first(route.template), set()).add(route.zone)
+
     def _node_of(self, http_route: HTTPRoute) -> _Node:
         if not http_route.path_parameters:
             return self._plain.setdefault(http_route.path, _Node())

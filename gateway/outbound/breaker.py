@@ -59,17 +59,23 @@ class Breaker:
     @contextmanager
     def admit(self) -> Iterator[Trial]:
         """Admit one request or raise `Unavailable` (code ``outbound.breaker_open``)."""
-        probe = self._admit()
+        probe = self.enter()
         trial = Trial()
         try:
             yield trial
         finally:
-            if probe:
-                self._probing = False
-            if trial.verdict is not None:
-                self._learn(succeeded=trial.verdict)
+            self.leave(trial.verdict, probe=probe)
 
-    def _admit(self) -> bool:
+    def leave(self, verdict: bool | None, *, probe: bool) -> None:
+        """End what `enter` admitted: True for a success, False for a failure, None for what tells nothing."""
+        if probe:
+            self._probing = False
+        if verdict is None or (verdict and not self._failures):
+            return
+        self._learn(succeeded=verdict)
+
+    def enter(self) -> bool:
+        """As `admit`, for who calls `leave` himself; returns whether this request is the trial."""
         if self._opened_at is None:
             return False
         remaining = self._remaining()

@@ -1,4 +1,4 @@
-"""Where a webhook may go: every resolved address is checked, and the one that was checked is the one connected to.
+"""Where we may connect to: every resolved address is checked, and the one that was checked is the one connected to.
 
 Refused are all addresses that are not globally reachable (IANA special-purpose registries, RFC 6890), also when
 they hide in IPv4-mapped, 6to4, Teredo or NAT64 IPv6 addresses, and host names that only look like numbers.
@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Struct
 
-from gateway.kernel.errors import NotAllowed, Rejected, Unavailable
+from gateway.kernel.errors import BrokenUpstream, CrossdockError, Misconfigured, NotAllowed, Rejected, Unavailable
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -93,6 +93,40 @@ async def pin(url: str, rules: TargetRules, resolve: Resolve | None = None) -> T
                 code="webhook.private_target",
             )
     return Target(url, host, port, str(addresses[0]))
+
+
+def literal_allowed(host: str, rules: TargetRules, *, setting: str) -> None:
+    """Raise `Misconfigured` for a configured host that is an address which is not allowed, or only looks like one."""
+    try:
+        address = _literal(host.lower())
+    except Rejected:
+        raise Misconfigured(f"{setting}: the host {host!r} is neither a name nor a plain IP address") from None
+    if address is not None and not rules.allows(address):
+        raise Misconfigured(f"{setting}: {host} is not a public address: list its network in private_targets")
+
+
+async def allowed_addresses(
+    name: str, host: str, port: int, rules: TargetRules, resolve: Resolve | None = None
+) -> tuple[str, ...]:
+    """Every address of the host of the configured system `name`, to be connected to as they are.
+
+    Raises `Unavailable` (``outbound.unresolved``) without one, and `BrokenUpstream` (``outbound.private_target``) when
+    any of them is not allowed: somebody points the name at what it must not reach (DNS rebinding).
+    """
+    try:
+        literal = _literal(host)
+        found = [literal] if literal else [_address(text) for text in await (resolve or system_resolve)(host, port)]
+    except CrossdockError:
+        found = []
+    if not found:
+        raise Unavailable(f"the host of {name} does not resolve: nothing was sent", code="outbound.unresolved")
+    if not all(rules.allows(address) for address in found):
+        raise BrokenUpstream(
+            f"the host of {name} has an address that is not public: its operator must look, or list its network in "
+            "private_targets",
+            code="outbound.private_target",
+        )
+    return tuple(str(address) for address in found)
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:

@@ -31,7 +31,9 @@ class ValidateRequest:
             return None
         if exchange.query and route.check_query is not None:
             route.check_query(exchange.query)
-        if route.takes_body:
+        if route.check_request is not None:
+            route.check_request(exchange)
+        elif route.takes_body:
             self._body(exchange, route)
         return None
 

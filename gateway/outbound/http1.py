@@ -1,0 +1,334 @@
+"""One HTTP/1.1 connection to a server, for requests that are passed on: few allocations, strict reading (RFC 9112).
+
+The parser (llhttp in strict mode) refuses what two readers could frame differently: Content-Length beside
+Transfer-Encoding or given twice, folded lines, a bare LF or CR. Here stand the limits, what llhttp lets through
+(another transfer coding than ``chunked``, HTTP/2.0 in a status line, early answers), and who may use the connection
+again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+import httptools
+from msgspec import Struct
+
+from gateway.outbound.breakage import Breakage
+
+Fields = list[tuple[bytes, bytes]]
+
+_NO_BODY: Final = frozenset({204, 304})
+_OK: Final = 200
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+_READ_AHEAD: Final = 256 * 1024
+_WRITE_AHEAD: Final = 256 * 1024
+_LONGEST_REASON: Final = 80
+_MOST_LOWERED: Final = 2048
+
+
+class MessageLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds of one answer: `fields` in number, the header section and the whole body in bytes."""
+
+    fields: int = 100
+    header_bytes: int = 64 * 1024
+    body_bytes: int = 16 * 1024 * 1024
+
+
+class Answer(Struct):
+    """An answer. Field names are lower case, `connection` ones left out; `body` is whole unless it is streamed."""
+
+    status: int
+    fields: Fields
+    body: bytes = b""
+
+
+class Broken(Exception):
+    """No whole answer came; `unanswered` says that not a byte of it did."""
+
+    def __init__(self, kind: Breakage, why: str, *, unanswered: bool = False) -> None:
+        super().__init__(why)
+        self.kind = kind
+        self.unanswered = unanswered
+
+
+class Connection(asyncio.Protocol):
+    """Give it one request at a time with `ask`; afterwards `reusable` says whether it takes another."""
+
+    __slots__ = (
+        "_body",
+        "_bodyless",
+        "_chunks",
+        "_drained",
+        "_ended",
+        "_failure",
+        "_fields",
+        "_framed",
+        "_header_bytes",
+        "_heard",
+        "_keep",
+        "_limits",
+        "_loop",
+        "_more",
+        "_parser",
+        "_paused",
+        "_size",
+        "_status",
+        "_streaming",
+        "_transport",
+        "_waiting",
+        "idle_since",
+        "served",
+    )
+
+    _lowered: Final[dict[bytes, bytes]] = {}
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: MessageLimits) -> None:
+        self._loop = loop
+        self._limits = limits
+        self._parser: Any = httptools.HttpResponseParser(self)
+        self._transport: Any = None
+        self._waiting: asyncio.Future[Answer] | None = None
+        self._more: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._failure: Broken | None = None
+        self._fields: Fields = []
+        self._chunks: deque[bytes] = deque()
+        self._body = b""
+        self._status = self._size = self._header_bytes = 0
+        self._framed = self._keep = self._heard = self._streaming = self._bodyless = self._paused = False
+        self._ended = True
+        self.idle_since = 0.0
+        self.served = 0
+
+    # --- asked by the pool --------------------------------------------------------------------------------------------
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the last answer was whole and both sides keep the connection."""
+        return self._ended and self._keep and self._transport is not None
+
+    def ask(self, request: bytes, *, bodyless: bool = False, streaming: bool = False) -> asyncio.Future[Answer]:
+        """Send a request; the answer comes whole, or with its head when `streaming` (then read `chunk`).
+
+        `bodyless`: the answer to HEAD. Fails with `Broken`.
+        """
+        waiting = self._waiting = self._loop.create_future()
+        self._bodyless, self._streaming = bodyless, streaming
+        self._fields, self._body = [], b""
+        self._size = self._header_bytes = self._status = 0
+        self._framed = self._ended = self._heard = False
+        self._keep = True
+        if self._transport is None:
+            self._fail(Breakage.CUT, "it had closed the connection")
+        else:
+            self._transport.write(request)
+        return waiting
+
+    async def write(self, data: bytes) -> None:
+        """Send more of the request's body, not faster than it is taken."""
+        if self._transport is None:
+            raise self._failure or Broken(Breakage.CUT, "it closed the connection")
+        self._transport.write(data)
+        if self._drained is not None:
+            await self._drained
+
+    async def chunk(self) -> bytes:
+        """The next part of a streamed body; empty at its end."""
+        while not self._chunks:
+            if self._failure is not None:
+                raise self._failure
+            if self._ended:
+                return b""
+            self._more = self._loop.create_future()
+            await self._more
+        data = self._chunks.popleft()
+        self._size -= len(data)
+        if self._paused and self._size < _READ_AHEAD and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def fail(self, kind: Breakage, why: str) -> None:
+        """Give the answer up and close."""
+        self._fail(kind, why)
+
+    def close(self) -> None:
+        """Close at once; who waits for an answer gets `Broken`."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- asyncio.Protocol ---------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection stands."""
+        self._transport = transport
+        self._transport.set_write_buffer_limits(high=_WRITE_AHEAD)
+
+    def data_received(self, data: bytes) -> None:
+        """Read what the server sent."""
+        if self._ended:  # nobody asked: a server that speaks first could answer somebody else's question
+            self._keep = False
+            self.close()
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            inner = error.__context__
+            self._fail(Breakage.UNREADABLE, str(inner if isinstance(inner, Broken) else error)[:_LONGEST_REASON])
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if self._ended:  # what follows a whole answer taints only the connection
+                self._keep = False
+                self.close()
+            else:
+                self._fail(Breakage.UNREADABLE, str(error)[:_LONGEST_REASON])
+
+    def eof_received(self) -> bool:
+        """A body without a length ends here (RFC 9112, 6.3); anything else is cut off."""
+        self._keep = False
+        if not self._ended:
+            if self._status and not self._framed:
+                self._complete()
+            else:
+                self._fail(Breakage.CUT, "it closed the connection before its answer was whole")
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone."""
+        self._transport = None
+        self._keep = False
+        if not self._ended:
+            self._fail(Breakage.CUT, str(error or "it closed the connection")[:_LONGEST_REASON])
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The server takes the request slower than it comes."""
+        self._drained = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """It caught up."""
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    # --- the parser's callbacks ---------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A status line begins; an answer that nobody asked for is refused."""
+        self._heard = True
+        if self._ended:
+            raise Broken(Breakage.UNREADABLE, "it sent a second answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One field, in the head or behind a chunked body (where it is ignored)."""
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > self._limits.header_bytes or len(self._fields) >= self._limits.fields:
+            raise Broken(Breakage.UNREADABLE, "its header section is too large")
+        if self._status:
+            return
+        lower = self._lowered.get(name)
+        if lower is None:
+            lower = name.lower()
+            if len(self._lowered) < _MOST_LOWERED:
+                self._lowered[name] = lower
+        if lower in _FRAMING:
+            self._framing(lower, value)
+            if lower != b"content-length":
+                return
+        self._fields.append((lower, value))
+
+    def _framing(self, name: bytes, value: bytes) -> None:
+        if name == b"connection":
+            named = {token.strip().lower() for token in value.split(b",")}
+            if b"close" in named:
+                self._keep = False
+            elif named != {b"keep-alive"}:
+                self._fields.append((name, value))  # whoever passes the answer on takes these fields out
+            return
+        if name == b"transfer-encoding" and (value.lower() != b"chunked" or self._framed):
+            raise Broken(Breakage.UNREADABLE, "its transfer coding is not chunked, once")
+        self._framed = True
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        parser = self._parser
+        version, status = parser.get_http_version(), parser.get_status_code()
+        if version not in ("1.1", "1.0") or status < 100:  # noqa: PLR2004 - RFC 9110, 15
+            raise Broken(Breakage.UNREADABLE, "its status line is not HTTP/1.1")
+        if status < _OK:
+            return
+        self._status = status
+        if version == "1.0":
+            self._keep = False
+        if status in _NO_BODY:
+            self._framed = True
+        if self._bodyless:
+            self._complete()
+            # llhttp would wait for the body that the fields announce.
+            self._parser = httptools.HttpResponseParser(self)
+        elif self._streaming:
+            self._settle()
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        if self._ended:
+            self._keep = False
+            self.close()
+            return
+        self._size += len(data)
+        if self._streaming:
+            self._chunks.append(data)
+            if self._size > _READ_AHEAD and not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+            self._wake()
+            return
+        if self._size > self._limits.body_bytes:
+            raise Broken(Breakage.UNREADABLE, f"its answer is larger than {self._limits.body_bytes} bytes")
+        if self._body:
+            self._chunks.append(data)
+        else:
+            self._body = data
+
+    def on_message_complete(self) -> None:
+        """The answer is whole, or an interim one (1xx) is over."""
+        if self._status:
+            if not self._ended:
+                self._complete()
+        else:
+            self._fields = []
+
+    def _complete(self) -> None:
+        self._ended = True
+        if not self._framed and not self._bodyless:
+            self._keep = False
+        if not self._streaming and self._chunks:
+            self._body = b"".join([self._body, *self._chunks])
+            self._chunks.clear()
+        self._settle()
+        self._wake()
+
+    def _settle(self) -> None:
+        waiting = self._waiting
+        if waiting is not None:
+            self._waiting = None
+            self.served += 1
+            if not waiting.done():
+                waiting.set_result(Answer(self._status, self._fields, self._body))
+
+    def _fail(self, kind: Breakage, why: str) -> None:
+        self._keep = False
+        failure = self._failure = Broken(kind, why, unanswered=not self._heard)
+        self._ended = True
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(failure)
+        self._wake()
+        self.close()
+
+    def _wake(self) -> None:
+        more = self._more
+        if more is not None and not more.done():
+            more.set_result(None)
