@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import secrets
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.engines.engine import EngineUrls
+from gateway.kernel.toml_text import toml_text
 from gateway.plays.demo import Demo
 
 
@@ -48,7 +48,7 @@ def write_settings(
         "console": {"port": console_port, "bootstrap_token": bootstrap},
         **(demo.settings() if demo is not None else _EMPTY),
     }
-    path.write_text(_toml(tree), encoding="utf-8")
+    path.write_text(toml_text(tree), encoding="utf-8")
 
 
 _EMPTY: Mapping[str, Any] = {}
@@ -61,29 +61,3 @@ def _keep(path: Path, value: str, *, renew: bool = False) -> str:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(value)
     return f"file:{path}"
-
-
-def _toml(tree: Mapping[str, Any], prefix: str = "") -> str:
-    """TOML of nested mappings, lists of mappings, and JSON-like values (JSON scalars and flat lists are TOML's)."""
-    plain = {k: v for k, v in tree.items() if not isinstance(v, Mapping) and not _is_table_list(v) and v is not None}
-    lines = [f"{_key(k)} = {json.dumps(v)}" for k, v in plain.items()]
-    for name, value in tree.items():
-        here = f"{prefix}{_key(name)}"
-        if isinstance(value, Mapping):
-            lines += ["", f"[{here}]", _toml(value, f"{here}.")]
-        elif _is_table_list(value):
-            for entry in value:
-                lines += ["", f"[[{here}]]", _toml(entry, f"{here}.")]
-    return "\n".join(lines) + ("\n" if not prefix else "")
-
-
-def _is_table_list(value: Any) -> bool:
-    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], Mapping)
-
-
-def _key(name: str) -> str:
-    return (
-        name
-        if name.replace("_", "").replace("-", "").isascii() and name.replace("_", "").replace("-", "").isalnum()
-        else json.dumps(name)
-    )
