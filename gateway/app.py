@@ -25,6 +25,8 @@ from experience_apis.storefront.v1.recalling import RecallsCancellation, Recalls
 from gateway.apis import catalogue_entry, component_api, dated, system_api, with_dates
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
+from gateway.configuration.following import Follower
+from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names
 from gateway.console.app import make_console
 from gateway.contracts.api import Api
 from gateway.contracts.document import build_document
@@ -32,6 +34,7 @@ from gateway.contracts.export import render
 from gateway.durable.schema import migrate_durable
 from gateway.edge.catalogue import catalogue_routes
 from gateway.edge.direct import direct_handlers
+from gateway.edge.doorway import Doorway
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.health import health_routes
 from gateway.edge.litestar_app import make_litestar
@@ -73,6 +76,7 @@ from policies.deprecation.policy import Deprecation
 from policies.idempotency.policy import IdempotencyPolicy
 from policies.message_hygiene.options import MessageHygieneOptions
 from policies.message_hygiene.policy import MessageHygiene
+from policies.rate_limit.options import RateLimitOptions
 from policies.rate_limit.policy import LineCost, PreAuthenticationLimit, RateLimit
 from policies.trace.policy import Trace
 from policies.validate_request.policy import ValidateRequest
@@ -136,13 +140,17 @@ class Core:
         )
         self.accounts = PartnerAccounts(self.store, self.clock)
         self.currencies = {channel.name: channel.currency for channel in settings.channels}
-        self.sender = WebhookSender(_targets(settings), self.clock)
+        self.sender = WebhookSender(_targets(initial_configuration(settings)), self.clock)
         self.notifications = PartnerNotifications(
             self.store,
             self.ring,
             renderer=StorefrontMessages(self.items, self.availability, self.orders),
             sender=self.sender,
         )
+
+    def adopt(self, configuration: Configuration) -> None:
+        """Take what holds outside the chain."""
+        self.sender.rules = _targets(configuration)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
@@ -178,8 +186,17 @@ class Core:
         }
 
 
-def _targets(settings: Settings) -> TargetRules:
-    private = settings.notifications.private_targets
+def initial_configuration(settings: Settings) -> Configuration:
+    """What holds until the first snapshot is applied: what the settings say, but for dates, which add up (`apis`)."""
+    return Configuration(
+        rate_limit=settings.rate_limit,
+        peers=Peers(trusted=settings.http.trusted_peers, hops=settings.http.trusted_hops),
+        notifications=Notifications(private_targets=settings.notifications.private_targets),
+    )
+
+
+def _targets(configuration: Configuration) -> TargetRules:
+    private = configuration.notifications.private_targets
     return TargetRules(loopback="127.0.0.0/8" in private, networks=private)
 
 
@@ -197,7 +214,8 @@ class Gateway:
             core.store, core.ring, core.settings.identity, core.clock, cache=core.cache, outbound=core.outbound
         )
         self.idempotency = IdempotencyPolicy(core.store, core.ring, recallers=core.recallers(), counters=self.counters)
-        limits = msgspec.structs.replace(core.settings.rate_limit, workers=core.settings.http.workers)
+        self.initial = initial_configuration(core.settings)
+        limits = self._limits(self.initial)
         self.address_limit = PreAuthenticationLimit(core.cache, core.clock, limits, counters=self.counters)
         self.rate_limit = RateLimit(core.cache, core.clock, limits, counters=self.counters)
         self.audit = Audit(writes_to(core.store), core.clock)
@@ -211,7 +229,11 @@ class Gateway:
             *(handler for api in self.apis for handler in api.handlers),
             *identity_routes(self.identity, _scopes_of(self.apis)),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
-            *health_routes({"record": self._record_answers, "schema": self._schema_fits}, draining=self._is_draining),
+            *health_routes(
+                {"record": self._record_answers, "schema": self._schema_fits, "configuration": self._is_configured},
+                draining=lambda: self.doorway.draining,
+                facts=lambda: {"configuration": self.follower.held},
+            ),
             *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
@@ -229,24 +251,45 @@ class Gateway:
             direct=direct | {operation.route.id: operation.direct for operation in served if operation.direct},
             streams={operation.route.id: operation.stream for operation in served if operation.stream},
         )
+        self.doorway = Doorway(self.door)
+        self.follower = Follower(core.store, core.clock, role="gateway", initial=self.initial, adopt=self.adopt)
 
-    def _policies(self) -> list[Policy]:
-        core, settings = self.core, self.core.settings
-        hygiene = MessageHygieneOptions(trusted_peers=settings.http.trusted_peers, hops=settings.http.trusted_hops)
+    def adopt(self, configuration: Configuration) -> None:
+        """Let who comes from now on pass a chain made of `configuration`; raises, and changes nothing, if it cannot."""
+        check(configuration)
+        policies = self._policies(configuration)
+        self.core.adopt(configuration)
+        self.doorway.put_up(policies)
+
+    def check_configuration(self, configuration: Configuration) -> None:
+        """Raise what is wrong with `configuration`, as far as it can be told before any worker tries it."""
+        check(configuration)
+        check_names(configuration, routes=frozenset(route.id for route in self.routes.routes))
+        self.door.with_policies(self._policies(configuration))
+
+    def _limits(self, configuration: Configuration) -> RateLimitOptions:
+        return msgspec.structs.replace(configuration.rate_limit, workers=self.core.settings.http.workers)
+
+    def _policies(self, configuration: Configuration | None = None) -> list[Policy]:
+        """The chain as `configuration` has it. What counts, remembers or waits is one and the same in every chain."""
+        core, configuration = self.core, configuration or self.initial
+        limits, counters = self._limits(configuration), self.counters
+        peers, lifecycles = configuration.peers, dated(with_dates(self.apis, configuration.lifecycles))
+        rate_limit = RateLimit(core.cache, core.clock, limits, counters, limiter=self.rate_limit.limiter)
         return [
             CanonicalRequest(),
-            MessageHygiene(hygiene),
+            MessageHygiene(MessageHygieneOptions(trusted_peers=peers.trusted, hops=peers.hops)),
             Trace(),
-            self.address_limit,
-            Version(self.routes, core.clock, VersionOptions(lifecycles=dated(self.apis))),
+            PreAuthenticationLimit(core.cache, core.clock, limits, counters, limiter=self.address_limit.limiter),
+            Version(self.routes, core.clock, VersionOptions(lifecycles=lifecycles)),
             Authenticate(self.identity, self._challenges()),
             Authorise(),
-            self.rate_limit,
+            rate_limit,
             self.idempotency,
-            ValidateRequest(),
-            LineCost(self.rate_limit),
-            ValidateResponse(),
-            Deprecation(DeprecationOptions(lifecycles=dated(self.apis))),
+            ValidateRequest(configuration.validate_request),
+            LineCost(rate_limit),
+            ValidateResponse(configuration.validate_response),
+            Deprecation(DeprecationOptions(lifecycles=lifecycles)),
             self.audit,
         ]
 
@@ -258,6 +301,7 @@ class Gateway:
     async def _opened(self, _: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.core.opened())
+            await stack.enter_async_context(self.follower.following())
             await self.identity.open()
             stack.push_async_callback(self.identity.close)
             for api in self.proxied:
@@ -279,8 +323,8 @@ class Gateway:
     def _contract(self, anchor: str) -> str:
         return render(build_document(next(api for api in self.apis if api.anchor == anchor)))
 
-    def _is_draining(self) -> bool:
-        return self.door.draining
+    async def _is_configured(self) -> None:
+        await self.follower.require()
 
 
 def _scopes_of(apis: Sequence[Api]) -> frozenset[str]:
@@ -288,9 +332,9 @@ def _scopes_of(apis: Sequence[Api]) -> frozenset[str]:
     return frozenset(scope for api in apis for handler in api.handlers for scope in handler.opt.get("scopes", ()))
 
 
-def build_gateway(settings: Settings) -> FrontDoor:
+def build_gateway(settings: Settings) -> Doorway:
     """The gateway's ASGI application; it connects when its lifespan starts."""
-    return Gateway(Core(settings)).door
+    return Gateway(Core(settings)).doorway
 
 
 def build_console(settings: Settings) -> ASGIApp:

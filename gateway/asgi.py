@@ -23,7 +23,7 @@ from granian.log import LogLevels
 from granian.server.mp import MPServer
 
 from gateway.app import build_console, build_gateway
-from gateway.edge.front_door import FrontDoor
+from gateway.edge.doorway import Doorway
 from gateway.kernel.errors import Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
@@ -59,14 +59,18 @@ class DrainingServer(MPServer):
         super()._stop_workers()  # type: ignore[no-untyped-call]
 
 
-def drain_on_signal(door: FrontDoor) -> None:
+def drain_on_signal(door: Doorway) -> None:
     """What a worker does about `DrainingServer`'s signal."""
 
-    def drain(*_: object) -> None:
-        with contextlib.suppress(RuntimeError):  # no loop runs yet or any more: nothing is being served
-            asyncio.get_running_loop().call_soon_threadsafe(door.drain)
+    def drain() -> None:
+        door.drain()
+        door.end_streams()
 
-    signal.signal(_DRAIN, drain)
+    def heard(*_: object) -> None:
+        with contextlib.suppress(RuntimeError):  # no loop runs yet or any more: nothing is being served
+            asyncio.get_running_loop().call_soon_threadsafe(drain)
+
+    signal.signal(_DRAIN, heard)
 
 
 def calm_collector() -> None:

@@ -91,6 +91,9 @@ def command_parser() -> argparse.ArgumentParser:
 
     _api_commands(commands)
 
+    config = commands.add_parser("config", help="the configuration: what changes while workers run")
+    _config_commands(config.add_subparsers(metavar="VERB"))
+
     contracts = commands.add_parser("contracts", help="the published OpenAPI documents").add_subparsers(metavar="VERB")
     export = _command(contracts, "export", _export, "write openapi/ from the code")
     export.add_argument("--folder", type=Path, default=Path("openapi"))
@@ -116,6 +119,28 @@ def _partner_commands(partner: Any) -> None:
     disable = _command(partner, "disable", _partner_disable, "refuse everything of a partner from now on")
     disable.add_argument("partner", help="its id: par_…")
     for command in (add, listing, disable):
+        _settings(command)
+        _json(command)
+
+
+def _config_commands(config: Any) -> None:
+    show = _command(config, "show", _config, "the configuration that holds, as TOML to edit and apply")
+    show.add_argument("version", type=int, nargs="?", help="an older one")
+    diff = _command(config, "diff", _config, "what a file would change: which limit of whom, from what to what")
+    apply = _command(config, "apply", _config, "make a file the configuration; waits until every worker holds it")
+    for command in (diff, apply):
+        command.add_argument("file", type=Path, help="TOML; what it leaves out has its default")
+    rollback = _command(config, "rollback", _config, "make an older version hold again, as a new one")
+    rollback.add_argument("version", type=int, nargs="?", help="default: the one before; 0 is what the settings say")
+    for command in (apply, rollback):
+        command.add_argument("--note", default="", help="why: kept in the history")
+        command.add_argument("--wait", type=_count, default=30, help="seconds to wait for the workers (default 30)")
+    history = _command(config, "history", _config, "who applied what when, and which worker holds which version")
+    history.add_argument("--count", type=_count, default=20)
+    for verb, command in (
+        ("show", show), ("diff", diff), ("apply", apply), ("rollback", rollback), ("history", history)
+    ):  # fmt: skip
+        command.set_defaults(verb=verb)
         _settings(command)
         _json(command)
 
@@ -287,6 +312,24 @@ def _apis(given: argparse.Namespace) -> int:
     path = _settings_path(given)
     named = path is not None or os.environ.get(SETTINGS_VARIABLE)
     return governance.show_apis(load_settings(path) if named else None, as_json=given.json)
+
+
+def _config(given: argparse.Namespace) -> int:
+    from gateway import configuring  # noqa: PLC0415 - `--help` and the services load less
+    from gateway.plays.progress import Progress  # noqa: PLC0415
+
+    settings = load_settings(_settings_path(given))
+    if given.verb == "show":
+        return configuring.show(settings, given.version, as_json=given.json)
+    if given.verb == "diff":
+        return configuring.diff(settings, given.file, as_json=given.json)
+    if given.verb == "history":
+        return configuring.history(settings, given.count, as_json=given.json)
+    with Progress() as progress:
+        told: Any = {"note": given.note, "seconds": given.wait, "as_json": given.json, "progress": progress}
+        if given.verb == "apply":
+            return configuring.apply(settings, given.file, **told)
+        return configuring.rollback(settings, given.version, **told)
 
 
 def _export(given: argparse.Namespace) -> int:

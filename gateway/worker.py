@@ -13,9 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.app import Core
+from gateway.app import Core, initial_configuration
 from gateway.backbone.backbone import Backbone
 from gateway.canonical.capabilities import Call, ReadsItems, TakesOrders
+from gateway.configuration.following import Follower
 from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
 from gateway.kernel.errors import CrossdockError
@@ -56,7 +57,10 @@ async def _run(core: Core) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with core.opened():
+    follower = Follower(
+        core.store, core.clock, role="worker", initial=initial_configuration(core.settings), adopt=core.adopt
+    )
+    async with core.opened(), follower.following():
         worker = Worker(core, stop)
         await worker.run()
 

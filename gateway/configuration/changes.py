@@ -126,9 +126,7 @@ def _lifecycles(old: tuple[Lifecycle, ...], new: tuple[Lifecycle, ...], now: dat
         whom = f"{api} {version}"
         yield from _date(whom, "deprecated at", was.deprecated_at, will.deprecated_at, Effect.TIGHTENS)
         ends = will.sunset_at is not None and will.sunset_at <= now
-        yield from _date(
-            whom, "ends at", was.sunset_at, will.sunset_at, Effect.BREAKING if ends else Effect.TIGHTENS
-        )
+        yield from _date(whom, "ends at", was.sunset_at, will.sunset_at, Effect.BREAKING if ends else Effect.TIGHTENS)
         for what in ("successor", "documentation"):
             if getattr(was, what) != getattr(will, what):
                 yield Change(
@@ -145,9 +143,7 @@ def _date(whom: str, what: str, was: datetime | None, will: datetime | None, soo
     if was == will:
         return
     later = will is None or (was is not None and will > was)
-    yield Change(
-        whom=whom, what=what, before=_when(was), after=_when(will), effect=Effect.LOOSENS if later else sooner
-    )
+    yield Change(whom=whom, what=what, before=_when(was), after=_when(will), effect=Effect.LOOSENS if later else sooner)
 
 
 def _brownouts(whom: str, was: tuple[Brownout, ...], will: tuple[Brownout, ...]) -> Iterator[Change]:

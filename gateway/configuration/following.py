@@ -52,7 +52,14 @@ class Follower:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, *, role: str, initial: Configuration, adopt: Adopt, every: float = EVERY_SECONDS
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        role: str,
+        initial: Configuration,
+        adopt: Adopt,
+        every: float = EVERY_SECONDS,
     ) -> None:
         # A connection of its own: a busy pool must not delay the heartbeat.
         self._store = Store(store.url, size=1)
@@ -98,7 +105,7 @@ class Follower:
         try:
             async with asyncio.timeout(_READ_SECONDS):
                 version = await self._beat()
-                if version != self._held.version and version != self._held.refused:
+                if version not in (self._held.version, self._held.refused):
                     await self._take(version)
                     await self._beat()
         except TimeoutError as error:
@@ -109,9 +116,7 @@ class Follower:
 
     async def _beat(self) -> int:
         held = self._held
-        return int(
-            await self._store.fetchval(sql.beat, *self._identity, held.version, held.refused, held.refusal)
-        )
+        return int(await self._store.fetchval(sql.beat, *self._identity, held.version, held.refused, held.refusal))
 
     async def _take(self, version: int) -> None:
         if version == 0:  # the record was restored to before the first snapshot
@@ -147,5 +152,5 @@ class Follower:
                 await self.follow()
             except CrossdockError as error:
                 _log.warning("the configuration could not be read, %d stays: %s", self._held.version, error.detail)
-            except Exception:
+            except Exception:  # noqa: BLE001 - the heartbeat goes on; the traceback is in the log
                 _log.exception("the configuration could not be read, %d stays", self._held.version)

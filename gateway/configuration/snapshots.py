@@ -66,9 +66,7 @@ async def write(
     Raises `Conflict` (code ``configuration.moved_on``) when `replaces` is no longer the newest.
     """
     content = encode(configuration).decode()
-    version = await connection.fetchval(
-        sql.write, replaces, content, sha256_of(configuration), restores, actor, note
-    )
+    version = await connection.fetchval(sql.write, replaces, content, sha256_of(configuration), restores, actor, note)
     if version is None:
         raise Conflict(
             f"version {replaces} is no longer the newest: look at `crossdock config diff` again, then apply",

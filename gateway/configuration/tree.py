@@ -41,7 +41,10 @@ class Notifications(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole tree. `lifecycles` are the dates and brownouts of API versions; the rest are options of policies."""
+    """The whole tree.
+
+    `lifecycles` are dates and brownouts of API versions, in the place of the product's own or those of the settings.
+    """
 
     rate_limit: RateLimitOptions = RateLimitOptions()
     lifecycles: tuple[Lifecycle, ...] = ()
@@ -117,18 +120,13 @@ def check(configuration: Configuration) -> None:
         raise Misconfigured(f"lifecycles names {', '.join(sorted(twice))} twice")
 
 
-def check_names(configuration: Configuration, *, routes: frozenset[str], versions: frozenset[tuple[str, str]]) -> None:
-    """Raise `Rejected` (code ``configuration.unknown_name``) for operations and API versions that nothing serves."""
+def check_names(configuration: Configuration, *, routes: frozenset[str]) -> None:
+    """Raise `Rejected` (code ``configuration.unknown_name``) for operations that nothing serves."""
     unknown = [
         f"rate_limit.plans.{name}.operations: {route}"
         for name, plan in configuration.rate_limit.plans.items()
         for route in _operations(plan)
         if route not in routes
-    ]
-    unknown += [
-        f"lifecycles: {lifecycle.api} {lifecycle.version}"
-        for lifecycle in configuration.lifecycles
-        if (lifecycle.api, lifecycle.version) not in versions
     ]
     if unknown:
         raise Rejected(

@@ -9,6 +9,7 @@ replace them, unless their route streams.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from time import perf_counter
@@ -60,14 +61,25 @@ class FrontDoor:
     ) -> None:
         self._app = app
         self._routes = routes
-        self._chain = compile_chain(policies, BodyReader(seconds=body_seconds).admit)
+        self._read_body = BodyReader(seconds=body_seconds).admit
+        self._chain = compile_chain(policies, self._read_body)
         self._monotonic = clock.monotonic
         self._seconds = seconds
         self._observe = observe
         self._direct = direct or {}
         self._streams = streams or {}
         self._overdue = Overdue(clock.monotonic)
-        self.draining = False
+
+    def with_policies(self, policies: Sequence[Policy]) -> FrontDoor:
+        """The same door with another chain; both know of all that is in flight."""
+        twin = copy.copy(self)
+        twin._chain = compile_chain(policies, self._read_body)  # noqa: SLF001 - our own kind
+        return twin
+
+    @property
+    def draining(self) -> bool:
+        """Whether no stream is taken any more."""
+        return self._overdue.closing
 
     @property
     def in_flight(self) -> int:
@@ -176,7 +188,7 @@ class FrontDoor:
         if not route.matched:
             exchange.reply = _nothing_here(exchange)
             return None
-        if self.draining and route.streaming:
+        if route.streaming and self._overdue.closing:
             raise Unavailable("this server is stopping: connect again", code="server.draining")
         exchange.reached_handler = True
         direct = self._direct.get(route.id)
@@ -211,13 +223,12 @@ class FrontDoor:
             for message in messages_of(exchange):
                 await send(message)
 
-    def drain(self) -> None:
-        """Take no stream any more and end those that are open: the server itself waits for all else in flight."""
-        self.draining = True
-        self.end_streams()
+    def close_streams(self) -> int:
+        """Take no stream any more and end those that are open; returns how many there were.
 
-    def end_streams(self) -> int:
-        """End the open streams, as a drain must before the server can stop; returns how many there were."""
+        A server waits for an open stream until it kills; for all else in flight it waits by itself.
+        """
+        self._overdue.closing = True
         return self._overdue.strike_unbounded()
 
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:

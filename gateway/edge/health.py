@@ -1,7 +1,8 @@
 """Liveness and readiness, for whoever restarts us and whoever sends us traffic.
 
 ``/livez`` needs nothing: a process that answers is alive, and restarting it would not bring a database back.
-``/readyz`` asks what the gateway cannot serve without (the record, its schema) and says which part is missing.
+``/readyz`` asks what the gateway cannot serve without (the record, its schema, a configuration) and says which part is
+missing.
 """
 
 import asyncio
@@ -22,9 +23,15 @@ _MEDIA_TYPE: Final = "application/json"
 
 
 def health_routes(
-    checks: Mapping[str, ReadinessCheck], *, draining: Callable[[], bool] = lambda: False
+    checks: Mapping[str, ReadinessCheck],
+    *,
+    draining: Callable[[], bool] = lambda: False,
+    facts: Callable[[], Mapping[str, Any]] = dict,
 ) -> list[HTTPRouteHandler]:
-    """``/livez`` and ``/readyz``. A check raises `CrossdockError` (or takes over 2 s) when its part is missing."""
+    """``/livez`` and ``/readyz``. A check raises `CrossdockError` (or takes over 2 s) when its part is missing.
+
+    `facts` are told beside the checks and decide nothing.
+    """
 
     @get("/livez", opt=_OPTIONS, operation_id="livez")
     async def livez() -> Response[bytes]:
@@ -38,7 +45,8 @@ def health_routes(
         if draining():
             parts["drain"] = "draining: no new work is taken"
         ready = all(word == "ok" for word in parts.values())
-        return _answer(200 if ready else 503, {"status": "ready" if ready else "not ready", "checks": parts})
+        word = "ready" if ready else "not ready"
+        return _answer(200 if ready else 503, {"status": word, "checks": parts, **facts()})
 
     return [livez, readyz]
 

@@ -17,13 +17,14 @@ _EVERY: Final = 1.0
 
 
 class Overdue:
-    """Who is being served, and until when."""
+    """Who is being served, and until when. `closing`: what has no deadline is not begun any more."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._running: dict[asyncio.Task[Any], float] = {}
         self._struck: set[asyncio.Task[Any]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.closing = False
 
     @property
     def running(self) -> int:

@@ -14,7 +14,7 @@ def toml_text(tree: Mapping[str, Any]) -> str:
 
 def _tables(tree: Mapping[str, Any], prefix: str) -> str:
     plain = {k: v for k, v in tree.items() if not isinstance(v, Mapping) and not _is_table_list(v) and v is not None}
-    lines = [f"{_key(k)} = {json.dumps(v)}" for k, v in plain.items()]
+    lines = [f"{_key(k)} = {_written(v)}" for k, v in plain.items()]
     for name, value in tree.items():
         here = f"{prefix}{_key(name)}"
         if isinstance(value, Mapping):
@@ -31,4 +31,9 @@ def _is_table_list(value: Any) -> bool:
 
 def _key(name: str) -> str:
     bare = name.replace("_", "").replace("-", "")
-    return name if bare.isascii() and bare.isalnum() else json.dumps(name)
+    return name if bare.isascii() and bare.isalnum() else _written(name)
+
+
+def _written(value: Any) -> str:
+    # JSON escapes what is beyond the basic plane as two surrogates, and leaves DEL as it is: TOML takes neither.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -85,7 +85,10 @@ def sign(message_id: str, at: datetime, body: bytes, secrets: Sequence[Secret]) 
 
 
 class WebhookSender:
-    """Sends to partners' URLs. Connections are kept per pinned address, at most 128 of them."""
+    """Sends to partners' URLs. Connections are kept per pinned address, at most 128 of them.
+
+    `rules` say where a message may go; they may be replaced while it runs.
+    """
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class WebhookSender:
         resolve: Resolve | None = None,
         transport: Callable[[Target], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
-        self._rules = rules
+        self.rules = rules
         self._clock = clock
         self._resolve = resolve
         self._make = transport or pinned_transport
@@ -108,7 +111,7 @@ class WebhookSender:
         started = self._clock.monotonic()
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                target = await pin(url, self._rules, self._resolve)
+                target = await pin(url, self.rules, self._resolve)
                 answer = await self._post(target, message_id, body, secrets, correlation_id)
         except (Rejected, NotAllowed) as error:
             return self._attempt(Outcome.REFUSED, None, error.detail, started)

@@ -53,8 +53,18 @@ class Share:
     """What one worker holds of one bucket. Times are monotonic readings in seconds."""
 
     __slots__ = (
-        "debt", "full_at", "lease", "leased_at", "local_full_at", "refilling",
-        "refused_cost", "refused_until", "remote", "units", "until",
+        "debt",
+        "full_at",
+        "lease",
+        "leased_at",
+        "local_full_at",
+        "quota",
+        "refilling",
+        "refused_cost",
+        "refused_until",
+        "remote",
+        "units",
+        "until",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -68,6 +78,7 @@ class Share:
         self.refilling = False
         self.refused_until = 0.0
         self.refused_cost = 0
+        self.quota: Quota | None = None
         self.local_full_at = 0.0
 
 
@@ -115,7 +126,7 @@ class Limiter:
             if share.units < share.lease >> 1 and not share.refilling:
                 self._refill_soon(key, quota, share)
             return Charge(key, cost, True, share.units + share.remote, share.full_at - now)
-        if now < share.refused_until and cost >= share.refused_cost:
+        if now < share.refused_until and cost >= share.refused_cost and share.quota is quota:
             return self._refused(key, share, cost, now)
         if self._is_down(now):
             return self._without_store(share, key, quota, cost, now)
@@ -168,6 +179,10 @@ class Limiter:
         # Taken out while the store is asked: two who ask at once must not give the same units back twice.
         returned, share.units = share.units, 0
         debt, share.debt = share.debt, 0
+        if share.quota is not quota:  # another configuration: units of another size are not given back
+            if share.quota is not None and share.quota.interval != quota.interval:
+                returned, share.lease = 0, min(share.lease, quota.largest_lease)
+            share.quota = quota
         need = quota.capped(cost + debt)
         try:
             granted, wait = await self._take(

@@ -27,8 +27,17 @@ class PreAuthenticationLimit:
 
     name = "pre_authentication_limit"
 
-    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions, counters: Counters | None = None) -> None:
-        self.limiter = Limiter(cache, clock, name="address", buckets=options.buckets, counters=counters)
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Clock,
+        options: RateLimitOptions,
+        counters: Counters | None = None,
+        *,
+        limiter: Limiter | None = None,
+    ) -> None:
+        # Another configuration counts on in the same buckets: what was spent stays spent.
+        self.limiter = limiter or Limiter(cache, clock, name="address", buckets=options.buckets, counters=counters)
         self._quota = quota_of(options.addresses, bucket="address", workers=options.workers)
         self._spend, self._monotonic = self.limiter.spend, clock.monotonic
         self._failure_cost = options.failure_cost
@@ -70,8 +79,17 @@ class RateLimit:
 
     name = "rate_limit"
 
-    def __init__(self, cache: Cache, clock: Clock, options: RateLimitOptions, counters: Counters | None = None) -> None:
-        self.limiter = Limiter(cache, clock, name="caller", buckets=options.buckets, counters=counters)
+    def __init__(
+        self,
+        cache: Cache,
+        clock: Clock,
+        options: RateLimitOptions,
+        counters: Counters | None = None,
+        *,
+        limiter: Limiter | None = None,
+    ) -> None:
+        # Another configuration counts on in the same buckets: what was spent stays spent.
+        self.limiter = limiter or Limiter(cache, clock, name="caller", buckets=options.buckets, counters=counters)
         self._spend, self._monotonic = self.limiter.spend, clock.monotonic
         self._plans = {
             name: (

@@ -27,6 +27,7 @@ def make_app():
     from litestar.response import Stream  # noqa: PLC0415
 
     from gateway.asgi import drain_on_signal  # noqa: PLC0415
+    from gateway.edge.doorway import Doorway  # noqa: PLC0415
 
     @get("/shop/v1/endless", opt={**conftest.SHOP, "streaming": True})
     async def endless() -> Stream:
@@ -37,7 +38,7 @@ def make_app():
 
         return Stream(produce(), media_type="text/event-stream")
 
-    front = conftest.Door({}, routes=[endless]).front
+    front = Doorway(conftest.Door({}, routes=[endless]).front)
     drain_on_signal(front)
     return front
 
