@@ -1,7 +1,8 @@
 """Pace: a vendor's rate, spread evenly, and a pause where the vendor asked for one.
 
 The generic cell rate algorithm (ITU-T I.371) with waiting: each request reserves its moment, so that a burst goes out
-at the vendor's rate and in its order of arrival. The rate is this process's share of the vendor's budget.
+at the vendor's rate and in its order of arrival. The rate is this process's share of the vendor's budget. A bucket
+starts empty (`semantics.md` 7).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Pace:
         self._clock = clock
         self._interval = 1.0 / rate if rate else 0.0
         self._slack = self._interval * (burst - 1)
-        self._next = 0.0
+        # Empty, not full: a process that starts again and again must not spend its burst each time.
+        self._next = clock.monotonic() + self._slack
         self._paused_until = 0.0
 
     def pause(self, seconds: float) -> None:

@@ -15,6 +15,16 @@ async def test_a_burst_leaves_at_the_vendors_rate():
     assert 0.19 <= time.monotonic() - started < 1
 
 
+async def test_a_process_that_starts_again_has_no_burst_yet(clock):
+    pace = Pace("erp", clock, rate=1, burst=5)
+    await pace.turn(0)
+    with pytest.raises(Throttled):
+        await pace.turn(0.5)
+    clock.advance(5)
+    for _ in range(5):
+        await pace.turn(0)
+
+
 async def test_what_cannot_leave_in_time_is_throttled_at_once_with_the_time_to_wait(clock):
     pace = Pace("erp", clock, rate=1, burst=1)
     await pace.turn(10)
