@@ -21,7 +21,17 @@ from typing import Any, Final
 
 from benchmarks.edge import proxies
 from benchmarks.edge.peer_proxies import checks_of, upstream_serving
-from benchmarks.edge.site import cores, free_port, load, prepare, processor_seconds, serving, tokens_of
+from benchmarks.edge.site import (
+    PROXIED_PATH,
+    cores,
+    free_port,
+    load,
+    prepare,
+    processor_seconds,
+    proxying_settings,
+    serving,
+    tokens_of,
+)
 from gateway.engines import Engines
 from gateway.settings import load_settings
 
@@ -69,17 +79,21 @@ def _compare(folder: Path, settings: Path, items: list[str], credentials: list[A
             for target, own in ((target, free_port()) for target in TARGETS)
         }
         figures = _figures(_rounds(served, load_core, requests, given))
-    return figures | _proxies(folder, jwks, f"http://127.0.0.1:{port}", tokens, given)
+    return figures | _proxies(folder, settings, jwks, tokens, given)
 
 
-def _proxies(folder: Path, jwks: bytes, issuer: str, tokens: list[str], given: Any) -> dict[str, Any]:
-    """The proxies that are installed, with the gateway's own tokens, before one upstream."""
-    checks = checks_of(jwks, issuer, folder)
-    with upstream_serving(cores()[1], folder / "one.log") as upstream:
-        return proxies.measure(
-            checks, tokens, folder, rounds=given.rounds, seconds=given.seconds, upstream=upstream,
-            ours="the gateway is not measured as a proxy yet",
-        )  # fmt: skip
+def _proxies(folder: Path, settings: Path, jwks: bytes, tokens: list[str], given: Any) -> dict[str, Any]:
+    """Ours and the proxies that are installed, with the gateway's own tokens, before one upstream."""
+    server_core, load_core = cores()
+    checks = checks_of(jwks, load_settings(settings).identity.issuer, tokens[0], folder)
+    with upstream_serving(load_core, folder / "one.log") as upstream:
+        own = free_port()
+        proxying = proxying_settings(settings, upstream)
+        with serving("benchmarks.edge.apps:ours", proxying, own, server_core) as pid:
+            return proxies.measure(
+                checks, tokens, folder, rounds=given.rounds, seconds=given.seconds, upstream=upstream,
+                ours=(own, pid, PROXIED_PATH),
+            )  # fmt: skip
 
 
 def _rounds(

@@ -137,7 +137,7 @@ def _process(command: list[str], log: Path, port: int, core: int) -> Iterator[in
             os.sched_setaffinity(0, allowed)
     try:
         ends = time.monotonic() + 30
-        while _status(port, None) is None:
+        while status_of(port, None) is None:
             if process.poll() is not None or time.monotonic() > ends:
                 raise SystemExit(f"{command[0]} did not start: {log.read_text(encoding='utf-8', errors='replace')}")
             time.sleep(0.1)
@@ -150,7 +150,8 @@ def _process(command: list[str], log: Path, port: int, core: int) -> Iterator[in
             process.kill()
 
 
-def _status(port: int, token: str | None, path: str = "/v1/orders/ord_1") -> int | None:
+def status_of(port: int, token: str | None, path: str = "/v1/orders/ord_1") -> int | None:
+    """What a GET with this token is answered; None when nobody answers."""
     headers = {"authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers)
     try:
@@ -176,22 +177,22 @@ def shown(name: str, checks: Checks, tokens: Sequence[str], folder: Path) -> dic
     ):
         head, payload, signature = tokens[0].split(".")
         found = {
-            "good": _status(port, tokens[0]),
-            "none": _status(port, None),
-            "forged": _status(port, f"{head}.{payload}.{signature[::-1]}"),
+            "good": status_of(port, tokens[0]),
+            "none": status_of(port, None),
+            "forged": status_of(port, f"{head}.{payload}.{signature[::-1]}"),
         }
         for _ in range(_FEW):
-            found["above_limit"] = _status(port, tokens[0])
-        found["other_client"] = _status(port, tokens[1])
+            found["above_limit"] = status_of(port, tokens[0])
+        found["other_client"] = status_of(port, tokens[1])
         return found
 
 
 EXPECTED: Final = {"good": 200, "none": 401, "forged": 401, "above_limit": 429, "other_client": 200}
 
 
-def checks_of(jwks: bytes, issuer: str, folder: Path) -> Checks:
-    """The checks for tokens of `jwks`' only key, in the forms that the peers read."""
-    key: Any = jwt.PyJWK(json.loads(jwks)["keys"][0]).key
+def checks_of(jwks: bytes, issuer: str, token: str, folder: Path) -> Checks:
+    """The checks for tokens of the key in `jwks` that signed `token`, in the forms that the peers read."""
+    key: Any = jwt.PyJWKSet.from_json(jwks.decode())[jwt.get_unverified_header(token)["kid"]].key
     pem, path = folder / "key.pem", folder / "peers-jwks.json"
     path.write_bytes(jwks)
     pem.write_bytes(key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
@@ -214,7 +215,7 @@ def own_tokens(count: int, clients: int, folder: Path) -> tuple[Checks, list[str
         )
         for number in range(count)
     ]  # fmt: skip
-    return checks_of(jwks, issuer, folder), tokens
+    return checks_of(jwks, issuer, tokens[0], folder), tokens
 
 
 def of_two_clients(tokens: Sequence[str]) -> tuple[str, str]:

@@ -25,6 +25,7 @@ from benchmarks.edge.peer_proxies import (
     own_tokens,
     peer_serving,
     shown,
+    status_of,
     upstream_serving,
 )
 from benchmarks.edge.site import cores, load, processor_seconds
@@ -56,6 +57,8 @@ def measure(
             for name in there
         }
         if not isinstance(ours, str):
+            if (status := status_of(ours[0], None, ours[2])) != 401:
+                raise SystemExit(f"ours answered {status} to a request without a token")
             served["ours"] = ours
         figures = _rounds(served, tokens, driver, rounds, seconds)
     return _ratios(figures, reasons, ours if isinstance(ours, str) else None)

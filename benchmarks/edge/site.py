@@ -27,6 +27,7 @@ from gateway.settings import load_settings
 
 ROOT = Path(__file__).parents[2]
 TENANT = "bench"
+PROXIED_PATH = "/bench/v1/orders/ord_1"  # of `proxying_settings`
 _ENOUGH = "100000000/minute"
 
 
@@ -99,6 +100,36 @@ rate = "{_ENOUGH}"
 [[channels]]
 name = "web"
 """
+
+
+def proxying_settings(settings: Path, upstream: int) -> Path:
+    """The same settings with one proxied API before `upstream`, all of its own settings at their defaults."""
+    document = settings.with_name("upstream.json")
+    answer = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}
+    operation = {
+        "operationId": "getOrder",
+        "parameters": [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}],
+        "responses": {"200": {"description": "It.", "content": {"application/json": {"schema": answer}}}},
+    }
+    content = {
+        "openapi": "3.1.0",
+        "info": {"title": "Upstream", "version": "1"},
+        "paths": {"/orders/{id}": {"get": operation}},
+    }
+    document.write_text(json.dumps(content), encoding="utf-8")
+    path = settings.with_name("proxying.toml")
+    section = f"""
+[proxied.bench]
+base_url = "http://127.0.0.1:{upstream}/v1"
+private_targets = ["127.0.0.1/32"]
+openapi = "{document}"
+zone = "experience"
+read_scope = "orders:read"
+business_owner = "bench"
+technical_owner = "bench"
+"""
+    path.write_text(settings.read_text(encoding="utf-8") + section, encoding="utf-8")
+    return path
 
 
 @contextmanager
