@@ -71,8 +71,9 @@ def make_token(private_key):
 def make_identity(key_set):
     """An identity that believes a given snapshot and asks no database."""
 
-    def make(clock=None, **given):
-        identity = Identity(Store("postgresql://127.0.0.1:1/none"), RING, OPTIONS, clock or SystemClock())
+    def make(clock=None, options=OPTIONS, cache=None, outbound=None, **given):
+        store = Store("postgresql://127.0.0.1:1/none")
+        identity = Identity(store, RING, options, clock or SystemClock(), cache=cache, outbound=outbound)
         snapshot = {"epoch": 1, "keys": key_set, "generations": {}, "revoked_tokens": frozenset(), **given}
         identity.trust._snapshot = Snapshot(**snapshot)
         identity.trust.until = float("inf")
