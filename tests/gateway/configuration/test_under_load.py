@@ -55,6 +55,13 @@ async def config(first, *words):
     return process.returncode, out.decode(), err.decode()
 
 
+async def three_workers(first):
+    """`/readyz` is answered by the first worker that is; this waits for the other one of the second gateway too."""
+    async with asyncio.timeout(60):
+        while len(json.loads((await config(first, "history", "--json"))[1])["workers"]) < 3:
+            await asyncio.sleep(0.1)
+
+
 def file_of(folder, number):
     """A configuration whose limit can be seen in an answer, far above what the load asks."""
     path = folder / f"{number}.toml"
@@ -74,6 +81,7 @@ async def asking(client, stop, answers):
 async def applied_under_load(folder, urls, database, count):
     async with AsyncExitStack() as stack:
         first, addresses = await stack.enter_async_context(gateways(folder, urls, database))
+        await three_workers(first)
         key = {"X-Api-Key": first.first.api_key}
         clients = [
             await stack.enter_async_context(httpx.AsyncClient(base_url=url, headers=key, trust_env=False, timeout=30))
