@@ -14,6 +14,7 @@ import gc
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +33,7 @@ _KILL_AFTER_SECONDS: Final = 10
 _HEADER_BYTES: Final = 131_072
 _PR_SET_PDEATHSIG: Final = 1
 _DRAIN: Final = signal.SIGUSR1
+_END_STREAMS: Final = signal.SIGUSR2
 
 
 def make_gateway() -> Any:
@@ -50,27 +52,35 @@ def make_console() -> Any:
 
 
 class DrainingServer(MPServer):
-    """Has its workers end their streams before it stops them: it would wait for an open stream until it kills."""
+    """Drains before it stops: it would wait for an open stream until it kills.
+
+    Workers are unready for `pause` seconds, so that balancers see it and clients go elsewhere; then streams end.
+    """
+
+    pause = 0.0
 
     def _stop_workers(self) -> None:
+        self._tell_workers(_DRAIN)
+        time.sleep(self.pause)
+        self._tell_workers(_END_STREAMS)
+        super()._stop_workers()  # type: ignore[no-untyped-call]
+
+    def _tell_workers(self, number: int) -> None:
         for worker in self.wrks:
             if worker.inner.exitcode is None and worker.inner.pid is not None:
-                os.kill(worker.inner.pid, _DRAIN)
-        super()._stop_workers()  # type: ignore[no-untyped-call]
+                os.kill(worker.inner.pid, number)
 
 
 def drain_on_signal(door: Doorway) -> None:
-    """What a worker does about `DrainingServer`'s signal."""
+    """What a worker does about `DrainingServer`'s signals."""
 
-    def drain() -> None:
-        door.drain()
-        door.end_streams()
-
-    def heard(*_: object) -> None:
+    def heard(number: int, _: object) -> None:
         with contextlib.suppress(RuntimeError):  # no loop runs yet or any more: nothing is being served
-            asyncio.get_running_loop().call_soon_threadsafe(drain)
+            what = door.drain if number == _DRAIN else door.end_streams
+            asyncio.get_running_loop().call_soon_threadsafe(what)
 
     signal.signal(_DRAIN, heard)
+    signal.signal(_END_STREAMS, heard)
 
 
 def calm_collector() -> None:

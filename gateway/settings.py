@@ -50,6 +50,8 @@ class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the gateway listens. `public_url` is how partners reach it: issuer and links are made of it.
 
+    Told to stop, it is unready for `pause_seconds` before it closes its listener.
+
     A client has `header_seconds` for its headers and `body_seconds` for its body before it is given up.
     """
 
@@ -59,6 +61,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     public_url: str = "http://127.0.0.1:8080"
     trusted_peers: tuple[str, ...] = ()
     trusted_hops: int = 1
+    pause_seconds: float = 1.0
     header_seconds: float = 15.0
     body_seconds: float = 10.0
 
