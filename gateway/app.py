@@ -18,10 +18,12 @@ from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
+from experience_apis.storefront.v1 import messages as messages_v1
+from experience_apis.storefront.v1 import recalling as recalling_v1
 from experience_apis.storefront.v1 import routes as storefront_v1
-from experience_apis.storefront.v1.messages import MESSAGES as MESSAGES_V1
-from experience_apis.storefront.v1.messages import StorefrontMessages
-from experience_apis.storefront.v1.recalling import RecallsCancellation, RecallsPlacement
+from experience_apis.storefront.v2 import messages as messages_v2
+from experience_apis.storefront.v2 import recalling as recalling_v2
+from experience_apis.storefront.v2 import routes as storefront_v2
 from gateway.apis import catalogue_entry, component_api, dated, system_api, with_dates
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
@@ -94,8 +96,10 @@ from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import order_recallers
 from process_apis.partner_notifications import routes as notification_routes
 from process_apis.partner_notifications.process import PartnerNotifications
+from process_apis.partner_notifications.rendering import RendersByVersion
 
 Answer = TypeVar("Answer")
+MESSAGE_VERSIONS: Final = ("v1", "v2")
 _ROOT: Final = Path(__file__).parents[1]
 PRODUCTS: Final = tuple(sorted(path.parent.name for path in (_ROOT / "system_apis").glob("*/manifest.toml")))
 
@@ -141,10 +145,14 @@ class Core:
         self.accounts = PartnerAccounts(self.store, self.clock)
         self.currencies = {channel.name: channel.currency for channel in settings.channels}
         self.sender = WebhookSender(_targets(initial_configuration(settings)), self.clock)
+        messages = (self.items, self.availability, self.orders)
+        self.renderers = RendersByVersion(
+            {"v1": messages_v1.StorefrontMessages(*messages), "v2": messages_v2.StorefrontMessages(*messages)}
+        )
         self.notifications = PartnerNotifications(
             self.store,
             self.ring,
-            renderer=StorefrontMessages(self.items, self.availability, self.orders),
+            renderer=self.renderers,
             sender=self.sender,
         )
 
@@ -166,22 +174,28 @@ class Core:
             await self.cache.close()
             await self.store.close()
 
-    def storefront_v1(self) -> list[HTTPRouteHandler]:
-        """The storefront's handlers."""
-        return storefront_v1.routes(
-            items=self.items,
-            availability=self.availability,
-            orders=self.orders,
-            accounts=self.accounts,
-            currencies=self.currencies,
-            cursors=self.cursors,
-        )
+    def storefront(self) -> dict[str, list[HTTPRouteHandler]]:
+        """The storefront's handlers, by version."""
+        return {
+            version: routes(
+                items=self.items,
+                availability=self.availability,
+                orders=self.orders,
+                accounts=self.accounts,
+                currencies=self.currencies,
+                cursors=self.cursors,
+            )
+            for version, routes in (("v1", storefront_v1.routes), ("v2", storefront_v2.routes))
+        }
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""
+        placing = (self.orders, self.accounts, self.currencies)
         return {
-            "POST /storefront/v1/orders": RecallsPlacement(self.orders, self.accounts, self.currencies),
-            "POST /storefront/v1/orders/{order_id}/cancellation": RecallsCancellation(self.orders),
+            "POST /storefront/v1/orders": recalling_v1.RecallsPlacement(*placing),
+            "POST /storefront/v1/orders/{order_id}/cancellation": recalling_v1.RecallsCancellation(self.orders),
+            "POST /storefront/v2/orders": recalling_v2.RecallsPlacement(*placing),
+            "POST /storefront/v2/orders/{order_id}/cancellation": recalling_v2.RecallsCancellation(self.orders),
             **order_recallers(self.orders),
         }
 
@@ -363,7 +377,11 @@ def apis_of(core: Core) -> tuple[Api, ...]:
     """Every API version that is served, with its owners and dates."""
     exclusive = order_locks(core.store)
     apis = [
-        *component_api("experience_apis/storefront", {"v1": core.storefront_v1()}, {"v1": MESSAGES_V1}),
+        *component_api(
+            "experience_apis/storefront",
+            core.storefront(),
+            {"v1": messages_v1.MESSAGES, "v2": messages_v2.MESSAGES},
+        ),
         *component_api("process_apis/items", {"v1": items_routes.routes(core.items)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),
         *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),

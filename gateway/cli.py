@@ -115,10 +115,14 @@ def _partner_commands(partner: Any) -> None:
     add.add_argument("--plan", default="standard")
     add.add_argument("--account", action="append", required=True, help="a customer code it orders for; repeatable")
     add.add_argument("--webhook-url")
+    add.add_argument("--webhook-version", help="the API version its messages have (default: the newest)")
     listing = _command(partner, "list", _partner_list, "all partners")
     disable = _command(partner, "disable", _partner_disable, "refuse everything of a partner from now on")
     disable.add_argument("partner", help="its id: par_…")
-    for command in (add, listing, disable):
+    version = _command(partner, "webhook-version", _partner_webhook_version, "the API version its messages have")
+    version.add_argument("partner", help="its id: par_…")
+    version.add_argument("version", nargs="?", help="render them in this one from now on (v2); left out, tell")
+    for command in (add, listing, disable, version):
         _settings(command)
         _json(command)
 
@@ -290,6 +294,7 @@ def _partner_add(given: argparse.Namespace) -> int:
         plan=given.plan,
         accounts=tuple(given.account),
         webhook_url=given.webhook_url,
+        webhook_version=given.webhook_version,
     )
     return administration.add(load_settings(_settings_path(given)), asked, as_json=given.json)
 
@@ -330,6 +335,13 @@ def _config(given: argparse.Namespace) -> int:
         if given.verb == "apply":
             return configuring.apply(settings, given.file, **told)
         return configuring.rollback(settings, given.version, **told)
+
+
+def _partner_webhook_version(given: argparse.Namespace) -> int:
+    from gateway import governance  # noqa: PLC0415 - `--help` and the services load less
+
+    settings = load_settings(_settings_path(given))
+    return governance.webhook_version(settings, given.partner, given.version, as_json=given.json)
 
 
 def _export(given: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ Each function returns the command's exit status.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,9 +15,12 @@ from typing import Any
 import msgspec
 
 from gateway.apis import description_of, with_dates
-from gateway.app import published_apis
+from gateway.app import MESSAGE_VERSIONS, administer, published_apis
+from gateway.canonical.capabilities import Connection
 from gateway.contracts.api import Api
+from gateway.kernel.keyring import KeyRing
 from gateway.settings import Settings
+from process_apis.partner_notifications.rendering import EndpointRendering, choose_version, renderings
 
 _COLUMNS = ("api", "class", "state", "deprecated", "sunset", "successor", "business owner", "technical owner", "slo")
 
@@ -55,6 +59,23 @@ def _row(api: Api, now: datetime) -> tuple[str, ...]:
         api.technical_owner,
         f"{slo.availability_percent:g} %, {slo.latency_p99_ms} ms",
     )
+
+
+def webhook_version(settings: Settings, partner: str, version: str | None, *, as_json: bool) -> int:
+    """Which API version each endpoint of a partner has its messages in; with `version`, that one from now on."""
+
+    async def ask(connection: Connection, ring: KeyRing) -> Sequence[EndpointRendering]:
+        whose = {"tenant": settings.tenant, "partner": partner}
+        if version is None:
+            return await renderings(connection, ring, **whose)
+        return await choose_version(connection, ring, **whose, version=version, known=MESSAGE_VERSIONS)
+
+    found = asyncio.run(administer(settings, ask))
+    if as_json:
+        print_json(found)
+    else:
+        print_table(("endpoint", "version", "address"), [(each.endpoint_id, each.version, each.url) for each in found])
+    return 0
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

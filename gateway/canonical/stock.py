@@ -199,7 +199,10 @@ class Confidence(StrEnum):
 
 
 class LocationAvailability(Struct, frozen=True, kw_only=True):
-    """The figures of one item at one location, in base units."""
+    """The figures of one item at one location, in base units.
+
+    `available_to_sell` is what the channel may take there, before the buffer and share that are held over all places.
+    """
 
     location: str
     on_hand: Decimal
@@ -208,6 +211,7 @@ class LocationAvailability(Struct, frozen=True, kw_only=True):
     allocated: Decimal
     external: Decimal
     available: Decimal
+    available_to_sell: Decimal
 
 
 class ItemAvailability(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from policies.version.options import VersionOptions
 
 _VERSION: Final = re.compile(rb"v?([1-9][0-9]{0,3})")
 _DEEPEST_PREFIX: Final = 3
+_VARIES: Final = (b"vary", b"api-version")
 
 
 class Version:
@@ -69,6 +70,7 @@ class Version:
                 exchange.path = path
                 exchange.scope["path"] = path
                 exchange.scope["raw_path"] = path.encode()
+                exchange.reply_headers.append(_VARIES)
                 return found
         return route
 

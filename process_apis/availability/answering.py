@@ -19,7 +19,7 @@ from gateway.store.queries import queries_beside
 from process_apis.availability.lines import line_of_row
 from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, LocationMap, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
-from process_apis.availability.rules import available, available_to_sell, confidence, rule_in_force, usable
+from process_apis.availability.rules import available, available_to_sell, confidence, rule_in_force, supply, usable
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
@@ -176,7 +176,7 @@ def _answer(
         as_of=as_of,
         confidence=certainty,
         version=sum(line.version for line in stock.lines) + own_version,
-        locations=tuple(_at(line) for line in sorted(shown, key=_place)) if locations else (),
+        locations=tuple(_at(line, rule.terms) for line in sorted(shown, key=_place)) if locations else (),
     )
 
 
@@ -184,7 +184,7 @@ def _place(line: StockLine) -> str:
     return line.location
 
 
-def _at(line: StockLine) -> LocationAvailability:
+def _at(line: StockLine, terms: ChannelTerms) -> LocationAvailability:
     return LocationAvailability(
         location=line.location,
         on_hand=line.on_hand,
@@ -193,6 +193,7 @@ def _at(line: StockLine) -> LocationAvailability:
         allocated=line.allocated,
         external=line.external,
         available=available(line),
+        available_to_sell=supply(line, terms),
     )
 
 

@@ -9,7 +9,10 @@ from msgspec import Struct
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One message under way. `subject` says what it is about: ``order/<id>/<event>`` or ``item/<id>``."""
+    """One message under way. `subject` says what it is about: ``order/<id>/<event>`` or ``item/<id>``.
+
+    `version` is the API version that its endpoint has chosen.
+    """
 
     message: str
     tenant: str
@@ -22,6 +25,7 @@ class Message(Struct, frozen=True, kw_only=True):
     correlation_id: str
     payload: bytes | None
     attempts: int
+    version: str = "v1"
 
     @property
     def about(self) -> str:

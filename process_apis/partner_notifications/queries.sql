@@ -23,7 +23,8 @@ from (
 ) due
 where m.message = due.message
 returning m.message, m.tenant, m.partner, m.endpoint, m.type, m.subject, m.event_type, m.occurred_at,
-          m.correlation_id, m.payload, m.attempts;
+          m.correlation_id, m.payload, m.attempts,
+          coalesce((select r.version from partner_notifications.rendering r where r.endpoint = m.endpoint), 'v1') as version;
 
 -- The attempt's number is its fence: whoever was taken for dead and comes back records nothing.
 
@@ -59,3 +60,11 @@ update partner_notifications.message
 set state = 'waiting', attempts = 0, leased = false, next_attempt_at = now(), payload = coalesce(payload, '')
 where tenant = $1 and message = $2 and state <> 'waiting'
 returning message;
+
+-- name: choose_version
+insert into partner_notifications.rendering (endpoint, version)
+select endpoint, $2 from unnest($1::text[]) as endpoint
+on conflict (endpoint) do update set version = excluded.version, changed_at = now();
+
+-- name: versions_of
+select endpoint, version from partner_notifications.rendering where endpoint = any($1::text[]);

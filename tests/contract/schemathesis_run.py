@@ -15,7 +15,7 @@ from typing import Any
 from running_gateway import SKUS, RunningGateway
 
 ROOT = Path(__file__).parents[2]
-CONTRACT = ROOT / "openapi" / "experience" / "storefront" / "v1.yaml"
+CONTRACTS = {name: ROOT / "openapi" / "experience" / "storefront" / f"{name}.yaml" for name in ("v1", "v2")}
 FIRST, SECOND = "first", "second"
 
 # Nothing is left out: every operation, phase and check is on. The dictionaries only make most orders name an article
@@ -79,9 +79,9 @@ class Run:
 
 
 async def run_schemathesis(
-    gateway: RunningGateway, folder: Path, *, examples: int, seed: int, seconds: float = 300
+    gateway: RunningGateway, folder: Path, version: str, *, examples: int, seed: int, seconds: float = 300
 ) -> Run:
-    """Run it to its end; its files lie in `folder`."""
+    """Run it to its end over one version of the storefront; its files lie in `folder`."""
     auth, config = folder / "auth.json", folder / "schemathesis.toml"
     keys = {FIRST: gateway.first.api_key, SECOND: gateway.second.api_key}
     who = [{"name": name, "fixedHeaders": [{"name": "X-Api-Key", "value": key}]} for name, key in keys.items()]
@@ -102,7 +102,7 @@ async def run_schemathesis(
     )
     report, events = folder / "report.json", folder / "report.ndjson"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", str(CONTRACT)),
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", str(CONTRACTS[version])),
         *("--url", gateway.url, "--phases", "examples,coverage,fuzzing,stateful", "--no-color"),
         *("--report", "json,ndjson", "--report-json-path", str(report), "--report-ndjson-path", str(events)),
         cwd=folder,

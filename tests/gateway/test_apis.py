@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.apis import component_api, dated, read_api_file, with_dates
-from gateway.app import published_apis
+from gateway.app import MESSAGE_VERSIONS, published_apis
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
 
@@ -95,6 +95,10 @@ def test_a_missing_file_and_a_version_that_is_not_described_are_refused(tmp_path
         read_api_file(tmp_path / "lifecycle.toml")
     with pytest.raises(Misconfigured, match="served are"):
         component_api("process_apis/items", {"v9": ()})
+
+
+def test_whoever_has_webhooks_may_choose_any_version_that_publishes_them():
+    assert tuple(api.version for api in published_apis() if api.webhooks) == MESSAGE_VERSIONS
 
 
 def test_an_installation_sets_dates_of_its_own_for_what_is_served_and_for_nothing_else():

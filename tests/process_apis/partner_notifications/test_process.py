@@ -12,6 +12,7 @@ import gateway.store
 import process_apis.partner_notifications
 from gateway.identity.partners import add_partner
 from gateway.identity.webhook_endpoints import add_endpoint
+from gateway.kernel.errors import Invalid, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret
@@ -19,6 +20,7 @@ from gateway.outbound.webhooks import Attempt, Outcome
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
 from process_apis.partner_notifications.process import PartnerNotifications
+from process_apis.partner_notifications.rendering import RendersByVersion, choose_version
 
 pytestmark = pytest.mark.integration
 PARTS = (gateway.store, gateway.identity, process_apis.partner_notifications)
@@ -225,3 +227,61 @@ async def test_a_message_given_up_before_it_was_rendered_can_be_sent_again_besid
     while await worker.deliver_due():
         pass
     assert len(world.receivers.arrived) == 2
+
+
+# --- which API version --------------------------------------------------------------------------------------------
+
+
+class Named:
+    """Renders everything as the name of its version."""
+
+    def __init__(self, name):
+        self.name = name
+
+    async def render(self, message, *, channel):
+        return f"{message.about} {self.name}".encode()
+
+
+async def chosen(world, version, partner=None):
+    async with world.store.transaction() as connection:
+        row = await connection.fetchrow("select partner_id from identity.partner")
+        return await choose_version(
+            connection,
+            RING,
+            tenant="acme",
+            partner=partner or row["partner_id"],
+            version=version,
+            known=("v1", "v2"),
+        )
+
+
+async def test_an_endpoint_gets_the_first_version_until_its_partner_chooses_another(world):
+    world.renderer = RendersByVersion({"v1": Named("one"), "v2": Named("two")})
+    await world.tell("order/ord_1/1")
+    await world.worker().deliver_due()
+    listed = await chosen(world, "v2")
+    await world.tell("order/ord_1/2")
+    await world.tell("order/ord_1/2", world.other)
+    while await world.worker().deliver_due():
+        pass
+    assert {each.version for each in listed} == {"v2"}
+    assert [body for _, body, _ in world.receivers.arrived] == ["ord_1 one", "ord_1 two", "ord_1 two"]
+
+
+async def test_a_message_of_a_version_that_has_ended_waits_until_another_is_chosen(world):
+    message = await world.tell()
+    world.renderer = RendersByVersion({"v2": Named("two")})
+    await world.worker().deliver_due()
+    assert world.receivers.arrived == []
+    assert (await world.state(message))["state"] == "waiting"
+    await chosen(world, "v2")
+    await world.make_due()
+    await world.worker().deliver_due()
+    assert [body for _, body, _ in world.receivers.arrived] == ["ord_1 two"]
+
+
+async def test_a_version_that_nobody_renders_and_a_partner_without_an_endpoint_are_refused(world):
+    with pytest.raises(Invalid, match="v1, v2"):
+        await chosen(world, "v3")
+    with pytest.raises(NotFound):
+        await chosen(world, "v2", partner="par_nobody")

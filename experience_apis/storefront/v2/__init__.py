@@ -1,0 +1,1 @@
+"""Storefront, version 2."""

@@ -1,0 +1,60 @@
+"""Webhook bodies in the shapes of this version: ``{"type", "timestamp", "data"}`` (Standard Webhooks 1.0)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from experience_apis.storefront.v2 import mapping, schemas
+from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
+from gateway.kernel.errors import NotFound
+from process_apis.order_to_ship.process import OrderToShip
+from process_apis.partner_notifications.models import Message
+from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED
+
+MESSAGES: Final = {"availability.changed": schemas.AvailabilityChanged, "order.updated": schemas.OrderUpdated}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class StorefrontMessages:
+    """Renders messages for partners on storefront v2. What is told is the state now, not at the event."""
+
+    def __init__(self, items: ResolvesItems, availability: AnswersAvailability, orders: OrderToShip) -> None:
+        self._items = items
+        self._availability = availability
+        self._orders = orders
+
+    async def render(self, message: Message, *, channel: str) -> bytes | None:
+        """The body, or None when the item or the order is no longer there."""
+        occurred = mapping.instant(message.occurred_at)
+        if message.type == AVAILABILITY_CHANGED:
+            figure = await self._figure(message, channel)
+            if figure is None:
+                return None
+            return _encode(
+                schemas.AvailabilityChanged(
+                    type="availability.changed", api_version="v2", timestamp=occurred, data=figure
+                )
+            )
+        order = await self._order(message)
+        if order is None:
+            return None
+        return _encode(schemas.OrderUpdated(type="order.updated", api_version="v2", timestamp=occurred, data=order))
+
+    async def _figure(self, message: Message, channel: str) -> schemas.AvailabilityView | None:
+        item = (await self._items.by_id(message.tenant, [message.about])).get(message.about)
+        # The projection may not have seen the change yet that this message is about.
+        figures = await self._availability.availability(
+            message.tenant, channel=channel, items=[message.about], locations=True, from_record=True
+        )
+        if item is None or not figures:
+            return None
+        return mapping.availability_view(item, figures[0])
+
+    async def _order(self, message: Message) -> schemas.OrderView | None:
+        try:
+            order = await self._orders.get_order(message.tenant, message.about, partner=message.partner)
+        except NotFound:
+            return None
+        return mapping.order_view(order)
