@@ -23,6 +23,12 @@ if command -v npm >/dev/null; then
     npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix "$tools" \
       @redocly/cli@2.77.0 @stoplight/spectral-cli@6.16.3 @stoplight/spectral-owasp-ruleset@2.0.1
   fi
+  # tests/gateway/identity/test_with_oidc_provider.py; in a folder of its own, because npm prunes what it was not asked for
+  if [ ! -d .crossdock/oidc-provider/node_modules/oidc-provider ]; then
+    echo "installing oidc-provider"
+    npm install --silent --no-audit --no-fund --no-save --ignore-scripts --prefix .crossdock/oidc-provider \
+      oidc-provider@9.13.3 jose@6.2.17
+  fi
 else
   echo "no npm: the contracts are not linted with redocly and spectral (install nodejs and npm for that)" >&2
 fi
