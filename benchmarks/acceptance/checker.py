@@ -54,6 +54,12 @@ _WRONG = {
 }
 
 
+_SCANS = """
+select schemaname || '.' || relname as name, seq_scan as scans, seq_tup_read as rows from pg_stat_user_tables
+where seq_tup_read > 100000 order by seq_tup_read desc limit 5
+"""
+
+
 async def count(url: str) -> dict[str, Any]:
     """The counts, what is wrong (empty when nothing is), and the durability that was in force."""
     connection = await asyncpg.connect(url)
@@ -64,6 +70,12 @@ async def count(url: str) -> dict[str, Any]:
             name: await connection.fetchval(f"show {name}")
             for name in ("fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "server_version")
         }
-        return {"counts": counts, "wrong": {name: number for name, number in found.items() if number}, **durable}
+        scans = {row["name"]: [row["scans"], row["rows"]] for row in await connection.fetch(_SCANS)}
+        return {
+            "whole_table_scans": scans,
+            "counts": counts,
+            "wrong": {name: number for name, number in found.items() if number},
+            **durable,
+        }
     finally:
         await connection.close()

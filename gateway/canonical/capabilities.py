@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from gateway.canonical.events import Event
 from gateway.canonical.item import Item, ReportedItem
 from gateway.canonical.order import (
     ExternalReference,
@@ -34,6 +35,7 @@ from gateway.canonical.stock import (
     ReportedSnapshot,
 )
 from gateway.kernel.errors import Conflict
+from gateway.kernel.exchange import Reply
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -209,6 +211,36 @@ class Connection(Protocol):
     async def fetchval(self, query: str, *args: Any) -> Any: ...
 
 
+class GathersWrites(Protocol):
+    """Takes what several parties write at the end of one transaction, to run it as one (`gateway.store.together`).
+
+    `add` takes a statement once, `row` one row of a statement whose parameters are arrays; `tell` takes events.
+    """
+
+    def add(self, sql: str, *args: Any, returning: str = "") -> None: ...
+
+    def row(self, sql: str, *values: Any, returning: str = "") -> None: ...
+
+    def tell(self, events: Sequence[Event]) -> None: ...
+
+
+class KeepsAnswer(Protocol):
+    """The idempotency record of the request being served, for a process that stores the answer in its transaction.
+
+    `keep` adds the answer to `writes`. When `is_kept` denies it of what running them returned, another execution has
+    taken over: `lost` says so, and the transaction must be undone. `completed` is set after the commit.
+    """
+
+    completed: bool
+
+    @property
+    def lost(self) -> Conflict: ...
+
+    def keep(self, writes: GathersWrites, reply: Reply) -> None: ...
+
+    def is_kept(self, results: Mapping[str, Sequence[Any]]) -> bool: ...
+
+
 @runtime_checkable
 class RecordsStock(Protocol):
     """Takes reports of movements and snapshots; returns when they are committed.
@@ -228,11 +260,12 @@ class ClaimsStock(Protocol):
     `action` makes each verb idempotent: the same action id returns what the first call returned.
     `claim` raises `Conflict` (code ``stock.insufficient``, naming lines) and promises nothing when a line does not fit.
     `claim_all` decides different orders one after the other, as if each had come alone, and returns that `Conflict`
-    in the place of an order that does not fit.
+    in the place of an order that does not fit. What it writes goes to `writes`, which its caller runs before the
+    transaction ends; the stock is locked from then on.
     """
 
     async def claim_all(
-        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
+        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest], writes: GathersWrites
     ) -> Sequence[Sequence[ClaimedLine] | Conflict]: ...
 
     async def claim(

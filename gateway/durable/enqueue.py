@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, GathersWrites
 
 ROUTINE: Final = 50
 _ENQUEUE: Final = """
@@ -19,7 +19,7 @@ select dbos.enqueue_workflow(
 _ENQUEUE_ALL: Final = """
 select count(dbos.enqueue_workflow(
     workflow_name => $1, queue_name => $2, workflow_id => w.id,
-    positional_args => array(select json_array_elements(w.args::json)), priority => $5))
+    positional_args => array(select json_array_elements(w.args::json)), priority => $5)) as count
 from unnest($3::text[], $4::text[]) as w (id, args)
 """
 _ACTIVE: Final = """
@@ -48,17 +48,18 @@ async def enqueue(
     await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay)
 
 
-async def enqueue_all(
-    connection: Connection,
+def enqueue_all(
+    writes: GathersWrites,
     *,
     workflow: str,
     queue: str,
     args: Mapping[str, Sequence[str | int]],
     priority: int = ROUTINE,
 ) -> None:
-    """Enqueue `workflow` once for each workflow id in `args`, in one statement; otherwise as `enqueue`."""
+    """Have `writes` enqueue `workflow` once for each workflow id in `args`; otherwise as `enqueue`."""
     encoded = [msgspec.json.encode(some).decode() for some in args.values()]
-    await connection.execute(_ENQUEUE_ALL, workflow, queue, list(args), encoded, priority)
+    # Without somebody who asks for the count, PostgreSQL would leave the select out.
+    writes.add(_ENQUEUE_ALL, workflow, queue, list(args), encoded, priority, returning="count")
 
 
 async def still_active(connection: Connection, workflow_ids: Sequence[str]) -> frozenset[str]:

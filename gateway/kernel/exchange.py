@@ -198,9 +198,15 @@ class RecallsOutcome(Protocol):
 
 
 SCOPE_KEY: Final = "crossdock"
+HELD_KEY: Final = "idempotency"
 
 
 def caller_of(scope: Mapping[str, Any]) -> Caller:
     """The caller of the request that a handler is serving; the edge put it there before the handler was reached."""
     caller: Caller = scope[SCOPE_KEY].caller
     return caller
+
+
+def held_key_of(scope: Mapping[str, Any]) -> Any | None:
+    """The idempotency record that this request holds (`KeepsAnswer`), None where it came without a key."""
+    return scope[SCOPE_KEY].notes.get(HELD_KEY)

@@ -44,7 +44,7 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     detail: Mapping[str, Any]
 
 
-_RECORD_MANY: Final = """
+RECORD_MANY: Final = """
 insert into store.audit (tenant, actor, action, subject, outcome, correlation_id, detail)
 select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::jsonb[])
 """
@@ -52,8 +52,12 @@ select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],
 
 async def record_many(connection: Connection, entries: Sequence[AuditEntry]) -> None:
     """Write `entries` in one statement."""
-    await connection.execute(
-        _RECORD_MANY,
+    await connection.execute(RECORD_MANY, *columns_of(entries))
+
+
+def columns_of(entries: Sequence[AuditEntry]) -> Sequence[list[str]]:
+    """The parameters of `RECORD_MANY`."""
+    return [
         [entry.tenant for entry in entries],
         [entry.actor for entry in entries],
         [entry.action for entry in entries],
@@ -61,4 +65,4 @@ async def record_many(connection: Connection, entries: Sequence[AuditEntry]) -> 
         [entry.outcome for entry in entries],
         [entry.correlation_id for entry in entries],
         [msgspec.json.encode(entry.detail).decode() for entry in entries],
-    )
+    ]

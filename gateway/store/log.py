@@ -10,7 +10,7 @@ import msgspec
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import TAXONOMY, Event
 
-_APPEND: Final = """
+APPEND: Final = """
 insert into store.event
     (log_epoch, stream, tenant, type, version, aggregate, aggregate_version, occurred_at, correlation_id, causation_id,
      data)
@@ -23,10 +23,13 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 async def append(connection: Connection, events: Sequence[Event]) -> None:
     """Write `events` in order. An unknown type raises KeyError: the taxonomy is the list of what may happen."""
-    if not events:
-        return
-    columns = zip(*(_row(event) for event in events), strict=True)
-    await connection.execute(_APPEND, *map(list, columns))
+    if events:
+        await connection.execute(APPEND, *columns_of(events))
+
+
+def columns_of(events: Sequence[Event]) -> Sequence[list[object]]:
+    """The parameters of `APPEND`."""
+    return [list(column) for column in zip(*(_row(event) for event in events), strict=True)]
 
 
 def _row(event: Event) -> tuple[object, ...]:

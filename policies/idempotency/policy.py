@@ -21,7 +21,7 @@ from gateway.kernel.errors import (
     Throttled,
     Unavailable,
 )
-from gateway.kernel.exchange import Exchange, Idempotency, RecallsOutcome, Reply, Route
+from gateway.kernel.exchange import HELD_KEY, Exchange, Idempotency, RecallsOutcome, Reply, Route
 from gateway.kernel.keyring import KeyRing
 from gateway.store.postgres import CommitUnknown, Store
 from gateway.telemetry.counters import Counters
@@ -31,7 +31,6 @@ from policies.idempotency.store import Existing, Records, Reservation
 
 _logger = logging.getLogger(__name__)
 _FIELD: Final = HEADER.lower().encode()
-_NOTE: Final = "idempotency"
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _DECIDED: Final = (Rejected, NotFound, Conflict, NotAllowed)
 _SERVER_ERROR: Final = 500
@@ -90,7 +89,7 @@ class IdempotencyPolicy:
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
         """Store what became of the request. Failing to is logged: the effect is committed and the answer goes out."""
-        held: Reservation | None = exchange.notes.get(_NOTE)
+        held: Reservation | None = exchange.notes.get(HELD_KEY)
         if held is None or (held.completed and exchange.error is None):
             return None
         return self._conclude(exchange, held)
@@ -99,7 +98,7 @@ class IdempotencyPolicy:
         principal = exchange.principal
         held = Reservation(self._records, record_key(self._ring, self._options.digest_version, principal, route, key))
         # Noted before asking: should the answer to the reservation be lost, the way out still knows its fence.
-        exchange.notes[_NOTE] = held
+        exchange.notes[HELD_KEY] = held
         fingerprint = fingerprint_of(exchange)
         try:
             existing = await self._records.reserve(
@@ -118,7 +117,7 @@ class IdempotencyPolicy:
         if existing is None:
             self._outcomes.add("reserved")
             return
-        del exchange.notes[_NOTE]
+        del exchange.notes[HELD_KEY]
         await self._answer_existing(exchange, route, key, held, existing, fingerprint)
 
     async def _answer_existing(
@@ -166,7 +165,7 @@ class IdempotencyPolicy:
         if not await self._records.execute_again(held):
             raise self._unknown()
         held.recalled = False
-        exchange.notes[_NOTE] = held
+        exchange.notes[HELD_KEY] = held
         self._outcomes.add("executed_again")
 
     def _replay(self, exchange: Exchange, reply: Reply) -> None:

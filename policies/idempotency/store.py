@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.kernel.errors import Conflict, NotFound, Unavailable
 from gateway.kernel.exchange import Reply
 from gateway.kernel.keyring import KeyRing
@@ -90,6 +90,23 @@ class Reservation:
         self.fence = secrets.randbits(63)
         self.completed = False
         self.recalled = False
+
+    @property
+    def lost(self) -> Conflict:
+        """What an execution is told that another one has taken over from."""
+        return _lost()
+
+    def keep(self, writes: GathersWrites, reply: Reply) -> None:
+        """As `complete_in`, together with what others write at the end of a transaction; then ask `is_kept`.
+
+        The caller sets `completed` once the transaction is committed.
+        """
+        kept = self._records.sealed(self.key, reply)
+        writes.row(_sql.complete_all, self.key, self.fence, reply.status, kept, returning="fence")
+
+    def is_kept(self, results: Mapping[str, Sequence[Any]]) -> bool:
+        """Whether `keep` took place, by the results of the writes; if not, the transaction must be undone."""
+        return self.fence in results[_sql.complete_all]
 
     async def hold_in(self, connection: Connection) -> None:
         """Lock the record in the handler's own transaction, so that an execution that was given up cannot commit.

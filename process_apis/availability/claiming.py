@@ -7,7 +7,7 @@ force; the CHECK of `stock_line` is the last line of defence and has never anyth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -15,13 +15,14 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, ClaimState
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from gateway.store.together import Together
 from process_apis.availability.fulfilling import OrderClaims, claim_of_row, write_claims
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.models import (
@@ -58,6 +59,7 @@ class ActionRow(msgspec.Struct, frozen=True):
 
 
 _decode_rules: Final = msgspec.json.Decoder(list[RuleRow], strict=False).decode
+_decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 
 
@@ -90,31 +92,37 @@ class Claimer:
             correlation_id=correlation_id,
             expires_at=expires_at,
         )
-        [answer] = await self.claim_all(connection, tenant=tenant, requests=[request])
+        writes = Together()
+        [answer] = await self.claim_all(connection, tenant=tenant, requests=[request], writes=writes)
         if isinstance(answer, Conflict):
             raise answer
+        try:
+            await writes.run(connection)
+        except asyncpg.UniqueViolationError as error:
+            raise action_reused(action) from error
         return answer
 
     async def claim_all(
-        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
+        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest], writes: GathersWrites
     ) -> Sequence[Sequence[ClaimedLine] | Conflict]:
-        """Promise to different orders, each all of its lines or none, in five round trips whatever their number.
+        """Promise to different orders, each all of its lines or none, in two round trips and what runs `writes`.
 
         They are decided one after the other, as if each had come alone. In the place of one that cannot be promised
         stands its `Conflict`: ``stock.insufficient`` with ``context["lines"]``, or ``claim.action_reused``.
+        Running `writes` raises UniqueViolationError when two transactions used one action id at once for two orders.
         """
         for request in requests:
             _check(request.lines)
         orders = sorted(request.order for request in requests)
-        rows = await connection.fetch(_sql.lock_orders, tenant, orders)
-        versions = {row["order_id"]: row["version"] for row in rows}
+        items = sorted({line.item for request in requests for line in request.lines})
+        shelf = await Shelf.lock(connection, tenant, orders, items, self._locations)
         actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
-        head = await connection.fetchrow(_sql.claim_heads, tenant, actions, orders, channels)
+        head = await connection.fetchrow(_sql.claim_heads, tenant, actions, orders, channels, items)
+        shelf.count(head)
+        versions = _decode_versions(head["versions"])
         earlier = {row.action: row for row in _decode_actions(head["actions"])}
         now = self._clock.now()
         rules = {channel: _rule(channel, head["rules"], now) for channel in channels}
-        fresh = [request for request in requests if request.action not in earlier]
-        shelf = await self._shelf(connection, tenant, fresh, rules)
         answers: list[Sequence[ClaimedLine] | Conflict] = []
         promises: list[Promise] = []
         for request in requests:
@@ -133,12 +141,14 @@ class Claimer:
                 continue
             promises.append(Promise(request, rule, made, digest, versions[request.order]))
             answers.append(made)
+        late = [each.request.order for each in promises if each.request.order in head["handled"]]
         if promises:
-            events = await shelf.write(connection, promises, now)
-            await log.append(connection, [*events, *claim_events(tenant, promises, now)])
-        for promise in promises:
-            if promise.request.order in head["handled"]:
-                await self._catch_up(connection, tenant, promise.request.order, now)
+            first = Together()
+            shelf.write(first if late else writes, promises, now)
+            (first if late else writes).tell(claim_events(tenant, promises, now))
+            await first.run(connection)
+        for order in late:
+            await self._catch_up(connection, tenant, order, now)
         return answers
 
     async def allocate(
@@ -193,20 +203,6 @@ class Claimer:
         return len(due)
 
     # --- inside ---------------------------------------------------------------------------------------------------
-
-    async def _shelf(
-        self,
-        connection: Connection,
-        tenant: str,
-        requests: Sequence[ClaimRequest],
-        rules: Mapping[str, ChannelRule],
-    ) -> Shelf:
-        items = {line.item for request in requests for line in request.lines}
-        shelf = await Shelf.lock(connection, tenant, items, self._locations)
-        for channel in sorted({request.channel for request in requests}):
-            if rules[channel].terms.share is not None:
-                await shelf.read_own(connection, rules[channel], items)
-        return shelf
 
     async def _catch_up(self, connection: Connection, tenant: str, order: str, now: datetime) -> None:
         # Picks or shipments of this order came before its claim: they waited, and consume it now.

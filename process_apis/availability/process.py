@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from gateway.cache.valkey import Cache
-from gateway.canonical.capabilities import Connection, Report, ResolvesItems
+from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesItems
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, DemandLine, ItemAvailability, Receipt
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
@@ -106,10 +106,10 @@ class Availability:
         )
 
     async def claim_all(
-        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
+        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest], writes: GathersWrites
     ) -> Sequence[Sequence[ClaimedLine] | Conflict]:
         """See `Claimer.claim_all`."""
-        return await self._claimer.claim_all(connection, tenant=tenant, requests=requests)
+        return await self._claimer.claim_all(connection, tenant=tenant, requests=requests, writes=writes)
 
     async def allocate(
         self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str

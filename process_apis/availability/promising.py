@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-import asyncpg
 import msgspec
 from msgspec import Struct
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState
 from gateway.kernel.errors import Conflict
@@ -27,7 +26,8 @@ from process_apis.availability.sourcing import lacking, source
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
-_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+_encode: Final = msgspec.json.Encoder().encode
+_Counter = tuple[str, str, str]  # item, channel, owner
 
 
 class Promise(Struct, frozen=True):
@@ -55,20 +55,25 @@ class Shelf:
         self._lines: dict[str, dict[LineKey, StockLine]] = defaultdict(dict)
         for key, row in self._rows.items():
             self._lines[key.item][key] = line_of_row(row)
-        self._own: dict[tuple[str, str, str], Decimal] = {}
+        self._own: dict[_Counter, Decimal] = {}
+        self._counted: dict[_Counter, int] = {}
         self._taken: dict[LineKey, Decimal] = defaultdict(Decimal)
         self._causes: dict[LineKey, Cause] = {}
 
     @classmethod
-    async def lock(cls, connection: Connection, tenant: str, items: set[str], locations: LocationMap) -> Shelf:
-        """Lock all stock lines of `items`, in the one order of stock lines."""
-        return cls(tenant, await connection.fetch(_sql.lock_items, tenant, sorted(items)), locations)
+    async def lock(
+        cls, connection: Connection, tenant: str, orders: Sequence[str], items: Sequence[str], locations: LocationMap
+    ) -> Shelf:
+        """Lock `orders` (sorted), then all stock lines of `items` in the one order of stock lines."""
+        return cls(tenant, await connection.fetch(_sql.lock_shelf, tenant, orders, items), locations)
 
-    async def read_own(self, connection: Connection, rule: ChannelRule, items: set[str]) -> None:
-        """What a channel that has a share holds already: read behind the locks of its items."""
-        rows = await connection.fetch(_sql.channel_open, self._tenant, sorted(items), rule.channel, rule.terms.owner)
-        for row in rows:
-            self._own[row["item"], rule.channel, rule.terms.owner] = row["open"]
+    def count(self, head: Any) -> None:
+        """What channels hold already, from the `claim_heads` that were read behind the locks of these items."""
+        if head["items"] is None:
+            return
+        keys = list(zip(head["items"], head["channels"], head["owners"], strict=True))
+        self._own.update(zip(keys, head["open"], strict=True))
+        self._counted.update(zip(keys, head["counted"], strict=True))
 
     def promise(self, request: ClaimRequest, rule: ChannelRule, needs: Sequence[Need]) -> list[ClaimedLine]:
         """Take all `needs` off the shelf, or none: raises `Conflict` (``stock.insufficient``)."""
@@ -108,31 +113,25 @@ class Shelf:
         places = {place for some in stock.values() for place in some}
         return source(needs, stock, sorted(places, key=lambda place: self._locations.priority(self._tenant, place)))
 
-    async def write(self, connection: Connection, promises: Sequence[Promise], now: datetime) -> list[Event]:
-        """Write `promises`, which are all that was taken; returns the events of the lines that changed."""
-        keys = sorted(self._taken)
-        try:
-            counters = await connection.fetch(
-                _sql.write_claims,
-                self._tenant,
-                [key.item for key in keys],
-                [key.location for key in keys],
-                [key.owner for key in keys],
-                [self._taken[key] for key in keys],
-                *_claim_columns(promises),
-                now,
-                *_action_columns(promises),
-                *_counter_columns(promises),
-            )
-        except asyncpg.UniqueViolationError as error:
-            raise action_reused() from error
-        return self._events(keys, counters, now)
+    def write(self, writes: GathersWrites, promises: Sequence[Promise], now: datetime) -> None:
+        """Give `promises`, which are all that was taken, to `writes`, with the events of the lines that change."""
+        tenant, keys = self._tenant, sorted(self._taken)
+        columns = [[key.item for key in keys], [key.location for key in keys], [key.owner for key in keys]]
+        writes.add(_sql.reserve_lines, tenant, *columns, [self._taken[key] for key in keys])
+        writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
+        writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
+        sums = _sums(promises)
+        writes.add(_sql.raise_channels, tenant, *map(list, zip(*sums, strict=True)), list(sums.values()))
+        writes.tell(self._events(keys, sums, now))
 
-    def _events(self, keys: Sequence[LineKey], counters: Sequence[Any], now: datetime) -> list[Event]:
+    def _events(self, keys: Sequence[LineKey], counters: Iterable[_Counter], now: datetime) -> list[Event]:
+        # A counter of an item is changed by nobody who does not hold one of its stock lines: it is as it was read.
         channels: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-        for row in counters:
-            told = {"channel": row["channel"], "owner": row["owner"], "open": row["open"], "version": row["version"]}
-            channels[row["item"], row["owner"]].append(told)
+        for counter in counters:
+            item, channel, owner = counter
+            version = self._counted.get(counter, 0) + 1
+            told = {"channel": channel, "owner": owner, "open": self._own[counter], "version": version}
+            channels[item, owner].append(told)
         changes = {key: LineChange(channels=channels[key.item, key.owner]) for key in keys}
         rows = [self._row_after(key) for key in keys]
         return line_events(self._tenant, rows, now, self._causes, Cause(""), changes)
@@ -194,16 +193,16 @@ def _action_columns(promises: Sequence[Promise]) -> list[list[Any]]:
         [promise.request.action for promise in promises],
         [promise.request.order for promise in promises],
         [promise.digest for promise in promises],
-        [_encode(promise.made).decode() for promise in promises],
+        [_encode([claim.claim for claim in promise.made]).decode() for promise in promises],
     ]
 
 
-def _counter_columns(promises: Sequence[Promise]) -> list[list[Any]]:
-    sums: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+def _sums(promises: Sequence[Promise]) -> dict[_Counter, Decimal]:
+    sums: dict[_Counter, Decimal] = defaultdict(Decimal)
     for promise in promises:
         for claim in promise.made:
             sums[claim.item, promise.rule.channel, promise.rule.terms.owner] += claim.amount
-    return [*map(list, zip(*sums, strict=True)), list(sums.values())]
+    return sums
 
 
 def _insufficient(missing: Sequence[Need]) -> Conflict:

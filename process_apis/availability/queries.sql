@@ -360,50 +360,72 @@ where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner 
 returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
           l.version, l.as_of, l.negative, l.negative as was_negative, 0::numeric as lowest
 
--- name: claim_heads
-select
-    (select coalesce(jsonb_agg(jsonb_build_object('action', action, 'fingerprint', encode(fingerprint, 'base64'),
-                                                  'answer', answer)), '[]')
-     from availability.action where tenant = $1 and action = any($2::text[])) as actions,
-    array(select distinct order_id from availability.progress where tenant = $1 and order_id = any($3::text[])) as handled,
-    (select coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'version', version,
-                                                  'effective_from', effective_from, 'terms', terms)), '[]')
-     from availability.channel_rule where tenant = $1 and channel = any($4::text[])) as rules
-
--- name: lock_items
+-- name: lock_shelf
+-- The orders first: no row of a stock line leaves the join, and none is locked, before `held` is complete.
+with held as (
+    insert into availability.claim_order as o (tenant, order_id, version)
+    select $1, order_id, 2 from unnest($2::text[]) as order_id order by order_id
+    on conflict (tenant, order_id) do update set version = o.version + 2
+    returning order_id
+)
 select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.version, l.as_of
-from availability.stock_line l
-where l.tenant = $1 and l.item = any($2::text[])
+from (select count(*) from held) as first, availability.stock_line l
+where l.tenant = $1 and l.item = any($3::text[])
 order by l.item, l.location, l.owner
 for update of l
 
--- name: write_claims
-with line as (
-    update availability.stock_line l
-    set reserved = l.reserved + k.reserved, version = l.version + 1
-    from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as k (item, location, owner, reserved)
-    where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
-),
-made as (
-    insert into availability.claim
-        (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-         made_at, expires_at)
-    select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
-           'reserved', u.action, $17, u.expires_at
-    from unnest($6::text[], $7::text[], $8::int[], $9::text[], $10::text[], $11::text[], $12::text[], $13::bigint[],
-                $14::numeric[], $15::text[], $16::timestamptz[])
-         as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at)
-),
-done as (
-    insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
-    select $1, u.action, 'claim', u.order_id, u.fingerprint, u.answer
-    from unnest($18::text[], $19::text[], $20::bytea[], $21::jsonb[]) as u (action, order_id, fingerprint, answer)
-)
+-- name: claim_heads
+-- Asked behind the locks of `lock_shelf`, in a statement of its own, so that its snapshot sees what they waited for.
+-- The answer of a claim is kept as the ids of its claims: what they were made with never changes.
+select
+    (select coalesce(jsonb_agg(jsonb_build_object(
+         'action', a.action, 'fingerprint', encode(a.fingerprint, 'base64'),
+         'answer', case when jsonb_typeof(a.answer -> 0) is distinct from 'string' then a.answer else (
+             select jsonb_agg(jsonb_build_object(
+                 'claim', c.claim, 'line', c.order_line, 'item', c.item, 'location', c.location,
+                 'amount', c.amount::text, 'state', 'reserved') order by part.number)
+             from jsonb_array_elements_text(a.answer) with ordinality as part (claim, number)
+             join availability.claim c on c.claim = part.claim) end)), '[]')
+     from availability.action a where a.tenant = $1 and a.action = any($2::text[])) as actions,
+    (select jsonb_object_agg(order_id, version) from availability.claim_order
+     where tenant = $1 and order_id = any($3::text[])) as versions,
+    array(select distinct order_id from availability.progress where tenant = $1 and order_id = any($3::text[])) as handled,
+    (select coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'version', version,
+                                                  'effective_from', effective_from, 'terms', terms)), '[]')
+     from availability.channel_rule where tenant = $1 and channel = any($4::text[])) as rules,
+    counter.*
+from (
+    select array_agg(item) as items, array_agg(channel) as channels, array_agg(owner) as owners,
+           array_agg(open) as open, array_agg(version) as counted
+    from availability.channel_line where tenant = $1 and item = any($5::text[]) and channel = any($4::text[])
+) as counter
+
+-- name: reserve_lines
+update availability.stock_line l
+set reserved = l.reserved + k.reserved, version = l.version + 1
+from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as k (item, location, owner, reserved)
+where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+
+-- name: insert_claims
+insert into availability.claim
+    (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
+     made_at, expires_at)
+select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
+       'reserved', u.action, $2, u.expires_at
+from unnest($3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
+            $11::numeric[], $12::text[], $13::timestamptz[])
+     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at)
+
+-- name: insert_actions
+insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
+select $1, u.action, 'claim', u.order_id, u.fingerprint, u.answer
+from unnest($2::text[], $3::text[], $4::bytea[], $5::jsonb[]) as u (action, order_id, fingerprint, answer)
+
+-- name: raise_channels
 insert into availability.channel_line as c (tenant, item, channel, owner, open)
-select $1, k.* from unnest($22::text[], $23::text[], $24::text[], $25::numeric[]) as k (item, channel, owner, open)
+select $1, k.* from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as k (item, channel, owner, open)
 order by k.item, k.channel, k.owner
 on conflict (tenant, item, channel, owner) do update set open = c.open + excluded.open, version = c.version + 1
-returning item, channel, owner, open, version
 
 -- name: order_claims
 select a.fingerprint, a.answer, a.verb, c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel,
@@ -415,10 +437,6 @@ order by c.claim
 
 -- name: record_action
 insert into availability.action (tenant, action, verb, order_id, fingerprint, answer) values ($1, $2, $3, $4, $5, $6)
-
--- name: channel_open
-select item, open from availability.channel_line
-where tenant = $1 and item = any($2::text[]) and channel = $3 and owner = $4
 
 -- name: expired_orders
 select distinct order_id, tenant from availability.claim

@@ -78,6 +78,16 @@ class KnownItems:
                     self._keep(item_of_row(row))
                 return
 
+    async def load_skus(self, skus: Sequence[str]) -> None:
+        """Read the items of those SKUs."""
+        while True:
+            version = self._version
+            rows = await self._store.fetch(_sql.whole_items_by_sku, self._tenant, skus)
+            if version == self._version:  # as in `load`
+                for row in rows:
+                    self._keep(item_of_row(row))
+                return
+
     async def load_codes(self, source: str, codes: Sequence[str]) -> None:
         """Read which items those codes of `source` mean."""
         while True:

@@ -86,8 +86,7 @@ class Items:
         """Items by SKU; unknown ones are left out."""
         known = await self._copy(tenant)
         if missing := [sku for sku in skus if sku not in known.skus]:
-            rows = await self._store.fetch(_sql.items_by_sku, tenant, missing)
-            await known.load([row["item"] for row in rows])
+            await known.load_skus(missing)
         return {sku: known.items[known.skus[sku]] for sku in skus if sku in known.skus}
 
     async def by_source(self, tenant: str, source: str, codes: Sequence[str]) -> Mapping[str, Item]:

@@ -20,10 +20,10 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Unavailable
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
-from gateway.store import log
-from gateway.store.audit import AuditEntry, record_many
+from gateway.store.audit import AuditEntry
 from gateway.store.batches import Batches
 from gateway.store.postgres import Store
+from gateway.store.together import Together
 from process_apis.order_to_ship.models import (
     ORDER_PREFIX,
     QUEUE,
@@ -32,9 +32,10 @@ from process_apis.order_to_ship.models import (
     Order,
     OrderLine,
     Placed,
+    PlacedAnswer,
     PlaceOrder,
 )
-from process_apis.order_to_ship.records import insert_allocations, insert_lines, insert_orders, load, order_event, sql
+from process_apis.order_to_ship.records import insert_allocations, insert_orders, load, order_event, sql
 from process_apis.order_to_ship.rules import derive_state, fingerprint, price_lines
 
 _FIRST_TURN: Final = 1
@@ -43,11 +44,12 @@ _LARGEST_BATCH: Final = 48
 
 
 class _Wanted(Struct, frozen=True):
-    """An order to accept: the command, the draft made of it, and the fingerprint of its content."""
+    """An order to accept: the command, the draft made of it, its content's fingerprint, and who keeps the answer."""
 
     command: PlaceOrder
     order: Order
     content: bytes
+    answer: PlacedAnswer | None
 
 
 class _RefusedError(Exception):
@@ -68,8 +70,10 @@ class Acceptance:
         self._claims = claims
         self._batches: dict[str, Batches[_Wanted, Order | None]] = {}
 
-    async def place(self, command: PlaceOrder) -> Placed:
+    async def place(self, command: PlaceOrder, answer: PlacedAnswer | None = None) -> Placed:
         """Accept the order, or return the one that this identity and content already made.
+
+        The `answer` to a new order is kept in its transaction.
 
         Raises `Conflict` (``order.lines_invalid``; ``order.number_reused``: the identity is taken by other content;
         ``stock.insufficient``: nothing was promised).
@@ -82,8 +86,10 @@ class Acceptance:
             if (known := await self._known(command, content)) is None:
                 raise
             return Placed(order=known, created=False)
-        accepted = await self._batches_of(order.tenant).ask(_Wanted(command, order, content))
+        accepted = await self._batches_of(order.tenant).ask(_Wanted(command, order, content, answer))
         if accepted is not None:
+            if answer is not None:
+                answer.keeper.completed = True
             return Placed(order=accepted, created=True)
         if (known := await self._known(command, content)) is None:
             raise Unavailable("another request with this number was just undone; try again")
@@ -187,23 +193,24 @@ class Acceptance:
         if not fresh:
             return {}
         drafts = [each.order for each in fresh]
-        await insert_lines(connection, drafts)
-        await record_many(connection, [_audited(each) for each in fresh])
-        await enqueue_all(
-            connection,
+        writes = Together()
+        orders = await self._claim(connection, drafts, writes)
+        insert_allocations(writes, orders)
+        writes.record([_audited(each) for each in fresh])
+        enqueue_all(
+            writes,
             workflow=WORKFLOW,
             queue=QUEUE,
-            args={order.order_id: [order.order_id, _FIRST_TURN] for order in drafts},
+            args={order.order_id: [order.order_id, _FIRST_TURN] for order in orders},
         )
-        orders = await self._claim(connection, drafts)
-        await insert_allocations(connection, orders)
-        await log.append(
-            connection,
-            [order_event(order, "order.accepted", order.version, order.placed_at, _told(order)) for order in orders],
+        writes.tell(
+            [order_event(order, "order.accepted", order.version, order.placed_at, _told(order)) for order in orders]
         )
-        return {order.order_id: order for order in orders}
+        accepted = {order.order_id: order for order in orders}
+        await _answer_all(connection, writes, fresh, accepted)
+        return accepted
 
-    async def _claim(self, connection: Connection, drafts: Sequence[Order]) -> Sequence[Order]:
+    async def _claim(self, connection: Connection, drafts: Sequence[Order], writes: Together) -> Sequence[Order]:
         requests = [
             ClaimRequest(
                 action=f"{order.order_id}:claim",
@@ -214,11 +221,23 @@ class Acceptance:
             )
             for order in drafts
         ]
-        answers = await self._claims.claim_all(connection, tenant=drafts[0].tenant, requests=requests)
+        answers = await self._claims.claim_all(connection, tenant=drafts[0].tenant, requests=requests, writes=writes)
         answered = list(zip(drafts, answers, strict=True))
         if refusals := {order.order_id: answer for order, answer in answered if isinstance(answer, Conflict)}:
             raise _RefusedError(refusals)
         return [_promised(order, made) for order, made in answered if not isinstance(made, Conflict)]
+
+
+async def _answer_all(
+    connection: Connection, writes: Together, wanted: Sequence[_Wanted], orders: Mapping[str, Order]
+) -> None:
+    """Run `writes` with the answers; whoever lost the right to answer meanwhile loses the order too."""
+    answered = [(each.order.order_id, each.answer) for each in wanted if each.answer is not None]
+    for order_id, answer in answered:
+        answer.keeper.keep(writes, answer.render(orders[order_id]))
+    results = await writes.run(connection)
+    if lost := {order_id: answer.keeper.lost for order_id, answer in answered if not answer.keeper.is_kept(results)}:
+        raise _RefusedError(lost)
 
 
 def _promised(order: Order, made: Sequence[ClaimedLine]) -> Order:

@@ -6,6 +6,7 @@ ones, and `records.py` writes the difference.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -13,9 +14,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from gateway.canonical.capabilities import KeepsAnswer
 from gateway.canonical.order import OrderState
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller
+from gateway.kernel.exchange import Reply
 from gateway.kernel.money import Money
 
 ORDER_PREFIX: Final = "ord"
@@ -222,6 +225,13 @@ class Placed(Struct, frozen=True, kw_only=True):
 
     order: Order
     created: bool
+
+
+class PlacedAnswer(Struct, frozen=True):
+    """What a new order is answered with, and the record that keeps the answer in the order's own transaction."""
+
+    keeper: KeepsAnswer
+    render: Callable[[Order], Reply]
 
 
 class OrderSummary(Struct, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from process_apis.order_to_ship.models import (
     OrderException,
     OrderSummary,
     Placed,
+    PlacedAnswer,
     PlaceOrder,
     Progress,
     Task,
@@ -113,9 +114,9 @@ class OrderToShip:
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
-    async def place_order(self, command: PlaceOrder) -> Placed:
+    async def place_order(self, command: PlaceOrder, answer: PlacedAnswer | None = None) -> Placed:
         """Accept an order, or return the one the same request made before: see `Acceptance.place`."""
-        return await self._acceptance.place(command)
+        return await self._acceptance.place(command, answer)
 
     async def recall_order(self, command: PlaceOrder) -> Order | None:
         """The order this command made, None when it is certain that it made none."""

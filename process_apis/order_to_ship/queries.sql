@@ -1,5 +1,6 @@
 -- name: insert_orders
 -- In one order, so that two batches that hold the same identities wait for each other and never for one another.
+with fresh as (
 insert into order_to_ship.sales_order
     (order_id, tenant, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
      requested_date, total, placed_at, correlation_id, state, exposure, due_at)
@@ -12,15 +13,18 @@ from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text
 order by o.channel, o.sold_to, o.external_number, o.release
 on conflict (tenant, channel, sold_to, external_number, release) do nothing
 returning order_id
-
--- name: insert_lines
-insert into order_to_ship.line
-    (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered, open)
-select l.order_id, l.line, l.item, l.sku, l.asked_amount, l.asked_uom, l.uom, l.factor, l.unit_price, l.ordered,
-       l.ordered
-from unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::numeric[], $6::text[], $7::text[], $8::numeric[],
-            $9::numeric[], $10::numeric[])
-     as l (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered)
+),
+lines as (
+    insert into order_to_ship.line
+        (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered, open)
+    select l.order_id, l.line, l.item, l.sku, l.asked_amount, l.asked_uom, l.uom, l.factor, l.unit_price, l.ordered,
+           l.ordered
+    from unnest($15::text[], $16::integer[], $17::text[], $18::text[], $19::numeric[], $20::text[], $21::text[],
+                $22::numeric[], $23::numeric[], $24::numeric[])
+         as l (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered)
+    where l.order_id in (select order_id from fresh)
+)
+select order_id from fresh
 
 -- name: insert_allocations
 insert into order_to_ship.allocation (order_id, line, location, claim, amount)

@@ -10,6 +10,7 @@ import msgspec
 from gateway.kernel.context import Caller
 from gateway.kernel.exchange import RecallsOutcome, Reply
 from process_apis.order_to_ship import schemas
+from process_apis.order_to_ship.models import Order
 from process_apis.order_to_ship.process import OrderToShip
 
 _ORDERS: Final = "/process/order-to-ship/v1/orders"
@@ -18,6 +19,12 @@ _CREATED: Final = 201
 _ACCEPTED: Final = 202
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder(schemas.OrderInput).decode
+
+
+def placed_reply(order: Order) -> Reply:
+    """What an accepted order is answered with."""
+    location = (b"location", f"{_ORDERS}/{order.order_id}".encode())
+    return Reply(_CREATED, [_JSON, location], _encode(schemas.order_view(order)))
 
 
 class RecallsPlacement:
@@ -29,10 +36,7 @@ class RecallsPlacement:
     async def recall_outcome(self, *, caller: Caller, body: bytes, **_: object) -> Reply | None:
         """201 with the order, or None when it is certain that there is none."""
         order = await self._orders.recall_order(schemas.place_order(_decode(body), caller))
-        if order is None:
-            return None
-        location = (b"location", f"{_ORDERS}/{order.order_id}".encode())
-        return Reply(_CREATED, [_JSON, location], _encode(schemas.order_view(order)))
+        return None if order is None else placed_reply(order)
 
 
 class RecallsCancellation:

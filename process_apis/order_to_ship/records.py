@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.durable.enqueue import ROUTINE, enqueue
 from gateway.kernel.errors import NotFound
@@ -200,30 +200,25 @@ async def write_allocations(connection: Connection, order_id: str, parts: Sequen
 
 
 async def insert_orders(connection: Connection, orders: Sequence[Order], contents: Sequence[bytes]) -> frozenset[str]:
-    """Insert new orders of one tenant, promised; returns the ids of those whose identity was free."""
+    """Insert new orders of one tenant, promised, with their lines; returns the ids of those whose identity was free."""
     before = _columns(orders, ("order_id", "channel", "partner", "sold_to", "external_number", "release"))
     after = _columns(orders, ("requested_date", "total", "placed_at", "correlation_id"))
     addresses = [msgspec.json.encode(order.ship_to).decode() for order in orders]
     currencies = [order.currency for order in orders]
+    names = ("line", "item", "sku", "asked_amount", "asked_uom", "uom", "factor", "unit_price", "ordered")
+    ids = [order.order_id for order in orders for _ in order.lines]
+    lines = _columns([line for order in orders for line in order.lines], names)
     rows = await connection.fetch(
-        sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after
+        sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after, ids, *lines
     )
     return frozenset(row["order_id"] for row in rows)
 
 
-async def insert_lines(connection: Connection, orders: Sequence[Order]) -> None:
-    """Insert the lines of new orders."""
-    names = ("line", "item", "sku", "asked_amount", "asked_uom", "uom", "factor", "unit_price", "ordered")
-    ids = [order.order_id for order in orders for _ in order.lines]
-    lines = [line for order in orders for line in order.lines]
-    await connection.execute(sql.insert_lines, ids, *_columns(lines, names))
-
-
-async def insert_allocations(connection: Connection, orders: Sequence[Order]) -> None:
-    """Insert the allocations of new orders."""
+def insert_allocations(writes: GathersWrites, orders: Sequence[Order]) -> None:
+    """The allocations of new orders."""
     ids = [order.order_id for order in orders for _ in order.allocations]
     parts = [part for order in orders for part in order.allocations]
-    await connection.execute(sql.insert_allocations, ids, *_columns(parts, ("line", "location", "claim", "amount")))
+    writes.add(sql.insert_allocations, ids, *_columns(parts, ("line", "location", "claim", "amount")))
 
 
 def _columns(rows: Sequence[Any], names: Sequence[str]) -> list[list[Any]]:

@@ -7,9 +7,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from gateway.canonical.order import OrderState
-from gateway.kernel.exchange import Idempotency, caller_of
+from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
 from process_apis.order_to_ship import schemas
+from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
+from process_apis.order_to_ship.recalling import placed_reply
 
 _API = {"zone": "process", "api": "order-to-ship", "version": "v1"}
 _ROOT = "/process/order-to-ship/v1"
@@ -43,7 +45,9 @@ def _writing(orders: OrderToShip) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any], data: JSONBody[schemas.OrderInput]
     ) -> Response[schemas.OrderView]:
         """Place an order. 201 means that it is accepted and its stock promised; the same content again returns it."""
-        placed = await orders.place_order(schemas.place_order(data, caller_of(request.scope)))
+        held = held_key_of(request.scope)
+        answer = None if held is None else PlacedAnswer(held, placed_reply)
+        placed = await orders.place_order(schemas.place_order(data, caller_of(request.scope)), answer)
         view = schemas.order_view(placed.order)
         return Response(view, status_code=201, headers={"Location": f"{_ROOT}/orders/{view.id}"})
 

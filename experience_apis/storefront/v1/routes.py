@@ -10,6 +10,7 @@ from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from experience_apis.storefront.v1 import mapping, schemas
+from experience_apis.storefront.v1.recalling import placed_reply
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.canonical.item import Item
 from gateway.canonical.stock import ItemAvailability
@@ -17,7 +18,8 @@ from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
 from gateway.kernel.cursors import Cursors
 from gateway.kernel.errors import Conflict, NotFound
-from gateway.kernel.exchange import Idempotency, caller_of
+from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
+from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
 
 _API: Final[Mapping[str, Any]] = {"zone": "experience", "api": "storefront", "version": "v1"}
@@ -199,8 +201,11 @@ def _order_routes(
         caller = caller_of(request.scope)
         account = await accounts.resolve(caller, data.account)
         currency = mapping.currency_of(caller, currencies)
+        held = held_key_of(request.scope)
+        answer = None if held is None else PlacedAnswer(held, placed_reply)
+        command = mapping.place_order(data, caller, account=account, currency=currency)
         try:
-            placed = await orders.place_order(mapping.place_order(data, caller, account=account, currency=currency))
+            placed = await orders.place_order(command, answer)
         except Conflict as refused:
             raise mapping.refusal(refused) from refused
         view = mapping.order_view(placed.order)

@@ -15,6 +15,7 @@ from gateway.kernel.errors import (
 )
 from gateway.kernel.exchange import Idempotency, Reply
 from gateway.store.postgres import CommitUnknown, Store
+from gateway.store.together import Together
 from policies.idempotency.options import IdempotencyOptions
 from policies.idempotency.policy import IdempotencyPolicy
 from policies.idempotency.store import free_unresolved, unresolved
@@ -301,6 +302,27 @@ async def test_effect_and_answer_can_commit_together(door, store):
 
     await door.serve(exchange(), during=handler)
     assert (await door.serve(exchange())).status == 201
+    assert door.executions == 1
+
+
+@pytest.mark.integration
+async def test_an_answer_is_kept_among_other_writes_unless_another_execution_took_over(make_door, store):
+    door = make_door(recallers={"POST /orders": Recaller(None)})
+    late = exchange()
+    await door.policy.admit(late)
+    await end_lease(store)
+
+    async def handler(made):
+        for held, kept in ((late.notes["idempotency"], False), (made.notes["idempotency"], True)):
+            writes = Together()
+            held.keep(writes, CREATED)
+            async with store.transaction() as connection:
+                assert held.is_kept(await writes.run(connection)) is kept
+            held.completed = kept
+
+    await door.serve(exchange(), during=handler)
+    replayed = await door.serve(exchange())
+    assert (replayed.status, replayed.body) == (201, CREATED.body)
     assert door.executions == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.canonical.stock import ClaimLine, ClaimRequest, DemandLine
 from gateway.kernel.errors import Conflict, Rejected
+from gateway.store.together import Together
 from process_apis.availability.models import ChannelTerms, LocationTerms
 
 pytestmark = pytest.mark.integration
@@ -61,10 +62,12 @@ async def test_orders_claimed_together_are_decided_one_after_the_other(world):
         asks("ord_4", ("B", 1), channel="other"),
         asks("ord_0", ("A", 1), action=await world.store.fetchval("select action from availability.action")),
     ]
+    writes = Together()
     async with world.store.transaction() as connection:
         first, refused, other, late, again = await world.availability.claim_all(
-            connection, tenant="acme", requests=requests
+            connection, tenant="acme", requests=requests, writes=writes
         )
+        await writes.run(connection)
     assert placed(first) == [(1, "loc_n", 3), (2, "loc_n", 2)]
     assert placed(other) == [(1, "loc_n", 6), (2, "loc_n", 3)]
     assert [answer.code for answer in (refused, late)] == ["stock.insufficient"] * 2

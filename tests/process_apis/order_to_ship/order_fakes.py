@@ -330,7 +330,7 @@ class Claims:
             raise Conflict(f"not enough stock for lines {short}", code="stock.insufficient", context={"lines": short})
         return made
 
-    async def claim_all(self, connection, *, tenant, requests):
+    async def claim_all(self, connection, *, tenant, requests, writes):
         answers = []
         for request in requests:
             asked = {name: getattr(request, name) for name in ("action", "order", "channel", "lines", "correlation_id")}

@@ -6,6 +6,8 @@ from order_world import SHIP_TO, ask
 
 from gateway.canonical.order import OrderState
 from gateway.kernel.errors import Conflict, NotFound
+from gateway.kernel.exchange import Reply
+from process_apis.order_to_ship.models import PlacedAnswer
 
 HALF = Decimal("1.5")
 pytestmark = pytest.mark.integration
@@ -181,3 +183,44 @@ async def test_recalling_waits_for_the_request_that_is_still_under_way(world):
         assert not recall.done()
     placed = await held
     assert (await recall).order_id == placed.order.order_id
+
+
+class Keeper:
+    """Keeps answers in a table; whoever says so has lost the right to."""
+
+    def __init__(self, *, lost=False):
+        self.completed = False
+        self.lost = Conflict("taken over", code="idempotency.lost")
+        self._is_lost = lost
+
+    def keep(self, writes, reply):
+        writes.row(KEEP, reply.body, returning="body")
+        self._body = reply.body
+
+    def is_kept(self, results):
+        return not self._is_lost and self._body in results[KEEP]
+
+
+KEEP = "insert into fake.answer select * from unnest($1::bytea[]) returning body"
+
+
+async def test_an_answer_is_kept_with_its_order_or_neither_is_and_neighbours_go_on(world):
+    await world.stock(100, "itm_1")
+    await world.store.execute("create table if not exists fake.answer (body bytea)")
+    await world.store.execute("truncate fake.answer")
+    keepers = [Keeper(), Keeper(lost=True), Keeper()]
+    answers = await asyncio.gather(
+        *(
+            world.process.place_order(
+                ask(f"PO-{n}"), PlacedAnswer(keeper, lambda order: Reply(201, [], order.order_id.encode()))
+            )
+            for n, keeper in enumerate(keepers)
+        ),
+        return_exceptions=True,
+    )
+    assert answers[1].code == "idempotency.lost"
+    assert [keeper.completed for keeper in keepers] == [True, False, True]
+    kept = {answers[n].order.order_id for n in (0, 2)}
+    assert {row["body"].decode() for row in await world.store.fetch("select body from fake.answer")} == kept
+    assert {row[0] for row in await world.store.fetch("select order_id from order_to_ship.sales_order")} == kept
+    assert await world.available("itm_1") == 96

@@ -26,7 +26,7 @@ ORDER = {
 
 def as_caller(app: ASGIApp) -> ASGIApp:
     async def middleware(scope, receive, send):
-        scope[SCOPE_KEY] = SimpleNamespace(caller=CALLER)
+        scope[SCOPE_KEY] = SimpleNamespace(caller=CALLER, notes={})
         await app(scope, receive, send)
 
     return middleware
