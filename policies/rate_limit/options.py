@@ -49,16 +49,23 @@ def _standard_plan() -> Mapping[str, PlanLimits]:
     return {"standard": PlanLimits(default=Limit(rate="6000/minute", burst=1_000))}
 
 
+def _webhooks() -> Mapping[str, Limit]:
+    return {"/webhooks/": Limit(rate="600000/minute", burst=60_000)}
+
+
 class RateLimitOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Limits by plan; a plan that is not listed gets those of `fallback_plan`. `workers` share a local share.
 
     `addresses` is the limit of one address (an IPv6 /64) before authentication; a failed authentication costs it
-    `failure_cost` units more. `buckets` bounds the memory of one worker.
+    `failure_cost` units more. `paths` gives what begins with a prefix a bucket of its own beside it: by default the
+    webhooks of vendors, which then neither starve behind other traffic of their address nor starve it. `buckets` bounds
+    the memory of one worker.
     """
 
     plans: Mapping[str, PlanLimits] = field(default_factory=_standard_plan)
     fallback_plan: str = "standard"
     addresses: Limit = Limit(rate="600000/minute", burst=60_000, when_store_down=WhenStoreDown.LOCAL_SHARE)
+    paths: Mapping[str, Limit] = field(default_factory=_webhooks)
     failure_cost: int = 200
     workers: int = 1
     buckets: int = 50_000

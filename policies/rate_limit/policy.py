@@ -38,16 +38,21 @@ class PreAuthenticationLimit:
     ) -> None:
         # Another configuration counts on in the same buckets: what was spent stays spent.
         self.limiter = limiter or Limiter(cache, clock, name="address", buckets=options.buckets, counters=counters)
-        self._quota = quota_of(options.addresses, bucket="address", workers=options.workers)
+        self._quota = quota_of(options.addresses, bucket="", workers=options.workers)
+        self._apart = {
+            prefix: quota_of(limit, bucket=prefix, workers=options.workers) for prefix, limit in options.paths.items()
+        }
+        self._prefixes = tuple(options.paths)
         self._spend, self._monotonic = self.limiter.spend, clock.monotonic
         self._failure_cost = options.failure_cost
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Charge the address one unit; raises `Throttled` (code ``rate_limit.address``)."""
-        key = ("", network_of(exchange.peer), "")
+        quota = self._quota_for(exchange.path) if exchange.path.startswith(self._prefixes) else self._quota
+        key = ("", network_of(exchange.peer), quota.bucket)
         if self._spend(key, self._monotonic()) is not None:
             return None
-        charge = self.limiter.charge(key, self._quota, 1)
+        charge = self.limiter.charge(key, quota, 1)
         if type(charge) is Charge:
             self._accept(exchange, charge)
             return None
@@ -56,7 +61,11 @@ class PreAuthenticationLimit:
     def conclude(self, exchange: Exchange) -> None:
         """A failed authentication costs the address more."""
         if isinstance(exchange.error, NotAuthenticated):
-            self.limiter.owe(("", network_of(exchange.peer), ""), self._quota, self._failure_cost)
+            quota = self._quota_for(exchange.path)
+            self.limiter.owe(("", network_of(exchange.peer), quota.bucket), quota, self._failure_cost)
+
+    def _quota_for(self, path: str) -> Quota:
+        return next((quota for prefix, quota in self._apart.items() if path.startswith(prefix)), self._quota)
 
     async def _wait(self, exchange: Exchange, charge: Awaitable[Charge]) -> None:
         self._accept(exchange, await charge)

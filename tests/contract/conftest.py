@@ -17,13 +17,28 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from running_gateway import RunningGateway, start_gateway
 
+# One limit of each sort, each on an operation of its own.
+LIMITS = ", ".join(
+    f'"{route}" = {{ {limit} }}'
+    for route, limit in {
+        "GET /storefront/v1/availability": 'rate = "100/hour", mode = "exact"',
+        "GET /storefront/v1/items": 'rate = "600/hour", burst = 100000, when_store_down = "open"',
+        "POST /storefront/v1/availability-queries": 'rate = "600/hour", burst = 400, when_store_down = "local_share"',
+        "GET /storefront/v1/orders": 'rate = "100000/hour", mode = "exact", when_store_down = "closed"',
+    }.items()
+)
+
 
 @asynccontextmanager
-async def _running(name: str, urls: EngineUrls, folder: Path, *, workers: int) -> AsyncIterator[RunningGateway]:
+async def running_on(
+    name: str, urls: EngineUrls, folder: Path, *, workers: int, operations: str = ""
+) -> AsyncIterator[RunningGateway]:
+    """A gateway on a database `name` of its own, both gone afterwards."""
     connection = await asyncpg.connect(urls.postgres)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
-    running = await start_gateway(folder, urls, urls.postgres.removesuffix("crossdock") + name, workers=workers)
+    database = urls.postgres.removesuffix("crossdock") + name
+    running = await start_gateway(folder, urls, database, workers=workers, operations=operations)
     try:
         yield running
     finally:
@@ -38,14 +53,23 @@ async def _running(name: str, urls: EngineUrls, folder: Path, *, workers: int) -
 @pytest.fixture(scope="session")
 async def gateway(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
     """A gateway of its own database, behind granian, with one worker process; see `running_gateway`."""
-    async with _running("test_of_contracts", urls, tmp_path_factory.mktemp("contract"), workers=1) as running:
+    async with running_on("test_of_contracts", urls, tmp_path_factory.mktemp("contract"), workers=1) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 async def gateway_of_two(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
     """The same with two worker processes."""
-    async with _running("test_of_two_workers", urls, tmp_path_factory.mktemp("two"), workers=2) as running:
+    async with running_on("test_of_two_workers", urls, tmp_path_factory.mktemp("two"), workers=2) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def limited(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
+    """Two worker processes; see `LIMITS`."""
+    async with running_on(
+        "test_of_limits", urls, tmp_path_factory.mktemp("limits"), workers=2, operations=LIMITS
+    ) as running:
         yield running
 
 

@@ -56,7 +56,10 @@ body_seconds = 3
 [rate_limit]
 failure_cost = 1
 addresses = {{ rate = "1000000000/minute", burst = 1000000000 }}
-plans = {{ standard = {{ default = {{ rate = "1000000000/minute", burst = 1000000000 }} }} }}
+
+[rate_limit.plans.standard]
+default = {{ rate = "1000000000/minute", burst = 1000000000 }}
+operations = {{ {operations} }}
 
 [systems.wms_north]
 product = "regional_wms"
@@ -95,12 +98,13 @@ class RunningGateway:
 
 
 async def start_gateway(
-    folder: Path, urls: EngineUrls, database: str, *, workers: int = 1, more: str = ""
+    folder: Path, urls: EngineUrls, database: str, *, workers: int = 1, operations: str = ""
 ) -> RunningGateway:
-    """Start one on the empty `database`; `more` is added to its settings."""
+    """Start one on the empty `database`; `operations` are limits by route id, as TOML pairs."""
     installation = await migrate_record(database, progress=lambda _: None)
     port = free_port(set())
-    settings_path = _write_settings(folder, urls, database, more, installation=installation, port=port, workers=workers)
+    values = {"installation": installation, "port": port, "workers": workers, "operations": operations}
+    settings_path = _write_settings(folder, urls, database, **values)
     settings = load_settings(settings_path)
     await _seed(settings)
     partners = [await _partner(settings, name, account) for name, account in (("First", "CUST1"), ("Second", "CUST2"))]
@@ -112,7 +116,7 @@ async def start_gateway(
     return running
 
 
-def _write_settings(folder: Path, urls: EngineUrls, database: str, more: str, **values: str | int) -> Path:
+def _write_settings(folder: Path, urls: EngineUrls, database: str, **values: str | int) -> Path:
     secrets = {
         "postgres": database,
         "nats": urls.nats,
@@ -127,7 +131,7 @@ def _write_settings(folder: Path, urls: EngineUrls, database: str, more: str, **
         refs[name] = f"file:{path}"
     settings_path = folder / "settings.toml"
     text = _SETTINGS.format(tenant=TENANT, **values, **refs)
-    settings_path.write_text(text + more, encoding="utf-8")
+    settings_path.write_text(text, encoding="utf-8")
     return settings_path
 
 

@@ -226,3 +226,23 @@ async def test_a_killed_store_is_answered_as_declared_and_limits_resume_after_it
     finally:
         await limiter.close()
         await cache.close()
+
+
+async def test_vendor_webhooks_neither_starve_behind_their_address_nor_starve_it():
+    given = RateLimitOptions(
+        addresses=Limit(rate="10/hour", burst=10), paths={"/webhooks/": Limit(rate="5/hour", burst=5)}, failure_cost=1
+    )
+    limit = PreAuthenticationLimit(DownCache(), HeldClock(), given)
+
+    def passes(path):
+        made = exchange(peer="192.0.2.1")
+        made.path = path
+        try:
+            limit.admit(made)
+        except Throttled:
+            return False
+        return True
+
+    assert sum(passes("/storefront/v1/orders") for _ in range(20)) == 10
+    assert sum(passes("/webhooks/v1/wms_north") for _ in range(20)) == 5
+    assert not passes("/storefront/v1/orders")
