@@ -9,35 +9,17 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from gateway.app import MESSAGE_VERSIONS, administer, migrate_record, published_apis
-from gateway.canonical.capabilities import Connection
+from gateway.app import administer, migrate_record, published_apis
 from gateway.contracts.export import differences, export
-from gateway.identity.partners import PartnerCredentials, add_partner, disable_partner, list_partners
-from gateway.kernel.errors import Misconfigured
-from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import resolve_secret
 from gateway.settings import Settings
 from gateway.store.installation import begin_log_epoch, check_installation
 from gateway.store.postgres import Store
-from process_apis.partner_notifications.rendering import choose_version
-
-
-class NewPartner(Struct, frozen=True, kw_only=True):
-    """What `crossdock partner add` is told. `accounts` are customer codes of the ERP."""
-
-    name: str
-    channel: str
-    plan: str
-    accounts: tuple[str, ...]
-    webhook_url: str | None
-    webhook_version: str | None = None
 
 
 def migrate(settings: Settings, *, as_json: bool, progress: Callable[[str], None]) -> int:
@@ -81,71 +63,6 @@ def begin_epoch(settings: Settings, *, as_json: bool) -> int:
         _print_json({"log_epoch": epoch})
     else:
         sys.stdout.write(f"log epoch {epoch} has begun; consumers go on from their positions\n")
-    return 0
-
-
-def add(settings: Settings, asked: NewPartner, *, as_json: bool) -> int:
-    """Add a partner and show its credentials, this once."""
-    known = [channel.name for channel in settings.channels]
-    if asked.channel not in known:
-        raise Misconfigured(f"there is no channel {asked.channel}: the settings have {', '.join(known) or 'none'}")
-    made = asyncio.run(administer(settings, partial(_added, settings, asked)))
-    shown = {name: getattr(made, name) for name in made.__struct_fields__}
-    if as_json:
-        _print_json(shown)
-        return 0
-    sys.stdout.write("Keep these now; they are not shown again.\n")
-    sys.stdout.writelines(f"  {name:<15} {value}\n" for name, value in shown.items() if value is not None)
-    url = f"{settings.http.public_url}/storefront/v1/items?limit=3"
-    sys.stdout.write(f"Try it:\n  curl -H 'X-Api-Key: {made.api_key}' '{url}'\n")
-    return 0
-
-
-async def _added(settings: Settings, asked: NewPartner, connection: Connection, ring: KeyRing) -> PartnerCredentials:
-    made = await add_partner(
-        connection,
-        ring,
-        tenant=settings.tenant,
-        name=asked.name,
-        channel=asked.channel,
-        plan=asked.plan,
-        accounts=asked.accounts,
-        environment=settings.identity.environment,
-        webhook_url=asked.webhook_url,
-    )
-    if asked.webhook_url is not None:
-        version = asked.webhook_version or MESSAGE_VERSIONS[-1]
-        await choose_version(
-            connection,
-            ring,
-            tenant=settings.tenant,
-            partner=made.partner_id,
-            version=version,
-            known=MESSAGE_VERSIONS,
-        )
-    return made
-
-
-def show_partners(settings: Settings, *, as_json: bool) -> int:
-    """All partners, disabled ones too."""
-    found = asyncio.run(administer(settings, lambda c, _: list_partners(c, tenant=settings.tenant)))
-    if as_json:
-        _print_json(found)
-        return 0
-    for partner in found:
-        state = "disabled" if partner.disabled_at else "active"
-        accounts = ", ".join(sorted(partner.accounts))
-        sys.stdout.write(f"{partner.partner_id}  {state:<8}  {partner.channel:<10} {partner.name}  ({accounts})\n")
-    return 0
-
-
-def disable(settings: Settings, partner: str, *, as_json: bool) -> int:
-    """Refuse everything of a partner from now on."""
-    asyncio.run(administer(settings, lambda c, _: disable_partner(c, tenant=settings.tenant, partner=partner)))
-    if as_json:
-        _print_json({"partner_id": partner, "disabled": True})
-    else:
-        sys.stdout.write(f"{partner} is disabled; every worker refuses it within five seconds\n")
     return 0
 
 

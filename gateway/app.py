@@ -79,6 +79,7 @@ from policies.idempotency.policy import IdempotencyPolicy
 from policies.message_hygiene.options import MessageHygieneOptions
 from policies.message_hygiene.policy import MessageHygiene
 from policies.rate_limit.options import RateLimitOptions
+from policies.rate_limit.plans import PlanBook, check_limits
 from policies.rate_limit.policy import LineCost, PreAuthenticationLimit, RateLimit
 from policies.trace.policy import Trace
 from policies.validate_request.policy import ValidateRequest
@@ -94,6 +95,8 @@ from process_apis.order_to_ship import routes as order_routes
 from process_apis.order_to_ship.process import Options as OrderOptions
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import order_recallers
+from process_apis.partner_accounts import routes as partner_account_routes
+from process_apis.partner_accounts.process import PartnerAdministration
 from process_apis.partner_notifications import routes as notification_routes
 from process_apis.partner_notifications.process import PartnerNotifications
 from process_apis.partner_notifications.rendering import RendersByVersion
@@ -143,6 +146,14 @@ class Core:
             options=OrderOptions(call_timeout=settings.orders.call_seconds, per_worker=settings.worker.concurrency),
         )
         self.accounts = PartnerAccounts(self.store, self.clock)
+        self.partner_accounts = PartnerAdministration(
+            self.store,
+            self.ring,
+            channels=frozenset(channel.name for channel in settings.channels),
+            plans=frozenset(settings.rate_limit.plans),
+            environment=settings.identity.environment,
+            check_limits=check_limits,
+        )
         self.currencies = {channel.name: channel.currency for channel in settings.channels}
         self.sender = WebhookSender(_targets(initial_configuration(settings)), self.clock)
         messages = (self.items, self.availability, self.orders)
@@ -231,7 +242,9 @@ class Gateway:
         self.initial = initial_configuration(core.settings)
         limits = self._limits(self.initial)
         self.address_limit = PreAuthenticationLimit(core.cache, core.clock, limits, counters=self.counters)
-        self.rate_limit = RateLimit(core.cache, core.clock, limits, counters=self.counters)
+        self.plan_book = PlanBook(workers=limits.workers)
+        self.identity.trust.plans_changed = self.plan_book.replace
+        self.rate_limit = RateLimit(core.cache, core.clock, limits, counters=self.counters, book=self.plan_book)
         self.audit = Audit(writes_to(core.store), core.clock)
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
         self.apis = apis_of(core)
@@ -289,7 +302,9 @@ class Gateway:
         core, configuration = self.core, configuration or self.initial
         limits, counters = self._limits(configuration), self.counters
         peers, lifecycles = configuration.peers, dated(with_dates(self.apis, configuration.lifecycles))
-        rate_limit = RateLimit(core.cache, core.clock, limits, counters, limiter=self.rate_limit.limiter)
+        rate_limit = RateLimit(
+            core.cache, core.clock, limits, counters, limiter=self.rate_limit.limiter, book=self.plan_book
+        )
         return [
             CanonicalRequest(),
             MessageHygiene(MessageHygieneOptions(trusted_peers=peers.trusted, hops=peers.hops)),
@@ -385,6 +400,7 @@ def apis_of(core: Core) -> tuple[Api, ...]:
         *component_api("process_apis/items", {"v1": items_routes.routes(core.items)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),
         *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),
+        *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),
         *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),
     ]
     for manifest in map(load_manifest, PRODUCTS):

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from gateway.cli_partners import add_partner_commands
 from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
@@ -86,8 +87,7 @@ def command_parser() -> argparse.ArgumentParser:
     ):
         _settings(_command(commands, name, run, text))
 
-    partner = commands.add_parser("partner", help="add, list and disable partners").add_subparsers(metavar="VERB")
-    _partner_commands(partner)
+    add_partner_commands(commands, _command, _on_record)
 
     _api_commands(commands)
 
@@ -106,25 +106,6 @@ def _api_commands(commands: Any) -> None:
     apis = _command(commands, "apis", _apis, "every API version: class, owners, service level, dates")
     _settings(apis)
     _json(apis)
-
-
-def _partner_commands(partner: Any) -> None:
-    add = _command(partner, "add", _partner_add, "add a partner; its credentials are shown once")
-    add.add_argument("name")
-    add.add_argument("--channel", required=True)
-    add.add_argument("--plan", default="standard")
-    add.add_argument("--account", action="append", required=True, help="a customer code it orders for; repeatable")
-    add.add_argument("--webhook-url")
-    add.add_argument("--webhook-version", help="the API version its messages have (default: the newest)")
-    listing = _command(partner, "list", _partner_list, "all partners")
-    disable = _command(partner, "disable", _partner_disable, "refuse everything of a partner from now on")
-    disable.add_argument("partner", help="its id: par_…")
-    version = _command(partner, "webhook-version", _partner_webhook_version, "the API version its messages have")
-    version.add_argument("partner", help="its id: par_…")
-    version.add_argument("version", nargs="?", help="render them in this one from now on (v2); left out, tell")
-    for command in (add, listing, disable, version):
-        _settings(command)
-        _json(command)
 
 
 def _config_commands(config: Any) -> None:
@@ -162,6 +143,13 @@ def _folder(parser: argparse.ArgumentParser) -> None:
 def _settings(parser: argparse.ArgumentParser) -> None:
     text = f"the settings file (default: the one {SETTINGS_VARIABLE} names, else .crossdock/settings.toml)"
     parser.add_argument("--settings", type=Path, help=text)
+
+
+def _on_record(parser: argparse.ArgumentParser) -> None:
+    """What every command of administration takes; `load` in what it parses reads the settings."""
+    _settings(parser)
+    _json(parser)
+    parser.set_defaults(load=lambda given: load_settings(_settings_path(given)))
 
 
 def _json(parser: argparse.ArgumentParser, text: str = "print JSON") -> None:
@@ -285,32 +273,6 @@ def _become(module: str, role: str, given: argparse.Namespace) -> NoReturn:
     os.execv(sys.executable, arguments)  # noqa: S606 - our own interpreter and module
 
 
-def _partner_add(given: argparse.Namespace) -> int:
-    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
-
-    asked = administration.NewPartner(
-        name=given.name,
-        channel=given.channel,
-        plan=given.plan,
-        accounts=tuple(given.account),
-        webhook_url=given.webhook_url,
-        webhook_version=given.webhook_version,
-    )
-    return administration.add(load_settings(_settings_path(given)), asked, as_json=given.json)
-
-
-def _partner_list(given: argparse.Namespace) -> int:
-    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
-
-    return administration.show_partners(load_settings(_settings_path(given)), as_json=given.json)
-
-
-def _partner_disable(given: argparse.Namespace) -> int:
-    from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
-
-    return administration.disable(load_settings(_settings_path(given)), given.partner, as_json=given.json)
-
-
 def _apis(given: argparse.Namespace) -> int:
     from gateway import governance  # noqa: PLC0415 - `--help` and the services load less
 
@@ -335,13 +297,6 @@ def _config(given: argparse.Namespace) -> int:
         if given.verb == "apply":
             return configuring.apply(settings, given.file, **told)
         return configuring.rollback(settings, given.version, **told)
-
-
-def _partner_webhook_version(given: argparse.Namespace) -> int:
-    from gateway import governance  # noqa: PLC0415 - `--help` and the services load less
-
-    settings = load_settings(_settings_path(given))
-    return governance.webhook_version(settings, given.partner, given.version, as_json=given.json)
 
 
 def _export(given: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ Secrets are returned once and kept only as digests. Whatever takes a right away 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
@@ -107,6 +108,17 @@ async def revoke_api_key(
     await _audit(connection, tenant, actor, "api_key.revoked", client_id, {"key_id": key_id})
 
 
+async def change_scopes(
+    connection: Connection, *, tenant: str, client_id: str, scopes: Sequence[str], actor: str = "cli"
+) -> None:
+    """What the client may do from now on. Tokens issued before are revoked: they say what it might do until now."""
+    await _locked(connection, tenant, client_id)
+    await connection.execute(_sql.set_client_scopes, client_id, sorted(set(scopes)))
+    await connection.execute(_sql.revoke_client_tokens, client_id)
+    await connection.execute(_sql.bump_epoch)
+    await _audit(connection, tenant, actor, "client.scopes_changed", client_id, {"scopes": sorted(set(scopes))})
+
+
 async def revoke_tokens(connection: Connection, *, tenant: str, client_id: str, actor: str = "cli") -> None:
     """Every access token issued to this client so far is refused; it may get new ones."""
     await _locked(connection, tenant, client_id)
@@ -124,6 +136,53 @@ async def revoke_token(
     await connection.execute(_sql.bump_tokens)
     await _audit(connection, tenant, actor, "token.revoked", client_id, {"token_id": token_id})
     return True
+
+
+class ClientView(Struct, frozen=True, kw_only=True):
+    """A client of a partner as administered; nothing secret is in it."""
+
+    client_id: str
+    name: str
+    scopes: tuple[str, ...]
+    disabled: bool
+
+
+class ApiKeyView(Struct, frozen=True, kw_only=True):
+    """A live API key as administered: its id is the visible part, `pepper_version` the master key it is kept under."""
+
+    key_id: str
+    client_id: str
+    environment: str
+    pepper_version: int
+    created_at: datetime
+    expires_at: datetime | None
+
+
+async def clients_of(connection: Connection, *, tenant: str, partner: str) -> list[ClientView]:
+    """The clients of a partner, oldest first."""
+    return [
+        ClientView(
+            client_id=row["client_id"],
+            name=row["name"],
+            scopes=tuple(row["scopes"]),
+            disabled=row["disabled_at"] is not None,
+        )
+        for row in await connection.fetch(_sql.clients_of_partner, tenant, partner)
+    ]
+
+
+async def api_keys_of(connection: Connection, *, tenant: str, partner: str) -> list[ApiKeyView]:
+    """The live API keys of a partner, oldest first."""
+    return [ApiKeyView(**dict(row)) for row in await connection.fetch(_sql.api_keys_of_partner, tenant, partner)]
+
+
+async def client_of_key(connection: Connection, *, tenant: str, key_id: str) -> str:
+    """Whose API key that is; raises `NotFound` (code ``api_key.not_found``)."""
+    row = await connection.fetchrow(_sql.client_of_api_key, tenant, key_id)
+    if row is None:
+        raise NotFound(f"there is no API key {key_id[:40]}", code="api_key.not_found")
+    client_id: str = row["client_id"]
+    return client_id
 
 
 async def disable_client(connection: Connection, *, tenant: str, client_id: str, actor: str = "cli") -> None:

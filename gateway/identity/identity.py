@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from gateway.cache.valkey import Cache
 from gateway.identity.bindings import Bindings
 from gateway.identity.credentials import API_KEY, parse_api_key
@@ -14,7 +16,7 @@ from gateway.identity.grants import grant_of, principal_of
 from gateway.identity.options import IdentityOptions
 from gateway.identity.proofs import Proofs
 from gateway.identity.tokens import VerifiedToken, claimed_issuer, verify_token
-from gateway.identity.trust import Change, Trust
+from gateway.identity.trust import Change, Snapshot, Trust
 from gateway.identity.verified import VerifiedCache
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Principal
@@ -135,6 +137,7 @@ class Identity:
             bound = verify_token(token, snapshot.keys, self.options)
             if snapshot.has_revoked(bound):
                 raise NotAuthenticated("the access token was revoked: get a new one", code="token.revoked")
+            bound = msgspec.structs.replace(bound, principal=_as_it_stands(bound.principal, snapshot))
             self._remember(authorization, bound, now)
         return self._bindings.prove(bound, authorization, headers, exchange)
 
@@ -216,6 +219,16 @@ class Identity:
         self._tokens.clear()
         self._bound.clear()
         self._api_keys.clear()
+
+
+def _as_it_stands(principal: Principal, snapshot: Snapshot) -> Principal:
+    """The caller on the channel and plan it has now; its token may have been issued before a change."""
+    standing = snapshot.standings.get(principal.partner) if principal.partner is not None else None
+    if standing is None:
+        return principal
+    if standing.suspended:
+        raise NotAuthenticated("this partner is suspended: ask whoever runs this gateway", code="partner.suspended")
+    return msgspec.structs.replace(principal, channel=standing.channel, plan=standing.plan)
 
 
 def _api_key_principal(row: Mapping[str, Any], key_id: str) -> Principal:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gateway.canonical.capabilities import Connection
 from gateway.identity.clients import add_api_key, add_client, disable_client
 from gateway.identity.grants import ClientKind
+from gateway.identity.preconditions import check_version
 from gateway.identity.webhook_endpoints import add_endpoint
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.ids import new_id
@@ -46,6 +47,17 @@ class Partner(Struct, frozen=True, kw_only=True):
     clients: tuple[str, ...]
     created_at: datetime
     disabled_at: datetime | None
+    suspended_at: datetime | None = None
+    suspended_because: str | None = None
+    version: int = 1
+
+
+class Standing(Struct, frozen=True):
+    """What holds of a partner now, whatever a token that was issued earlier says."""
+
+    channel: str
+    plan: str
+    suspended: bool
 
 
 async def add_partner(
@@ -103,9 +115,11 @@ async def add_partner(
     )
 
 
-async def list_partners(connection: Connection, *, tenant: str) -> list[Partner]:
-    """All partners of a tenant by name, disabled ones too."""
-    return [_partner(row) for row in await connection.fetch(_sql.list_partners, tenant)]
+async def list_partners(
+    connection: Connection, *, tenant: str, after: str | None = None, limit: int | None = None
+) -> list[Partner]:
+    """All partners of a tenant by name, disabled ones too; with `limit` by id, those behind the id `after`."""
+    return [_partner(row) for row in await connection.fetch(_sql.list_partners, tenant, after, limit)]
 
 
 async def find_partner(connection: Connection, *, tenant: str, partner: str) -> Partner:
@@ -124,25 +138,56 @@ async def change_partner(
     channel: str,
     plan: str,
     accounts: Sequence[str],
+    expected: int | None = None,
     actor: str = "cli",
 ) -> None:
-    """Change channel, plan and accounts. Tokens issued before keep their channel and plan until they expire."""
-    changed = await connection.fetchval(_sql.change_partner, tenant, partner, channel, plan, sorted(set(accounts)))
-    if changed is None:
-        raise _unknown(partner)
+    """Change channel, plan and accounts: felt by tokens that were issued before, everywhere within the bound.
+
+    Raises `NotFound`, also for a disabled one, and `Conflict` (``precondition.failed``) past version `expected`.
+    """
+    check_version(await connection.fetchval(_sql.lock_partner, tenant, partner), expected, _unknown(partner))
+    await connection.fetchval(_sql.change_partner, tenant, partner, channel, plan, sorted(set(accounts)))
     await connection.execute(_sql.bump_epoch)
     detail = {"channel": channel, "plan": plan, "accounts": list(accounts)}
     await _audit(connection, tenant, actor, "partner.changed", partner, detail)
 
 
-async def disable_partner(connection: Connection, *, tenant: str, partner: str, actor: str = "cli") -> None:
-    """Refuse everything of this partner, everywhere within the polling interval; webhooks stop too."""
-    if await connection.fetchval(_sql.disable_partner, tenant, partner) is None:
-        raise _unknown(partner)
+async def suspend_partner(
+    connection: Connection, *, tenant: str, partner: str, reason: str, expected: int | None = None, actor: str = "cli"
+) -> None:
+    """Shut the door to this partner until `resume_partner`. Its accepted orders go on, and so do their webhooks."""
+    check_version(await connection.fetchval(_sql.lock_partner, tenant, partner), expected, _unknown(partner))
+    await connection.execute(_sql.suspend_partner, tenant, partner, reason)
+    await connection.execute(_sql.bump_epoch)
+    await _audit(connection, tenant, actor, "partner.suspended", partner, {"reason": reason})
+
+
+async def resume_partner(
+    connection: Connection, *, tenant: str, partner: str, expected: int | None = None, actor: str = "cli"
+) -> None:
+    """Open the door again: its keys and tokens are what they were."""
+    check_version(await connection.fetchval(_sql.lock_partner, tenant, partner), expected, _unknown(partner))
+    await connection.execute(_sql.suspend_partner, tenant, partner, None)
+    await connection.execute(_sql.bump_epoch)
+    await _audit(connection, tenant, actor, "partner.resumed", partner, {})
+
+
+async def disable_partner(
+    connection: Connection, *, tenant: str, partner: str, expected: int | None = None, actor: str = "cli"
+) -> None:
+    """Refuse everything of this partner for good, everywhere within the polling interval; webhooks stop too."""
+    check_version(await connection.fetchval(_sql.lock_partner, tenant, partner), expected, _unknown(partner))
+    await connection.execute(_sql.disable_partner, tenant, partner)
     for row in await connection.fetch(_sql.partner_clients, partner):
         await disable_client(connection, tenant=tenant, client_id=row["client_id"], actor=actor)
     await connection.execute(_sql.bump_epoch)
     await _audit(connection, tenant, actor, "partner.disabled", partner, {})
+
+
+async def standings(connection: Connection) -> dict[str, Standing]:
+    """Partners whose tokens may say something else than what holds: changed within the day, or suspended."""
+    rows = await connection.fetch(_sql.partner_standings)
+    return {row["partner_id"]: Standing(row["channel"], row["plan"], row["suspended"]) for row in rows}
 
 
 async def accounts_of(connection: Connection, tenant: str, partner: str) -> frozenset[str]:
@@ -161,6 +206,9 @@ def _partner(row: Mapping[str, Any]) -> Partner:
         clients=tuple(row["clients"]),
         created_at=row["created_at"],
         disabled_at=row["disabled_at"],
+        suspended_at=row["suspended_at"],
+        suspended_because=row["suspended_because"],
+        version=row["version"],
     )
 
 

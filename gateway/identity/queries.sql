@@ -60,7 +60,7 @@ select k.digest, k.pepper_version, extract(epoch from k.expires_at)::float8 as e
 from identity.api_key k
 join identity.client c using (client_id)
 left join identity.partner p using (partner_id)
-where k.key_id = $1 and c.disabled_at is null and p.disabled_at is null
+where k.key_id = $1 and c.disabled_at is null and p.disabled_at is null and p.suspended_at is null
   and (k.expires_at is null or k.expires_at > clock_timestamp());
 
 -- name: find_client
@@ -78,7 +78,7 @@ select c.client_id, c.tenant, c.kind, c.scopes, c.generation, p.partner_id, p.ch
              where f.client_id = c.client_id and f.kind = 'pinned') as pinned
 from identity.client c
 left join identity.partner p using (partner_id)
-where c.client_id = $1 and c.disabled_at is null and p.disabled_at is null;
+where c.client_id = $1 and c.disabled_at is null and p.disabled_at is null and p.suspended_at is null;
 
 -- name: drop_client_keys
 delete from identity.client_key where client_id = $1;
@@ -93,7 +93,8 @@ delete from identity.client_certificate where client_id = $1;
 insert into identity.client_certificate (client_id, kind, mark) values ($1, $2, $3) on conflict do nothing;
 
 -- name: partner_in_force
-select channel, plan from identity.partner where tenant = $1 and partner_id = $2 and disabled_at is null;
+select channel, plan from identity.partner
+where tenant = $1 and partner_id = $2 and disabled_at is null and suspended_at is null;
 
 -- name: add_client
 insert into identity.client (client_id, tenant, kind, name, partner_id, scopes) values ($1, $2, $3, $4, $5, $6);
@@ -139,27 +140,90 @@ insert into identity.partner (partner_id, tenant, name, channel, plan, accounts)
 on conflict (tenant, name) do nothing returning partner_id;
 
 -- name: list_partners
-select p.partner_id, p.name, p.channel, p.plan, p.accounts, p.created_at, p.disabled_at,
-       coalesce(array_agg(c.client_id order by c.created_at) filter (where c.client_id is not null), '{}') as clients
+select p.partner_id, p.name, p.channel, p.plan, p.accounts, p.created_at, p.disabled_at, p.suspended_at,
+       p.suspended_because, p.version,
+       array(select client_id from identity.client c where c.partner_id = p.partner_id order by c.created_at) as clients
 from identity.partner p
-left join identity.client c using (partner_id)
-where p.tenant = $1
-group by p.partner_id
-order by p.name;
+where p.tenant = $1 and ($2::text is null or p.partner_id > $2)
+order by case when $3::int is null then p.name end, p.partner_id
+limit $3;
 
 -- name: partner
-select partner_id, name, channel, plan, accounts, created_at, disabled_at,
+select partner_id, name, channel, plan, accounts, created_at, disabled_at, suspended_at, suspended_because, version,
        array(select client_id from identity.client c where c.partner_id = p.partner_id order by c.created_at) as clients
 from identity.partner p
 where tenant = $1 and partner_id = $2;
 
+-- name: lock_partner
+select version from identity.partner where tenant = $1 and partner_id = $2 and disabled_at is null for update;
+
 -- name: disable_partner
-update identity.partner set disabled_at = coalesce(disabled_at, clock_timestamp())
+update identity.partner
+set disabled_at = coalesce(disabled_at, clock_timestamp()), version = version + 1, changed_at = clock_timestamp()
 where tenant = $1 and partner_id = $2 returning partner_id;
 
 -- name: change_partner
-update identity.partner set channel = $3, plan = $4, accounts = $5
-where tenant = $1 and partner_id = $2 returning partner_id;
+update identity.partner
+set channel = $3, plan = $4, accounts = $5, version = version + 1, changed_at = clock_timestamp()
+where tenant = $1 and partner_id = $2 and disabled_at is null returning partner_id;
+
+-- name: suspend_partner
+update identity.partner
+set suspended_at = case when $3::text is null then null else coalesce(suspended_at, clock_timestamp()) end,
+    suspended_because = $3, version = version + 1, changed_at = clock_timestamp()
+where tenant = $1 and partner_id = $2;
+
+-- name: partner_standings
+select partner_id, channel, plan, suspended_at is not null as suspended
+from identity.partner
+where suspended_at is not null or (changed_at > clock_timestamp() - interval '1 day' and version > 1);
+
+-- name: clients_of_partner
+select c.client_id, c.name, c.scopes, c.created_at, c.disabled_at
+from identity.client c
+where c.tenant = $1 and c.partner_id = $2
+order by c.created_at, c.client_id;
+
+-- name: api_keys_of_partner
+select k.key_id, k.client_id, k.environment, k.pepper_version, k.created_at, k.expires_at
+from identity.api_key k
+join identity.client c using (client_id)
+where c.tenant = $1 and c.partner_id = $2 and (k.expires_at is null or k.expires_at > clock_timestamp())
+order by k.created_at, k.key_id;
+
+-- name: client_of_api_key
+select c.client_id from identity.api_key k join identity.client c using (client_id)
+where c.tenant = $1 and k.key_id = $2;
+
+-- name: set_client_scopes
+update identity.client set scopes = $2 where client_id = $1;
+
+-- name: add_plan
+insert into identity.plan (tenant, name, description, limits) values ($1, $2, $3, $4)
+on conflict do nothing returning name;
+
+-- name: change_plan
+update identity.plan
+set description = $3, limits = $4, version = version + 1, changed_at = clock_timestamp()
+where tenant = $1 and name = $2;
+
+-- name: lock_plan
+select version from identity.plan where tenant = $1 and name = $2 for update;
+
+-- name: drop_plan
+delete from identity.plan where tenant = $1 and name = $2;
+
+-- name: plan_has_partners
+select exists (select from identity.partner where tenant = $1 and plan = $2 and disabled_at is null);
+
+-- name: plan
+select name, description, limits, version, changed_at from identity.plan where tenant = $1 and name = $2;
+
+-- name: list_plans
+select name, description, limits, version, changed_at from identity.plan where tenant = $1 order by name;
+
+-- name: all_plans
+select tenant, name, limits from identity.plan;
 
 -- name: partner_clients
 select client_id from identity.client where partner_id = $1 order by client_id for update;

@@ -11,10 +11,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
 from gateway.identity.options import IdentityOptions
+from gateway.identity.partners import Standing, standings
+from gateway.identity.plans import PlanKey, all_limits
 from gateway.identity.signing_keys import KeySet, ensure_signing_keys, load_key_set, rotate_signing_keys
 from gateway.identity.tokens import VerifiedToken
 from gateway.kernel.clock import Clock
@@ -37,6 +40,7 @@ class Snapshot(Struct, frozen=True, eq=False):
     generations: Mapping[str, int]
     revoked_tokens: frozenset[str]
     token_epoch: int = 1
+    standings: Mapping[str, Standing] = {}
 
     def has_revoked(self, token: VerifiedToken) -> bool:
         """Whether a verified token of ours is refused all the same."""
@@ -48,6 +52,7 @@ class Trust:
 
     `changed` is called after each replacement, before anyone can see it: with the ids of tokens where nothing but
     these was revoked, else with None. A caller that revokes token after token thus makes no worker verify all anew.
+    `plans_changed`, where somebody sets it, is given the plans of the record with each new reading.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Trust:
         self._task: asyncio.Task[None] | None = None
         self._swept_at = 0.0
         self.until = 0.0
+        self.plans_changed: Callable[[Mapping[PlanKey, Mapping[str, Any]]], None] | None = None
 
     async def open(self) -> None:
         """Make signing keys where there are none, read the first snapshot, and start watching."""
@@ -105,6 +111,8 @@ class Trust:
                     self._snapshot = fresh = await self._read()
                     everything = known is None or known.epoch != fresh.epoch
                     self._changed(None if everything or known is None else fresh.revoked_tokens - known.revoked_tokens)
+                    if self.plans_changed is not None:
+                        self.plans_changed(self._plans)
         except TimeoutError as error:
             raise Unavailable("the record does not answer in time", code="identity.unavailable") from error
         self.until = started + self._options.trust_for
@@ -115,6 +123,7 @@ class Trust:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             known = self._snapshot.keys if self._snapshot else None
+            self._plans = await all_limits(connection)
             epochs = await connection.fetchrow(_sql.read_epoch)
             return Snapshot(
                 epoch=epochs["epoch"],
@@ -124,7 +133,10 @@ class Trust:
                     row["client_id"]: row["generation"] for row in await connection.fetch(_sql.revoked_generations)
                 },
                 revoked_tokens=frozenset(row["token_id"] for row in await connection.fetch(_sql.revoked_tokens)),
+                standings=await standings(connection),
             )
+
+    _plans: Mapping[PlanKey, Mapping[str, Any]] = {}
 
     async def _watch(self) -> None:
         while True:

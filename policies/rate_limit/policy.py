@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from functools import lru_cache
 from typing import Final
 
@@ -14,7 +14,8 @@ from gateway.kernel.exchange import Exchange, passes
 from gateway.telemetry.counters import Counters
 from policies.rate_limit.fields import MODE_FIELD, limit_field
 from policies.rate_limit.limiter import Charge, Limiter
-from policies.rate_limit.options import PlanLimits, RateLimitOptions
+from policies.rate_limit.options import RateLimitOptions
+from policies.rate_limit.plans import PlanBook, quotas_of
 from policies.rate_limit.quota import Quota, quota_of
 
 _NOTE: Final = "rate_limit"
@@ -96,17 +97,13 @@ class RateLimit:
         counters: Counters | None = None,
         *,
         limiter: Limiter | None = None,
+        book: PlanBook | None = None,
     ) -> None:
+        self._book = book or PlanBook(workers=options.workers)
         # Another configuration counts on in the same buckets: what was spent stays spent.
         self.limiter = limiter or Limiter(cache, clock, name="caller", buckets=options.buckets, counters=counters)
         self._spend, self._monotonic = self.limiter.spend, clock.monotonic
-        self._plans = {
-            name: (
-                quota_of(plan.default, bucket="all", workers=options.workers),
-                _operations(plan, workers=options.workers),
-            )
-            for name, plan in options.plans.items()
-        }
+        self._plans = {name: quotas_of(plan, workers=options.workers) for name, plan in options.plans.items()}
         self._fallback = self._plans[options.fallback_plan]
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
@@ -114,7 +111,10 @@ class RateLimit:
         principal, route = exchange.principal, exchange.route
         if principal is None or route is None:
             return None
-        quota, operations = self._plans.get(principal.plan, self._fallback)
+        administered = self._book.quotas
+        quota, operations = (
+            administered.get((principal.tenant, principal.plan)) if administered else None
+        ) or self._plans.get(principal.plan, self._fallback)
         if operations:
             quota = operations.get(route.id, quota)
         key = (principal.tenant, principal.partner or principal.subject, quota.bucket)
@@ -182,10 +182,6 @@ class LineCost:
         if not charge.allowed:
             self._limiter.refund(one, quota)
         _accept(exchange, quota, charge)
-
-
-def _operations(plan: PlanLimits, *, workers: int) -> Mapping[str, Quota]:
-    return {route_id: quota_of(limit, bucket=route_id, workers=workers) for route_id, limit in plan.operations.items()}
 
 
 async def _wait(exchange: Exchange, quota: Quota, charge: Awaitable[Charge]) -> None:

@@ -1,0 +1,156 @@
+"""The commands `crossdock partner`, `crossdock key` and `crossdock plan`: what can be typed, and who does it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+_DAY: Final = 86_400
+Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
+Options = Callable[[argparse.ArgumentParser], None]
+
+
+def add_partner_commands(commands: Any, command: Command, options: Options) -> None:
+    """Add them to `commands`; `command` makes one, `options` adds what all of them take."""
+    verbs = commands.add_parser("partner", help="add, change, suspend and disable partners")
+    made = _partner(verbs.add_subparsers(metavar="VERB"), command)
+    verbs = commands.add_parser("key", help="rotate and revoke partners' API keys").add_subparsers(metavar="VERB")
+    rotate = command(verbs, "rotate", _rotate_key, "a new API key, shown once; the one before it ends a while later")
+    rotate.add_argument("partner", help="its id: par_…")
+    rotate.add_argument("--overlap", type=_seconds, default=_DAY, help="seconds that the old key still holds (a day)")
+    revoke = command(verbs, "revoke", _revoke_key, "end an API key now")
+    revoke.add_argument("key", help="its visible part, as `partner show` lists it")
+    verbs = commands.add_parser("plan", help="limits that partners can be on").add_subparsers(metavar="VERB")
+    listing = command(verbs, "list", _plan_list, "the plans of the record and of the settings")
+    put = command(verbs, "set", _plan_set, "add a plan or replace its limits")
+    put.add_argument("name")
+    put.add_argument("--file", type=Path, required=True, help="TOML as in the settings: [default] and [operations]")
+    put.add_argument("--description", default="")
+    remove = command(verbs, "remove", _plan_remove, "remove a plan that nobody is on")
+    remove.add_argument("name")
+    for each in (*made, rotate, revoke, listing, put, remove):
+        options(each)
+
+
+def _partner(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
+    add = command(verbs, "add", _add, "add a partner; its credentials are shown once")
+    add.add_argument("name")
+    add.add_argument("--channel", required=True)
+    add.add_argument("--plan", default="standard")
+    add.add_argument("--account", action="append", required=True, help="a customer code it orders for; repeatable")
+    add.add_argument("--webhook-url")
+    add.add_argument("--webhook-version", help="the API version its messages have (default: the newest)")
+    version = command(verbs, "webhook-version", _webhook_version, "the API version its messages have")
+    version.add_argument("partner", help="its id: par_…")
+    version.add_argument("version", nargs="?", help="render them in this one from now on (v2); left out, tell")
+    listing = command(verbs, "list", _list, "all partners")
+    show = command(verbs, "show", _show, "a partner with its clients and keys")
+    change = command(verbs, "change", _change, "move a partner to another channel, plan or set of accounts")
+    change.add_argument("--channel")
+    change.add_argument("--plan")
+    change.add_argument("--account", action="append", help="a customer code, in place of all it has; repeatable")
+    suspend = command(verbs, "suspend", _suspend, "refuse a partner's calls until it is resumed")
+    suspend.add_argument("--reason", required=True)
+    resume = command(verbs, "resume", _resume, "take a suspended partner's calls again")
+    disable = command(verbs, "disable", _disable, "refuse everything of a partner from now on, for good")
+    for each in (show, change, suspend, resume, disable):
+        each.add_argument("partner", help="its id: par_…")
+    return [add, listing, show, change, suspend, resume, disable, version]
+
+
+def _seconds(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 30 * _DAY:
+        raise argparse.ArgumentTypeError("seconds, at most thirty days")
+    return number
+
+
+def _add(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415 - `--help` and the services load less
+
+    asked = administration.NewPartner(
+        name=given.name,
+        channel=given.channel,
+        plan=given.plan,
+        accounts=tuple(given.account),
+        webhook_url=given.webhook_url,
+        webhook_version=given.webhook_version,
+    )
+    return administration.add(given.load(given), asked, as_json=given.json)
+
+
+def _list(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.show_all(given.load(given), as_json=given.json)
+
+
+def _show(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.show(given.load(given), given.partner, as_json=given.json)
+
+
+def _change(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    accounts = None if given.account is None else tuple(given.account)
+    asked = administration.Changes(channel=given.channel, plan=given.plan, accounts=accounts)
+    return administration.change(given.load(given), given.partner, asked, as_json=given.json)
+
+
+def _suspend(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.suspend(given.load(given), given.partner, given.reason, as_json=given.json)
+
+
+def _resume(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.resume(given.load(given), given.partner, as_json=given.json)
+
+
+def _disable(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.disable(given.load(given), given.partner, as_json=given.json)
+
+
+def _rotate_key(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.rotate_key(given.load(given), given.partner, given.overlap, as_json=given.json)
+
+
+def _revoke_key(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.revoke_key(given.load(given), given.key, as_json=given.json)
+
+
+def _plan_list(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.show_plans(given.load(given), as_json=given.json)
+
+
+def _plan_set(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.set_plan(given.load(given), given.name, given.file, given.description, as_json=given.json)
+
+
+def _plan_remove(given: argparse.Namespace) -> int:
+    from gateway import partner_administration as administration  # noqa: PLC0415
+
+    return administration.drop_plan(given.load(given), given.name, as_json=given.json)
+
+
+def _webhook_version(given: argparse.Namespace) -> int:
+    from gateway import governance  # noqa: PLC0415 - `--help` and the services load less
+
+    settings = given.load(given)
+    return governance.webhook_version(settings, given.partner, given.version, as_json=given.json)

@@ -1,0 +1,1 @@
+"""Partners, their clients, keys and plans, administered by those who run the gateway."""

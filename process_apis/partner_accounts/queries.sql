@@ -1,0 +1,1 @@
+-- This process owns no tables: partners, clients, keys and plans stand in the schema `identity`, with its SQL.
