@@ -103,7 +103,7 @@ def show_all(settings: Settings, *, as_json: bool) -> int:
 
 def show(settings: Settings, partner_id: str, *, as_json: bool) -> int:
     """One partner with its clients and live keys; no secret is kept that could be shown."""
-    given = {"tenant": settings.tenant, "partner": partner_id}
+    given: dict[str, Any] = {"tenant": settings.tenant, "partner": partner_id}
 
     async def work(connection: Connection, _: KeyRing) -> tuple[Partner, list[Any], list[Any]]:
         return (
@@ -140,7 +140,7 @@ def change(settings: Settings, partner_id: str, asked: Changes, *, as_json: bool
         _check_channel(settings, asked.channel)
 
     async def work(connection: Connection, _: KeyRing) -> Partner:
-        given = {"tenant": settings.tenant, "partner": partner_id}
+        given: dict[str, Any] = {"tenant": settings.tenant, "partner": partner_id}
         if asked.plan is not None:
             await _check_plan(settings, connection, asked.plan)
         now = await partners.find_partner(connection, **given)
@@ -160,7 +160,7 @@ def change(settings: Settings, partner_id: str, asked: Changes, *, as_json: bool
 
 def suspend(settings: Settings, partner_id: str, reason: str, *, as_json: bool) -> int:
     """Shut the door to a partner until it is resumed; its accepted orders go on."""
-    given = {"tenant": settings.tenant, "partner": partner_id}
+    given: dict[str, Any] = {"tenant": settings.tenant, "partner": partner_id}
     _on_record(settings, lambda c, _: partners.suspend_partner(c, **given, reason=reason))
     told = {"partner_id": partner_id, "suspended": True}
     return _print_json(told) if as_json else _say(f"{partner_id} is suspended; {_FELT}")
@@ -168,7 +168,7 @@ def suspend(settings: Settings, partner_id: str, reason: str, *, as_json: bool) 
 
 def resume(settings: Settings, partner_id: str, *, as_json: bool) -> int:
     """Open the door again."""
-    given = {"tenant": settings.tenant, "partner": partner_id}
+    given: dict[str, Any] = {"tenant": settings.tenant, "partner": partner_id}
     _on_record(settings, lambda c, _: partners.resume_partner(c, **given))
     told = {"partner_id": partner_id, "suspended": False}
     return _print_json(told) if as_json else _say(f"{partner_id} may call again; {_FELT}")
@@ -243,7 +243,12 @@ def set_plan(settings: Settings, name: str, file: Path, description: str, *, as_
         raise Misconfigured(f"{file}: {error.detail if isinstance(error, Invalid) else error}") from error
 
     async def work(connection: Connection, _: KeyRing) -> plans.Plan:
-        given = {"tenant": settings.tenant, "name": name, "description": description, "limits": limits}
+        given: dict[str, Any] = {
+            "tenant": settings.tenant,
+            "name": name,
+            "description": description,
+            "limits": limits,
+        }
         if name in {plan.name for plan in await plans.list_plans(connection, tenant=settings.tenant)}:
             return await plans.change_plan(connection, **given)
         return await plans.add_plan(connection, **given)
@@ -281,7 +286,7 @@ def _state(partner: Partner) -> str:
 
 def _told(limits: dict[str, Any]) -> str:
     own = ", ".join(f"{route} {limit['rate']}" for route, limit in limits.get("operations", {}).items())
-    return limits["default"]["rate"] + (f"; {own}" if own else "")
+    return f"{limits['default']['rate']}; {own}" if own else str(limits["default"]["rate"])
 
 
 def _say(text: str) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from gateway.identity.partners import Partner, PartnerCredentials
+from gateway.identity.partners import PARTNER_SCOPES, Partner, PartnerCredentials
 from gateway.identity.plans import Plan
 from process_apis.partner_accounts.models import Account, AddPartner, ChangePartner
 
@@ -29,13 +29,10 @@ class PartnerInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     channel: Word
     plan: Word = "standard"
     accounts: Annotated[list[Code], Meta(min_length=1, max_length=1000)]
-    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=20)] = [
-        "items:read",
-        "availability:read",
-        "orders:read",
-        "orders:write",
-    ]
-    webhook_url: Annotated[str | None, Meta(max_length=1000)] = None
+    scopes: Annotated[list[Scope], Meta(min_length=1, max_length=20)] = msgspec.field(
+        default_factory=lambda: list(PARTNER_SCOPES)
+    )
+    webhook_url: Annotated[str, Meta(max_length=1000)] | None = None
     webhook_events: Annotated[list[Annotated[str, Meta(max_length=60)]], Meta(max_length=50)] = []
 
 

@@ -26,7 +26,7 @@ MIGRATIONS = find_migrations([Path(part.__file__).parent / "migrations" for part
 TABLES = (
     *("identity.webhook_endpoint", "identity.api_key", "identity.client_secret", "identity.client", "identity.partner"),
     *("identity.console_session", "identity.console_invitation", "identity.console_user", "identity.revoked_token"),
-    *("identity.used_assertion", "store.audit", "idempotency.record"),
+    *("identity.used_assertion", "identity.plan", "store.audit", "idempotency.record"),
 )
 RING = KeyRing({1: Secret("test master key, long enough to be accepted")})
 OPTIONS = IdentityOptions(issuer="https://api.example", poll_every=0.2, trust_for=5.0)
