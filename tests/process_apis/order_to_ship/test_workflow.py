@@ -252,12 +252,12 @@ async def test_a_slow_system_starves_nobody_of_the_record_and_a_cancelled_turn_k
 
 
 async def test_a_sale_that_appears_after_the_look_up_is_cancelled_as_a_twin(world):
-    world.process._systems.erp.settle_time = timedelta(seconds=2)  # the twin is there before it is looked for
     order_id = await accepted(world)
     await world.fault("submit_order", "unknown")
     run = world.process.workflows()[0].run
     await run(order_id, 1)
     await asyncio.sleep(0.12)
+    world.process._systems.erp.settle_time = timedelta(seconds=2)  # the twin is there before it is looked for
     await run(order_id, 2)
     await world.store.execute(
         "insert into fake.sale (number, reference, lines) overriding system value values (-1, $1, '[]')", order_id
