@@ -22,6 +22,7 @@ from gateway.edge.catalogue import CatalogueEntry
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Brownout, Instant, Lifecycle
 from gateway.systems.manifest import Manifest
+from gateway.systems.proxied.api import ProxiedApi
 
 _ROOT: Final = Path(__file__).parents[1]
 _LAYERS: Final = {"partner": "experience", "internal": "process", "system": "system"}
@@ -166,6 +167,25 @@ def catalogue_entry(api: Api) -> CatalogueEntry:
         service_meta=meta,
         service_desc=f"{meta}/openapi.yaml" if public else None,
         meta=description_of(api),
+    )
+
+
+def proxied_entry(api: ProxiedApi) -> CatalogueEntry:
+    """Where a proxied API begins, and who owns it."""
+    options = api.options
+    meta = {
+        "title": options.title or api.name,
+        "version": options.version,
+        "layer": options.zone.value,
+        "business_owner": options.business_owner,
+        "technical_owner": options.technical_owner,
+        "proxied": True,
+    }
+    return CatalogueEntry(
+        anchor=api.prefix,
+        title=f"{options.title or api.name} {options.version}",
+        service_meta=f"/apis{api.prefix}",
+        meta=meta,
     )
 
 

@@ -24,7 +24,7 @@ from experience_apis.storefront.v1 import routes as storefront_v1
 from experience_apis.storefront.v2 import messages as messages_v2
 from experience_apis.storefront.v2 import recalling as recalling_v2
 from experience_apis.storefront.v2 import routes as storefront_v2
-from gateway.apis import catalogue_entry, component_api, dated, system_api, with_dates
+from gateway.apis import catalogue_entry, component_api, dated, proxied_entry, system_api, with_dates
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
 from gateway.configuration.following import Follower
@@ -254,14 +254,17 @@ class Gateway:
         self._migrations = component_migrations()
         handlers = [
             *(handler for api in self.apis for handler in api.handlers),
-            *identity_routes(self.identity, _scopes_of(self.apis)),
+            *identity_routes(self.identity, _scopes_of(self.apis) | self._proxied_scopes()),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
             *health_routes(
                 {"record": self._record_answers, "schema": self._schema_fits, "configuration": self._is_configured},
                 draining=lambda: self.doorway.draining,
                 facts=lambda: {"configuration": self.follower.held},
             ),
-            *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
+            *catalogue_routes(
+                [*(catalogue_entry(api) for api in self.apis), *(proxied_entry(api) for api in self.proxied)],
+                self._contract,
+            ),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
         direct = dict(direct_handlers(self.router, self.routes))
@@ -348,6 +351,9 @@ class Gateway:
 
     async def _schema_fits(self) -> None:
         await require_migrations(self.core.store, self._migrations)
+
+    def _proxied_scopes(self) -> frozenset[str]:
+        return frozenset(scope for api in self.proxied for served in api.served for scope in served.route.scopes)
 
     def _contract(self, anchor: str) -> str:
         return render(build_document(next(api for api in self.apis if api.anchor == anchor)))
