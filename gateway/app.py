@@ -86,6 +86,8 @@ from policies.validate_request.policy import ValidateRequest
 from policies.validate_response.policy import ValidateResponse
 from policies.version.options import VersionOptions
 from policies.version.policy import Version
+from policies.version.usage import Usage
+from policies.version.usage import writes_to as adds_usage_to
 from process_apis.availability import routes as availability_routes
 from process_apis.availability.models import LocationMap
 from process_apis.availability.process import Availability
@@ -246,6 +248,7 @@ class Gateway:
         self.identity.trust.plans_changed = self.plan_book.replace
         self.rate_limit = RateLimit(core.cache, core.clock, limits, counters=self.counters, book=self.plan_book)
         self.audit = Audit(writes_to(core.store), core.clock)
+        self.usage = Usage(adds_usage_to(core.store))
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
         self.apis = apis_of(core)
         self.proxied = load_proxied(
@@ -313,7 +316,7 @@ class Gateway:
             MessageHygiene(MessageHygieneOptions(trusted_peers=peers.trusted, hops=peers.hops)),
             Trace(),
             PreAuthenticationLimit(core.cache, core.clock, limits, counters, limiter=self.address_limit.limiter),
-            Version(self.routes, core.clock, VersionOptions(lifecycles=lifecycles)),
+            Version(self.routes, core.clock, VersionOptions(lifecycles=lifecycles), self.usage),
             Authenticate(self.identity, self._challenges()),
             Authorise(),
             rate_limit,
@@ -343,6 +346,7 @@ class Gateway:
             stack.push_async_callback(self.rate_limit.limiter.close)
             stack.push_async_callback(self.address_limit.limiter.close)
             await stack.enter_async_context(self.audit.queue.writing())
+            await stack.enter_async_context(self.usage.counting())
             await stack.enter_async_context(self.access.writing())
             yield
 

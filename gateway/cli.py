@@ -106,6 +106,13 @@ def _api_commands(commands: Any) -> None:
     apis = _command(commands, "apis", _apis, "every API version: class, owners, service level, dates")
     _settings(apis)
     _json(apis)
+    usage = _command(
+        apis.add_subparsers(metavar="VERB"), "usage", _usage, "who calls which version, and since when not"
+    )
+    usage.add_argument("--days", type=_count, default=30, help="how many days back, today included (default 30)")
+    usage.add_argument("--deprecated", action="store_true", help="only versions that will end")
+    _settings(usage)
+    _json(usage)
 
 
 def _config_commands(config: Any) -> None:
@@ -279,6 +286,13 @@ def _apis(given: argparse.Namespace) -> int:
     path = _settings_path(given)
     named = path is not None or os.environ.get(SETTINGS_VARIABLE)
     return governance.show_apis(load_settings(path) if named else None, as_json=given.json)
+
+
+def _usage(given: argparse.Namespace) -> int:
+    from gateway import governance  # noqa: PLC0415 - `--help` and the services load less
+
+    settings = load_settings(_settings_path(given))
+    return governance.show_usage(settings, days=given.days, deprecated=given.deprecated, as_json=given.json)
 
 
 def _config(given: argparse.Namespace) -> int:

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec import structs
 
 from gateway.apis import description_of, with_dates
 from gateway.app import MESSAGE_VERSIONS, administer, published_apis
 from gateway.canonical.capabilities import Connection
 from gateway.contracts.api import Api
+from gateway.identity.partners import list_partners
 from gateway.kernel.keyring import KeyRing
+from gateway.kernel.lifecycle import Lifecycle
 from gateway.settings import Settings
+from policies.version.usage import ClientUsage, read_usage
 from process_apis.partner_notifications.rendering import EndpointRendering, choose_version, renderings
 
 _COLUMNS = ("api", "class", "state", "deprecated", "sunset", "successor", "business owner", "technical owner", "slo")
@@ -58,6 +62,46 @@ def _row(api: Api, now: datetime) -> tuple[str, ...]:
         api.business_owner,
         api.technical_owner,
         f"{slo.availability_percent:g} %, {slo.latency_p99_ms} ms",
+    )
+
+
+def show_usage(settings: Settings, *, days: int, deprecated: bool, as_json: bool) -> int:
+    """Who called which version during the last `days`; `deprecated` leaves out the versions without an end."""
+    tenant = settings.tenant
+
+    async def ask(connection: Connection, _: KeyRing) -> tuple[Sequence[ClientUsage], dict[str, str]]:
+        partners = await list_partners(connection, tenant=tenant)
+        return await read_usage(connection, tenant=tenant, days=days), {p.partner_id: p.name for p in partners}
+
+    found, names = asyncio.run(administer(settings, ask))
+    apis = {(api.name, api.version): api for api in with_dates(published_apis(), settings.lifecycles)}
+    ends = {key: api.lifecycle for key, api in apis.items() if api.lifecycle.deprecated_at is not None}
+    shown = [each for each in found if not deprecated or (each.api, each.version) in ends]
+    if as_json:
+        print_json([_told(each, names, ends.get((each.api, each.version))) for each in shown])
+        return 0
+    columns = ("api", "version", "sunset", "partner", "client", "calls", "days", "last seen (UTC)")
+    print_table(columns, [_used(each, names, ends.get((each.api, each.version))) for each in shown])
+    return 0
+
+
+def _told(used: ClientUsage, names: Mapping[str, str], dates: Lifecycle | None) -> dict[str, Any]:
+    sunset = None if dates is None else dates.sunset_at
+    name = names.get(used.partner or "")
+    return {**structs.asdict(used), "partner_name": name, "deprecated": dates is not None, "sunset_at": sunset}
+
+
+def _used(used: ClientUsage, names: Mapping[str, str], dates: Lifecycle | None) -> tuple[str, ...]:
+    sunset = None if dates is None else dates.sunset_at
+    return (
+        used.api,
+        used.version,
+        "" if sunset is None else sunset.date().isoformat(),
+        names.get(used.partner or "", used.partner or "(ours)"),
+        used.client,
+        str(used.calls),
+        str(len(used.days)),
+        used.last_seen_at.strftime("%Y-%m-%d %H:%M:%S"),
     )
 
 

@@ -13,9 +13,10 @@ from typing import Final
 
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Rejected, Unavailable
-from gateway.kernel.exchange import Exchange, LocatesRoutes, Route, passes
+from gateway.kernel.exchange import Exchange, LocatesRoutes, Route
 from gateway.kernel.lifecycle import Lifecycle
 from policies.version.options import VersionOptions
+from policies.version.usage import Usage
 
 _VERSION: Final = re.compile(rb"v?([1-9][0-9]{0,3})")
 _DEEPEST_PREFIX: Final = 3
@@ -26,9 +27,12 @@ class Version:
     """See the module."""
 
     name = "version"
-    conclude = passes
 
-    def __init__(self, routes: LocatesRoutes, clock: Clock, options: VersionOptions | None = None) -> None:
+    def __init__(
+        self, routes: LocatesRoutes, clock: Clock, options: VersionOptions | None = None, usage: Usage | None = None
+    ) -> None:
+        self.concludes = usage is not None
+        self._count = None if usage is None else usage.count
         self._routes = routes
         self._locate = routes.locate
         self._clock = clock
@@ -47,6 +51,12 @@ class Version:
             lifecycle = self._lifecycles.get((route.api, route.version))
             if lifecycle is not None:
                 self._refuse_ended(lifecycle)
+        return None
+
+    def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
+        """Count who called which version."""
+        if self._count is not None:
+            self._count(exchange)
         return None
 
     def _choose(self, exchange: Exchange, route: Route, asked: bytes) -> Route:

@@ -15,6 +15,7 @@ from running_gateway import SKUS, TENANT, RunningGateway
 from schemathesis_run import CONTRACTS
 
 from gateway.app import Core
+from gateway.cli import main
 from gateway.settings import load_settings
 from process_apis.partner_notifications.models import Message
 
@@ -273,3 +274,28 @@ async def test_the_catalogue_leads_to_what_each_version_is_and_to_its_contract(g
     assert "service-desc" not in entries["/process/items/v1"]
     assert contract.headers["content-type"] == "application/yaml"
     assert yaml.safe_load(contract.text)["info"]["version"] == "2.0.0"
+
+
+async def test_who_still_calls_which_version_can_be_read(gateway: RunningGateway, capsys):
+    async with gateway.client() as client:
+        for version in VERSIONS:
+            await client.get(f"/storefront/{version}/items")
+        await client.get("/storefront/v1/nothing")
+
+    def used(*more: str) -> dict[str, dict[str, Any]]:
+        status = main(["apis", "usage", "--settings", str(gateway.settings_path), "--json", *more])
+        assert status == 0
+        found = json.loads(capsys.readouterr().out)
+        return {each["version"]: each for each in found if each["client"] == gateway.first.client_id}
+
+    async with asyncio.timeout(60):
+        while set(found := await asyncio.to_thread(used)) != set(VERSIONS):  # noqa: ASYNC110
+            await asyncio.sleep(0.5)
+    assert found["v1"]["partner_name"] == "First"
+    assert found["v1"]["calls"] == sum(found["v1"]["days"].values()) > 0
+    assert (found["v1"]["sunset_at"], found["v1"]["deprecated"]) == ("2028-01-31T00:00:00Z", True)
+    assert found["v2"]["deprecated"] is False
+    assert set(await asyncio.to_thread(used, "--deprecated")) == {"v1"}
+    table = ["apis", "usage", "--days", "1", "--settings", str(gateway.settings_path)]
+    assert await asyncio.to_thread(main, table) == 0
+    assert gateway.first.client_id in capsys.readouterr().out
