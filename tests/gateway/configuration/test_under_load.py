@@ -27,7 +27,8 @@ async def gateways(folder, urls, database):
     port = free_port(set())
     settings = folder / "second.toml"
     text = first.settings_path.read_text(encoding="utf-8").replace(str(first.port), str(port))
-    settings.write_text(text.replace("http = {", "http = { workers = 2,"), encoding="utf-8")
+    assert "workers = 1\n" in text
+    settings.write_text(text.replace("workers = 1\n", "workers = 2\n"), encoding="utf-8")
     log = folder / "second.log"
     command = [sys.executable, "-m", "gateway.asgi", "gateway", "--settings", str(settings)]
     second = spawn(command, folder=folder, log=log, account=None, dies_by=signal.SIGTERM)
