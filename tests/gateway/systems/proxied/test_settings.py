@@ -11,6 +11,8 @@ from gateway.systems.proxied.document import Document, load_document
 from gateway.systems.proxied.options import ProxiedOptions, UpstreamCredential
 from gateway.systems.proxied.schemas import Schemas
 
+pytestmark = pytest.mark.integration  # a site stands before a listening server
+
 
 def changed(path, value):
     document = copy.deepcopy(DOCUMENT)
