@@ -17,6 +17,15 @@ from jwt.algorithms import ECAlgorithm
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 
+def from_now(claims):
+    """Claims whose times are given as timedeltas, as the seconds since the epoch that those are now."""
+    now = time.time()
+    return {
+        name: int(now + value.total_seconds()) if isinstance(value, timedelta) else value
+        for name, value in claims.items()
+    }
+
+
 class Key:
     """An ES256 key with its public JWK."""
 

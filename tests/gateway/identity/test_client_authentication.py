@@ -1,7 +1,7 @@
 """Every way a client may prove itself at the token endpoint, and every way that must not do."""
 
 import asyncio
-import time
+from datetime import timedelta
 
 import jwt
 import msgspec
@@ -16,7 +16,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import NotFound, Rejected
 
 from .conftest import OPTIONS, RING
-from .crypto import ASSERTION_TYPE, Key, certificate, client_cert, pem, thumbprint
+from .crypto import ASSERTION_TYPE, Key, certificate, client_cert, from_now, pem, thumbprint
 from .test_authorization_server import basic, form
 
 pytestmark = pytest.mark.integration
@@ -86,10 +86,10 @@ async def test_an_assertion_is_good_once_on_all_workers_together(identity, keyed
         {"audience": ["https://api.example", "https://other.example"]},
         {"audience": None},
         {"exp": None},
-        {"exp": int(time.time()) - 60},
-        {"exp": int(time.time()) + 86_400},
-        {"nbf": int(time.time()) + 600},
-        {"iat": int(time.time()) + 600},
+        {"exp": timedelta(minutes=-1)},
+        {"exp": timedelta(days=1)},
+        {"nbf": timedelta(minutes=10)},
+        {"iat": timedelta(minutes=10)},
         {"jti": None},
         {"jti": ""},
         {"jti": "x" * 256},
@@ -103,7 +103,7 @@ async def test_an_assertion_is_good_once_on_all_workers_together(identity, keyed
 )
 async def test_an_assertion_that_is_not_quite_right_is_refused(claims, identity, keyed):
     client_id, key = keyed
-    assert refused(await with_assertion(identity, key.assertion(client_id, **claims)))
+    assert refused(await with_assertion(identity, key.assertion(client_id, **from_now(claims))))
 
 
 async def test_an_assertion_under_another_key_or_algorithm_is_refused(identity, keyed):
