@@ -73,7 +73,7 @@ class Known(Struct, frozen=True):
 
 
 def item_of_row(row: Mapping[str, Any]) -> Item:
-    """An item from a row of `items_by_id`."""
+    """An item from a row of the view `items.current_item`."""
     price = None if row["list_price"] is None else Money(row["list_price"], row["currency"])
     packs = zip(row["uoms"] or (), row["factors"] or (), strict=True)
     return Item(

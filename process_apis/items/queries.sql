@@ -7,33 +7,17 @@ returning version
 select version from items.catalogue where tenant = $1
 
 -- name: items_by_id
-select i.item, i.sku, i.name, i.base_uom, i.sellable, i.list_price, i.currency, i.publisher, i.version, p.uoms, p.factors
-from items.item i
-left join lateral (
-    select array_agg(uom order by uom) as uoms, array_agg(factor order by uom) as factors
-    from (
-        select distinct on (uom) uom, factor from items.pack
-        where tenant = i.tenant and item = i.item and effective_from <= now()
-        order by uom, effective_from desc
-    ) current
-) p on true
-where i.tenant = $1 and i.item = any($2::text[])
+select item, sku, name, base_uom, sellable, list_price, currency, publisher, version, uoms, factors
+from items.current_item
+where tenant = $1 and item = any($2::text[])
 
 -- name: items_by_sku
 select item, sku from items.item where tenant = $1 and sku = any($2::text[])
 
 -- name: whole_items_by_sku
-select i.item, i.sku, i.name, i.base_uom, i.sellable, i.list_price, i.currency, i.publisher, i.version, p.uoms, p.factors
-from items.item i
-left join lateral (
-    select array_agg(uom order by uom) as uoms, array_agg(factor order by uom) as factors
-    from (
-        select distinct on (uom) uom, factor from items.pack
-        where tenant = i.tenant and item = i.item and effective_from <= now()
-        order by uom, effective_from desc
-    ) current
-) p on true
-where i.tenant = $1 and i.sku = any($2::text[])
+select item, sku, name, base_uom, sellable, list_price, currency, publisher, version, uoms, factors
+from items.current_item
+where tenant = $1 and sku = any($2::text[])
 
 -- name: items_by_source
 select code, item from items.cross_reference where tenant = $1 and source = $2 and code = any($3::text[])
