@@ -71,6 +71,7 @@ from policies.audit.policy import Audit
 from policies.audit.store import writes_to
 from policies.authenticate.options import AuthenticateOptions
 from policies.authenticate.policy import Authenticate
+from policies.authorise.options import AuthoriseOptions
 from policies.authorise.policy import Authorise
 from policies.canonical_request.policy import CanonicalRequest
 from policies.deprecation.options import DeprecationOptions
@@ -129,6 +130,7 @@ class Core:
                 for name, system in settings.systems.items()
             ],
             settings.locations,
+            tenant=settings.tenant,
             orders=settings.orders.erp,
         )
         self.items = Items(self.store, self.clock)
@@ -318,7 +320,7 @@ class Gateway:
             PreAuthenticationLimit(core.cache, core.clock, limits, counters, limiter=self.address_limit.limiter),
             Version(self.routes, core.clock, VersionOptions(lifecycles=lifecycles), self.usage),
             Authenticate(self.identity, self._challenges()),
-            Authorise(),
+            Authorise(AuthoriseOptions(tenant=core.settings.tenant)),
             rate_limit,
             self.idempotency,
             ValidateRequest(configuration.validate_request),

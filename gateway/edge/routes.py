@@ -5,7 +5,7 @@ then component by component, literal before parameter, without turning back), ha
 router's side asserts that both came to the same handler (`litestar_app.assert_same_route`).
 
 A handler says what it asks of the door in its `opt`: `zone` (required: ``experience``, ``process``, ``system``, or None
-for what needs no credential), `scopes`, `api`, `version`, `cost`, `body_cost`, `idempotency`,
+for what needs no credential), `tenant_aware`, `scopes`, `api`, `version`, `cost`, `body_cost`, `idempotency`,
 `idempotency_retention` (seconds), `streaming`, `max_body` (bytes), `content_types`, and `query` (names of parameters
 that it reads from the request itself; ``"any"`` for all). A route's id is ``METHOD /template``.
 """
@@ -55,6 +55,7 @@ class RouteTable:
         self._handlers: dict[str, Any] = {}
         self._models: dict[str, Any] = {}
         self._zones: dict[str, set[Zone]] = {}
+        self._tenant_aware: set[str] = set()
         self._versions: dict[str, tuple[str, str]] = {}
         self._unmatched: dict[tuple[str, str], Route] = {}
 
@@ -79,8 +80,8 @@ class RouteTable:
             node.parsers[route.method] = parsers
             self._handlers[route.id] = handler
             self._models[route.id] = model, parsers
+            self._note_zone(route)
             if route.zone is not None:
-                self._zones.setdefault(_first(route.template), set()).add(route.zone)
                 anchor, found, _ = f"{route.template}/".partition(f"/{route.version}/")
                 if route.version and found:
                     self._versions[f"{anchor}/{route.version}"] = route.api, route.version
@@ -107,8 +108,14 @@ class RouteTable:
             raise Misconfigured(f"{route.id} is served twice", code="route.twice")
         node.routes[route.method] = route
         node.parsers[route.method] = tuple((name, None) for name in names)
+        self._note_zone(route)
+
+    def _note_zone(self, route: Route) -> None:
+        first = _first(route.template)
         if route.zone is not None:
-            self._zones.setdefault(_first(route.template), set()).add(route.zone)
+            self._zones.setdefault(first, set()).add(route.zone)
+        if route.tenant_aware:
+            self._tenant_aware.add(first)
 
     def _node_of(self, http_route: HTTPRoute) -> _Node:
         if not http_route.path_parameters:
@@ -199,11 +206,11 @@ class RouteTable:
         """The route of what nothing serves, governed by the API that it points into."""
         if node is not None:
             known = next(iter(node.routes.values()))
-            first, zone = known.template, known.zone
+            first, zone, tenant_aware = known.template, known.zone, known.tenant_aware
             api, version = known.api, known.version
         else:
             first = _first(path)
-            zones = self._zones.get(first, set())
+            zones, tenant_aware = self._zones.get(first, set()), first in self._tenant_aware
             first = first if zones else ""
             zone = next(iter(zones)) if len(zones) == 1 else None
             api, version = self._version_of(path) if zones else (first, "")
@@ -218,6 +225,7 @@ class RouteTable:
                 api=api,
                 version=version,
                 zone=zone,
+                tenant_aware=tenant_aware,
                 takes_body=False,
                 matched=False,
             )

@@ -41,6 +41,7 @@ def route_of(template: str, method: str, handler: HTTPRouteHandler, model: Any) 
         api=str(opt.get("api", "")),
         version=str(opt.get("version", "")),
         zone=zone,
+        tenant_aware=bool(opt.get("tenant_aware", False)),
         scopes=frozenset([scopes] if isinstance(scopes, str) else scopes),
         cost=int(opt.get("cost", 1)),
         body_cost=opt.get("body_cost"),

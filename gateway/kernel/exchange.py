@@ -39,6 +39,8 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
     stands in their place where the contract is somebody else's (a proxied API). `takes_body` is False where a body has
     no meaning; with `streams_body` the handler reads it in parts. `matched` is False for what no handler serves: such a
     request passes the whole chain, under the zone of the API it points into, before it is told 404 or 405.
+    `tenant_aware` says that the handler looks at nothing but what is the caller's tenant's own. Every other route works
+    on the systems of the tenant that the gateway is run for, and is served to callers of that tenant only.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
     api: str
     version: str
     zone: Zone | None
+    tenant_aware: bool = False
     scopes: frozenset[str] = frozenset()
     cost: int = 1
     body_cost: Callable[[Any], int] | None = None

@@ -21,11 +21,20 @@ Capability = TypeVar("Capability")
 
 
 class Directory:
-    """The configured systems and locations. `orders` names the ERP that takes orders where a location names none."""
+    """The configured systems and locations, all of them `tenant`'s: nobody else's orders or work reach them.
+
+    `orders` names the ERP that takes orders where a location names none.
+    """
 
     def __init__(
-        self, systems: Sequence[LoadedSystem], locations: Sequence[Location] = (), *, orders: str | None = None
+        self,
+        systems: Sequence[LoadedSystem],
+        locations: Sequence[Location] = (),
+        *,
+        tenant: str,
+        orders: str | None = None,
     ) -> None:
+        self._tenant = tenant
         self._systems: Mapping[str, LoadedSystem] = {system.name: system for system in systems}
         self._locations: Mapping[str, Location] = {location.location: location for location in locations}
         self._orders = orders
@@ -132,15 +141,14 @@ class Directory:
             }
         )
 
-    def _location(self, _tenant: str, location: str) -> Location:
-        # One tenant per deployment for now: the settings' locations are all its own.
-        try:
-            return self._locations[location]
-        except KeyError:
-            raise Misconfigured(f"there is no location {location!r}: add it to [[locations]]") from None
+    def _location(self, tenant: str, location: str) -> Location:
+        found = self._locations.get(location) if tenant == self._tenant else None
+        if found is None:
+            raise Misconfigured(f"{tenant} has no location {location!r}: add it to [[locations]] of its own gateway")
+        return found
 
     def _around(self, location: str) -> Sequence[str]:
-        known = self._location("", location)
+        known = self._location(self._tenant, location)
         return [name for name in (known.holder, known.poster_to) if name is not None and name in self._systems]
 
     def _known(self, name: str | None) -> str | None:

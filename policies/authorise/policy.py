@@ -11,12 +11,15 @@ from policies.authorise.options import AuthoriseOptions
 
 
 class Authorise:
-    """Zone, then tenant, then scopes. A tenant named in the path must be the caller's own."""
+    """Zone, then tenant, then scopes.
+
+    A route that is not tenant-aware is the gateway's own tenant's; a tenant named in the path must be the caller's own.
+    """
 
     name = "authorise"
 
-    def __init__(self, options: AuthoriseOptions | None = None) -> None:
-        self._tenants = (options or AuthoriseOptions()).tenants
+    def __init__(self, options: AuthoriseOptions) -> None:
+        self._tenant = options.tenant
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Raise `NotAllowed` unless zone, tenant and scopes fit."""
@@ -28,8 +31,11 @@ class Authorise:
             raise NotAllowed("no caller is known here", code="authorise.no_principal")
         if route.zone not in principal.zones:
             raise _wrong_zone(route, principal)
-        if self._tenants and principal.tenant not in self._tenants:
-            raise NotAllowed("your tenant is not served here", code="authorise.tenant")
+        if principal.tenant != self._tenant and not route.tenant_aware:
+            raise NotAllowed(
+                "this API works on the systems of another tenant than yours: ask at a gateway of your own",
+                code="authorise.tenant",
+            )
         if exchange.path_params and exchange.path_params.get("tenant", principal.tenant) != principal.tenant:
             raise NotAllowed("this belongs to another tenant", code="authorise.tenant")
         if not route.scopes <= principal.scopes:

@@ -12,7 +12,7 @@ from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import schemas
 from process_apis.availability.process import Availability
 
-_API = {"zone": "process", "api": "availability", "version": "v1"}
+_API = {"zone": "process", "tenant_aware": True, "api": "availability", "version": "v1"}
 _ROOT = "/process/availability/v1"
 
 

@@ -12,7 +12,7 @@ from gateway.kernel.exchange import caller_of
 from gateway.kernel.quantity import plain
 from process_apis.items.process import Items
 
-_API = {"zone": "process", "api": "items", "version": "v1"}
+_API = {"zone": "process", "tenant_aware": True, "api": "items", "version": "v1"}
 _DECIMAL = r"^-?[0-9]{1,18}(\.[0-9]{1,12})?$(?!\n)"
 
 

@@ -13,7 +13,7 @@ from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import placed_reply
 
-_API = {"zone": "process", "api": "order-to-ship", "version": "v1"}
+_API = {"zone": "process", "tenant_aware": True, "api": "order-to-ship", "version": "v1"}
 _ROOT = "/process/order-to-ship/v1"
 _WEEK = 7 * 86_400
 Cursor = Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.", max_length=40)]

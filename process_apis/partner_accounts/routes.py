@@ -12,7 +12,7 @@ from process_apis.partner_accounts import schemas
 from process_apis.partner_accounts.process import PartnerAdministration
 from process_apis.partner_accounts.rules import entity_tag, expected_version
 
-_API: Final[dict[str, Any]] = {"zone": "process", "api": "partner-accounts", "version": "v1"}
+_API: Final[dict[str, Any]] = {"zone": "process", "tenant_aware": True, "api": "partner-accounts", "version": "v1"}
 _READ: Final = {**_API, "scopes": ["partners:read"]}
 _WRITE: Final = {**_API, "scopes": ["partners:administer"], "cost": 5, "idempotency": Idempotency.OPTIONAL}
 _GUARDED: Final = {**_WRITE, "failures": (409, 412, 428)}

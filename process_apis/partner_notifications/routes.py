@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.partner_notifications.process import PartnerNotifications, instant
 
-_API = {"zone": "process", "api": "partner-notifications", "version": "v1"}
+_API = {"zone": "process", "tenant_aware": True, "api": "partner-notifications", "version": "v1"}
 
 
 class MessageView(Struct, kw_only=True):

@@ -6,12 +6,10 @@ import asyncio
 import time
 
 import pytest
+from callers import client_key
 from running_gateway import TENANT, RunningGateway
 
-from gateway.app import administer
-from gateway.identity.clients import add_api_key, add_client
 from gateway.identity.grants import ClientKind
-from gateway.settings import load_settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 ROOT = "/process/partner-accounts/v1"
@@ -19,15 +17,7 @@ LIMITS = {"default": {"rate": "120/minute", "burst": 60}}
 
 
 async def application_key(gateway: RunningGateway, tenant: str) -> str:
-    scopes = ["partners:read", "partners:administer"]
-
-    async def work(connection, ring):
-        client = await add_client(
-            connection, ring, tenant=tenant, name="onboarding", kind=ClientKind.APPLICATION, scopes=scopes
-        )
-        return await add_api_key(connection, ring, tenant=tenant, client_id=client.client_id, environment="live")
-
-    return await administer(load_settings(gateway.settings_path), work)
+    return await client_key(gateway, tenant, ClientKind.APPLICATION, ["partners:read", "partners:administer"])
 
 
 async def felt(client, expected):

@@ -22,7 +22,7 @@ from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
 from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
 
-_API: Final[Mapping[str, Any]] = {"zone": "experience", "api": "storefront", "version": "v1"}
+_API: Final[Mapping[str, Any]] = {"zone": "experience", "tenant_aware": True, "api": "storefront", "version": "v1"}
 _LOCATION: Final = ResponseHeader(name="Location", description="Where the order can be read.", value="")
 _ITEM_ID: Final = PathParameter(
     description="An item's id, from a list of items.", max_length=30, pattern=schemas.ITEM_ID

@@ -146,3 +146,16 @@ def test_what_nothing_serves_is_governed_by_the_api_it_points_into():
     assert located.locate("GET", "/shop/v1/y")[0].zone == Zone.EXPERIENCE
     assert located.locate("POST", "/shop/v1/x")[0].api == "shop"
     assert located.locate("GET", "/elsewhere")[0].zone is None
+
+
+def test_what_nothing_serves_is_open_to_other_tenants_only_where_something_beside_it_is():
+    @get("/shop/v1/x", opt={"zone": "experience", "tenant_aware": True, "api": "shop", "version": "v1"})
+    async def x() -> None: ...
+
+    @get("/system/erp/v1/x", opt={"zone": "system", "api": "erp", "version": "v1"})
+    async def y() -> None: ...
+
+    located = make_litestar([x, y])[1]
+    paths = ("/shop/v1/x", "/shop/v1/none", "/system/erp/v1/x", "/system/erp/v1/none")
+    for method in ("GET", "POST"):
+        assert [located.locate(method, path)[0].tenant_aware for path in paths] == [True, True, False, False]

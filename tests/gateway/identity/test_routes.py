@@ -13,6 +13,7 @@ from gateway.identity.identity import Identity
 from gateway.identity.routes import make_routes
 from gateway.kernel.clock import SystemClock
 from policies.authenticate.policy import Authenticate
+from policies.authorise.options import AuthoriseOptions
 from policies.authorise.policy import Authorise
 from policies.canonical_request.policy import CanonicalRequest
 from policies.idempotency.policy import IdempotencyPolicy
@@ -69,7 +70,7 @@ async def door(store, valkey_url):
         address,
         Version(table, clock),
         Authenticate(identity),
-        Authorise(),
+        Authorise(AuthoriseOptions(tenant="acme")),
         rate_limit,
         IdempotencyPolicy(store, RING),
         ValidateRequest(),

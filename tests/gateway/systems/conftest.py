@@ -264,7 +264,7 @@ def directory(erp, wms_memory):
             name="wms_north", product="regional_wms", manifest=load_manifest("regional_wms"), adapter=wms_memory
         ),
     ]
-    return Directory(systems, LOCATIONS, orders="erp")
+    return Directory(systems, LOCATIONS, tenant="acme", orders="erp")
 
 
 class Operator:

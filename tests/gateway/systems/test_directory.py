@@ -63,9 +63,15 @@ def test_what_settings_do_not_define_is_misconfigured_and_what_callers_invent_is
         directory.ask("no_such", SendsWebhooks)
     lost = Location(location="x", name="X", region="na", time_zone="UTC", holder="nobody", poster_to="nobody")
     with pytest.raises(Misconfigured):
-        Directory([], [lost]).poster_of("acme", "x")
+        Directory([], [lost], tenant="acme").poster_of("acme", "x")
     with pytest.raises(Misconfigured):
-        Directory([], [lost]).erp_of("acme", "x")
+        Directory([], [lost], tenant="acme").erp_of("acme", "x")
+
+
+@pytest.mark.parametrize("ask", ["erp_of", "poster_of", "warehouse_of"])
+def test_no_system_takes_the_orders_of_another_tenant(directory, ask):
+    with pytest.raises(Misconfigured, match="other has no location 'north'"):
+        getattr(directory, ask)("other", "north")
 
 
 async def test_systems_hear_their_own_location_codes_and_processes_ours(directory, erp, wms_memory):

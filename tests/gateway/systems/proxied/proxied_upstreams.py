@@ -16,6 +16,7 @@ from gateway.kernel.errors import NotAuthenticated
 from gateway.kernel.exchange import Exchange, passes
 from gateway.systems.proxied.api import ProxiedApi
 from gateway.telemetry.counters import Counters
+from policies.authorise.options import AuthoriseOptions
 from policies.authorise.policy import Authorise
 from policies.canonical_request.policy import CanonicalRequest
 from policies.message_hygiene.policy import MessageHygiene
@@ -189,7 +190,7 @@ class Site:
             "trace": Trace(),
             "version": Version(table, SystemClock()),
             "authenticate": self.auth,
-            "authorise": Authorise(),
+            "authorise": Authorise(AuthoriseOptions(tenant="acme")),
             "validate_request": ValidateRequest(),
             "validate_response": ValidateResponse(),
         }
