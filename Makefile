@@ -53,7 +53,7 @@ bench-peers: ## install the proxies that bench-edge measures: nginx with Lua, HA
 bench-memory: $(INSTALLED) ## the gateway's memory over 500,000 requests of 100,000 clients; JSON on the last line
 	$(BIN)/python -m benchmarks.edge.memory
 
-bench-acceptance: $(INSTALLED) ## ten-line orders per second through the door, counted in the record; JSON on the last line
+bench-acceptance: $(INSTALLED) ## ten-line orders per second, ours beside FastAPI, counted in the record; JSON on the last line
 	$(BIN)/python -m benchmarks.acceptance
 
 locks: $(INSTALLED) ## renew the lock files

@@ -1,7 +1,8 @@
-"""``python -m benchmarks.acceptance``: orders per second through the door, and p99 at half that rate.
+"""``make bench-acceptance``: orders per second through the door and through FastAPI, and p99 at half that rate.
 
-Fresh engines and record, a gateway as `crossdock up` starts it, its load from a process of its own, everything on the
-same cores; what was accepted is counted in the record by `checker`. No worker runs: acceptance ends at the commit.
+Fresh engines and one record; the gateway as `crossdock up` starts it and its peer stand beside each other, with as many
+processes, and are driven in turn by a load in a process of its own, everything on the same cores. What was accepted is
+counted in the record by `checker`. No worker runs: acceptance ends at the commit.
 """
 
 from __future__ import annotations
@@ -11,47 +12,35 @@ import asyncio
 import json
 import os
 import secrets
+import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from benchmarks.acceptance import checker
+from benchmarks.acceptance.books import analyze, open_books
+from benchmarks.acceptance.sides import ours_serving, peer_serving
 from benchmarks.edge.__main__ import _machine
-from benchmarks.edge.site import ROOT, TENANT, _await, prepare, processor_seconds, tokens_of
+from benchmarks.edge.site import tokens_of
+from benchmarks.processes import ROOT, children_of, processor_seconds
 from gateway.engines import Engines
-from gateway.settings import load_settings
-
-_STOCK = """
-insert into items.item
-select $1, 'itm_' || lpad(n::text, 26, '0'), 'SKU-' || lpad(n::text, 5, '0'), 'Article ' || n, 'EA', true,
-       1 + n % 97, 'USD', 'bench', 1, 1, now()
-from generate_series(0, $2::int - 1) as n
-on conflict (tenant, sku) do nothing
-"""
-_POSITIONS = """
-insert into availability.position
-select $1, 'WH-1', item, 'main', 'sellable', '', 1000000, -1, -1, '', now() from items.item where tenant = $1
-"""
-_LINES = """
-insert into availability.stock_line (tenant, item, location, owner, on_hand, sellable, as_of)
-select tenant, item, location, owner, amount, amount, as_of from availability.position
-"""
 
 
 def main() -> None:
     """Measure and print; the last line is JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.acceptance")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of load per phase")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of load per phase")
+    parser.add_argument("--rounds", type=int, default=3, help="of both sides in turn, as fast as answers come")
     parser.add_argument("--warm", type=float, default=4.0, help="seconds of load that are not counted")
     parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=2, help="processes of each side")
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--lines", type=int, default=10)
-    parser.add_argument("--rates", type=float, nargs="*", help="instead of half of what was reached")
+    parser.add_argument("--rates", type=float, nargs="*", help="instead of half of what ours reached")
+    parser.add_argument("--alone", action="store_true", help="without the peer")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     given = parser.parse_args()
     print(_machine(), file=sys.stderr)
@@ -61,59 +50,82 @@ def main() -> None:
 
 
 async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Engines up, the gateway on them, load, and the count."""
+    """Engines up, both sides on them, load, and the count."""
     async with Engines(folder / "engines", only={"postgres", "valkey"}) as urls:
-        settings, _, credentials = await prepare(folder, urls, given.seed)
-        text = settings.read_text(encoding="utf-8")
-        settings.write_text(text.replace("[http]\n", f"[http]\nworkers = {given.workers}\n"), encoding="utf-8")
-        connection = await asyncpg.connect(urls.postgres)
-        await connection.execute("delete from items.item")
-        await connection.execute(_STOCK, TENANT, given.items)
-        await connection.execute(_POSITIONS, TENANT)
-        await connection.execute(_LINES)
-        await connection.execute("analyze items.item, availability.position, availability.stock_line")
-        await connection.close()
+        settings, credentials = await open_books(
+            folder, urls, seed=given.seed, items=given.items, workers=given.workers
+        )  # fmt: skip
         phases = await asyncio.to_thread(_phases, folder, settings, urls.postgres, credentials, given)
-        return {"phases": phases, **await checker.count(urls.postgres), **vars(given)}
-
-
-async def _analyze(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute("analyze")
-    await connection.close()
+        return {**_figures(phases), "phases": phases, **await checker.count(urls.postgres), **vars(given)}
 
 
 def _phases(
     folder: Path, settings: Path, url: str, credentials: list[Any], given: argparse.Namespace
-) -> dict[str, Any]:
-    port = load_settings(settings).http.port
-    command = [sys.executable, "-m", "gateway.asgi", "gateway", "--settings", str(settings)]
-    log = (folder / "gateway.log").open("w")
-    gateway = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=folder, stdout=log, stderr=log)
-    try:
-        _await(port, gateway)
-        tokens = tokens_of(port, credentials, 40)
-        plan = {
-            "port": port,
-            "tokens": tokens,
-            "connections": given.connections,
-            "items": given.items,
-            "lines": given.lines,
-        }
-        _load(plan, "warm", given.seed, given.warm, None)
-        # As autovacuum does within its minute: plans made while a table was empty read all of it until then.
-        asyncio.run(_analyze(url))
-        lock = folder / "engines" / "postgres" / "postmaster.pid"
-        watched = {"gateway": gateway.pid, "postgres": int(lock.read_text(encoding="ascii").split()[0])}
-        phases = {"full": _watched(watched, plan, "full", given.seed + 1, given.seconds, None)}
-        for number, rate in enumerate(given.rates or [phases["full"]["per_second"] / 2]):
-            name = f"rate{rate:.0f}"
-            phases[name] = _watched(watched, plan, name, given.seed + 2 + number, given.seconds, rate)
-        return phases
-    finally:
-        gateway.terminate()
-        gateway.wait(20)
-        log.close()
+) -> list[dict[str, Any]]:
+    lock = folder / "engines" / "postgres" / "postmaster.pid"
+    postgres = int(lock.read_text(encoding="ascii").split()[0])
+    with ExitStack() as served:
+        port, ours = served.enter_context(ours_serving(settings))
+        sides = {"ours": (port, {"server": ours, "postgres": postgres})}
+        if not given.alone:
+            beside, peer = served.enter_context(peer_serving(settings, port))
+            sides["fastapi"] = (beside, {"server": peer, "postgres": postgres})
+        plan = {"tokens": tokens_of(port, credentials, 40), **_taken(given, "connections", "items", "lines")}
+        for name, (at, _) in sides.items():
+            _load(plan | {"port": at}, f"warm-{name}", given.seed, given.warm, None)
+        asyncio.run(analyze(url))
+        return list(_rounds(sides, plan, given))
+
+
+def _rounds(sides: dict[str, tuple[int, dict[str, int]]], plan: dict[str, Any], given: Any) -> list[dict[str, Any]]:
+    """Both as fast as they can, in turn, then both at the same rates. No two phases send the same orders."""
+    phases: list[dict[str, Any]] = []
+
+    def drive(phase: str, seed: int, rate: float | None) -> None:
+        for side, (port, watched) in list(sides.items())[:: -1 if seed % 2 else 1]:
+            found = _watched(watched, plan | {"port": port}, f"{phase}-{side}", seed, given.seconds, rate)
+            phases.append({"phase": phase, "side": side, **found})
+
+    for number in range(given.rounds):
+        drive(f"full{number}", given.seed + 1 + number, None)
+    for number, rate in enumerate(given.rates or [_reached(phases, "ours") / 2]):
+        drive(f"rate{rate:.0f}", given.seed + 100 + number, rate)
+    return phases
+
+
+def _reached(phases: list[dict[str, Any]], side: str) -> float:
+    return statistics.median(_full(phases, side, "per_second"))
+
+
+def _full(phases: list[dict[str, Any]], side: str, figure: str) -> list[float]:
+    return [each[figure] for each in phases if each["side"] == side and each["phase"].startswith("full")]
+
+
+def _figures(phases: list[dict[str, Any]]) -> dict[str, Any]:
+    """Medians over the rounds; ratios are the medians of the ratios of each round. CPU is the server's own, an order's.
+
+    `post_p99_ms_at_half` is at half of what ours reached, for either side.
+    """
+    half = {each["side"]: each for each in phases if not each["phase"].startswith("full")}
+    found = {
+        "post_orders_per_s": round(_reached(phases, "ours")),
+        "post_p99_ms_at_half": round(half["ours"]["p99_ms"]),
+        "post_cpu_ms": round(statistics.median(_full(phases, "ours", "server_cpu_ms")), 2),
+    }
+    if "fastapi" not in half:
+        return found
+    rates = zip(_full(phases, "ours", "per_second"), _full(phases, "fastapi", "per_second"), strict=True)
+    spent = zip(_full(phases, "fastapi", "server_cpu_ms"), _full(phases, "ours", "server_cpu_ms"), strict=True)
+    return found | {
+        "post_vs_fastapi": round(statistics.median(ours / peer for ours, peer in rates), 2),
+        "post_vs_fastapi_cpu": round(statistics.median(peer / ours for peer, ours in spent), 2),
+        "post_fastapi_per_s": round(_reached(phases, "fastapi")),
+        "post_fastapi_p99_ms_at_half": round(half["fastapi"]["p99_ms"]),
+    }
+
+
+def _taken(given: argparse.Namespace, *names: str) -> dict[str, Any]:
+    return {name: getattr(given, name) for name in names}
 
 
 def _watched(
@@ -126,8 +138,8 @@ def _watched(
         found[f"{program}_cpu_ms"] = spent / max(sum(found["statuses"].values()), 1) * 1000
     found["load_average"] = os.getloadavg()[0]
     print(
-        f"{name:8} {found['per_second']:7.1f}/s  p50 {found['p50_ms']:6.1f} ms  p99 {found['p99_ms']:6.1f} ms  max "
-        f"{found['max_ms']:6.1f} ms  CPU each: gateway {found['gateway_cpu_ms']:.2f} ms, PostgreSQL "
+        f"{name:16} {found['per_second']:7.1f}/s  p50 {found['p50_ms']:6.1f} ms  p99 {found['p99_ms']:6.1f} ms  max "
+        f"{found['max_ms']:6.1f} ms  CPU each: server {found['server_cpu_ms']:.2f} ms, PostgreSQL "
         f"{found['postgres_cpu_ms']:.2f} ms  {found['statuses']}  "
         f"load average {found['load_average']:.1f}  {found['first_refusal'][:600]}",
         file=sys.stderr,
@@ -137,8 +149,7 @@ def _watched(
 
 def _spent(parent: int) -> float:
     """Processor time of a program's processes so far, in seconds."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
-    return sum(map(processor_seconds, map(int, children)))
+    return sum(map(processor_seconds, children_of(parent)))
 
 
 def _load(plan: dict[str, Any], name: str, seed: int, seconds: float, rate: float | None) -> dict[str, Any]:

@@ -17,9 +17,11 @@ _COUNTS = {
     "audited": "select count(*) from store.audit where action = 'order.place'",
     "answers_kept": "select count(*) from idempotency.record where state = 'done' and status = 201",
     "keys": "select count(*) from idempotency.record",
+    "answers_kept_by_peer": "select count(*) from peer.idempotency_key where status = 201",
+    "keys_of_peer": "select count(*) from peer.idempotency_key",
 }
 # Each finds what must not be there.
-_WRONG = {
+WRONG = {
     "stock lines whose reserved differs from their claims": """
         select count(*) from availability.stock_line l
         left join (select tenant, item, location, owner, sum(open) as open
@@ -46,6 +48,10 @@ _WRONG = {
     "orders without a workflow of their own": """
         select count(*) from order_to_ship.sales_order o
         left join dbos.workflow_status w on w.workflow_uuid = o.order_id where w.workflow_uuid is null""",
+    "orders whose answer was not kept in their own transaction": """
+        select count(*) from order_to_ship.sales_order o
+        where o.xmin::text not in (select xmin::text from idempotency.record where state = 'done'
+                                   union all select xmin::text from peer.idempotency_key where status is not null)""",
     "stock lines whose version differs from their events": """
         select count(*) from availability.stock_line l
         where l.version <> (select count(*) from store.event e
@@ -65,7 +71,7 @@ async def count(url: str) -> dict[str, Any]:
     connection = await asyncpg.connect(url)
     try:
         counts: dict[str, Any] = {name: await connection.fetchval(query) for name, query in _COUNTS.items()}
-        found = {name: await connection.fetchval(query) for name, query in _WRONG.items()}
+        found = {name: await connection.fetchval(query) for name, query in WRONG.items()}
         durable = {
             name: await connection.fetchval(f"show {name}")
             for name in ("fsync", "synchronous_commit", "full_page_writes", "wal_sync_method", "server_version")

@@ -13,33 +13,35 @@ import random
 import sys
 import time
 from collections import Counter, deque
-from typing import Any
+from typing import Any, Final
 
 import uvloop
+
+_SHIP_TO: Final = {
+    "name": "Goods in",
+    "street": "1 Dock Road",
+    "city": "Reno",
+    "postal_code": "89501",
+    "country": "US",
+}
 
 
 def order(plan: dict[str, Any], number: int, chosen: random.Random) -> bytes:
     """The whole request of order `number` of this plan: distinct articles, a fresh key, one of the tokens."""
     lines = [
-        {"sku": f"SKU-{sku:05d}", "quantity": str(chosen.randint(1, 5))}
+        {"sku": f"SKU-{sku:05d}", "quantity": {"amount": str(chosen.randint(1, 5))}}
         for sku in chosen.sample(range(plan["items"]), plan["lines"])
     ]
     body = json.dumps(
         {
             "external_number": f"{plan['name']}-{number}",
-            "ship_to": {
-                "name": "Goods in",
-                "street": "1 Dock Road",
-                "city": "Reno",
-                "postal_code": "89501",
-                "country": "US",
-            },
+            "delivery": {"ship_to": _SHIP_TO},
             "lines": lines,
         }
     ).encode()
     token = plan["tokens"][number % len(plan["tokens"])]
     return (
-        f"POST /storefront/v1/orders HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n"
+        f"POST /storefront/v2/orders HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n"
         f"Content-Type: application/json\r\nIdempotency-Key: {plan['name']}-{chosen.getrandbits(64):016x}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
     ).encode() + body

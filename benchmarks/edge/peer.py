@@ -23,7 +23,7 @@ from gateway.settings import load_settings
 from gateway.store.postgres import Store
 from process_apis.items.process import Items
 
-_RATE_PER_SECOND = 1_000_000
+_CACHE_SIZE = 10_000
 _BURST_SECONDS = 60.0
 
 
@@ -53,11 +53,16 @@ class Item(BaseModel):
 
 
 class Checks:
-    """The same checks, as a FastAPI dependency."""
+    """The same checks, as a FastAPI dependency: for one scope and version, a rate for each client and its burst."""
 
-    def __init__(self, jwks: dict[str, Any], issuer: str) -> None:
+    def __init__(
+        self, jwks: dict[str, Any], issuer: str, *, scope: str, version: str, per_second: float = 1_000_000.0
+    ) -> None:
         self._keys = {key["kid"]: jwt.PyJWK(key).key for key in jwks["keys"]}
         self._issuer = issuer
+        self._scope = scope
+        self._versions = (version, version.removeprefix("v"))
+        self._per_second = per_second
         self._cache: dict[str, tuple[float, dict[str, Any]]] = {}
         self._arrivals: dict[str, float] = {}
 
@@ -77,29 +82,37 @@ class Checks:
             )  # fmt: skip
         except (jwt.PyJWTError, KeyError) as error:
             raise HTTPException(401) from error
+        if len(self._cache) >= _CACHE_SIZE:
+            del self._cache[next(iter(self._cache))]
         self._cache[authorization] = (min(claims["exp"], now + 60), claims)
         return claims
 
-    def __call__(
+    async def __call__(  # not sync: FastAPI would give each call to a thread
         self,
         response: Response,
-        authorization: Annotated[str, Header()],
-        api_version: Annotated[str, Header()] = "v1",
+        authorization: Annotated[str, Header()] = "",
+        api_version: Annotated[str, Header()] = "",
     ) -> dict[str, Any]:
         """The claims of a caller who may pass; raises the status otherwise."""
         claims = self._verified(authorization)
-        if "items:read" not in claims["scope"].split():
+        if self._scope not in claims["scope"].split():
             raise HTTPException(403)
         now = time.monotonic()
-        arrival = max(now, self._arrivals.get(claims["sub"], 0.0)) + 1 / _RATE_PER_SECOND
+        arrival = max(now, self._arrivals.get(claims["sub"], 0.0)) + 1 / self._per_second
         if arrival - now > _BURST_SECONDS:
             raise HTTPException(429)
         self._arrivals[claims["sub"]] = arrival
-        if api_version not in ("v1", "1"):
+        if api_version and api_version not in self._versions:
             raise HTTPException(400)
         response.headers["x-request-id"] = f"req_{uuid4().hex}"
-        response.headers["ratelimit"] = f'"standard";r={int((_BURST_SECONDS - arrival + now) * _RATE_PER_SECOND)}'
+        response.headers["ratelimit"] = f'"standard";r={int((_BURST_SECONDS - arrival + now) * self._per_second)}'
         return claims
+
+
+def keys_served() -> dict[str, Any]:
+    """The key set of the gateway that issued the tokens."""
+    found: dict[str, Any] = msgspec.json.decode(Path(os.environ["BENCH_JWKS"]).read_bytes())
+    return found
 
 
 def make_peer() -> FastAPI:
@@ -108,7 +121,7 @@ def make_peer() -> FastAPI:
     url = Path(settings.store.url.removeprefix("file:")).read_text(encoding="utf-8").strip()
     store = Store(url, size=settings.store.pool)
     items = Items(store, SystemClock())
-    checks = Checks(msgspec.json.decode(Path(os.environ["BENCH_JWKS"]).read_bytes()), settings.identity.issuer)
+    checks = Checks(keys_served(), settings.identity.issuer, scope="items:read", version="v1")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

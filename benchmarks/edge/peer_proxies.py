@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 import time
 import urllib.error
@@ -23,7 +21,8 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from benchmarks.edge.site import ROOT, cores, free_port
+from benchmarks.edge.site import cores
+from benchmarks.processes import ROOT, free_port, running
 
 HERE: Final = Path(__file__).parent / "peers"
 INSTALLED: Final = ROOT / ".crossdock" / "peers"
@@ -114,7 +113,7 @@ def peer_serving(name: str, checks: Checks, upstream: int, folder: Path, core: i
         "port": port, "upstream": upstream, "pem": str(checks.pem), "jwks": str(checks.jwks), "issuer": checks.issuer,
         "limit": checks.limit, "folder": str(own), "here": str(HERE),
     }  # fmt: skip
-    with _process(PEERS[name].command(values, own), own / "log", port, core) as pid:
+    with running(PEERS[name].command(values, own), port=port, log=own / "log", core=core) as pid:
         yield port, pid
 
 
@@ -122,32 +121,8 @@ def peer_serving(name: str, checks: Checks, upstream: int, folder: Path, core: i
 def upstream_serving(core: int, log: Path) -> Iterator[int]:
     """The upstream of every proxy, away from the core that is measured; gives its port."""
     port = free_port()
-    with _process([sys.executable, "-m", "benchmarks.edge.upstream", str(port)], log, port, core):
+    with running([sys.executable, "-m", "benchmarks.edge.upstream", str(port)], port=port, log=log, core=core):
         yield port
-
-
-@contextmanager
-def _process(command: list[str], log: Path, port: int, core: int) -> Iterator[int]:
-    with log.open("wb") as output:
-        allowed = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {core})  # of this thread: the process and all its threads inherit it
-        try:
-            process = subprocess.Popen(command, stdout=output, stderr=output, cwd=ROOT)
-        finally:
-            os.sched_setaffinity(0, allowed)
-    try:
-        ends = time.monotonic() + 30
-        while status_of(port, None) is None:
-            if process.poll() is not None or time.monotonic() > ends:
-                raise SystemExit(f"{command[0]} did not start: {log.read_text(encoding='utf-8', errors='replace')}")
-            time.sleep(0.1)
-        yield process.pid
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
 
 
 def status_of(port: int, token: str | None, path: str = "/v1/orders/ord_1") -> int | None:

@@ -28,7 +28,8 @@ from benchmarks.edge.peer_proxies import (
     status_of,
     upstream_serving,
 )
-from benchmarks.edge.site import cores, load, processor_seconds
+from benchmarks.edge.site import cores, load
+from benchmarks.processes import children_of, processor_seconds
 
 
 def measure(
@@ -121,8 +122,7 @@ def _request(path: str, token: str) -> bytes:
 
 def _spent(pid: int) -> float:
     """Processor time of a process and of its children so far."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    return processor_seconds(pid) + sum(processor_seconds(int(child)) for child in children)
+    return sum(map(processor_seconds, [pid, *children_of(pid)]))
 
 
 def main() -> None:

@@ -7,10 +7,8 @@ import json
 import os
 import random
 import secrets
-import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -20,22 +18,15 @@ from typing import Any
 
 import asyncpg
 
+from benchmarks.processes import ROOT, children_of, free_port, processor_seconds, running
 from gateway.app import administer, migrate_record
 from gateway.engines import EngineUrls
 from gateway.identity.partners import PARTNER_SCOPES, add_partner
 from gateway.settings import load_settings
 
-ROOT = Path(__file__).parents[2]
 TENANT = "bench"
 PROXIED_PATH = "/bench/v1/orders/ord_1"  # of `proxying_settings`
 _ENOUGH = "100000000/minute"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def cores() -> tuple[int, int]:
@@ -139,38 +130,12 @@ def serving(target: str, settings: Path, port: int, core: int, **environment: st
         sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--runtime-mode", "st", "--workers",
         "1", "--no-access-log", "--http", "1", "--log-level", "warning", "--port", str(port), "--factory", target,
     ]  # fmt: skip
-    variables = {**os.environ, "CROSSDOCK_SETTINGS": str(settings), "PYTHONPATH": str(ROOT), **environment}
-    log = (settings.parent / f"{target.rpartition(':')[2]}.log").open("w")
-    process = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=log, cwd=settings.parent)
-    try:
-        os.sched_setaffinity(process.pid, {core})
-        _await(port, process)
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split()
-        yield max(map(int, children), key=processor_seconds)
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        log.close()
-
-
-def _await(port: int, process: subprocess.Popen[bytes]) -> None:
-    ends = time.monotonic() + 30
-    while time.monotonic() < ends and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), 1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"the server on port {port} did not start: see its log beside the settings")
-
-
-def processor_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    folder = settings.parent
+    log = folder / f"{target.rpartition(':')[2]}.log"
+    with running(
+        command, port=port, log=log, core=core, folder=folder, CROSSDOCK_SETTINGS=str(settings), **environment
+    ) as pid:
+        yield max(children_of(pid), key=processor_seconds)
 
 
 def load(

@@ -11,6 +11,7 @@ from experience_apis.storefront.v2 import mapping, schemas
 from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
 from gateway.kernel.exchange import Reply
+from process_apis.order_to_ship.models import Order
 from process_apis.order_to_ship.process import OrderToShip
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -18,6 +19,12 @@ _decode_order: Final = msgspec.json.Decoder(schemas.OrderInput).decode
 _JSON: Final = (b"content-type", b"application/json")
 _CREATED: Final = 201
 _ACCEPTED: Final = 202
+
+
+def placed_reply(order: Order) -> Reply:
+    """What an accepted order is answered with."""
+    location = (b"location", f"/storefront/v2/orders/{order.order_id}".encode())
+    return Reply(_CREATED, [_JSON, location], _encode(mapping.order_view(order)))
 
 
 class RecallsPlacement:
@@ -35,10 +42,7 @@ class RecallsPlacement:
         currency = mapping.currency_of(caller, self._currencies)
         command = mapping.place_order(data, caller, account=account, currency=currency)
         order = await self._orders.recall_order(command)
-        if order is None:
-            return None
-        location = (b"location", f"/storefront/v2/orders/{order.order_id}".encode())
-        return Reply(_CREATED, [_JSON, location], _encode(mapping.order_view(order)))
+        return None if order is None else placed_reply(order)
 
 
 class RecallsCancellation:

@@ -10,6 +10,7 @@ from litestar.openapi.spec import Example
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from experience_apis.storefront.v2 import mapping, schemas
+from experience_apis.storefront.v2.recalling import placed_reply
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.canonical.item import Item
 from gateway.canonical.order import OrderState
@@ -18,7 +19,8 @@ from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
 from gateway.kernel.cursors import Cursors
 from gateway.kernel.errors import Conflict, NotFound
-from gateway.kernel.exchange import Idempotency, caller_of
+from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
+from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
 
 _API: Final[Mapping[str, Any]] = {"zone": "experience", "tenant_aware": True, "api": "storefront", "version": "v2"}
@@ -208,8 +210,11 @@ def _order_routes(
         caller = caller_of(request.scope)
         account = await accounts.resolve(caller, data.account)
         currency = mapping.currency_of(caller, currencies)
+        held = held_key_of(request.scope)
+        answer = None if held is None else PlacedAnswer(held, placed_reply)
+        command = mapping.place_order(data, caller, account=account, currency=currency)
         try:
-            placed = await orders.place_order(mapping.place_order(data, caller, account=account, currency=currency))
+            placed = await orders.place_order(command, answer)
         except Conflict as refused:
             raise mapping.refusal(refused) from refused
         view = mapping.order_view(placed.order)

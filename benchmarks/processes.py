@@ -1,0 +1,79 @@
+"""Starts what is measured as a process of its own, waits until it answers, stops it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+_START_SECONDS: Final = 30
+_STOP_SECONDS: Final = 20
+
+
+@contextmanager
+def running(
+    command: Sequence[str], *, port: int, log: Path, core: int | None = None, folder: Path = ROOT, **environment: str
+) -> Iterator[int]:
+    """A server on `port`, with all its threads and children on `core` if one is given; gives its process id.
+
+    `folder` is where it stands, `environment` what its variables have beside ours. Output goes to `log`.
+    """
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    with log.open("wb") as output:
+        allowed = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, allowed if core is None else {core})  # of this thread: what it starts inherits it
+        try:
+            process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=folder)
+        finally:
+            os.sched_setaffinity(0, allowed)
+    try:
+        _await(process, port, log)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    ends = time.monotonic() + _START_SECONDS
+    while not _listens(port):
+        if process.poll() is not None or time.monotonic() > ends:
+            raise SystemExit(f"{process.args!r} did not start: {log.read_text(encoding='utf-8', errors='replace')}")
+        time.sleep(0.1)
+
+
+def _listens(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    except OSError:
+        return False
+
+
+def children_of(pid: int) -> list[int]:
+    """The process ids of what `pid` started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(child) for child in found.split()]
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
