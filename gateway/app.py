@@ -55,6 +55,7 @@ from gateway.outbound.door import Outbound
 from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import WebhookSender
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
+from gateway.store.audit import AuditEntry
 from gateway.store.installation import check_installation
 from gateway.store.migrations import Migration, find_migrations, migrate, require_migrations
 from gateway.store.postgres import Store
@@ -67,6 +68,7 @@ from gateway.systems.proxied.api import load_proxied
 from gateway.systems.system_routes import product_routes
 from gateway.telemetry.access import AccessLog
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.violations import Violations
 from policies.audit.policy import Audit
 from policies.audit.store import writes_to
 from policies.authenticate.options import AuthenticateOptions
@@ -219,6 +221,8 @@ def initial_configuration(settings: Settings) -> Configuration:
     """What holds until the first snapshot is applied: what the settings say, but for dates, which add up (`apis`)."""
     return Configuration(
         rate_limit=settings.rate_limit,
+        validate_request=settings.validate_request,
+        validate_response=settings.validate_response,
         peers=Peers(trusted=settings.http.trusted_peers, hops=settings.http.trusted_hops),
         notifications=Notifications(private_targets=settings.notifications.private_targets),
     )
@@ -250,6 +254,10 @@ class Gateway:
         self.identity.trust.plans_changed = self.plan_book.replace
         self.rate_limit = RateLimit(core.cache, core.clock, limits, counters=self.counters, book=self.plan_book)
         self.audit = Audit(writes_to(core.store), core.clock)
+        self.violations = (
+            Violations("request", self.counters, core.clock),
+            Violations("response", self.counters, core.clock, self._alert),
+        )
         self.usage = Usage(adds_usage_to(core.store))
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
         self.apis = apis_of(core)
@@ -299,8 +307,22 @@ class Gateway:
     def check_configuration(self, configuration: Configuration) -> None:
         """Raise what is wrong with `configuration`, as far as it can be told before any worker tries it."""
         check(configuration)
-        check_names(configuration, routes=frozenset(route.id for route in self.routes.routes))
+        check_names(configuration, routes={route.id: (route.api, route.version) for route in self.routes.routes})
         self.door.with_policies(self._policies(configuration))
+
+    def _alert(self, route: str, request_id: str, why: str) -> None:
+        """An answer of ours breaks its contract: kept in the audit trail, where operations look."""
+        self.audit.queue.offer(
+            AuditEntry(
+                tenant=self.core.settings.tenant,
+                actor="gateway",
+                action="alert",
+                subject=route,
+                outcome="response.invalid",
+                correlation_id=request_id,
+                detail={"request_id": request_id, "why": why},
+            )
+        )
 
     def _limits(self, configuration: Configuration) -> RateLimitOptions:
         return msgspec.structs.replace(configuration.rate_limit, workers=self.core.settings.http.workers)
@@ -309,6 +331,7 @@ class Gateway:
         """The chain as `configuration` has it. What counts, remembers or waits is one and the same in every chain."""
         core, configuration = self.core, configuration or self.initial
         limits, counters = self._limits(configuration), self.counters
+        asked, answered = self.violations
         peers, lifecycles = configuration.peers, dated(with_dates(self.apis, configuration.lifecycles))
         rate_limit = RateLimit(
             core.cache, core.clock, limits, counters, limiter=self.rate_limit.limiter, book=self.plan_book
@@ -323,9 +346,9 @@ class Gateway:
             Authorise(AuthoriseOptions(tenant=core.settings.tenant)),
             rate_limit,
             self.idempotency,
-            ValidateRequest(configuration.validate_request),
+            ValidateRequest(configuration.validate_request, asked),
             LineCost(rate_limit),
-            ValidateResponse(configuration.validate_response),
+            ValidateResponse(configuration.validate_response, answered),
             Deprecation(DeprecationOptions(lifecycles=lifecycles)),
             self.audit,
         ]

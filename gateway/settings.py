@@ -22,6 +22,8 @@ from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
 from gateway.systems.proxied.options import ProxiedOptions
 from policies.rate_limit.options import RateLimitOptions
+from policies.validate_request.options import ValidateRequestOptions
+from policies.validate_response.options import ValidateResponseOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
 _PATH_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
@@ -135,6 +137,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     identity: IdentityOptions = IdentityOptions()
     rate_limit: RateLimitOptions = RateLimitOptions()
+    validate_request: ValidateRequestOptions = ValidateRequestOptions()
+    validate_response: ValidateResponseOptions = ValidateResponseOptions()
     systems: Mapping[str, SystemSettings] = {}
     proxied: Mapping[str, ProxiedOptions] = {}
     locations: tuple[Location, ...] = ()

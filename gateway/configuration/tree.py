@@ -120,18 +120,28 @@ def check(configuration: Configuration) -> None:
         raise Misconfigured(f"lifecycles names {', '.join(sorted(twice))} twice")
 
 
-def check_names(configuration: Configuration, *, routes: frozenset[str]) -> None:
-    """Raise `Rejected` (code ``configuration.unknown_name``) for operations that nothing serves."""
+def check_names(configuration: Configuration, *, routes: Mapping[str, tuple[str, str]]) -> None:
+    """Raise `Rejected` (code ``configuration.unknown_name``) for operations and APIs that nothing serves.
+
+    `routes` leads from each operation to its API and version.
+    """
     unknown = [
         f"rate_limit.plans.{name}.operations: {route}"
         for name, plan in configuration.rate_limit.plans.items()
         for route in _operations(plan)
         if route not in routes
     ]
+    apis = {name for api, version in routes.values() for name in (api, f"{api}/{version}")}
+    for direction, operations, named in (
+        ("request", configuration.validate_request.operations, configuration.validate_request.apis),
+        ("response", configuration.validate_response.operations, configuration.validate_response.apis),
+    ):
+        unknown += [f"validate_{direction}.operations: {route}" for route in operations if route not in routes]
+        unknown += [f"validate_{direction}.apis: {api}" for api in named if api not in apis]
     if unknown:
         raise Rejected(
             f"nothing here is called that: {'; '.join(unknown)}. Operations are written like "
-            f"{min(routes, default='GET /path')!r}",
+            f"{min(routes, default='GET /path')!r}, APIs like {min(apis, default='name')!r}",
             code="configuration.unknown_name",
         )
 

@@ -11,7 +11,7 @@ from litestar.params import BodyKwarg
 
 from gateway.edge.contract import refuse_lenient, reply_checker
 from gateway.edge.parameters import Parameter, parameter_of, query_checker
-from gateway.edge.strict import json_decoder
+from gateway.edge.strict import forgiving_decoder, json_decoder
 from gateway.kernel.context import Zone
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Idempotency, Route
@@ -33,7 +33,7 @@ def route_of(template: str, method: str, handler: HTTPRouteHandler, model: Any) 
     except ValueError as error:
         raise Misconfigured(f"{where}: {error}", code="route.option") from error
     scopes = opt.get("scopes", ())
-    decode, content_types = _body_of(where, handler, opt)
+    decode, forgive, content_types = _body_of(where, handler, opt)
     return Route(
         id=where,
         method=method,
@@ -51,6 +51,7 @@ def route_of(template: str, method: str, handler: HTTPRouteHandler, model: Any) 
         max_body=int(opt.get("max_body", 1 << 20)),
         content_types=content_types,
         decode=decode,
+        forgive=forgive,
         check_query=_query_of(handler, model, opt),
         check_reply=reply_checker(handler.parsed_fn_signature.return_type.annotation),
         takes_body=_takes_body(method, handler, opt),
@@ -65,18 +66,19 @@ def _takes_body(method: str, handler: HTTPRouteHandler, opt: Mapping[str, Any]) 
 
 def _body_of(
     where: str, handler: HTTPRouteHandler, opt: Mapping[str, Any]
-) -> tuple[Callable[[bytes], Any] | None, frozenset[str]]:
-    """The strict decoder of a JSON body and the content types that are taken."""
+) -> tuple[Callable[..., Any] | None, Callable[..., Any] | None, frozenset[str]]:
+    """The strict and the forgiving decoder of a JSON body, and the content types that are taken."""
     declared = opt.get("content_types")
     field = handler.parsed_fn_signature.parameters.get("data")
     if field is None:
-        return None, _JSON if declared is None else frozenset(declared)
+        return None, None, _JSON if declared is None else frozenset(declared)
     kwarg = field.kwarg_definition
     media_type = kwarg.media_type if isinstance(kwarg, BodyKwarg) else RequestEncodingType.JSON
     if media_type != RequestEncodingType.JSON:
-        return None, frozenset({str(getattr(media_type, "value", media_type))} if declared is None else declared)
+        return None, None, frozenset({str(getattr(media_type, "value", media_type))} if declared is None else declared)
     refuse_lenient(field.annotation, where)
-    return json_decoder(field.annotation), _JSON if declared is None else frozenset(declared)
+    taken = _JSON if declared is None else frozenset(declared)
+    return json_decoder(field.annotation), forgiving_decoder(field.annotation), taken
 
 
 def _query_of(handler: HTTPRouteHandler, model: Any, opt: Mapping[str, Any]) -> Callable[[bytes], None] | None:

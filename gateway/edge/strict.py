@@ -11,16 +11,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
 
+from gateway.edge.json_bounds import LONGEST_INTEGER, broken, members_of, refuse_large, refused_at
 from gateway.kernel.errors import Invalid, Problem
+from gateway.kernel.validation import DEFAULT_LIMITS, JsonLimits
 
-DEEPEST: Final = 64
-_LONGEST_INTEGER: Final = 19
-_LONGEST_FLOAT: Final = 400
 _EXACT_FLOAT: Final = 2.0**53
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)  # matches an open one too: linear time
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
@@ -28,6 +28,9 @@ _NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _SUSPECT_ESCAPE: Final = re.compile(r"\\(?:[bf]|u(?:00[0189]|007[fF]|[dD][89a-fA-F]))")
 _WHERE: Final = re.compile(r"^(?P<what>.*?)(?: - at `(?P<key>key in )?\$?(?P<path>.*)`)?$", re.DOTALL)
+_UNKNOWN: Final = re.compile("Object contains unknown field `(.*)`", re.DOTALL)
+_MOST_FORGIVEN: Final = 100
+_ABSENT: Final = object()
 _STEP: Final = re.compile(r"\[(\d+)\]|\[\.\.\.\]|\.([^.\[]+)")
 
 
@@ -43,15 +46,15 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_INTEGER:
-        raise _Refused("a number has too many digits: at most 18")
+def _integer(digits: str, longest: int = LONGEST_INTEGER) -> int:
+    if len(digits) > longest:
+        raise _Refused(f"a number has too many digits: at most {min(longest, LONGEST_INTEGER - 1)}")
     return int(digits)
 
 
-def _float(digits: str) -> float | int:
-    if len(digits) > _LONGEST_FLOAT:
-        raise _Refused("a number has too many digits")
+def _float(digits: str, longest: int = DEFAULT_LIMITS.digits) -> float | int:
+    if len(digits) > longest:
+        raise _Refused(f"a number has too many digits: it may have {longest} characters")
     number = float(digits)
     if number in (float("inf"), float("-inf")):
         raise _Refused("a number is out of range")
@@ -67,43 +70,63 @@ _parser: Final = json.JSONDecoder(
 )
 
 
-def parse_json(body: bytes) -> Any:
-    """The value of `body`; `Invalid` (400) when it is not JSON that every reader understands alike."""
-    if body.count(b"[") + body.count(b"{") > DEEPEST:
-        _refuse_depth(body)
+@lru_cache(maxsize=64)
+def _parser_of(limits: JsonLimits, *, forgiving: bool = False) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=None if limits.duplicate_keys or forgiving else _object,
+        parse_int=partial(_integer, longest=min(limits.digits, LONGEST_INTEGER)),
+        parse_float=partial(_float, longest=limits.digits),
+        parse_constant=_constant,
+    )
+
+
+def parse_json(body: bytes, limits: JsonLimits = DEFAULT_LIMITS, *, forgiving: bool = False) -> Any:
+    """The value of `body`; `Invalid` (400) when it is not JSON that every reader understands alike.
+
+    `forgiving` lets the last of two equal keys count and bounds only depth and numbers; characters that nothing
+    beneath can store are refused all the same.
+    """
+    if body.count(b"[") + body.count(b"{") > limits.depth:
+        _refuse_depth(body, limits)
+    parser = _parser if limits is DEFAULT_LIMITS and not forgiving else _parser_of(limits, forgiving=forgiving)
     try:
         text = body.decode()
-        value = _parser.decode(text)
+        value = parser.decode(text)
     except UnicodeDecodeError:
-        raise _broken("it is not valid UTF-8") from None
+        raise broken("it is not valid UTF-8") from None
     except RecursionError:
-        raise _broken(f"it is nested deeper than {DEEPEST}") from None
+        raise broken(f"it is nested deeper than {limits.depth}") from None
     except json.JSONDecodeError as error:
-        raise _broken(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise broken(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
     except _Refused as error:
-        raise _broken(str(error)) from None
+        raise broken(str(error), refused_at(body, limits)) from None
+    # No string is longer than the body, and no array has more elements than the body has commas.
+    if not forgiving and (len(body) > limits.string or body.count(b",") >= min(limits.items, limits.members)):
+        refuse_large(value, limits)
     if ("\\" in text and _SUSPECT_ESCAPE.search(text)) or "\x7f" in text or not text.isascii():
         _refuse_characters(value)
     return value
 
 
-def _refuse_depth(body: bytes) -> None:
+def _refuse_depth(body: bytes, limits: JsonLimits) -> None:
     """Depth without recursion: each pass takes away the innermost brackets."""
     brackets = _STRING.sub(b"", body).translate(_ONE_KIND, _NOT_BRACKETS)
-    for _ in range(DEEPEST):
+    for _ in range(limits.depth):
         brackets, before = brackets.replace(b"[]", b""), len(brackets)
         if len(brackets) == before:
             break
     if brackets:
-        raise _broken(f"its brackets do not match, or are nested deeper than {DEEPEST}")
+        raise broken(f"its brackets do not match, or are nested deeper than {limits.depth}", refused_at(body, limits))
 
 
 def _refuse_characters(value: Any) -> None:
-    for pointer, text in _strings(value):
+    for pointer, text in members_of(value):
+        if not isinstance(text, str):
+            continue
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise _broken("it holds half of a surrogate pair") from None
+            raise broken("it holds half of a surrogate pair", pointer) from None
         if _CONTROL.search(text):
             raise Invalid(
                 "the body does not fit: remove control characters",
@@ -112,39 +135,53 @@ def _refuse_characters(value: Any) -> None:
             )
 
 
-def _strings(value: Any) -> Iterator[tuple[str, str]]:
-    open_values: list[tuple[str, Any]] = [("", value)]
-    while open_values:
-        pointer, current = open_values.pop()
-        if isinstance(current, str):
-            yield pointer, current
-        elif isinstance(current, list):
-            open_values.extend((f"{pointer}/{index}", member) for index, member in enumerate(current))
-        elif isinstance(current, dict):
-            for key, member in current.items():
-                below = f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
-                yield below, key
-                open_values.append((below, member))
-
-
-def _broken(why: str) -> Invalid:
-    return Invalid(f"the body is not JSON that can be read: {why}", code="request.json", syntax=True)
-
-
-def json_decoder(annotation: Any) -> Callable[[bytes], Any]:
+def json_decoder(annotation: Any) -> Callable[[bytes, JsonLimits], Any]:
     """What turns a body into `annotation`, or raises `Invalid` with a JSON pointer to what does not fit."""
 
-    def decode(body: bytes) -> Any:
-        value = parse_json(body)
+    def decode(body: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
+        value = parse_json(body, limits)
         try:
             return msgspec.convert(value, annotation)
         except msgspec.ValidationError as error:
             problem = problem_at(str(error))
-        raise Invalid(
-            "the body does not fit this operation: see errors", code="request.body_invalid", problems=[problem]
-        )
+        raise _misfit(problem)
 
     return decode
+
+
+def forgiving_decoder(annotation: Any) -> Callable[[bytes, JsonLimits], Any]:
+    """As `json_decoder`, for what a more lenient reader could take: unknown members are left out, texts converted."""
+
+    def read(body: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
+        value = parse_json(body, limits, forgiving=True)
+        problem = Problem("holds too many unknown members", pointer="")
+        for _ in range(_MOST_FORGIVEN):
+            try:
+                return msgspec.convert(value, annotation, strict=False)
+            except msgspec.ValidationError as error:
+                problem = problem_at(str(error))
+            unknown = _UNKNOWN.match(problem.detail)
+            if unknown is None or not _leave_out(value, problem.pointer or "", unknown[1]):
+                break
+        raise _misfit(problem)
+
+    return read
+
+
+def _leave_out(value: Any, pointer: str, name: str) -> bool:
+    """Take the member `name` out of the object at `pointer`; False when it is not to be found."""
+    for step in pointer.split("/")[1:]:
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdigit() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return False
+    return isinstance(value, dict) and value.pop(name, _ABSENT) is not _ABSENT
+
+
+def _misfit(problem: Problem) -> Invalid:
+    return Invalid("the body does not fit this operation: see errors", code="request.body_invalid", problems=[problem])
 
 
 def problem_at(message: str) -> Problem:

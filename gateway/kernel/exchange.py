@@ -34,8 +34,9 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
 
     `zone` None marks what needs no credential (health, catalogue, token endpoint, vendor webhooks).
     `cost` is in cost units; `body_cost` gives the surcharge of a decoded body (order lines), None where there is none.
-    `decode` turns a JSON body into the handler's annotated type, strictly, raising `Invalid`; `check_query` does the
-    same for the query string, and `check_reply` for a 2xx body against the handler's return type. `check_request`
+    `decode` turns a JSON body into the handler's annotated type, strictly, within `JsonLimits`, raising `Invalid`;
+    `forgive` reads what a lenient reader could take, for routes that only observe; `check_query` checks the query
+    string, and `check_reply` for a 2xx body against the handler's return type. `check_request`
     stands in their place where the contract is somebody else's (a proxied API). `takes_body` is False where a body has
     no meaning; with `streams_body` the handler reads it in parts. `matched` is False for what no handler serves: such a
     request passes the whole chain, under the zone of the API it points into, before it is told 404 or 405.
@@ -60,7 +61,8 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
     content_types: frozenset[str] = frozenset({"application/json"})
     streams_body: bool = False
     check_request: Callable[[Exchange], None] | None = None
-    decode: Callable[[bytes], Any] | None = None
+    decode: Callable[..., Any] | None = None
+    forgive: Callable[..., Any] | None = None
     check_query: Callable[[bytes], None] | None = None
     check_reply: Callable[[bytes], None] | None = None
     takes_body: bool = True

@@ -9,6 +9,8 @@ import random
 from collections.abc import Awaitable, Mapping
 from typing import Final
 
+import msgspec
+
 from gateway.kernel.errors import (
     Conflict,
     CrossdockError,
@@ -23,6 +25,7 @@ from gateway.kernel.errors import (
 )
 from gateway.kernel.exchange import HELD_KEY, Exchange, Idempotency, RecallsOutcome, Reply, Route
 from gateway.kernel.keyring import KeyRing
+from gateway.kernel.validation import JsonLimits
 from gateway.store.postgres import CommitUnknown, Store
 from gateway.telemetry.counters import Counters
 from policies.idempotency.key import HEADER, fingerprint_of, missing_key, parse_key, record_key
@@ -34,6 +37,8 @@ _FIELD: Final = HEADER.lower().encode()
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
 _DECIDED: Final = (Rejected, NotFound, Conflict, NotAllowed)
 _SERVER_ERROR: Final = 500
+_WIDEST: Final = JsonLimits(depth=256, items=1 << 30, members=1 << 30, string=1 << 30, digits=1 << 12)
+_encode: Final = msgspec.json.Encoder().encode
 
 
 class IdempotencyPolicy:
@@ -148,13 +153,14 @@ class IdempotencyPolicy:
             raise self._unknown()
         held.recalled = True
         reply = None
-        if _fits(route, exchange.body):
+        body = _as_the_handler_saw_it(route, exchange.body)
+        if body is not None:
             try:
                 reply = await recaller.recall_outcome(
                     caller=exchange.caller,
                     idempotency_key=key,
                     path_params=exchange.path_params,
-                    body=exchange.body,
+                    body=body,
                 )
             except OutcomeUnknown:
                 raise self._unknown() from None
@@ -207,15 +213,26 @@ class IdempotencyPolicy:
                 self._outcomes.add("lost_executions", amount=lost)
 
 
-def _fits(route: Route, body: bytes) -> bool:
-    """A body that does not fit its contract never reached the handler: validation stands before it."""
+def _as_the_handler_saw_it(route: Route, body: bytes) -> bytes | None:
+    """None where the handler cannot have been reached: validation stands before it.
+
+    A body that only the forgiving reader takes may have reached it, if the route was only observed then, or had wider
+    limits.
+    """
     if route.decode is None:
-        return True
+        return body
     try:
         route.decode(body)
     except Invalid:
-        return False
-    return True
+        pass
+    else:
+        return body
+    if route.forgive is None:
+        return None
+    try:
+        return _encode(route.forgive(body, _WIDEST))
+    except Invalid:
+        return None
 
 
 def _nothing_done(error: BaseException | None) -> bool:

@@ -5,24 +5,33 @@ The strict readers themselves are compiled into the route from its handler's sig
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Final
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
-from gateway.kernel.errors import Invalid, Rejected
-from gateway.kernel.exchange import Exchange, Route, passes
+from gateway.kernel.errors import CrossdockError, Invalid, Rejected
+from gateway.kernel.exchange import Decision, Exchange, Route, passes
+from gateway.kernel.validation import DEFAULT_LIMITS, JsonLimits, Mode
+from gateway.telemetry.violations import Violations
 from policies.validate_request.options import ValidateRequestOptions
 
 _JSON: Final = b"application/json"
+_PLAIN: Final = (Mode.ENFORCE, DEFAULT_LIMITS)
 
 
 class ValidateRequest:
-    """See the module. The decoded body is left in `exchange.decoded`."""
+    """See the module. The decoded body is left in `exchange.decoded`; `violations` is told what was let through."""
 
     name = "validate_request"
     conclude = passes
 
-    def __init__(self, options: ValidateRequestOptions | None = None) -> None:
-        self._charsets = (options or ValidateRequestOptions()).charsets
+    def __init__(self, options: ValidateRequestOptions | None = None, violations: Violations | None = None) -> None:
+        self._options = options = options or ValidateRequestOptions()
+        self._charsets = options.charsets
+        self._violations = violations
+        self._rules: dict[str, tuple[Mode, float, JsonLimits]] = {}
+        if options.apis or options.operations or (options.mode, options.limits) != _PLAIN:
+            self.admit = self._admit_by_rule  # type: ignore[method-assign]  # who declares nothing pays nothing
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Refuse what does not fit; an unmatched route is left to the end of the chain."""
@@ -37,13 +46,79 @@ class ValidateRequest:
             self._body(exchange, route)
         return None
 
-    def _body(self, exchange: Exchange, route: Route) -> None:
+    def _admit_by_rule(self, exchange: Exchange) -> Awaitable[None] | None:
+        """As `admit`, in the mode and within the limits of the route."""
+        route = exchange.route
+        if route is None or not route.matched:
+            return None
+        rule = self._rules.get(route.id)
+        if rule is None:
+            rule = self._rules[route.id] = self._options.of(route)
+        mode, share, limits = rule
+        if route.check_request is not None:  # its own settings say in which mode
+            return self.admit_strictly(exchange)
+        if mode is not Mode.ENFORCE:
+            self._observe(exchange, route, limits, share if mode is Mode.SAMPLE else 1.0)
+            return None
+        if exchange.query and route.check_query is not None:
+            route.check_query(exchange.query)
+        if route.takes_body:
+            self._body(exchange, route, limits)
+        return None
+
+    def admit_strictly(self, exchange: Exchange) -> Awaitable[None] | None:
+        """As `admit`, whatever the options say."""
+        return ValidateRequest.admit(self, exchange)
+
+    def _observe(self, exchange: Exchange, route: Route, limits: JsonLimits, share: float) -> None:
+        """Let pass, and tell, what does not fit; refuse only what the handler cannot be called with."""
+        checked = share >= 1.0 or random.random() < share  # noqa: S311  # a sample, not a secret
+        misfit: CrossdockError | None = None
+        if checked and exchange.query and route.check_query is not None:
+            try:
+                route.check_query(exchange.query)
+            except CrossdockError as error:
+                misfit = error
+        if route.takes_body:
+            try:
+                if checked:
+                    self._body(exchange, route, limits)
+                else:
+                    self._forgive(exchange, route, limits)
+            except CrossdockError as error:
+                misfit = misfit or error
+                self._forgive(exchange, route, limits, error)
+        if misfit is not None:
+            self._tell(exchange, route, misfit)
+
+    def _forgive(
+        self, exchange: Exchange, route: Route, limits: JsonLimits, error: CrossdockError | None = None
+    ) -> None:
+        if exchange.body and route.forgive is not None:
+            try:
+                exchange.decoded = route.forgive(exchange.body, limits)
+            except CrossdockError as unreadable:
+                raise (error or unreadable) from None
+        elif not exchange.body and route.decode is not None:
+            _refuse_absence(route)
+
+    def _tell(self, exchange: Exchange, route: Route, misfit: CrossdockError) -> None:
+        why = _why(misfit)
+        if self._violations is not None:
+            self._violations.add(route.id, "passed", exchange.request_id, why)
+        if exchange.decisions is not None:
+            exchange.decisions.append(Decision(self.name, "observed", 0.0, why))
+
+    def _body(self, exchange: Exchange, route: Route, limits: JsonLimits = DEFAULT_LIMITS) -> None:
         if exchange.body:
             content_type = exchange.headers.get(b"content-type", b"")
             if route.content_types and not (content_type == _JSON and "application/json" in route.content_types):
                 self._check_content_type(content_type, route)
             if route.decode is not None:
-                exchange.decoded = route.decode(exchange.body)
+                if limits is not DEFAULT_LIMITS:
+                    exchange.decoded = _within(limits, exchange.body, route.decode)
+                else:
+                    exchange.decoded = route.decode(exchange.body)
         elif route.decode is not None:
             _refuse_absence(route)
 
@@ -60,6 +135,18 @@ class ValidateRequest:
                 raise Rejected("send UTF-8", code="request.media_type")
 
 
+def _within(limits: JsonLimits, body: bytes, decode: Callable[..., Any]) -> Any:
+    if limits.size is not None and len(body) > limits.size:
+        raise Rejected(f"the body is larger than {limits.size} bytes: split it", code="request.body_too_large")
+    return decode(body, limits)
+
+
 def _refuse_absence(route: Route) -> None:
     if not route.options.get("body_optional", False):
         raise Invalid("this operation needs a body: send one", code="request.body_missing", syntax=True)
+
+
+def _why(error: CrossdockError) -> str:
+    """Code and place, never a value."""
+    places = [problem.pointer or problem.parameter or "" for problem in getattr(error, "problems", ())]
+    return f"{error.code} {places[0]}".strip() if places else error.code

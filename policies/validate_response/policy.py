@@ -1,55 +1,95 @@
-"""Response validation: answers are checked against the handler's return type, on a sample, and raise an alert.
+"""Response validation: answers are checked against the handler's return type, and what does not fit raises an alert.
 
 It never turns a committed effect into a 500: what a change answered is stored and sent, and only reported here.
 """
 
 from __future__ import annotations
 
-import logging
+import math
 import random
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable
 from typing import Final
 
 import msgspec
 
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.exchange import Exchange, passes
-from policies.validate_response.options import ValidateResponseOptions
+from gateway.kernel.validation import Mode
+from gateway.telemetry.violations import Violations
+from policies.validate_response.options import ResponseRule, ValidateResponseOptions
 
-_log: Final = logging.getLogger(__name__)
 _OK: Final = range(200, 300)
 _SAFE: Final = frozenset({"GET", "HEAD"})
+_NEVER: Final = 1 << 62
+_VALUE: Final = re.compile("'[^']*'")  # an answer holds other people's data
 
 
 class ValidateResponse:
-    """`report` is called with the route id of every answer that did not fit."""
+    """`violations` is told of every answer that did not fit.
+
+    Which answer is looked at next is drawn ahead, at the largest share that any rule has: the others cost one
+    subtraction, whatever is declared.
+    """
 
     name = "validate_response"
     admit = passes
 
-    def __init__(
-        self,
-        options: ValidateResponseOptions | None = None,
-        *,
-        report: Callable[[str], None] = lambda _route: None,
-    ) -> None:
-        self._options = options or ValidateResponseOptions()
-        self._report = report
+    def __init__(self, options: ValidateResponseOptions | None = None, violations: Violations | None = None) -> None:
+        self._options = options = options or ValidateResponseOptions()
+        self._violations = violations
+        self._share = _largest_share(options)
+        self.concludes = self._share > 0.0
+        self._rules: dict[str, tuple[float, bool]] = {}
+        self._left = self._gap()
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
         """Check the reply of a matched route, if it is this one's turn."""
-        route, reply = exchange.route, exchange.reply
-        if route is None or reply is None or route.check_reply is None or not reply.body:
+        self._left -= 1
+        if self._left > 0:
             return None
-        if reply.status not in _OK or random.random() >= self._options.sample:  # noqa: S311  # a sample, not a secret
+        self._left = self._gap()
+        route, reply = exchange.route, exchange.reply
+        if route is None or reply is None or route.check_reply is None or not reply.body or reply.status not in _OK:
+            return None
+        rule = self._rules.get(route.id)
+        if rule is None:
+            mode, sample = self._options.of(route)
+            share = sample if mode is Mode.SAMPLE else 1.0
+            rule = self._rules[route.id] = (share / self._share, mode is Mode.ENFORCE)
+        thinned, enforced = rule
+        if thinned < 1.0 and random.random() >= thinned:  # noqa: S311  # a sample, not a secret
             return None
         try:
             route.check_reply(reply.body)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            _log.error(  # the traceback says nothing beyond the message
-                "request %s: the answer of %s does not fit its contract: %s", exchange.request_id, route.id, error
+            self._misfit(
+                exchange, route.id, _VALUE.sub("'…'", str(error)), withheld=enforced and exchange.method in _SAFE
             )
-            self._report(route.id)
-            if self._options.withhold and exchange.method in _SAFE:
-                raise CrossdockError("the answer did not fit its contract", code="response.invalid") from error
         return None
+
+    def _misfit(self, exchange: Exchange, route_id: str, why: str, *, withheld: bool) -> None:
+        if self._violations is not None:
+            self._violations.add(route_id, "withheld" if withheld else "passed", exchange.request_id, why)
+        if withheld:
+            raise CrossdockError("the answer did not fit its contract", code="response.invalid")
+
+    def _gap(self) -> int:
+        """How many answers until the next one of the sample: geometric, so that each has the same chance."""
+        if self._share >= 1.0:
+            return 1
+        if self._share <= 0.0:
+            return _NEVER
+        drawn = 1.0 - random.random()  # noqa: S311  # a sample, not a secret
+        return 1 + int(math.log(drawn) / math.log1p(-self._share))
+
+
+def _largest_share(options: ValidateResponseOptions) -> float:
+    rules: tuple[ValidateResponseOptions | ResponseRule, ...] = (
+        options,
+        *options.apis.values(),
+        *options.operations.values(),
+    )
+    if any(rule.mode not in {None, Mode.SAMPLE} for rule in rules):
+        return 1.0
+    return max(rule.sample for rule in rules if rule.sample is not None)

@@ -40,6 +40,8 @@ def _struct_in(kind: Any) -> tuple[type[Struct], str] | None:
     parts = [part for part in get_args(kind) if isinstance(part, type) and issubclass(part, Struct)]
     if not parts:
         return None
+    if type(None) in get_args(kind):
+        return parts[0], "{}"
     return parts[0], "{}.<name>" if len(get_args(kind)) > 1 and get_args(kind)[0] is str else "{}[]"
 
 

@@ -99,12 +99,36 @@ def test_operations_that_nothing_serves_are_named():
         ),
     )
     with pytest.raises(Rejected) as refused:
-        check_names(wanted, routes=frozenset({"GET /y"}))
+        check_names(wanted, routes={"GET /y": ("shop", "v1")})
     assert "rate_limit.plans.standard.operations: GET /x" in refused.value.detail
-    check_names(wanted, routes=frozenset({"GET /x"}))
+    check_names(wanted, routes={"GET /x": ("shop", "v1")})
 
 
 def test_a_name_with_del_and_one_beyond_the_basic_plane_are_written_as_toml_takes_them():
     named = {name: PlanLimits(default=Limit(rate="1/second")) for name in ("standard", "a\x7fb", "\U0001d518", 'q"\\')}
     tree = Configuration(rate_limit=RateLimitOptions(plans=named))
     assert read_configuration(toml_of(tree), name="printed") == tree
+
+
+def test_rules_of_validation_are_written_as_they_are_read_and_name_what_is_served():
+    text = """
+    [validate_request.apis.shop]
+    mode = "observe"
+    [validate_request.operations."POST /x"]
+    sample = 0.5
+    limits = { items = 5, size = 100 }
+    [validate_response]
+    mode = "observe"
+    [validate_response.apis."shop/v1"]
+    mode = "enforce"
+    """
+    tree = read_configuration(text, name="new.toml")
+    assert read_configuration(toml_of(tree), name="printed") == tree
+    check_names(tree, routes={"POST /x": ("shop", "v1")})
+    with pytest.raises(Rejected) as refused:
+        check_names(tree, routes={"GET /y": ("shop", "v2")})
+    for named in ("validate_request.operations: POST /x", "validate_response.apis: shop/v1"):
+        assert named in refused.value.detail
+    for wrong in ("[validate_request]\nsample = 2", "[validate_response.apis.x]\nsample = -1"):
+        with pytest.raises(Misconfigured, match="share"):
+            read_configuration(wrong, name="new.toml")

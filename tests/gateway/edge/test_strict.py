@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.edge.strict import DEEPEST, parse_json, problem_at
+from gateway.edge.strict import parse_json, problem_at
 from gateway.kernel.errors import Invalid
+from gateway.kernel.validation import DEFAULT_LIMITS
 
 JSON = [("content-type", "application/json")]
 
@@ -160,7 +161,7 @@ def test_any_bytes_are_read_or_refused_and_never_fail(body):
 def test_depth_is_bounded_exactly(depth, kind):
     levels = depth * (2 if kind[0].endswith(b"[") and kind[0] != b"[" else 1)
     body = kind[0] * depth + b"1" + kind[1] * depth
-    if levels <= DEEPEST:
+    if levels <= DEFAULT_LIMITS.depth:
         parse_json(body)
     else:
         with pytest.raises(Invalid):
