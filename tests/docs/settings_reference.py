@@ -72,7 +72,7 @@ def _default(field: Any) -> str:
     value = field.default if field.default is not NODEFAULT else field.default_factory()
     if value is None:
         return ""
-    return f"`{msgspec.json.encode(value, order="deterministic").decode()}`"
+    return f"`{msgspec.json.encode(value, order='deterministic').decode()}`"
 
 
 if __name__ == "__main__":
