@@ -1,0 +1,213 @@
+"""Two partners of one tenant, one of another, applications and operators of both, and what the first partner has.
+
+`OWNED` says of every input whose business it is: a partner's, its tenant's, or nobody's. The same input exists twice:
+with the first partner's values, and with values that nobody ever had.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+from running_gateway import SKUS, TENANT, RunningGateway
+
+from gateway.app import administer
+from gateway.canonical.capabilities import Connection
+from gateway.identity.clients import add_api_key, add_client
+from gateway.identity.credentials import random_text
+from gateway.identity.grants import ClientKind
+from gateway.identity.partners import PARTNER_SCOPES, PartnerCredentials, add_partner
+from gateway.identity.plans import add_plan
+from gateway.kernel.ids import new_id
+from gateway.kernel.keyring import KeyRing
+from gateway.settings import load_settings
+
+ELSEWHERE = "elsewhere"
+PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
+ALL_SCOPES = (
+    *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
+    *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
+    *("system:read", "system:write"),
+)
+# Those of them that we draw, so that nobody else has them by chance.
+DRAWN = ("order_id", "partner_id", "client_id", "key_id", "message_id", "exception_id", "item_id", "cursor")
+OWNED: Mapping[str, str] = {
+    **dict.fromkeys(
+        ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
+         "message_id", "exception_id", "cursor", "Idempotency-Key", "PartnerInput.name"),
+        PARTNER,
+    ),
+    **dict.fromkeys(
+        ("item_id", "item", "sku", "skus", "plan_name", "instance", "location", "event_id", "code", "reference",
+         "posting", "source"),
+        WHOLE_TENANT,
+    ),
+}  # fmt: skip
+_NOBODYS: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "street", "city", "postal_code", "reason"), "somebody"),
+    "country": "US",
+    "currency": "USD",
+    "channel": "web",
+    "plan": "standard",
+    "accounts": "C-1",
+    "limit": 1,
+    "scopes": "orders:read",
+    "rate": "120/minute",
+    "state": "open",
+    "line": 1,
+    "amount": "1",
+    "value": "1",
+    "quantity": "1",
+    "uom": "EA",
+    "unit": "EA",
+    "sequence": 1,
+    "epoch": 1,
+    "occurred_at": "2026-11-21T10:00:00Z",
+    "If-Match": '"v1"',
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """Keys by zone. `owners` is the first partner, then its tenant's; `peer` the other partner of that tenant."""
+
+    owners: Mapping[str, str]
+    peer: str
+    strangers: Mapping[str, str]
+    unscoped: Mapping[str, str]
+    theirs: Mapping[str, Any]
+
+    def ghost(self, *levels: str) -> dict[str, Any]:
+        """The same inputs, those of `levels` with values that nobody ever had."""
+        return {
+            name: _like(self.theirs[name]) if OWNED.get(name) in levels else self.theirs[name] for name in self.theirs
+        }
+
+
+async def make_world(gateway: RunningGateway) -> World:
+    """Everybody, and one of each thing that a partner can have."""
+
+    async def work(connection: Connection, ring: KeyRing) -> tuple[World, PartnerCredentials]:
+        async def partner(tenant: str, name: str, account: str, scopes: tuple[str, ...]) -> PartnerCredentials:
+            return await add_partner(
+                connection, ring, tenant=tenant, name=name, channel="web", plan="standard", accounts=[account],
+                scopes=scopes, webhook_url=f"https://{name}.example/hooks",
+            )  # fmt: skip
+
+        async def key(tenant: str, kind: ClientKind, scopes: tuple[str, ...]) -> str:
+            client = await add_client(connection, ring, tenant=tenant, name=kind.value, kind=kind, scopes=scopes)
+            return await add_api_key(connection, ring, tenant=tenant, client_id=client.client_id, environment="live")
+
+        async def callers(tenant: str, experience: str, scopes: tuple[str, ...]) -> dict[str, str]:
+            process = await key(tenant, ClientKind.APPLICATION, scopes)
+            return {
+                "experience": experience,
+                "process": process,
+                "system": await key(tenant, ClientKind.OPERATOR, scopes),
+            }
+
+        first = await partner(TENANT, "isolated-first", "ISO-1", PARTNER_SCOPES)
+        peer = await partner(TENANT, "isolated-peer", "ISO-2", PARTNER_SCOPES)
+        silent = await partner(TENANT, "isolated-silent", "ISO-3", ("nothing:read",))
+        foreign = await partner(ELSEWHERE, "isolated-foreign", "ISO-4", PARTNER_SCOPES)
+        await add_plan(
+            connection, tenant=TENANT, name="isolated", description="", limits={"default": {"rate": "90/hour"}}
+        )
+        world = World(
+            owners=await callers(TENANT, first.api_key, ALL_SCOPES),
+            peer=peer.api_key,
+            strangers=await callers(ELSEWHERE, foreign.api_key, ALL_SCOPES),
+            unscoped=await callers(TENANT, silent.api_key, ("nothing:read",)),
+            theirs={},
+        )
+        return world, first
+
+    settings = load_settings(gateway.settings_path)
+    world, first = await administer(settings, work)
+    ordered = await _order(gateway, first)
+    raised = await administer(settings, lambda connection, _: _raise(connection, ordered["order_id"], first.partner_id))
+    return replace(world, theirs={**_NOBODYS, **ordered, **raised, **_named(first)})
+
+
+async def _order(gateway: RunningGateway, first: PartnerCredentials) -> dict[str, Any]:
+    """An order of the first partner, placed as it does, under a key; and a cursor of its own list."""
+    number, key = f"ISO-{secrets.token_hex(8)}", f"iso-{secrets.token_hex(8)}"
+    address = {"name": "A", "street": "B 1", "city": "C", "postal_code": "1", "country": "US"}
+    body = {
+        "external_number": number,
+        "ship_to": address,
+        "lines": [{"sku": SKUS[0], "quantity": "1"}],
+    }
+    async with gateway.client(first.api_key) as client:
+        placed = await client.post("/storefront/v1/orders", json=body, headers={"Idempotency-Key": key})
+        assert placed.status_code == httpx.codes.CREATED, placed.text
+        listed = (await client.get("/storefront/v1/orders", params={"limit": 1})).json()
+        items = (await client.get("/storefront/v1/items")).json()["items"]
+    item_id = next(each["id"] for each in items if each["sku"] == SKUS[0])
+    order_id = placed.json()["id"]
+    return {
+        "order_id": order_id,
+        "order": order_id,
+        "reference": order_id,
+        "external_number": number,
+        "Idempotency-Key": key,
+        "cursor": listed["next_cursor"],
+        "item_id": item_id,
+        "item": item_id,
+    }
+
+
+async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict[str, Any]:
+    """What only a worker makes: an exception of the order and a message about it."""
+    exception_id, message_id = new_id("exc"), new_id("msg")
+    await connection.execute(
+        "insert into order_to_ship.exception"
+        " (exception_id, tenant, order_id, class, fault_domain, code, detail, blocking)"
+        " values ($1, $2, $3, 'system_down', 'erp', 'erp.down', 'no answer', false)",
+        *(exception_id, TENANT, order_id),
+    )
+    await connection.execute(
+        "insert into partner_notifications.message (message, tenant, partner, endpoint, type, subject, event_type,"
+        " occurred_at, correlation_id, state)"
+        " values ($1, $2, $3, 'whe_1', 'order.shipped', $4, 'order.shipped', now(), 'c', 'delivered')",
+        *(message_id, TENANT, partner_id, f"orders/{order_id}"),
+    )
+    return {"exception_id": exception_id, "message_id": message_id}
+
+
+def _named(first: PartnerCredentials) -> dict[str, Any]:
+    return {
+        "account": "ISO-1",
+        "sold_to": "ISO-1",
+        "code": "ISO-1",
+        "PartnerInput.name": "isolated-first",
+        "partner_id": first.partner_id,
+        "partner": first.partner_id,
+        "client_id": first.client_id,
+        "key_id": first.api_key.split("_")[2],
+        "sku": SKUS[0],
+        "skus": SKUS[0],
+        "plan_name": "isolated",
+        "instance": "wms_north",
+        "source": "wms_north",
+        "location": "NOR1",
+        "event_id": "opening",
+        "posting": new_id("pst"),
+    }
+
+
+def _like(value: Any) -> Any:
+    """A value of the same shape that nobody ever had."""
+    text = str(value)
+    prefix, _, rest = text.partition("_")
+    if len(rest) == 26:
+        return new_id(prefix)
+    if len(text) == 16 and text.isalnum():
+        return random_text(10)
+    drawn = base64.b32encode(os.urandom(30)).decode().lower()
+    return f"g{drawn}"[: len(text)] if len(text) > 4 else drawn[: max(len(text), 4)]
