@@ -12,10 +12,11 @@ import asyncpg
 import pytest
 
 from gateway.engines import EngineUrls
+from tests.gateway.identity.small_issuer import SmallIssuer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from running_gateway import RunningGateway, start_gateway
+from running_gateway import TENANT, RunningGateway, start_gateway
 
 # One limit of each sort, each on an operation of its own.
 LIMITS = ", ".join(
@@ -31,14 +32,14 @@ LIMITS = ", ".join(
 
 @asynccontextmanager
 async def running_on(
-    name: str, urls: EngineUrls, folder: Path, *, workers: int, operations: str = ""
+    name: str, urls: EngineUrls, folder: Path, *, workers: int, operations: str = "", issuers: str = ""
 ) -> AsyncIterator[RunningGateway]:
     """A gateway on a database `name` of its own, both gone afterwards."""
     connection = await asyncpg.connect(urls.postgres)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     database = urls.postgres.removesuffix("crossdock") + name
-    running = await start_gateway(folder, urls, database, workers=workers, operations=operations)
+    running = await start_gateway(folder, urls, database, workers=workers, operations=operations, issuers=issuers)
     try:
         yield running
     finally:
@@ -51,16 +52,41 @@ async def running_on(
 
 
 @pytest.fixture(scope="session")
-async def gateway(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
+async def outside_issuer() -> AsyncIterator[SmallIssuer]:
+    """An issuer that the gateways trust for applications that read items."""
+    issuer = SmallIssuer()
+    await issuer.start()
+    yield issuer
+    await issuer.stop()
+
+
+def trust_in(issuer: SmallIssuer) -> str:
+    """The settings of a gateway that trusts `issuer`."""
+    when = '{ client_id = "shop-backend" }'
+    grant = f'{{ when = {when}, tenant = "{TENANT}", kind = "application", always = ["items:read"] }}'
+    return (
+        f'{{ name = "outside", issuer = "{issuer.url}", audience = "https://api.example", algorithms = ["ES256"], '
+        f"refetch_every = 2.0, grants = [{grant}] }}"
+    )
+
+
+@pytest.fixture(scope="session")
+async def gateway(
+    urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory, outside_issuer: SmallIssuer
+) -> AsyncIterator[RunningGateway]:
     """A gateway of its own database, behind granian, with one worker process; see `running_gateway`."""
-    async with running_on("test_of_contracts", urls, tmp_path_factory.mktemp("contract"), workers=1) as running:
+    folder = tmp_path_factory.mktemp("contract")
+    async with running_on("test_of_contracts", urls, folder, workers=1, issuers=trust_in(outside_issuer)) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-async def gateway_of_two(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
+async def gateway_of_two(
+    urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory, outside_issuer: SmallIssuer
+) -> AsyncIterator[RunningGateway]:
     """The same with two worker processes."""
-    async with running_on("test_of_two_workers", urls, tmp_path_factory.mktemp("two"), workers=2) as running:
+    folder = tmp_path_factory.mktemp("two")
+    async with running_on("test_of_two_workers", urls, folder, workers=2, issuers=trust_in(outside_issuer)) as running:
         yield running
 
 

@@ -43,7 +43,7 @@ store = {{ url = "{postgres}", installation = "{installation}" }}
 backbone = {{ url = "{nats}" }}
 cache = {{ url = "{valkey}" }}
 secrets = {{ keys = {{ "1" = "{key}" }} }}
-identity = {{ issuer = "http://127.0.0.1:{port}" }}
+identity = {{ issuer = "http://127.0.0.1:{port}", issuers = [{issuers}] }}
 channels = [{{ name = "web" }}]
 
 [http]
@@ -98,13 +98,13 @@ class RunningGateway:
 
 
 async def start_gateway(
-    folder: Path, urls: EngineUrls, database: str, *, workers: int = 1, operations: str = ""
+    folder: Path, urls: EngineUrls, database: str, *, workers: int = 1, operations: str = "", issuers: str = ""
 ) -> RunningGateway:
-    """Start one on the empty `database`; `operations` are limits by route id, as TOML pairs."""
+    """Start one on the empty `database`; `operations` are limits by route id, as TOML pairs, `issuers` TOML tables."""
     installation = await migrate_record(database, progress=lambda _: None)
     port = free_port(set())
-    values = {"installation": installation, "port": port, "workers": workers, "operations": operations}
-    settings_path = _write_settings(folder, urls, database, **values)
+    values = {"installation": installation, "port": port, "workers": workers}
+    settings_path = _write_settings(folder, urls, database, operations=operations, issuers=issuers, **values)
     settings = load_settings(settings_path)
     await _seed(settings)
     partners = [await _partner(settings, name, account) for name, account in (("First", "CUST1"), ("Second", "CUST2"))]
