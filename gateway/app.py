@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -35,12 +37,14 @@ from gateway.contracts.document import build_document
 from gateway.contracts.export import render
 from gateway.durable.schema import migrate_durable
 from gateway.edge.catalogue import catalogue_routes
+from gateway.edge.chain import WAY_IN
 from gateway.edge.direct import direct_handlers
 from gateway.edge.doorway import Doorway
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.health import health_routes
 from gateway.edge.litestar_app import make_litestar
 from gateway.edge.strict import parse_json
+from gateway.explain.collecting import Collector
 from gateway.identity.accounts import PartnerAccounts
 from gateway.identity.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from gateway.identity.identity import Identity
@@ -259,7 +263,17 @@ class Gateway:
             Violations("response", self.counters, core.clock, self._alert),
         )
         self.usage = Usage(adds_usage_to(core.store))
-        self.access = AccessLog(self.counters, core.clock, sys.stdout.write)
+        self.explain = Collector(
+            core.store,
+            core.clock,
+            core.settings.explain,
+            worker=f"{socket.gethostname()}/{os.getpid()}",
+            names=WAY_IN,
+            held=lambda: self.follower.held.version,
+            sample=lambda: self.doorway.door.record_next_read(),  # noqa: PLW0108  # the door changes
+            counters=self.counters,
+        )
+        self.access = AccessLog(self.counters, core.clock, sys.stdout.write, keep=self.explain)
         self.apis = apis_of(core)
         self.proxied = load_proxied(
             core.settings.proxied, Path(), clock=core.clock, counters=self.counters, parse=parse_json
@@ -373,6 +387,7 @@ class Gateway:
             await stack.enter_async_context(self.audit.queue.writing())
             await stack.enter_async_context(self.usage.counting())
             await stack.enter_async_context(self.access.writing())
+            await stack.enter_async_context(self.explain.collecting())
             yield
 
     async def _record_answers(self) -> None:

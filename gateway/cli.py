@@ -91,6 +91,11 @@ def command_parser() -> argparse.ArgumentParser:
 
     _api_commands(commands)
 
+    explain = _command(commands, "explain", _explain, "why a request was answered as it was, and what it led to")
+    explain.add_argument("request_id", help="X-Request-Id of the answer; every problem repeats it as request_id")
+    _settings(explain)
+    _json(explain)
+
     config = commands.add_parser("config", help="the configuration: what changes while workers run")
     _config_commands(config.add_subparsers(metavar="VERB"))
 
@@ -293,6 +298,13 @@ def _usage(given: argparse.Namespace) -> int:
 
     settings = load_settings(_settings_path(given))
     return governance.show_usage(settings, days=given.days, deprecated=given.deprecated, as_json=given.json)
+
+
+def _explain(given: argparse.Namespace) -> int:
+    from gateway import explaining  # noqa: PLC0415 - `--help` and the services load less
+
+    settings = load_settings(_settings_path(given))
+    return explaining.show_explanation(settings, given.request_id, as_json=given.json)
 
 
 def _config(given: argparse.Namespace) -> int:

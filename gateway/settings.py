@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.location import Location
+from gateway.explain.options import ExplainOptions
 from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
@@ -146,6 +147,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notifications: NotificationSettings = NotificationSettings()
     console: ConsoleSettings = ConsoleSettings()
     worker: WorkerSettings = WorkerSettings()
+    explain: ExplainOptions = ExplainOptions()
     lifecycles: tuple[Lifecycle, ...] = ()
 
 

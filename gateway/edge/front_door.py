@@ -22,7 +22,7 @@ from gateway.edge.overdue import Overdue
 from gateway.edge.problems import INTERNAL, problem_reply
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound, OutcomeUnknown, Rejected, Unavailable
-from gateway.kernel.exchange import SCOPE_KEY, Decision, Exchange, LocatesRoutes, Policy, Reply
+from gateway.kernel.exchange import SCOPE_KEY, WITHHELD_KEY, Decision, Exchange, LocatesRoutes, Policy, Reply
 from gateway.kernel.ids import new_id
 
 _log: Final = logging.getLogger(__name__)
@@ -69,12 +69,18 @@ class FrontDoor:
         self._direct = direct or {}
         self._streams = streams or {}
         self._overdue = Overdue(clock.monotonic)
+        self._admit_read = self._admit
 
     def with_policies(self, policies: Sequence[Policy]) -> FrontDoor:
         """The same door with another chain; both know of all that is in flight."""
         twin = copy.copy(self)
         twin._chain = compile_chain(policies, self._read_body)  # noqa: SLF001 - our own kind
+        twin._admit_read = twin._admit  # noqa: SLF001
         return twin
+
+    def record_next_read(self) -> None:
+        """Keep what each policy decides about the next read; of the others nothing is kept but a refusal."""
+        self._admit_read = self._admit_sampled
 
     @property
     def draining(self) -> bool:
@@ -114,7 +120,7 @@ class FrontDoor:
     async def _decided(self, exchange: Exchange) -> bool:
         """Bring the exchange to its reply, concluded and ready to send; False when its route streams instead."""
         try:
-            waiting = self._admit(exchange) if exchange.method in _SAFE else self._admit_on_record(exchange)
+            waiting = self._admit_read(exchange) if exchange.method in _SAFE else self._admit_on_record(exchange)
             if waiting is not None:
                 await waiting
             if exchange.reply is None and (waiting := self._answer(exchange)) is not None:
@@ -160,6 +166,10 @@ class FrontDoor:
             if further is not None:
                 await further
 
+    def _admit_sampled(self, exchange: Exchange) -> Awaitable[None]:
+        self._admit_read = self._admit
+        return self._admit_on_record(exchange)
+
     async def _admit_on_record(self, exchange: Exchange) -> None:
         """As `_admit`, with the time and word of each policy kept for `explain`."""
         decisions: list[Decision] = []
@@ -171,8 +181,10 @@ class FrontDoor:
                 waiting = step(exchange)
                 if waiting is not None:
                     await waiting
-            except CrossdockError as error:
-                decisions.append(Decision(name, "refused", (perf_counter() - begun) * 1e6, error.code))
+            except BaseException as error:
+                word = "refused" if isinstance(error, CrossdockError) else "failed"
+                why = str(getattr(error, "code", type(error).__name__))
+                decisions.append(Decision(name, word, (perf_counter() - begun) * 1e6, why))
                 raise
             answered = exchange.reply is not None
             decisions.append(Decision(name, "answered" if answered else "passed", (perf_counter() - begun) * 1e6))
@@ -252,7 +264,7 @@ class FrontDoor:
                 if waiting is not None:
                     return self._concluded(exchange, waiting, told)
         except Exception as error:  # noqa: BLE001  # sorted there
-            self._failed_outward(exchange, error)
+            self._failed_outward(exchange, error, step)
             return self._concluded(exchange, None, told)
         return None
 
@@ -265,13 +277,14 @@ class FrontDoor:
                 if waiting is not None:
                     await waiting
             except Exception as error:  # noqa: BLE001  # sorted there
-                self._failed_outward(exchange, error)
+                self._failed_outward(exchange, error, step)
 
-    def _failed_outward(self, exchange: Exchange, error: Exception) -> None:
+    def _failed_outward(self, exchange: Exchange, error: Exception, step: object) -> None:
         """A refusal withholds the answer to a safe method on purpose; nothing else may take an answer with it."""
         if not isinstance(error, CrossdockError):
             _log.error("a policy failed on the way out of request %s", exchange.request_id, exc_info=error)
         elif exchange.method in _SAFE:
+            exchange.notes[WITHHELD_KEY] = getattr(getattr(step, "__self__", None), "name", "")
             self._refuse(exchange, error)
 
     async def _not_http(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -204,6 +204,9 @@ class RecallsOutcome(Protocol):
 
 SCOPE_KEY: Final = "crossdock"
 HELD_KEY: Final = "idempotency"
+# Notes for `explain`: the digest of the request's idempotency key, and who withheld its answer.
+KEY_DIGEST_KEY: Final = "idempotency_digest"
+WITHHELD_KEY: Final = "withheld_by"
 
 
 def caller_of(scope: Mapping[str, Any]) -> Caller:

@@ -7,12 +7,15 @@ lower case, 26 characters after the prefix.
 from __future__ import annotations
 
 import os
+import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+_VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
+_REQUEST: Final = re.compile(r"req_(?:([0-9a-f]{8})[0-9a-f]{24}|([0-9a-hjkmnp-tv-z]{26}))")
 ID_PATTERN: Final = r"^[a-z]{2,8}_[0-9a-hjkmnp-tv-z]{26}$(?!\n)"
 
 
@@ -25,6 +28,26 @@ def new_id(prefix: str) -> str:
 def first_id_at(prefix: str, at: datetime) -> str:
     """The lowest id that could have been made at `at` or later: where a range of ids by time begins."""
     return f"{prefix}_{_base32(int(at.timestamp() * 1000) << 80)}"
+
+
+def request_named_at(request_id: str) -> datetime | None:
+    """When a request got its id, to the second; None for what is no request id of ours.
+
+    The door's ids begin with the second in hexadecimal (`policies/trace`), those of what is refused before it is
+    traced are as `new_id` makes them.
+    """
+    match = _REQUEST.fullmatch(request_id)
+    if match is None:
+        return None
+    if match[1] is not None:
+        return datetime.fromtimestamp(int(match[1], 16), UTC)
+    number = 0
+    for letter in match[2]:
+        number = number << 5 | _VALUES[letter]
+    try:
+        return datetime.fromtimestamp((number >> 80) // 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _base32(number: int) -> str:

@@ -26,6 +26,7 @@ _EVERY: Final = 0.25
 # Few enough that they are still in the processor's cache, and that nobody waits for their encoding.
 _PACKED_AT_ONCE: Final = 64
 _MOST_PACKED: Final = 800
+_LAST_SUCCESS: Final = 299
 _BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LABELS: Final = (*(str(bound) for bound in _BOUNDS), "+Inf")
 
@@ -44,10 +45,20 @@ class AccessLine(Struct, frozen=True, gc=False):
 
 
 class AccessLog:
-    """What the front door's `observe` is given. `write` takes lines of JSON; None counts without logging."""
+    """What the front door's `observe` is given. `write` takes lines of JSON; None counts without logging.
 
-    def __init__(self, counters: Counters, clock: Clock, write: Callable[[str], object] | None = None) -> None:
+    `keep` is told of every exchange that somebody may ask about: all but reads that went well and were not sampled.
+    """
+
+    def __init__(
+        self,
+        counters: Counters,
+        clock: Clock,
+        write: Callable[[str], object] | None = None,
+        keep: Callable[[Exchange, float], object] | None = None,
+    ) -> None:
         self._clock = clock
+        self._keep = keep
         self._write = write
         self._lines: list[tuple[float, str, str, int, float, str, str, str]] = []
         self._packed: list[bytes] = []
@@ -66,6 +77,8 @@ class AccessLog:
         asked, reply, principal = exchange.route, exchange.reply, exchange.principal
         route = asked.id if asked is not None else "refused early"
         status = reply.status if reply is not None else 499
+        if (status > _LAST_SUCCESS or exchange.decisions is not None) and self._keep is not None:
+            self._keep(exchange, seconds)
         cell = self._cells.get((route, status))
         if cell is None:
             cell = self._cells[route, status] = [0.0] * (3 + len(_BOUNDS))

@@ -23,7 +23,7 @@ from gateway.kernel.errors import (
     Throttled,
     Unavailable,
 )
-from gateway.kernel.exchange import HELD_KEY, Exchange, Idempotency, RecallsOutcome, Reply, Route
+from gateway.kernel.exchange import HELD_KEY, KEY_DIGEST_KEY, Exchange, Idempotency, RecallsOutcome, Reply, Route
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.validation import JsonLimits
 from gateway.store.postgres import CommitUnknown, Store
@@ -104,6 +104,7 @@ class IdempotencyPolicy:
         held = Reservation(self._records, record_key(self._ring, self._options.digest_version, principal, route, key))
         # Noted before asking: should the answer to the reservation be lost, the way out still knows its fence.
         exchange.notes[HELD_KEY] = held
+        exchange.notes[KEY_DIGEST_KEY] = held.key
         fingerprint = fingerprint_of(exchange)
         try:
             existing = await self._records.reserve(

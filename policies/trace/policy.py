@@ -1,14 +1,16 @@
 """Trace: ids for every request, spans for a sample of them.
 
-The request id is ours and always new. A partner's ``traceparent`` is not trusted (W3C trace context, 4.2): it starts a
+The request id is ours and always new; it begins with the second in which it was made, so that `explain` knows where to
+look. A partner's ``traceparent`` is not trusted (W3C trace context, 4.2): it starts a
 new trace that links to his, and cannot force sampling. Whether to sample is decided before the SDK is touched, because
 an unsampled span still costs ten times what this whole policy does. A well-formed ``X-Correlation-Id`` is kept.
 """
 
 from __future__ import annotations
 
-import random
+import os
 import re
+import time
 from collections.abc import Awaitable
 from typing import Final
 
@@ -23,7 +25,7 @@ _TRACEPARENT: Final = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16}
 _CORRELATION: Final = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 _SERVER_ERROR: Final = 500
 _AT_ONCE: Final = 64
-_ids: Final = random.Random(random.SystemRandom().getrandbits(256))  # noqa: S311  # ids must be unique, not secret
+_FRESH_SECONDS: Final = 1.0
 
 
 class Trace:
@@ -36,13 +38,15 @@ class Trace:
         self._tracer = tracer
         self._bound = int(share * 2**64)
         self._ids: list[str] = []
+        self._stale_at = 0.0
         self.concludes = tracer is not None
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Name the request; begin its span if it is sampled."""
         ids = self._ids
-        if not ids:
-            ids += _fresh_ids()
+        if not ids or exchange.arrived >= self._stale_at:
+            ids[:] = _fresh_ids()
+            self._stale_at = exchange.arrived + _FRESH_SECONDS
         trace_id = ids.pop()
         request_id = "req_" + trace_id
         exchange.trace_id = trace_id
@@ -96,9 +100,13 @@ class Trace:
 
 
 def _fresh_ids() -> list[str]:
-    """Many at once: drawn one by one they would cost more than the rest of this policy."""
-    digits = _ids.randbytes(16 * _AT_ONCE).hex()
-    return [digits[at : at + 32] for at in range(0, len(digits), 32)]
+    """Many at once: drawn one by one they would cost more than the rest of this policy.
+
+    From the system, because a generator of our own goes on alike in every worker that is forked.
+    """
+    second = f"{int(time.time()):08x}"
+    digits = os.urandom(12 * _AT_ONCE).hex()
+    return [second + digits[at : at + 24] for at in range(0, len(digits), 24)]
 
 
 def _links(traceparent: bytes | None) -> list[Link]:

@@ -1,11 +1,14 @@
 """Ids for every request; spans for a sample; a partner's context links and never commands."""
 
+import os
+
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.kernel.exchange import Exchange, Reply, Route
+from gateway.kernel.ids import request_named_at
 from policies.trace.options import TraceOptions
 from policies.trace.policy import Trace
 
@@ -98,3 +101,32 @@ def test_a_malformed_traceparent_is_no_link(tracer, exporter, given):
     policy.admit(request)
     policy.conclude(request)
     assert exporter.get_finished_spans()[0].links == ()
+
+
+def test_the_id_tells_the_second_in_which_it_was_made_and_follows_the_clock(monkeypatch):
+    now = 1_800_000_000.0
+    monkeypatch.setattr("policies.trace.policy.time.time", lambda: now)
+    policy, named = Trace(), []
+    for arrived in (0.0, 0.5, 1.0, 7.25):
+        now = 1_800_000_000.0 + arrived
+        request = exchange()
+        request.arrived = arrived
+        policy.admit(request)
+        named.append((request_named_at(request.request_id).timestamp() - 1_800_000_000.0, arrived))
+    assert named == [(0, 0.0), (0, 0.5), (1, 1.0), (7, 7.25)]
+
+
+def test_workers_that_were_forked_from_one_process_give_out_other_ids():
+    reader, writer = os.pipe()
+    child = os.fork()
+    request = exchange()
+    Trace().admit(request)
+    if not child:
+        os.write(writer, request.request_id.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 100).decode()
+    os.close(reader)
+    os.close(writer)
+    assert request_named_at(theirs) is not None
+    assert theirs != request.request_id
