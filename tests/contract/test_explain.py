@@ -208,15 +208,6 @@ async def test_what_is_refused_as_bytes_is_explained_and_nothing_sent_as_a_secre
         assert secret.encode() not in block["content"]
 
 
-async def crossdock(explained: RunningGateway, *words: str) -> tuple[int | None, str, str]:
-    command = [sys.executable, "-m", "gateway.cli", "explain", *words, "--settings", str(explained.settings_path)]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
-
-
 async def test_the_command_tells_people_and_programs(
     explained: RunningGateway, store: Store, capsys: pytest.CaptureFixture[str]
 ):
