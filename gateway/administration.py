@@ -66,9 +66,9 @@ def begin_epoch(settings: Settings, *, as_json: bool) -> int:
     return 0
 
 
-def export_contracts(folder: Path, *, as_json: bool) -> int:
-    """Write what is published anew."""
-    apis = published_apis()
+def export_contracts(folder: Path, *, settings: Settings | None = None, as_json: bool) -> int:
+    """Write what is published anew; with `settings`, what that installation wraps as well."""
+    apis = published_apis(settings)
     changed = export(apis, folder)
     if as_json:
         _print_json({"contracts": len(apis), "changed": [str(path) for path in changed]})
@@ -79,9 +79,9 @@ def export_contracts(folder: Path, *, as_json: bool) -> int:
     return 0
 
 
-def check_contracts(folder: Path, *, as_json: bool) -> int:
+def check_contracts(folder: Path, *, settings: Settings | None = None, as_json: bool) -> int:
     """1 when what is published differs from what the code serves."""
-    apis = published_apis()
+    apis = published_apis(settings)
     found = differences(apis, folder)
     if as_json:
         _print_json({"contracts": len(apis), "differences": found})

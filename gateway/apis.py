@@ -14,18 +14,24 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar.handlers import HTTPRouteHandler
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 from msgspec.structs import replace
 
-from gateway.contracts.api import Api, Slo, Webhook, anchor_of
+from gateway.contracts.api import Api, Webhook, Wrapped, WrappedOperation, anchor_of
 from gateway.edge.catalogue import CatalogueEntry
+from gateway.edge.strict import parse_json
+from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured
-from gateway.kernel.lifecycle import Brownout, Instant, Lifecycle
+from gateway.kernel.lifecycle import Brownout, Instant, Lifecycle, Slo
 from gateway.systems.manifest import Manifest
-from gateway.systems.proxied.api import ProxiedApi
+from gateway.systems.proxied.api import ProxiedApi, load_proxied
+from gateway.systems.proxied.fields import KEPT_BACK, STOPPED
+from gateway.systems.proxied.options import ProxiedOptions
+from gateway.telemetry.counters import Counters
 
 _ROOT: Final = Path(__file__).parents[1]
 _LAYERS: Final = {"partner": "experience", "internal": "process", "system": "system"}
+_FACING: Final = {layer: facing for facing, layer in _LAYERS.items()}
 Version = Annotated[str, Meta(pattern=r"^v[1-9][0-9]{0,3}$(?!\n)")]
 Text = Annotated[str, Meta(min_length=1)]
 
@@ -170,23 +176,55 @@ def catalogue_entry(api: Api) -> CatalogueEntry:
     )
 
 
-def proxied_entry(api: ProxiedApi) -> CatalogueEntry:
-    """Where a proxied API begins, and who owns it."""
-    options = api.options
-    meta = {
-        "title": options.title or api.name,
-        "version": options.version,
-        "layer": options.zone.value,
-        "business_owner": options.business_owner,
-        "technical_owner": options.technical_owner,
-        "proxied": True,
-    }
-    return CatalogueEntry(
-        anchor=api.prefix,
-        title=f"{options.title or api.name} {options.version}",
-        service_meta=f"/apis{api.prefix}",
-        meta=meta,
+def wrapped_api(found: ProxiedApi) -> Api:
+    """A proxied API as one of ours: what the settings say of it, and its own document."""
+    options, layer = found.options, found.options.zone.value
+    info = found.document.content.get("info") or {}
+    title = options.title or str(info.get("title") or found.name)
+    return Api(
+        layer=layer,
+        name=found.name,
+        version=options.version,
+        facing=_FACING[layer],
+        title=title,
+        description=options.description or str(info.get("description") or title),
+        business_owner=options.business_owner,
+        technical_owner=options.technical_owner,
+        slo=options.slo,
+        since=options.since,
+        notice=options.notice,
+        lifecycle=Lifecycle(api=found.name, version=options.version),
+        handlers=(),
+        wrapped=Wrapped(
+            document=found.document.content,
+            operations=[
+                WrappedOperation(path=each.operation.path, method=each.operation.method.lower(), route=each.route)
+                for each in found.served
+            ],
+            unasked=frozenset(name.decode() for name in STOPPED),
+            unsaid=frozenset(name.decode() for name in KEPT_BACK - {b"set-cookie"}),
+        ),
     )
+
+
+def described(settings: Mapping[str, ProxiedOptions]) -> list[Api]:
+    """The proxied APIs of the settings, to be told about and not to be served: no secret of theirs is read."""
+    bare = {name: structs.replace(options, credential=None) for name, options in settings.items()}
+    return [
+        wrapped_api(each) for each in load_proxied(bare, clock=SystemClock(), counters=Counters(), parse=parse_json)
+    ]
+
+
+def distinct(apis: Sequence[Api]) -> Sequence[Api]:
+    """`apis`, of which no two have the same name and version: `Misconfigured` names the settings at fault."""
+    known: set[tuple[str, str]] = set()
+    for api in apis:
+        if (api.name, api.version) in known:
+            raise Misconfigured(
+                f"[proxied]: {api.name} {api.version} is served already: give yours another name or version"
+            )
+        known.add((api.name, api.version))
+    return apis
 
 
 def description_of(api: Api) -> dict[str, object]:
@@ -208,5 +246,6 @@ def description_of(api: Api) -> dict[str, object]:
         "documentation": dates.documentation,
         "brownouts": dates.brownouts or None,
         "notice": api.notice or None,
+        "proxied": True if api.wrapped is not None else None,
     }
     return {name: value for name, value in told.items() if value is not None}

@@ -26,7 +26,16 @@ from experience_apis.storefront.v1 import routes as storefront_v1
 from experience_apis.storefront.v2 import messages as messages_v2
 from experience_apis.storefront.v2 import recalling as recalling_v2
 from experience_apis.storefront.v2 import routes as storefront_v2
-from gateway.apis import catalogue_entry, component_api, dated, proxied_entry, system_api, with_dates
+from gateway.apis import (
+    catalogue_entry,
+    component_api,
+    dated,
+    described,
+    distinct,
+    system_api,
+    with_dates,
+    wrapped_api,
+)
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
 from gateway.configuration.following import Follower
@@ -274,24 +283,19 @@ class Gateway:
             counters=self.counters,
         )
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write, keep=self.explain)
-        self.apis = apis_of(core)
-        self.proxied = load_proxied(
-            core.settings.proxied, Path(), clock=core.clock, counters=self.counters, parse=parse_json
-        )
+        self.proxied = load_proxied(core.settings.proxied, clock=core.clock, counters=self.counters, parse=parse_json)
+        self.apis = apis_of(core, [wrapped_api(api) for api in self.proxied])
         self._migrations = component_migrations()
         handlers = [
             *(handler for api in self.apis for handler in api.handlers),
-            *identity_routes(self.identity, _scopes_of(self.apis) | self._proxied_scopes()),
+            *identity_routes(self.identity, _scopes_of(self.apis)),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
             *health_routes(
                 {"record": self._record_answers, "schema": self._schema_fits, "configuration": self._is_configured},
                 draining=lambda: self.doorway.draining,
                 facts=lambda: {"configuration": self.follower.held},
             ),
-            *catalogue_routes(
-                [*(catalogue_entry(api) for api in self.apis), *(proxied_entry(api) for api in self.proxied)],
-                self._contract,
-            ),
+            *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
         direct = dict(direct_handlers(self.router, self.routes))
@@ -396,9 +400,6 @@ class Gateway:
     async def _schema_fits(self) -> None:
         await require_migrations(self.core.store, self._migrations)
 
-    def _proxied_scopes(self) -> frozenset[str]:
-        return frozenset(scope for api in self.proxied for served in api.served for scope in served.route.scopes)
-
     def _contract(self, anchor: str) -> str:
         return render(build_document(next(api for api in self.apis if api.anchor == anchor)))
 
@@ -408,7 +409,9 @@ class Gateway:
 
 def _scopes_of(apis: Sequence[Api]) -> frozenset[str]:
     """Every scope that any operation asks for."""
-    return frozenset(scope for api in apis for handler in api.handlers for scope in handler.opt.get("scopes", ()))
+    ours = frozenset(scope for api in apis for handler in api.handlers for scope in handler.opt.get("scopes", ()))
+    wrapped = [api.wrapped for api in apis if api.wrapped is not None]
+    return ours | {scope for each in wrapped for operation in each.operations for scope in operation.route.scopes}
 
 
 def build_gateway(settings: Settings) -> Doorway:
@@ -438,8 +441,8 @@ def build_console(settings: Settings) -> ASGIApp:
     )
 
 
-def apis_of(core: Core) -> tuple[Api, ...]:
-    """Every API version that is served, with its owners and dates."""
+def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
+    """Every API version that is served, with its owners and dates; `proxied` are those that the settings wrap."""
     exclusive = order_locks(core.store)
     apis = [
         *component_api(
@@ -455,7 +458,7 @@ def apis_of(core: Core) -> tuple[Api, ...]:
     ]
     for manifest in map(load_manifest, PRODUCTS):
         apis += system_api(manifest, product_routes(manifest, core.directory, exclusive))
-    return with_dates(apis, core.settings.lifecycles)
+    return with_dates(distinct([*apis, *proxied]), core.settings.lifecycles)
 
 
 def component_migrations() -> list[Migration]:
@@ -496,8 +499,12 @@ async def administer(settings: Settings, work: Callable[[Connection, KeyRing], A
         await core.store.close()
 
 
-def published_apis() -> tuple[Api, ...]:
-    """Every API version as the code serves it, for `crossdock contracts`: built on a core that is never opened."""
+def published_apis(installed: Settings | None = None) -> tuple[Api, ...]:
+    """Every API version as the code serves it, for `crossdock contracts`: built on a core that is never opened.
+
+    With the settings of an installation (`installed`): those that it wraps as well, and its dates.
+    """
+    proxied = {} if installed is None else installed.proxied
     with TemporaryDirectory() as folder:
         path = Path(folder) / "secret"
         reference = f"file:{path}"
@@ -510,4 +517,5 @@ def published_apis() -> tuple[Api, ...]:
             backbone=BackboneSettings(url=reference),
             cache=CacheSettings(url=reference),
         )
-        return apis_of(Core(settings))
+        dates = () if installed is None else installed.lifecycles
+        return apis_of(Core(msgspec.structs.replace(settings, lifecycles=dates)), described(proxied))

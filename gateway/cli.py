@@ -103,6 +103,8 @@ def command_parser() -> argparse.ArgumentParser:
     export = _command(contracts, "export", _export, "write openapi/ from the code")
     export.add_argument("--folder", type=Path, default=Path("openapi"))
     export.add_argument("--check", action="store_true", help="write nothing; exit 1 when what is published differs")
+    text = "an installation's settings: with the APIs that it wraps and its dates, into a folder of its own"
+    export.add_argument("--settings", type=Path, help=text)
     _json(export)
     return parser
 
@@ -328,9 +330,10 @@ def _config(given: argparse.Namespace) -> int:
 def _export(given: argparse.Namespace) -> int:
     from gateway import administration  # noqa: PLC0415 - `--help` and the services load less
 
+    settings = None if given.settings is None else load_settings(given.settings)
     if given.check:
-        return administration.check_contracts(given.folder, as_json=given.json)
-    return administration.export_contracts(given.folder, as_json=given.json)
+        return administration.check_contracts(given.folder, settings=settings, as_json=given.json)
+    return administration.export_contracts(given.folder, settings=settings, as_json=given.json)
 
 
 if __name__ == "__main__":

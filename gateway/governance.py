@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from gateway.apis import description_of, with_dates
+from gateway.apis import description_of
 from gateway.app import MESSAGE_VERSIONS, administer, published_apis
 from gateway.canonical.capabilities import Connection
 from gateway.contracts.api import Api
@@ -31,7 +31,7 @@ _COLUMNS = ("api", "class", "state", "deprecated", "sunset", "successor", "busin
 
 def show_apis(settings: Settings | None, *, as_json: bool) -> int:
     """Every API version; with `settings`, under the dates that the installation sets."""
-    apis = with_dates(published_apis(), () if settings is None else settings.lifecycles)
+    apis = published_apis(settings)
     now = datetime.now(UTC)
     if as_json:
         print_json([{"anchor": api.anchor, "state": state(api, now), **description_of(api)} for api in apis])
@@ -61,7 +61,7 @@ def _row(api: Api, now: datetime) -> tuple[str, ...]:
         dates.successor or "",
         api.business_owner,
         api.technical_owner,
-        f"{slo.availability_percent:g} %, {slo.latency_p99_ms} ms",
+        "" if slo is None else f"{slo.availability_percent:g} %, {slo.latency_p99_ms} ms",
     )
 
 
@@ -74,7 +74,7 @@ def show_usage(settings: Settings, *, days: int, deprecated: bool, as_json: bool
         return await read_usage(connection, tenant=tenant, days=days), {p.partner_id: p.name for p in partners}
 
     found, names = asyncio.run(administer(settings, ask))
-    apis = {(api.name, api.version): api for api in with_dates(published_apis(), settings.lifecycles)}
+    apis = {(api.name, api.version): api for api in published_apis(settings)}
     ends = {key: api.lifecycle for key, api in apis.items() if api.lifecycle.deprecated_at is not None}
     shown = [each for each in found if not deprecated or (each.api, each.version) in ends]
     if as_json:

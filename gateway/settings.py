@@ -184,8 +184,8 @@ def parse_settings(text: str, *, name: str) -> Settings:
 
 
 def _cross_check(settings: Settings, name: str) -> None:
-    for proxied in settings.proxied:
-        if not _PATH_NAME.fullmatch(proxied):
+    for proxied, options in settings.proxied.items():
+        if not _PATH_NAME.fullmatch(proxied) or not _PATH_NAME.fullmatch(options.name or proxied):
             raise Misconfigured(f"{name}: [proxied.{proxied}] becomes a path: name it in lower case, with hyphens")
     for location in settings.locations:
         for instance in (location.holder, location.poster_to, *location.codes):

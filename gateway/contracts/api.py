@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import Any
 
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
 
-from gateway.kernel.lifecycle import Lifecycle
+from gateway.kernel.exchange import Route
+from gateway.kernel.lifecycle import Lifecycle, Slo
 
 
 class Webhook(Struct, frozen=True, kw_only=True):
@@ -21,22 +24,33 @@ class Webhook(Struct, frozen=True, kw_only=True):
     payload: Any
 
 
-class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the owners of an API promise, measured at the door over a month.
+class WrappedOperation(Struct, frozen=True, kw_only=True):
+    """One operation of somebody else's API: its `path` and `method` in their document, and the route that serves it."""
 
-    `availability_percent`: calls that did not fail for a reason of ours (5xx). `latency_p99_ms`: the time in
-    milliseconds that 99 of 100 calls keep.
+    path: str
+    method: str
+    route: Route
+
+
+class Wrapped(Struct, frozen=True, kw_only=True):
+    """An existing API that we pass on: its whole OpenAPI `document` (3.0 or 3.1) and what of it is served.
+
+    `unasked` are header fields that no caller has to send, `unsaid` those of its answers that no caller gets; both in
+    lower case.
     """
 
-    availability_percent: float
-    latency_p99_ms: int
+    document: Mapping[str, Any]
+    operations: Sequence[WrappedOperation]
+    unasked: AbstractSet[str] = frozenset()
+    unsaid: AbstractSet[str] = frozenset()
 
 
 class Api(Struct, frozen=True, kw_only=True):
     """One API in one major version: who owns it, how long it lives, and the handlers that serve it.
 
     `layer` is ``experience``, ``process`` or ``system``; `facing` says whom it is for: partner, internal or system.
-    `notice` says what whoever leaves this version has to change.
+    `notice` says what whoever leaves this version has to change. A `wrapped` API has no handlers of ours, and promises
+    (`slo`, `since`) what its owners put into the settings.
     """
 
     layer: str
@@ -47,12 +61,13 @@ class Api(Struct, frozen=True, kw_only=True):
     description: str
     business_owner: str
     technical_owner: str
-    slo: Slo
-    since: date
+    slo: Slo | None
+    since: date | None
     lifecycle: Lifecycle
     handlers: tuple[HTTPRouteHandler, ...]
     webhooks: tuple[Webhook, ...] = ()
     notice: str = ""
+    wrapped: Wrapped | None = None
 
     @property
     def path(self) -> str:

@@ -25,8 +25,10 @@ from litestar.types import Empty
 
 from gateway.contracts import answers
 from gateway.contracts.api import Api
+from gateway.contracts.description import SECURITY, SERVERS, dated_names, ownership
 from gateway.contracts.formats import name_number_formats
 from gateway.contracts.webhooks import webhooks_section
+from gateway.contracts.wrapped import wrapped_document
 from gateway.kernel.lifecycle import Lifecycle
 
 _REF: Final = "#/components/schemas/{name}"
@@ -48,6 +50,8 @@ _PATH_TYPE: Final = re.compile(r"\{([a-z_]+):[a-z]+\}")
 
 def build_document(api: Api) -> dict[str, Any]:
     """The whole document of one API version."""
+    if api.wrapped is not None:
+        return wrapped_document(api, api.wrapped)
     handlers = sorted(api.handlers, key=lambda handler: (min(handler.paths), min(handler.http_methods)))
     schemas, components = _schemas(handlers, [webhook.payload for webhook in api.webhooks])
     paths: dict[str, dict[str, Any]] = {}
@@ -67,15 +71,10 @@ def build_document(api: Api) -> dict[str, Any]:
             "description": api.description,
             "contact": {"name": api.technical_owner},
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-            "x-layer": api.layer,
-            "x-facing": api.facing,
-            "x-business-owner": api.business_owner,
-            "x-technical-owner": api.technical_owner,
-            "x-slo": msgspec.to_builtins(api.slo),
-            "x-lifecycle": _dates(api),
+            **ownership(api),
         },
-        "servers": [{"url": "/", "description": "The gateway that serves this document"}],
-        "security": [{"oauth2": []}, {"apiKey": []}],
+        "servers": SERVERS,
+        "security": SECURITY,
         "tags": [{"name": tag, "description": f"Operations on {tag.lower()}."} for tag in tags],
         "paths": paths,
         **({"webhooks": webhooks_section(api.webhooks, schemas)} if api.webhooks else {}),
@@ -90,24 +89,10 @@ def build_document(api: Api) -> dict[str, Any]:
     }
 
 
-def _dates(api: Api) -> dict[str, Any]:
-    told = {"since": api.since, **msgspec.structs.asdict(api.lifecycle), "notice": api.notice}
-    return {
-        name: msgspec.to_builtins(value) for name, value in told.items() if value and name not in ("api", "version")
-    }
-
-
 def _header_names(api: Api, handlers: list[HTTPRouteHandler]) -> set[str]:
     keyed = any(handler.opt.get("idempotency", "none") != "none" for handler in handlers)
-    used = {*_dated_names(api.lifecycle), *({"Idempotent-Replayed"} if keyed else ())}
+    used = {*dated_names(api.lifecycle), *({"Idempotent-Replayed"} if keyed else ())}
     return set(answers.HEADERS) - {"Idempotent-Replayed", *answers.DATED} | used
-
-
-def _dated_names(lifecycle: Lifecycle) -> Sequence[str]:
-    """The fields that every answer of a version with dates bears (`policies/deprecation`)."""
-    if lifecycle.deprecated_at is None:
-        return ()
-    return answers.DATED if lifecycle.sunset_at is not None else answers.DATED[:-1]
 
 
 def _used(responses: Mapping[str, Any], paths: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -152,7 +137,7 @@ def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any], lifecycle:
             "required": True,
             "content": {kind: {"schema": schemas[body], **_example(handler)} for kind in content_types},
         }
-    success = _success(handler, schemas, _dated_names(lifecycle))
+    success = _success(handler, schemas, dated_names(lifecycle))
     ends = lifecycle.sunset_at is not None
     operation["responses"] = {**success, **_failures(handler, has_body=body is not None, ends=ends)}
     operation["x-cost"] = handler.opt.get("cost", 1)

@@ -4,6 +4,9 @@ Two matchers that disagree are a hole, so this one walks exactly as Litestar's t
 then component by component, literal before parameter, without turning back), hands over the same parameters, and the
 router's side asserts that both came to the same handler (`litestar_app.assert_same_route`).
 
+What the router does not know (`RouteTable.add`: proxied APIs) is matched as OpenAPI has it: literal before parameter,
+segment by segment, turning back where that leads nowhere (``/a/{x}/c`` beside ``/a/b/d`` serves ``/a/b/c``).
+
 A handler says what it asks of the door in its `opt`: `zone` (required: ``experience``, ``process``, ``system``, or None
 for what needs no credential), `tenant_aware`, `scopes`, `api`, `version`, `cost`, `body_cost`, `idempotency`,
 `idempotency_retention` (seconds), `streaming`, `max_body` (bytes), `content_types`, and `query` (names of parameters
@@ -51,6 +54,7 @@ class RouteTable:
     def __init__(self) -> None:
         self._plain: dict[str, _Node] = {}
         self._root = _Node()
+        self._added = _Node()
         self._parents: dict[str, _Node] = {}
         self._handlers: dict[str, Any] = {}
         self._models: dict[str, Any] = {}
@@ -81,10 +85,6 @@ class RouteTable:
             self._handlers[route.id] = handler
             self._models[route.id] = model, parsers
             self._note_zone(route)
-            if route.zone is not None:
-                anchor, found, _ = f"{route.template}/".partition(f"/{route.version}/")
-                if route.version and found:
-                    self._versions[f"{anchor}/{route.version}"] = route.api, route.version
 
     def add(self, route: Route, segments: Sequence[str]) -> None:
         """Serve `route`, whose handler the router does not know, at `segments` (parameters as ``{name}``).
@@ -93,18 +93,18 @@ class RouteTable:
         """
         names = tuple(segment[1:-1] for segment in segments if segment[0] == "{")
         path = "/" + "/".join(segments)
-        node = self._root if names else self._plain.setdefault(path, _Node())
+        node = self._added if names else self._plain.setdefault(path, _Node())
         literal = ""
         for position, segment in enumerate(segments if names else ()):
             if segment[0] != "{":
                 node = node.children.setdefault(segment, _Node())
                 literal += f"/{segment}"
                 continue
-            if literal.count("/") == position:
-                self._parents[literal] = node
+            if literal.count("/") == position and self._parents.setdefault(literal, node) is not node:
+                raise Misconfigured(f"{route.id}: the router serves {literal}/… already", code="route.twice")
             node.parameter = node.parameter or _Node()
             node = node.parameter
-        if route.method in node.routes or node.takes_rest:
+        if route.method in node.routes:
             raise Misconfigured(f"{route.id} is served twice", code="route.twice")
         node.routes[route.method] = route
         node.parsers[route.method] = tuple((name, None) for name in names)
@@ -114,6 +114,9 @@ class RouteTable:
         first = _first(route.template)
         if route.zone is not None:
             self._zones.setdefault(first, set()).add(route.zone)
+            anchor, found, _ = f"{route.template}/".partition(f"/{route.version}/")
+            if route.version and found:
+                self._versions[f"{anchor}/{route.version}"] = route.api, route.version
         if route.tenant_aware:
             self._tenant_aware.add(first)
 
@@ -137,7 +140,7 @@ class RouteTable:
     def routes(self) -> tuple[Route, ...]:
         """All operations, by template and method."""
         found: list[Route] = []
-        waiting = [*self._plain.values(), self._root]
+        waiting = [*self._plain.values(), self._root, self._added]
         while waiting:
             node = waiting.pop()
             found.extend(node.routes.values())
@@ -163,7 +166,7 @@ class RouteTable:
             literal, _, last = path.rpartition("/")
             parent = self._parents.get(literal)
             node = parent.parameter if parent is not None and last not in parent.children else None
-            if node is None or not last:
+            if node is None or not node.routes or not last:
                 node = self._walk(path, values)
             else:
                 values.append("/" + last if node.takes_rest else last)
@@ -180,8 +183,16 @@ class RouteTable:
         return route, params, ()
 
     def _walk(self, path: str, values: list[str]) -> _Node | None:
-        node = self._root
         components = path[1:].split("/") if path != "/" else []
+        node = self._follow(components, values)
+        if node is None or not node.routes:
+            known, values[:] = node, ()
+            node = _seek(self._added, components, 0, values) or known
+        return node
+
+    def _follow(self, components: Sequence[str], values: list[str]) -> _Node | None:
+        """As the router's trie goes: it does not turn back."""
+        node = self._root
         for index, component in enumerate(components):
             child = node.children.get(component)
             if child is not None:
@@ -231,6 +242,20 @@ class RouteTable:
             )
             self._unmatched[key] = route
         return route
+
+
+def _seek(node: _Node, components: Sequence[str], at: int, values: list[str]) -> _Node | None:
+    """The first node with routes, literal before parameter, turning back; `values` are those of its parameters."""
+    if at == len(components):
+        return node if node.routes else None
+    child = node.children.get(components[at])
+    found = None if child is None else _seek(child, components, at + 1, values)
+    if found is None and node.parameter is not None and components[at]:
+        values.append(components[at])
+        found = _seek(node.parameter, components, at + 1, values)
+        if found is None:
+            values.pop()
+    return found
 
 
 def _first(path: str) -> str:

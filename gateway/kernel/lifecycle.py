@@ -16,6 +16,17 @@ _LONGEST_BROWNOUT: Final = timedelta(days=1)
 _REFERENCE: Final = re.compile(r"[!#-;=?-Z_a-z~]{1,200}")
 
 
+class Slo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the owners of an API promise, measured at the door over a month.
+
+    `availability_percent`: calls that did not fail for a reason of ours (5xx). `latency_p99_ms`: the time in
+    milliseconds that 99 of 100 calls keep.
+    """
+
+    availability_percent: float
+    latency_p99_ms: int
+
+
 class Brownout(Struct, frozen=True, forbid_unknown_fields=True):
     """A short planned outage of a deprecated version, so that who still calls it finds out in time. Aware instants."""
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -31,15 +32,13 @@ LIMITS = ", ".join(
 
 
 @asynccontextmanager
-async def running_on(
-    name: str, urls: EngineUrls, folder: Path, *, workers: int, operations: str = "", issuers: str = ""
-) -> AsyncIterator[RunningGateway]:
-    """A gateway on a database `name` of its own, both gone afterwards."""
+async def running_on(name: str, urls: EngineUrls, folder: Path, **options: Any) -> AsyncIterator[RunningGateway]:
+    """A gateway on a database `name` of its own, both gone afterwards; `options` are those of `start_gateway`."""
     connection = await asyncpg.connect(urls.postgres)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
     database = urls.postgres.removesuffix("crossdock") + name
-    running = await start_gateway(folder, urls, database, workers=workers, operations=operations, issuers=issuers)
+    running = await start_gateway(folder, urls, database, **options)
     try:
         yield running
     finally:

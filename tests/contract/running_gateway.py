@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.engines import EngineUrls
 from gateway.engines.ports import free_port
 from gateway.engines.process import Child, log_tail, spawn
-from gateway.identity.partners import PartnerCredentials, add_partner
+from gateway.identity.partners import PARTNER_SCOPES, PartnerCredentials, add_partner
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 from gateway.settings import Settings, load_settings
@@ -98,16 +99,29 @@ class RunningGateway:
 
 
 async def start_gateway(
-    folder: Path, urls: EngineUrls, database: str, *, workers: int = 1, operations: str = "", issuers: str = ""
+    folder: Path,
+    urls: EngineUrls,
+    database: str,
+    *,
+    workers: int = 1,
+    operations: str = "",
+    issuers: str = "",
+    more: str = "",
+    scopes: Sequence[str] = PARTNER_SCOPES,
 ) -> RunningGateway:
-    """Start one on the empty `database`; `operations` are limits by route id, as TOML pairs, `issuers` TOML tables."""
+    """Start one on the empty `database`; `scopes` are the partners'.
+
+    `operations` are limits by route id, as TOML pairs, `issuers` TOML tables; `more` is added to the settings.
+    """
     installation = await migrate_record(database, progress=lambda _: None)
     port = free_port(set())
     values = {"installation": installation, "port": port, "workers": workers}
-    settings_path = _write_settings(folder, urls, database, operations=operations, issuers=issuers, **values)
+    settings_path = _write_settings(folder, urls, database, more, operations=operations, issuers=issuers, **values)
     settings = load_settings(settings_path)
     await _seed(settings)
-    partners = [await _partner(settings, name, account) for name, account in (("First", "CUST1"), ("Second", "CUST2"))]
+    partners = [
+        await _partner(settings, name, account, scopes) for name, account in (("First", "CUST1"), ("Second", "CUST2"))
+    ]
     log = folder / "gateway.log"
     command = [sys.executable, "-m", "gateway.asgi", "gateway", "--settings", str(settings_path)]
     process = spawn(command, folder=folder, log=log, account=None, dies_by=signal.SIGTERM)
@@ -116,7 +130,7 @@ async def start_gateway(
     return running
 
 
-def _write_settings(folder: Path, urls: EngineUrls, database: str, **values: str | int) -> Path:
+def _write_settings(folder: Path, urls: EngineUrls, database: str, more: str, **values: str | int) -> Path:
     secrets = {
         "postgres": database,
         "nats": urls.nats,
@@ -131,15 +145,22 @@ def _write_settings(folder: Path, urls: EngineUrls, database: str, **values: str
         refs[name] = f"file:{path}"
     settings_path = folder / "settings.toml"
     text = _SETTINGS.format(tenant=TENANT, **values, **refs)
-    settings_path.write_text(text, encoding="utf-8")
+    settings_path.write_text(text + more, encoding="utf-8")
     return settings_path
 
 
-async def _partner(settings: Settings, name: str, account: str) -> PartnerCredentials:
+async def _partner(settings: Settings, name: str, account: str, scopes: Sequence[str]) -> PartnerCredentials:
     return await administer(
         settings,
         lambda connection, ring: add_partner(
-            connection, ring, tenant=TENANT, name=name, channel="web", plan="standard", accounts=[account]
+            connection,
+            ring,
+            tenant=TENANT,
+            name=name,
+            channel="web",
+            plan="standard",
+            accounts=[account],
+            scopes=scopes,
         ),
     )
 

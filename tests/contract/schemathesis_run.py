@@ -79,9 +79,9 @@ class Run:
 
 
 async def run_schemathesis(
-    gateway: RunningGateway, folder: Path, version: str, *, examples: int, seed: int, seconds: float = 300
+    gateway: RunningGateway, folder: Path, contract: Path, *, examples: int, seed: int, seconds: float = 300
 ) -> Run:
-    """Run it to its end over one version of the storefront; its files lie in `folder`."""
+    """Run it to its end over one contract; its files lie in `folder`."""
     auth, config = folder / "auth.json", folder / "schemathesis.toml"
     keys = {FIRST: gateway.first.api_key, SECOND: gateway.second.api_key}
     who = [{"name": name, "fixedHeaders": [{"name": "X-Api-Key", "value": key}]} for name, key in keys.items()]
@@ -102,7 +102,7 @@ async def run_schemathesis(
     )
     report, events = folder / "report.json", folder / "report.ndjson"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", str(CONTRACTS[version])),
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(config), "run", str(contract)),
         *("--url", gateway.url, "--phases", "examples,coverage,fuzzing,stateful", "--no-color"),
         *("--report", "json,ndjson", "--report-json-path", str(report), "--report-ndjson-path", str(events)),
         cwd=folder,

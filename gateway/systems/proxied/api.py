@@ -41,11 +41,11 @@ class Served(Struct, frozen=True, kw_only=True, eq=False):
 
 
 class ProxiedApi:
-    """One API. `served` are its operations; `close` it with the process."""
+    """One API, of the settings' `section`. `served` are its operations; `close` it with the process."""
 
     def __init__(
         self,
-        name: str,
+        section: str,
         options: ProxiedOptions,
         document: Document,
         *,
@@ -53,11 +53,11 @@ class ProxiedApi:
         counters: Counters,
         parse: ParseJson,
     ) -> None:
-        self.name = name
+        self.name = name = options.name or section
         self.options = options
         self.document = document
         self.prefix = prefix_of(name, options)
-        self.setting = f"[proxied.{name}]"
+        self.setting = f"[proxied.{section}]"
         rules = TargetRules(networks=options.private_targets)
         self.upstream = Upstream(
             name, options.base_url, clock, limits=options.limits, rules=rules, contact=options.technical_owner
@@ -162,14 +162,14 @@ def prefix_of(name: str, options: ProxiedOptions) -> str:
 
 
 def load_proxied(
-    settings: Mapping[str, ProxiedOptions], folder: Path, *, clock: Clock, counters: Counters, parse: ParseJson
+    settings: Mapping[str, ProxiedOptions], *, clock: Clock, counters: Counters, parse: ParseJson
 ) -> Sequence[ProxiedApi]:
-    """Every API of the settings; documents are found from `folder`. Raises `Misconfigured` saying what to change."""
+    """Every API of the settings. Raises `Misconfigured` saying what to change."""
     return [
         ProxiedApi(
             name,
             options,
-            load_document(folder / options.openapi, setting=f"[proxied.{name}] openapi"),
+            load_document(Path(options.openapi), setting=f"[proxied.{name}] openapi"),
             clock=clock,
             counters=counters,
             parse=parse,

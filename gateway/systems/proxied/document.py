@@ -11,6 +11,7 @@ import yaml
 from msgspec import Struct
 
 from gateway.kernel.errors import Misconfigured
+from gateway.kernel.pointers import standing_at
 
 METHODS: Final = ("get", "put", "post", "delete", "patch", "head")
 SAFE: Final = frozenset({"GET", "HEAD"})
@@ -96,13 +97,10 @@ class Document:
     def _named(self, reference: str) -> Any:
         if not reference.startswith("#/"):
             raise Misconfigured(f"{self.where} refers to {reference}: bundle it into one document first")
-        found: Any = self.content
-        for step in reference[2:].split("/"):
-            key = step.replace("~1", "/").replace("~0", "~")
-            if not isinstance(found, dict) or key not in found:
-                raise Misconfigured(f"{self.where}: nothing stands at {reference}")
-            found = found[key]
-        return found
+        try:
+            return standing_at(self.content, reference)
+        except KeyError:
+            raise Misconfigured(f"{self.where}: nothing stands at {reference}") from None
 
 
 def load_document(path: Path, *, setting: str) -> Document:

@@ -22,10 +22,11 @@ STOPPED: Final = frozenset(
     b"x-api-key x-correlation-id x-request-id".split()
 )
 # What belongs to one connection, tells about the machine behind us, or is ours to say.
-_KEPT_BACK: Final = frozenset(
-    b"alt-svc connection idempotent-replayed keep-alive proxy-authenticate proxy-authentication-info proxy-connection "
-    b"ratelimit ratelimit-limit ratelimit-policy ratelimit-remaining ratelimit-reset server set-cookie trailer te "
-    b"upgrade x-aspnet-version x-correlation-id x-powered-by x-request-id x-runtime x-content-type-options".split()
+KEPT_BACK: Final = frozenset(
+    b"alt-svc connection deprecation idempotent-replayed keep-alive proxy-authenticate proxy-authentication-info "
+    b"proxy-connection ratelimit ratelimit-limit ratelimit-policy ratelimit-remaining ratelimit-reset server "
+    b"set-cookie sunset trailer te upgrade x-aspnet-version x-correlation-id x-powered-by x-request-id x-runtime "
+    b"x-content-type-options".split()
 )
 _OURS: Final = (b"x-crossdock-", b"crossdock-", b"x-accel-")
 _LINKS: Final = frozenset({b"location", b"content-location"})
@@ -85,7 +86,7 @@ class Returning:
         self._base = base
         self._base_path = base_path
         self._prefix = prefix
-        self._kept_back = _KEPT_BACK - {b"set-cookie"} if cookies else _KEPT_BACK
+        self._kept_back = KEPT_BACK - {b"set-cookie"} if cookies else KEPT_BACK
         self._known: dict[bytes, bool] = {}
 
     def passed(self, fields: Fields) -> Fields:

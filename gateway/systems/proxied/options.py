@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import date
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from gateway.kernel.context import Zone
 from gateway.kernel.errors import Misconfigured
+from gateway.kernel.lifecycle import Slo
 from gateway.outbound.upstream import UpstreamLimits
+
+_VERSION: Final = re.compile(r"v[1-9][0-9]{0,3}")
 
 
 class Mode(StrEnum):
@@ -47,7 +53,10 @@ class UpstreamCredential(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class ProxiedOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One API. `openapi` is the path of its document (OpenAPI 3.0 or 3.1, JSON or YAML), relative to the settings file.
+    """One version of one API, served under its `name` (the section's by default) and `version`.
+
+    `title`, `description`, `since`, `slo` and `notice` are told of it; its end is set by ``[[lifecycles]]``, as for
+    every API. `openapi` is the path of its document (OpenAPI 3.0 or 3.1, JSON or YAML), relative to the settings file.
 
     `base_url` must be public, or in a network (CIDR) of `private_targets`. Operations are named by operationId, or as
     ``GET /path`` where they have none: `exclude` leaves some out; `streaming` ones are passed on in parts in both
@@ -64,7 +73,12 @@ class ProxiedOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     technical_owner: str
     version: str = "v1"
     zone: Zone = Zone.SYSTEM
+    name: str | None = None
     title: str | None = None
+    description: str | None = None
+    since: date | None = None
+    slo: Slo | None = None
+    notice: str = ""
     private_targets: tuple[str, ...] = ()
     limits: UpstreamLimits = UpstreamLimits()
     requests: Mode = Mode.ENFORCE
@@ -88,6 +102,8 @@ class ProxiedOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 "a proxied API cannot pass WebSockets on, since no policy sees what they carry: "
                 'set websocket = "refused"'
             )
+        if not _VERSION.fullmatch(self.version):
+            raise Misconfigured(f"a proxied API has a major version such as v1, not {self.version!r}")
         if not 0 <= self.sample <= 1 or not self.technical_owner or not self.business_owner:
             raise ValueError("sample is a share between 0 and 1, and both owners must be named")
 

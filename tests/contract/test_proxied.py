@@ -1,0 +1,148 @@
+"""An API of somebody else's, wrapped: what `crossdock contracts export` publishes of it is kept."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import running_on
+from openapi_spec_validator import OpenAPIV30SpecValidator
+from parts_sandbox import SECRET
+from running_gateway import RunningGateway
+from schemathesis.checks import CHECKS
+from schemathesis_run import SECOND, run_schemathesis
+
+from gateway.cli import main
+from gateway.engines import EngineUrls
+from gateway.engines.ports import free_port
+from gateway.engines.process import spawn
+from gateway.identity.partners import PARTNER_SCOPES
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
+
+_HERE = Path(__file__).parent
+_SCOPES = (*PARTNER_SCOPES, "parts:read", "parts:write")
+_SETTINGS = """
+[proxied.parts]
+base_url = "http://127.0.0.1:{port}/shop"
+private_targets = ["127.0.0.1/32"]
+openapi = "{document}"
+zone = "experience"
+business_owner = "Sales"
+technical_owner = "the old shop's team"
+since = 2026-11-01
+slo = {{ availability_percent = 99.0, latency_p99_ms = 2000 }}
+responses = "enforce"
+credential = {{ secret = "file:{secret}", header = "X-Shop-Secret", prefix = "" }}
+
+[[lifecycles]]
+api = "parts"
+version = "v1"
+deprecated_at = 2026-11-01T00:00:00Z
+sunset_at = 2099-01-01T00:00:00Z
+documentation = "/apis/parts/v1"
+"""
+
+
+@pytest.fixture(scope="module")
+async def parts(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
+    """A gateway in front of the sandbox, two workers."""
+    folder = tmp_path_factory.mktemp("parts")
+    port, secret = free_port(set()), folder / "shop_secret"
+    secret.write_text(SECRET, encoding="utf-8")
+    command = [sys.executable, str(_HERE / "parts_sandbox.py"), str(port)]
+    sandbox = spawn(command, folder=folder, log=folder / "sandbox.log", account=None, dies_by=signal.SIGTERM)
+    settings = _SETTINGS.format(port=port, document=_HERE / "parts_openapi.yaml", secret=secret)
+    try:
+        async with running_on(
+            "test_of_parts", urls, tmp_path_factory.mktemp("front"), workers=2, more=settings, scopes=_SCOPES
+        ) as running:
+            yield running
+    finally:
+        await sandbox.end([(signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)])
+
+
+@pytest.fixture(scope="module")
+def contract(parts: RunningGateway, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the installation publishes of it."""
+    folder = tmp_path_factory.mktemp("published")
+    assert main(["contracts", "export", "--settings", str(parts.settings_path), "--folder", str(folder)]) == 0
+    assert (
+        main(["contracts", "export", "--check", "--settings", str(parts.settings_path), "--folder", str(folder)]) == 0
+    )
+    return folder / "experience" / "parts" / "v1.yaml"
+
+
+def read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
+async def test_what_is_exported_is_what_the_catalogue_serves_and_a_validator_takes_it(parts, contract):
+    assert [error.message for error in OpenAPIV30SpecValidator(read(contract)).iter_errors()] == []
+    async with parts.client("") as client:
+        entries = (await client.get("/.well-known/api-catalog")).json()["linkset"]
+        (entry,) = [each for each in entries if each["anchor"] == "/parts/v1"]
+        served = await client.get(entry["service-desc"][0]["href"])
+        told = (await client.get(entry["service-meta"][0]["href"])).json()
+    assert served.text == contract.read_text(encoding="utf-8")
+    assert "inside.example" not in served.text
+    assert (told["class"], told["business_owner"], told["proxied"]) == ("partner", "Sales", True)
+    assert told["slo"] == {"availability_percent": 99.0, "latency_p99_ms": 2000}
+
+
+async def test_its_dates_are_told_in_every_answer_and_nothing_of_the_machine_behind(parts):
+    async with parts.client() as client:
+        found, missing = await client.get("/parts/v1/parts"), await client.get("/parts/v1/nothing")
+    for answer in (found, missing):
+        assert answer.headers["deprecation"].startswith("@")
+        assert answer.headers["sunset"].startswith("Thu, 01 Jan 2099")
+    assert found.headers["x-total"].isdigit()
+    assert "x-powered-by" not in found.headers
+    assert "basehttp" not in found.headers.get("server", "").lower()
+
+
+async def test_a_partner_has_its_own_parts_and_a_retry_with_the_same_key_adds_none(parts):
+    body = {"kind": "gear", "name": "cog"}
+    async with parts.client() as mine, parts.client(parts.second.api_key) as theirs:
+        first = await mine.post("/parts/v1/parts", json=body, headers={"Idempotency-Key": "only-once"})
+        again = await mine.post("/parts/v1/parts", json=body, headers={"Idempotency-Key": "only-once"})
+        assert (first.status_code, first.headers["location"]) == (201, f"/parts/v1/parts/{first.json()['id']}")
+        assert again.json() == first.json()
+        assert again.headers["idempotent-replayed"] == "true"
+        where = first.headers["location"]
+        assert (await mine.get(where)).json() == first.json()
+        assert (await theirs.get(where)).status_code == 404
+        assert (await mine.get("/parts/v1/parts/machines/price")).headers["content-type"].startswith("text/plain")
+        refused = await mine.put(where, json={"kind": "cog", "name": "cog"})
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/kind")
+
+
+async def test_the_command_lists_it_and_tells_who_calls_it(parts, capsys):
+    path = ["--settings", str(parts.settings_path)]
+    capsys.readouterr()
+    assert main(["apis", *path]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("/parts/v1 ")]
+    assert ("deprecated" in line, "2099-01-01" in line, "99 %, 2000 ms" in line) == (True, True, True)
+
+
+async def test_a_proxied_api_keeps_the_contract_that_is_published_of_it(parts, contract, tmp_path):
+    run = await run_schemathesis(parts, tmp_path, contract, examples=5, seed=20261121)
+    paths = read(contract)["paths"]
+    operations = {f"{method.upper()} {path}" for path, item in paths.items() for method in item}
+    report = run.report
+    assert (report["failures"], report["errors"], run.exit_code, report["filtered"]) == ([], [], 0, 0), run.output
+    assert report["operations"]["tested"] == report["operations"]["total"] == len(operations) == 7
+    assert {phase["status"] for phase in report["phases"].values()} == {"success"}
+    assert {name for case in run.cases for name in case.checks} >= set(CHECKS.get_all_names()) - {"max_response_time"}
+    answered = run.statuses()
+    for operation in operations:
+        assert 401 in answered[operation], f"{operation} was never tried without a credential"
+        assert any(status is not None and 200 <= status < 300 for status in answered[operation]), operation
+    peers = {case.status for case in run.cases if case.identity == SECOND and "{id}" in case.operation}
+    assert peers == {404}
