@@ -61,6 +61,7 @@ from gateway.identity.metadata import RESOURCE_METADATA
 from gateway.identity.routes import make_routes as identity_routes
 from gateway.kernel.clock import Clock, SystemClock
 from gateway.kernel.cursors import Cursors
+from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Policy, RecallsOutcome
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret, resolve_secret
@@ -259,7 +260,9 @@ class Gateway:
         self.identity = Identity(
             core.store, core.ring, core.settings.identity, core.clock, cache=core.cache, outbound=core.outbound
         )
-        self.idempotency = IdempotencyPolicy(core.store, core.ring, recallers=core.recallers(), counters=self.counters)
+        self.idempotency = IdempotencyPolicy(
+            core.store, core.ring, core.settings.idempotency, recallers=core.recallers(), counters=self.counters
+        )
         self.initial = initial_configuration(core.settings)
         limits = self._limits(self.initial)
         self.address_limit = PreAuthenticationLimit(core.cache, core.clock, limits, counters=self.counters)
@@ -298,6 +301,8 @@ class Gateway:
             *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
+        if unknown := core.settings.idempotency.retention.keys() - {route.id for route in self.routes.routes}:
+            raise Misconfigured(f"idempotency.retention names {', '.join(sorted(unknown))}, which nothing here serves")
         direct = dict(direct_handlers(self.router, self.routes))
         served = [operation for api in self.proxied for operation in api.served]
         for operation in served:

@@ -22,6 +22,7 @@ from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
 from gateway.systems.proxied.options import ProxiedOptions
+from policies.idempotency.options import IdempotencyOptions
 from policies.rate_limit.options import RateLimitOptions
 from policies.validate_request.options import ValidateRequestOptions
 from policies.validate_response.options import ValidateResponseOptions
@@ -138,6 +139,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     identity: IdentityOptions = IdentityOptions()
     rate_limit: RateLimitOptions = RateLimitOptions()
+    idempotency: IdempotencyOptions = IdempotencyOptions()
     validate_request: ValidateRequestOptions = ValidateRequestOptions()
     validate_response: ValidateResponseOptions = ValidateResponseOptions()
     systems: Mapping[str, SystemSettings] = {}

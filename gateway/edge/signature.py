@@ -14,9 +14,10 @@ from gateway.edge.parameters import Parameter, parameter_of, query_checker
 from gateway.edge.strict import forgiving_decoder, json_decoder
 from gateway.kernel.context import Zone
 from gateway.kernel.errors import Misconfigured
-from gateway.kernel.exchange import Idempotency, Route
+from gateway.kernel.exchange import LONGEST_RETENTION, Idempotency, Route
 
 _JSON: Final = frozenset({"application/json"})
+_DAY: Final = 86_400
 _BODY_OPTIONS: Final = frozenset({"body", "body_cost", "content_types", "max_body"})
 _READS_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -46,7 +47,7 @@ def route_of(template: str, method: str, handler: HTTPRouteHandler, model: Any) 
         cost=int(opt.get("cost", 1)),
         body_cost=opt.get("body_cost"),
         idempotency=idempotency,
-        idempotency_retention=int(opt.get("idempotency_retention", 86_400)),
+        idempotency_retention=_retention_of(where, opt),
         streaming=bool(opt.get("streaming", False)),
         max_body=int(opt.get("max_body", 1 << 20)),
         content_types=content_types,
@@ -57,6 +58,16 @@ def route_of(template: str, method: str, handler: HTTPRouteHandler, model: Any) 
         takes_body=_takes_body(method, handler, opt),
         options=opt,
     )
+
+
+def _retention_of(where: str, opt: Mapping[str, Any]) -> int:
+    seconds = int(opt.get("idempotency_retention", _DAY))
+    if not 1 <= seconds <= LONGEST_RETENTION:
+        raise Misconfigured(
+            f"{where}: idempotency_retention is {seconds} s: say 1 s to {LONGEST_RETENTION} s (31 days)",
+            code="route.retention",
+        )
+    return seconds
 
 
 def _takes_body(method: str, handler: HTTPRouteHandler, opt: Mapping[str, Any]) -> bool:

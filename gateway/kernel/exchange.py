@@ -20,6 +20,8 @@ from msgspec import Struct
 
 from gateway.kernel.context import Caller, Principal, Zone
 
+LONGEST_RETENTION: Final = 31 * 86_400
+
 
 class Idempotency(StrEnum):
     """What a route asks of `Idempotency-Key`. REQUIRED routes have an outside effect: their record is in PostgreSQL."""
@@ -34,6 +36,7 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
 
     `zone` None marks what needs no credential (health, catalogue, token endpoint, vendor webhooks).
     `cost` is in cost units; `body_cost` gives the surcharge of a decoded body (order lines), None where there is none.
+    `idempotency_retention` is in seconds, 31 days at most.
     `decode` turns a JSON body into the handler's annotated type, strictly, within `JsonLimits`, raising `Invalid`;
     `forgive` reads what a lenient reader could take, for routes that only observe; `check_query` checks the query
     string, and `check_reply` for a 2xx body against the handler's return type. `check_request`

@@ -112,7 +112,7 @@ class IdempotencyPolicy:
                 fingerprint,
                 tenant=principal.tenant if principal is not None else "",
                 route=route.id,
-                retention=route.idempotency_retention,
+                retention=self._options.retention.get(route.id, route.idempotency_retention),
             )
         except Unavailable as error:
             raise Unavailable(

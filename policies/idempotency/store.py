@@ -206,8 +206,10 @@ class Records:
     def _unsealed(self, key: bytes, row: Any) -> Reply:
         kept = _decode(self._ring.unseal(_PURPOSE, row["reply"], bound_to=key))
         if kept.body is None:
+            location = dict(kept.headers).get(b"location", b"").decode("latin-1")
             raise Conflict(
-                "this was done before, and its answer was too large to be kept: read what it made",
+                f"this was done before (status {row['status']}), and its answer was too large to be kept: "
+                f"read {location or 'what it made'}",
                 code="idempotency.answer_not_kept",
             )
         return Reply(row["status"], kept.headers, kept.body)

@@ -159,3 +159,12 @@ def test_what_nothing_serves_is_open_to_other_tenants_only_where_something_besid
     paths = ("/shop/v1/x", "/shop/v1/none", "/system/erp/v1/x", "/system/erp/v1/none")
     for method in ("GET", "POST"):
         assert [located.locate(method, path)[0].tenant_aware for path in paths] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("seconds", [0, 31 * 86_400 + 1, 10**9])
+def test_a_key_that_would_live_longer_than_31_days_is_refused_at_start(seconds):
+    @post("/long", opt={**OPEN, "idempotency": "required", "idempotency_retention": seconds})
+    async def handler() -> None: ...
+
+    with pytest.raises(Misconfigured, match=r"POST /long: .*31 days"):
+        make_litestar([handler])

@@ -3,11 +3,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec import Struct
 
+from gateway.edge.strict import forgiving_decoder, json_decoder
 from gateway.kernel.errors import (
     BrokenUpstream,
     Conflict,
     Invalid,
+    Misconfigured,
     OutcomeUnknown,
     Rejected,
     Throttled,
@@ -460,3 +463,50 @@ async def test_two_processes_racing_with_the_same_keys_execute_each_once(idempot
     assert len(rows) == 60
     assert {row["times"] for row in rows} == {1}
     await store.execute("drop table effect")
+
+
+@pytest.mark.parametrize("seconds", [0, -1, 31 * 86_400 + 1])
+def test_keys_live_31_days_at_most(seconds):
+    with pytest.raises(Misconfigured, match="31 days"):
+        IdempotencyOptions(retention={"POST /orders": seconds})
+    IdempotencyOptions(retention={"POST /orders": 31 * 86_400})
+
+
+@pytest.mark.integration
+async def test_a_key_lives_as_long_as_its_route_or_the_settings_say(make_door, store):
+    lives = "select round(extract(epoch from expires_at - created_at)) from idempotency.record"
+    for options, route, expected in (
+        ({}, {"idempotency_retention": 7_200}, 7_200),
+        ({"retention": {"POST /orders": 3_600}}, {"idempotency_retention": 7_200}, 3_600),
+        ({"retention": {"POST /other": 3_600}}, {}, 86_400),
+    ):
+        await make_door(**options).serve(exchange(**route))
+        assert await store.fetchval(lives) == expected
+        await store.execute("delete from idempotency.record")
+
+
+@pytest.mark.integration
+async def test_a_lost_body_that_was_only_observed_is_recalled_as_its_handler_saw_it(make_door, store):
+    """The route observed when the request came: an unknown member was left out, and the handler was reached."""
+
+    class Order(Struct, forbid_unknown_fields=True):
+        number: int
+
+    recaller = Recaller(Reply(201, list(CREATED.headers), b'{"id":"1"}'))
+    door = make_door(recallers={"POST /orders": recaller})
+    sent = {"body": b'{"number":"5","x":1}', "decode": json_decoder(Order), "forgive": forgiving_decoder(Order)}
+    await door.policy.admit(exchange(**sent))
+    await end_lease(store)
+    assert (await door.serve(exchange(**sent))).status == 201
+    assert recaller.asked == [("acme", "k1", b'{"number":5}')]
+    assert door.executions == 0
+
+
+@pytest.mark.integration
+async def test_where_a_large_answer_can_be_read_is_told(make_door):
+    door = make_door(largest_reply=5)
+    await door.serve(exchange())
+    refused = await door.serve(exchange())
+    assert refused.code == "idempotency.answer_not_kept"
+    assert "status 201" in refused.detail
+    assert "/orders/1" in refused.detail
