@@ -301,12 +301,12 @@ class Gateway:
             *catalogue_routes([catalogue_entry(api) for api in self.apis], self._contract),
         ]
         self.router, self.routes = make_litestar(handlers, lifespan=[self._opened])
-        if unknown := core.settings.idempotency.retention.keys() - {route.id for route in self.routes.routes}:
-            raise Misconfigured(f"idempotency.retention names {', '.join(sorted(unknown))}, which nothing here serves")
         direct = dict(direct_handlers(self.router, self.routes))
         served = [operation for api in self.proxied for operation in api.served]
         for operation in served:
             self.routes.add(operation.route, operation.segments)
+        if unknown := core.settings.idempotency.retention.keys() - {route.id for route in self.routes.routes}:
+            raise Misconfigured(f"idempotency.retention names {', '.join(sorted(unknown))}, which nothing here serves")
         self.door = FrontDoor(
             self.router,
             self.routes,
