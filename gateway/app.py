@@ -41,6 +41,7 @@ from gateway.canonical.capabilities import Connection
 from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names
 from gateway.console.app import make_console
+from gateway.console.openid import CALLBACK
 from gateway.contracts.api import Api
 from gateway.contracts.document import build_document
 from gateway.contracts.export import render
@@ -55,9 +56,11 @@ from gateway.edge.litestar_app import make_litestar
 from gateway.edge.strict import parse_json
 from gateway.explain.collecting import Collector
 from gateway.identity.accounts import PartnerAccounts
+from gateway.identity.console_users import SessionTimes
 from gateway.identity.dpop import ALGORITHMS as DPOP_ALGORITHMS
 from gateway.identity.identity import Identity
 from gateway.identity.metadata import RESOURCE_METADATA
+from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.identity.routes import make_routes as identity_routes
 from gateway.kernel.clock import Clock, SystemClock
 from gateway.kernel.cursors import Cursors
@@ -427,10 +430,14 @@ def build_gateway(settings: Settings) -> Doorway:
 def build_console(settings: Settings) -> ASGIApp:
     """The console's ASGI application; it connects when its lifespan starts."""
     core = Core(settings)
+    openid = _openid_sign_in(core)
 
     @asynccontextmanager
     async def opened(_: Litestar) -> AsyncIterator[None]:
-        async with core.opened():
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(core.opened())
+            if openid is not None:
+                stack.push_async_callback(openid.close)
             yield
 
     token = settings.console.bootstrap_token
@@ -442,12 +449,32 @@ def build_console(settings: Settings) -> ASGIApp:
         messages=core.notifications,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
+        openid=openid,
+        sessions=SessionTimes(
+            lifetime_seconds=settings.console.session_seconds, idle_seconds=settings.console.idle_seconds
+        ),
         lifespan=[opened],
     )
 
 
 def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
     """Every API version that is served, with its owners and dates; `proxied` are those that the settings wrap."""
+def _openid_sign_in(core: Core) -> OpenIdSignIn | None:
+    console = core.settings.console
+    if console.openid is None:
+        return None
+    reference = console.openid.client_secret
+    return OpenIdSignIn(
+        console.openid,
+        None if reference is None else _secret(reference, "console.openid.client_secret"),
+        (console.public_url or "").rstrip("/") + CALLBACK,
+        outbound=core.outbound,
+        clock=core.clock,
+    )
+
+
+def apis_of(core: Core) -> tuple[Api, ...]:
+    """Every API version that is served, with its owners and dates."""
     exclusive = order_locks(core.store)
     apis = [
         *component_api(

@@ -18,6 +18,8 @@ from msgspec import Struct
 
 from gateway.canonical.location import Location
 from gateway.explain.options import ExplainOptions
+from gateway.identity.addresses import is_guarded
+from gateway.identity.openid_options import OpenIdOptions
 from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
@@ -28,6 +30,8 @@ from policies.validate_request.options import ValidateRequestOptions
 from policies.validate_response.options import ValidateResponseOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
+_SHORTEST_IDLE_S: Final = 60
+_LONGEST_SESSION_S: Final = 604_800
 _PATH_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -111,12 +115,26 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class ConsoleSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The console's own listener; loopback unless told otherwise. `https`: people reach it over TLS."""
+    """The console's own listener; loopback unless told otherwise. `https`: people reach it over TLS.
+
+    `public_url` is how people reach it, for the OpenID provider to send them back to; needed with `openid`. Sessions
+    end `session_seconds` after sign-in, or `idle_seconds` after the last page.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8081
     https: bool = False
     bootstrap_token: str | None = None
+    public_url: str | None = None
+    openid: OpenIdOptions | None = None
+    session_seconds: float = 43_200.0
+    idle_seconds: float = 3_600.0
+
+    def __post_init__(self) -> None:
+        if self.openid is not None and (self.public_url is None or not is_guarded(self.public_url)):
+            raise Misconfigured("console.public_url must be the console's https URL: console.openid needs it")
+        if not _SHORTEST_IDLE_S <= self.idle_seconds <= self.session_seconds <= _LONGEST_SESSION_S:
+            raise Misconfigured("console: needs 60 <= idle_seconds <= session_seconds <= 604800 (a week)")
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

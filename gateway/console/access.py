@@ -9,14 +9,14 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from litestar import Request, Response
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from gateway.identity.console_users import ConsoleUser, ConsoleUsers
+from gateway.identity.console_users import BROWSER_KNOWN_FOR, ConsoleUser, ConsoleUsers
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Invalid, NotAllowed, NotAuthenticated
 from gateway.kernel.ids import new_id
@@ -43,6 +43,8 @@ class Access:
         prefix = "__Host-" if https else ""
         self._session = f"{prefix}crossdock_session"
         self._form = f"{prefix}crossdock_form"
+        self._browser = f"{prefix}crossdock_browser"
+        self._openid = f"{prefix}crossdock_openid"
 
     async def admit(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         """Raise `NotAuthenticated` or `NotAllowed` unless the request may reach its handler."""
@@ -52,7 +54,7 @@ class Access:
         user = None
         if not handler.opt.get("public"):
             user = await self._signed_in(connection)
-            if not user.has_password and not handler.opt.get("before_password"):
+            if not user.may_enter and not handler.opt.get("before_password"):
                 raise PasswordMissing("choose a password first")
             role = handler.opt.get("role", "view")
             if role not in user.roles:
@@ -89,14 +91,42 @@ class Access:
         """Give the session cookie out."""
         self._set(response, self._session, session)
 
+    def browser_cookie(self, request: Request[Any, Any, Any]) -> str | None:
+        """The cookie of a browser that signed in before, as sent."""
+        return request.cookies.get(self._browser)
+
+    def remember_browser(self, response: Response[Any], browser: str) -> None:
+        """Know this browser again at its next sign-in."""
+        self._set(response, self._browser, browser, max_age=BROWSER_KNOWN_FOR)
+
+    def openid_secret(self, request: Request[Any, Any, Any]) -> str | None:
+        """What this browser was given when it was sent to the OpenID provider."""
+        return request.cookies.get(self._openid)
+
+    def remember_openid(self, response: Response[Any], secret: str, seconds: int) -> None:
+        """Have the browser bring `secret` back from the provider: ``lax``, because it comes back from another site."""
+        self._set(response, self._openid, secret, max_age=seconds, samesite="lax")
+
+    def forget_openid(self, response: Response[Any]) -> None:
+        """One answer for one question."""
+        self._set(response, self._openid, "", max_age=0, samesite="lax")
+
     def end(self, response: Response[Any]) -> None:
         """Take it back."""
-        response.set_cookie(
-            self._session, "", max_age=0, path="/", secure=self._https, httponly=True, samesite="strict"
-        )
+        self._set(response, self._session, "", max_age=0)
 
-    def _set(self, response: Response[Any], name: str, value: str) -> None:
-        response.set_cookie(name, value, path="/", secure=self._https, httponly=True, samesite="strict")
+    def _set(
+        self,
+        response: Response[Any],
+        name: str,
+        value: str,
+        *,
+        max_age: int | None = None,
+        samesite: Literal["lax", "strict"] = "strict",
+    ) -> None:
+        response.set_cookie(
+            name, value, max_age=max_age, path="/", secure=self._https, httponly=True, samesite=samesite
+        )
 
 
 def user_of(request: Request[Any, Any, Any]) -> ConsoleUser:

@@ -11,13 +11,15 @@ from litestar.types import ASGIApp
 
 from gateway.console.access import Access
 from gateway.console.answers import Errors
+from gateway.console.openid import openid_routes
 from gateway.console.pages import detail_routes, page_routes
 from gateway.console.reading import Reading
 from gateway.console.rendering import Pages
 from gateway.console.repairs import RedeliversMessages, Repairs, RetriesExceptions, repair_routes
 from gateway.console.security_headers import with_security_headers
 from gateway.console.sign_in import Doors, Tokens, password_routes, sign_in_routes
-from gateway.identity.console_users import ConsoleUsers
+from gateway.identity.console_users import ConsoleUsers, SessionTimes
+from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.secrets import Secret
@@ -36,27 +38,32 @@ def make_console(
     messages: RedeliversMessages,
     bootstrap: Secret | None = None,
     https: bool = False,
+    openid: OpenIdSignIn | None = None,
+    sessions: SessionTimes | None = None,
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[Any]]] = (),
 ) -> ASGIApp:
     """The console on `store`, which `lifespan` opens and closes.
 
-    `bootstrap` signs the first administrator in until somebody has a password. `https` says that people reach the
+    `bootstrap` signs the first administrator in until somebody has a password. `openid` is where people sign in
+    without one. `https` says that people reach the
     console over TLS: cookies become `Secure`. Raises `Misconfigured` for a bootstrap token that could be guessed.
     """
     if bootstrap is not None and len(bootstrap.reveal()) < _SHORTEST_BOOTSTRAP:
         raise Misconfigured(
             f"console.bootstrap_token is too short: use at least {_SHORTEST_BOOTSTRAP} random characters"
         )
-    users = ConsoleUsers(store)
+    sessions = sessions or SessionTimes()
+    users = ConsoleUsers(store, lifetime=sessions.lifetime_seconds, idle=sessions.idle_seconds)
     access = Access(users, https=https)
     pages = Pages(clock, tenant)
     reading = Reading(store, clock, tenant)
     repairs = Repairs(store, clock, tenant, orders, messages)
-    doors = Doors(pages, access, users, Tokens(users, bootstrap), reading)
+    doors = Doors(pages, access, users, Tokens(users, bootstrap), reading, openid)
     app = Litestar(
         [
             *sign_in_routes(doors),
             *password_routes(doors),
+            *(openid_routes(doors, openid) if openid is not None else ()),
             *page_routes(pages, reading),
             *detail_routes(pages, reading),
             *repair_routes(pages, reading, repairs),

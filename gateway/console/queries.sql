@@ -2,7 +2,9 @@
 -- index or by the newest ids, because each of them runs every two seconds for everybody who looks.
 
 -- name: anybody
-select exists (select from identity.console_user where password is not null and disabled_at is null);
+select exists (
+    select from identity.console_user where (password is not null or issuer is not null) and disabled_at is null
+);
 
 -- name: orders_by_state
 -- $2: the lowest order id of today.

@@ -47,7 +47,7 @@ class Reading:
         self._shared: dict[tuple[Any, ...], tuple[float, asyncio.Task[Row]]] = {}
 
     async def anybody(self) -> bool:
-        """Whether somebody can sign in with a password yet."""
+        """Whether somebody has signed in for good yet: with a password, or at the OpenID provider."""
         found: bool = await self._store.fetchval(_sql.anybody)
         return found
 

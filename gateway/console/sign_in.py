@@ -12,7 +12,8 @@ from gateway.console.answers import html, see_other, status_of
 from gateway.console.reading import Reading
 from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser, ConsoleUsers
-from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotAuthenticated, Throttled
+from gateway.identity.openid_sign_in import OpenIdSignIn
+from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotAllowed, NotAuthenticated, Throttled
 from gateway.kernel.secrets import Secret
 
 _LONGEST: Final = 1_000
@@ -40,11 +41,20 @@ class Tokens:
 class Doors:
     """What the handlers around a session share."""
 
-    def __init__(self, pages: Pages, access: Access, users: ConsoleUsers, tokens: Tokens, reading: Reading) -> None:
+    def __init__(
+        self,
+        pages: Pages,
+        access: Access,
+        users: ConsoleUsers,
+        tokens: Tokens,
+        reading: Reading,
+        openid: OpenIdSignIn | None = None,
+    ) -> None:
         self.pages = pages
         self.access = access
         self.users = users
         self.tokens = tokens
+        self.openid = openid
         self._reading = reading
 
     async def form(self, request: Request[Any, Any, Any], problem: CrossdockError | None = None) -> Response[str]:
@@ -54,21 +64,34 @@ class Doors:
             "csrf_token": token,
             "problem": None if problem is None else problem.detail,
             "first": not await self._reading.anybody(),
+            "provider": None if self.openid is None else self.openid.name,
         }
         response = html(self.pages.render("sign_in.html", context), 200 if problem is None else status_of(problem))
         self.access.remember_form(response, token)
         return response
 
-    def begun(self, session: str, location: str) -> Response[None]:
-        """On with a new session."""
+    async def begun(self, request: Request[Any, Any, Any], session: str, location: str) -> Response[None]:
+        """On with a new session; the one that this browser had ends."""
+        before = self.access.session_cookie(request)
+        if before is not None:
+            await self.users.sign_out(before)
         response = see_other(location)
         self.access.begin(response, session)
+        browser = await self.users.remember_browser(session, self.access.browser_cookie(request))
+        if browser is not None:
+            self.access.remember_browser(response, browser)
         return response
 
-    async def new_password(self, user: ConsoleUser, fields: Mapping[str, str]) -> str:
+    async def check_password(self, request: Request[Any, Any, Any], name: str, password: str) -> str:
+        """The cookie of a new session. Raises `NotAuthenticated` or `Throttled`."""
+        address = request.client.host if request.client is not None else ""
+        browser = self.access.browser_cookie(request)
+        return await self.users.sign_in(name[:200], password[:_LONGEST], address=address, browser=browser)
+
+    async def new_password(self, request: Request[Any, Any, Any], user: ConsoleUser, fields: Mapping[str, str]) -> str:
         """Set what the form says; returns the value of the new session's cookie."""
         if user.has_password:
-            await self.users.sign_in(user.name, fields.get("current", "")[:_LONGEST])
+            await self.check_password(request, user.name, fields.get("current", ""))
         if fields.get("password") != fields.get("again"):
             raise Invalid("the two entries differ: type the same password twice", code="console.password_differs")
         return await self.users.set_password(user.user_id, fields.get("password", "")[:_LONGEST])
@@ -85,10 +108,10 @@ def sign_in_routes(doors: Doors) -> list[HTTPRouteHandler]:
     async def sign_in(request: Request[Any, Any, Any]) -> Response[Any]:
         fields = form_of(request)
         try:
-            session = await doors.users.sign_in(fields.get("name", "")[:200], fields.get("password", "")[:_LONGEST])
+            session = await doors.check_password(request, fields.get("name", ""), fields.get("password", ""))
         except (NotAuthenticated, Throttled) as error:
             return await doors.form(request, error)
-        return doors.begun(session, "/")
+        return await doors.begun(request, session, "/")
 
     @post("/sign-in/token", opt={"public": True})
     async def sign_in_with_token(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -96,7 +119,7 @@ def sign_in_routes(doors: Doors) -> list[HTTPRouteHandler]:
             session = await doors.tokens.use(form_of(request).get("token", "").strip()[:200])
         except (Conflict, NotAuthenticated) as error:
             return await doors.form(request, error)
-        return doors.begun(session, "/password")
+        return await doors.begun(request, session, "/password")
 
     @post("/sign-out", opt={"before_password": True})
     async def sign_out(request: Request[Any, Any, Any]) -> Response[None]:
@@ -125,8 +148,8 @@ def password_routes(doors: Doors) -> list[HTTPRouteHandler]:
     async def set_password(request: Request[Any, Any, Any]) -> Response[Any]:
         user = user_of(request)
         try:
-            return doors.begun(await doors.new_password(user, form_of(request)), "/")
-        except (Invalid, NotAuthenticated, Throttled) as error:
+            return await doors.begun(request, await doors.new_password(request, user, form_of(request)), "/")
+        except (Invalid, NotAllowed, NotAuthenticated, Throttled) as error:
             return form(user, error)
 
     return [show_password, set_password]

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 
 from gateway.canonical.capabilities import Call
 from gateway.identity.addresses import is_guarded
-from gateway.identity.federated_issuer import FederatedIssuer
 from gateway.identity.public_keys import PublicKey, key_set
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, CrossdockError, NotAuthenticated, Unavailable
@@ -34,10 +33,49 @@ _LIMITS: Final = SystemLimits(
 _METADATA: Final = "/.well-known/openid-configuration"
 
 
+class KeyIssuer(Protocol):
+    """Whose keys are fetched, and how often."""
+
+    @property
+    def name(self) -> str:
+        """What log and errors call it."""
+        ...
+
+    @property
+    def issuer(self) -> str:
+        """Its `iss`."""
+        ...
+
+    @property
+    def jwks_uri(self) -> str | None:
+        """Where its keys are; None: what its metadata names."""
+        ...
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """The only ones taken."""
+        ...
+
+    @property
+    def refresh_every(self) -> float:
+        """Seconds after which keys are fetched again."""
+        ...
+
+    @property
+    def refetch_every(self) -> float:
+        """Least seconds between fetches for unknown key ids."""
+        ...
+
+    @property
+    def stale_for(self) -> float:
+        """Seconds that keys hold while it does not answer."""
+        ...
+
+
 class IssuerKeys:
     """One issuer's keys in one worker. `fetches` counts them, for metrics and tests."""
 
-    def __init__(self, issuer: FederatedIssuer, outbound: Outbound, clock: Clock) -> None:
+    def __init__(self, issuer: KeyIssuer, outbound: Outbound, clock: Clock) -> None:
         self._issuer = issuer
         self._outbound = outbound
         self._monotonic = clock.monotonic
@@ -121,7 +159,7 @@ class IssuerKeys:
         return msgspec.json.decode(answer.body)
 
 
-def _jwks_uri(metadata: Any, issuer: FederatedIssuer) -> str:
+def _jwks_uri(metadata: Any, issuer: KeyIssuer) -> str:
     """Section 4.3: the metadata must name the issuer that was asked."""
     uri = metadata.get("jwks_uri") if isinstance(metadata, dict) else None
     if not isinstance(uri, str) or metadata.get("issuer") != issuer.issuer or not is_guarded(uri):

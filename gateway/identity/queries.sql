@@ -271,28 +271,112 @@ where tenant = $1 and endpoint_id = $2 and disabled_at is null;
 insert into identity.console_user (user_id, name, password, roles) values ($1, $2, $3, $4)
 on conflict (name) do nothing returning user_id;
 
--- name: console_user_by_name
-select user_id, name, password, roles, locked_until > clock_timestamp() as locked
-from identity.console_user where name = $1 and disabled_at is null;
+-- name: add_outside_console_user
+insert into identity.console_user (user_id, name, roles, issuer, subject, signed_in_at)
+values ($1, $2, $3, $4, $5, clock_timestamp())
+on conflict (name) do nothing returning user_id;
 
--- name: console_sign_in_failed
+-- name: outside_console_user
+select user_id, name, roles, disabled_at is not null as disabled
+from identity.console_user where issuer = $1 and subject = $2 for update;
+
+-- name: renew_outside_console_user
 update identity.console_user
-set failures = failures + 1,
-    locked_until = case when failures + 1 >= 5
-        then clock_timestamp() + make_interval(secs => least(900, 2 ^ least(failures - 3, 10))) end
+set roles = $2, signed_in_at = clock_timestamp(),
+    changed_at = case when roles = $2 then changed_at else clock_timestamp() end
 where user_id = $1;
 
+-- name: console_user_by_name
+select user_id, name, password, roles from identity.console_user where name = $1 and disabled_at is null;
+
+-- name: console_people
+select u.user_id, u.name, u.roles, u.issuer, u.password is not null as has_password, u.created_at, u.signed_in_at,
+    u.disabled_at,
+    (select count(*) from identity.console_session s
+     where s.user_id = u.user_id and s.expires_at > clock_timestamp()
+       and s.seen_at > clock_timestamp() - make_interval(secs => $1)) as sessions,
+    (select max(i.expires_at) from identity.console_invitation i where i.user_id = u.user_id) as invited_until
+from identity.console_user u order by u.disabled_at is not null, u.name;
+
+-- name: lock_console_people
+-- Two administrators who take the role from each other at once must not both succeed.
+lock table identity.console_user in share row exclusive mode;
+
+-- name: console_person
+select user_id, name, roles, issuer, disabled_at is not null as disabled
+from identity.console_user where name = $1;
+
+-- name: other_console_administrators
+select count(*) from identity.console_user
+where 'administer' = any (roles) and disabled_at is null and (password is not null or issuer is not null)
+  and user_id <> $1;
+
+-- name: set_console_roles
+update identity.console_user set roles = $2, changed_at = clock_timestamp() where user_id = $1;
+
 -- name: console_signed_in
-update identity.console_user set failures = 0, locked_until = null where user_id = $1;
+update identity.console_user set signed_in_at = clock_timestamp() where user_id = $1;
 
 -- name: set_console_password
-update identity.console_user set password = $2, failures = 0, locked_until = null where user_id = $1;
+update identity.console_user set password = $2 where user_id = $1 and disabled_at is null and issuer is null
+returning user_id;
+
+-- name: forget_console_password
+update identity.console_user set password = null where user_id = $1;
+
+-- name: rehash_console_password
+-- $3: what it was when it was read, so that a password set meanwhile stays.
+update identity.console_user set password = $2 where user_id = $1 and password = $3;
 
 -- name: disable_console_user
-update identity.console_user set disabled_at = clock_timestamp() where name = $1 returning user_id;
+update identity.console_user set disabled_at = clock_timestamp(), changed_at = clock_timestamp()
+where user_id = $1 and disabled_at is null;
 
--- name: any_console_user_with_password
-select exists (select from identity.console_user where password is not null and disabled_at is null);
+-- name: enable_console_user
+update identity.console_user set disabled_at = null, changed_at = clock_timestamp(), password = null where user_id = $1;
+
+-- name: any_console_administrator
+select exists (
+    select from identity.console_user
+    where disabled_at is null and (password is not null or (issuer is not null and 'administer' = any (roles)))
+);
+
+-- name: begin_console_attempt
+-- Counted before the password is looked at, so that parallel guesses are counted too. No row: locked.
+insert into identity.console_attempt as a (guesser, failures) values ($1, 1)
+on conflict (guesser) do update
+set failures = case when a.tried_at < clock_timestamp() - interval '1 day' then 1 else a.failures + 1 end,
+    tried_at = clock_timestamp(),
+    locked_until = case when a.failures + 1 >= $2 and a.tried_at >= clock_timestamp() - interval '1 day'
+        then clock_timestamp() + make_interval(secs => least(900, 2 ^ least(a.failures + 3 - $2, 10))) end
+where a.locked_until is null or a.locked_until <= clock_timestamp()
+returning failures;
+
+-- name: console_attempt_locked_for
+select ceil(extract(epoch from locked_until - clock_timestamp()))::integer
+from identity.console_attempt where guesser = $1;
+
+-- name: forget_console_attempts
+delete from identity.console_attempt where guesser = any ($1::bytea[]);
+
+-- name: forgive_console_attempt
+update identity.console_attempt set failures = greatest(failures - 1, 0), locked_until = null where guesser = $1;
+
+-- name: drop_old_console_attempts
+delete from identity.console_attempt where tried_at < clock_timestamp() - interval '1 day';
+
+-- name: add_console_browser
+insert into identity.console_browser (digest, user_id, expires_at)
+values ($1, $2, clock_timestamp() + make_interval(secs => $3));
+
+-- name: known_console_browser
+select exists (
+    select from identity.console_browser b join identity.console_user u using (user_id)
+    where b.digest = $1 and u.name = $2 and b.expires_at > clock_timestamp()
+);
+
+-- name: drop_console_browsers
+delete from identity.console_browser where user_id = $1 or expires_at < clock_timestamp();
 
 -- name: add_console_invitation
 insert into identity.console_invitation (digest, user_id, expires_at)
@@ -315,7 +399,8 @@ update identity.console_session s set seen_at = clock_timestamp()
 from identity.console_user u
 where s.digest = $1 and s.expires_at > clock_timestamp() and u.user_id = s.user_id and u.disabled_at is null
   and s.seen_at > clock_timestamp() - make_interval(secs => $2)
-returning u.user_id, u.name, u.roles, s.csrf_token, u.password is not null as has_password;
+returning u.user_id, u.name, u.roles, s.csrf_token, u.password is not null as has_password,
+    u.issuer is not null as outside;
 
 -- name: end_console_session
 delete from identity.console_session where digest = $1;

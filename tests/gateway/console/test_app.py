@@ -11,7 +11,7 @@ from gateway.kernel.errors import Misconfigured
 from gateway.kernel.secrets import Secret
 from gateway.store.postgres import Store
 
-from .conftest import BOOTSTRAP, PASSWORD, Messages, Orders, client_of, csrf_in
+from .conftest import BOOTSTRAP, PASSWORD, Messages, Orders, client_of, csrf_in, invited
 
 CSP = "default-src 'self'; frame-ancestors 'none'"
 WRITES = ("/exceptions/exc_1/retry", "/dead-letters/1/replay", "/dead-letters/1/resolve", "/webhooks/msg_1/redeliver")
@@ -164,7 +164,7 @@ async def test_the_bootstrap_token_makes_the_administrator_and_ends(console):
         fields = {"csrf_token": csrf_in(again.text), "name": "administrator", "password": PASSWORD}
         assert (await client.post("/sign-in", data=fields)).headers["location"] == "/"
         page = await client.get("/")
-        assert "approve, repair, view" in page.text
+        assert "administer, approve, repair, view" in page.text
         out = await client.post("/sign-out", data={"csrf_token": csrf_in(page.text)})
         assert out.headers["location"] == "/sign-in"
         assert (await client.get("/")).headers["location"] == "/sign-in"
@@ -173,7 +173,7 @@ async def test_the_bootstrap_token_makes_the_administrator_and_ends(console):
 @pytest.mark.integration
 async def test_wrong_passwords_are_told_nothing_and_slowed_down(console):
     users = ConsoleUsers(console.store)
-    await users.invite("view-person", frozenset({"view"}))
+    await invited(console.store, "view-person", "view")
     user_id = await console.store.fetchval("select user_id from identity.console_user where name = 'view-person'")
     await users.set_password(user_id, PASSWORD)
     async with client_of(console.app) as client:

@@ -45,6 +45,7 @@ def sign_in(browser, url):
     browser.go(url)
     browser.type("#token", BOOTSTRAP)
     browser.click(".token button")
+    until(lambda: browser.url.endswith("/password"))
     browser.type("#password", PASSWORD)
     browser.type("#again", PASSWORD)
     browser.click("main button")
