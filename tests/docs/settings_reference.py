@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import NODEFAULT, Struct
@@ -58,6 +58,8 @@ def _section(title: str, shape: type[Struct]) -> list[str]:
 def _kind(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return ", ".join(f"`{member.value}`" for member in kind)
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(kind))
     if get_origin(kind) is None:
         return str(getattr(kind, "__name__", kind))
     names = [_kind(part) for part in get_args(kind) if part not in (type(None), Ellipsis)]

@@ -98,6 +98,9 @@ class Browser:
         wanted = {number - 1 for number in replaced} | set(replaced)
         return [message for number, message in enumerate(logged) if number not in wanted]
 
+    def forget_cookies(self):
+        self._devtools("Network.clearBrowserCookies", {})
+
     def _devtools(self, command, parameters):
         return self._in("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 

@@ -8,8 +8,12 @@ from granian.constants import Interfaces, Loops, RuntimeModes
 from granian.server import Server
 
 from gateway.console.app import make_console
+from gateway.console.openid import CALLBACK
+from gateway.identity.openid_options import OpenIdOptions
+from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.secrets import Secret
+from gateway.outbound.door import Outbound
 from gateway.store.postgres import Store
 
 
@@ -42,6 +46,20 @@ async def _opened(_app):
 _store = Store(os.environ.get("CONSOLE_RECORD", "postgresql://"), size=5)
 
 
+def _openid():
+    issuer = os.environ.get("CONSOLE_ISSUER")
+    if issuer is None:
+        return None
+    options = OpenIdOptions(
+        issuer=issuer,
+        client_id="crossdock-console",
+        roles={"leads": ("repair", "approve"), "owners": ("administer",)},
+        name="the corporate account",
+    )
+    back = os.environ["CONSOLE_URL"] + CALLBACK
+    return OpenIdSignIn(options, Secret("s3cret/"), back, outbound=Outbound(), clock=SystemClock())
+
+
 def make():
     return make_console(
         store=_store,
@@ -50,6 +68,7 @@ def make():
         orders=_Orders(),
         messages=_Messages(),
         bootstrap=Secret("bootstrap-token-of-the-tests"),
+        openid=_openid(),
         lifespan=[_opened],
     )
 

@@ -9,7 +9,8 @@ HTMX = {"hx-request": "true"}
 
 
 async def audit_of(console):
-    rows = await console.store.fetch("select actor, action, subject, outcome from store.audit order by id")
+    query = "select actor, action, subject, outcome from store.audit where actor <> 'cli' order by id"
+    rows = await console.store.fetch(query)
     return [tuple(row) for row in rows]
 
 

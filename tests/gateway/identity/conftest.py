@@ -25,7 +25,8 @@ PARTS = (gateway.store, gateway.identity, policies.idempotency)
 MIGRATIONS = find_migrations([Path(part.__file__).parent / "migrations" for part in PARTS])
 TABLES = (
     *("identity.webhook_endpoint", "identity.api_key", "identity.client_secret", "identity.client", "identity.partner"),
-    *("identity.console_session", "identity.console_invitation", "identity.console_user", "identity.revoked_token"),
+    *("identity.console_session", "identity.console_invitation", "identity.console_browser", "identity.console_user"),
+    *("identity.console_attempt", "identity.revoked_token"),
     *("identity.used_assertion", "identity.plan", "store.audit", "idempotency.record"),
 )
 RING = KeyRing({1: Secret("test master key, long enough to be accepted")})
