@@ -459,6 +459,8 @@ def build_console(settings: Settings) -> ASGIApp:
 
 def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
     """Every API version that is served, with its owners and dates; `proxied` are those that the settings wrap."""
+
+
 def _openid_sign_in(core: Core) -> OpenIdSignIn | None:
     console = core.settings.console
     if console.openid is None:
