@@ -457,10 +457,6 @@ def build_console(settings: Settings) -> ASGIApp:
     )
 
 
-def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
-    """Every API version that is served, with its owners and dates; `proxied` are those that the settings wrap."""
-
-
 def _openid_sign_in(core: Core) -> OpenIdSignIn | None:
     console = core.settings.console
     if console.openid is None:
@@ -475,8 +471,8 @@ def _openid_sign_in(core: Core) -> OpenIdSignIn | None:
     )
 
 
-def apis_of(core: Core) -> tuple[Api, ...]:
-    """Every API version that is served, with its owners and dates."""
+def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
+    """Every API version that is served, with its owners and dates; `proxied` are those that the settings wrap."""
     exclusive = order_locks(core.store)
     apis = [
         *component_api(
