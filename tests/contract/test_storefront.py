@@ -72,6 +72,7 @@ async def test_the_storefront_keeps_its_contract(gateway: RunningGateway, tmp_pa
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("number", range(3))
 @pytest.mark.parametrize("version", CONTRACTS)
 async def test_the_storefront_keeps_its_contract_under_many_random_requests(
