@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import jsonschema_rs
 import pytest
 import yaml
@@ -16,6 +17,7 @@ from schemathesis_run import CONTRACTS
 
 from gateway.app import Core
 from gateway.cli import main
+from gateway.kernel.secrets import resolve_secret
 from gateway.settings import load_settings
 from process_apis.partner_notifications.models import Message
 
@@ -299,3 +301,19 @@ async def test_who_still_calls_which_version_can_be_read(gateway: RunningGateway
     table = ["apis", "usage", "--days", "1", "--settings", str(gateway.settings_path)]
     assert await asyncio.to_thread(main, table) == 0
     assert gateway.first.client_id in capsys.readouterr().out
+
+
+@each_version
+async def test_an_order_and_the_answer_to_it_are_written_by_one_transaction(gateway: RunningGateway, version):
+    async with gateway.client() as client:
+        placed = await client.post(orders(version), json=an_order(version), headers=key())
+    assert placed.status_code == 201, placed.text
+    url = resolve_secret(load_settings(gateway.settings_path).store.url, setting="store.url").reveal()
+    connection = await asyncpg.connect(url)
+    found = await connection.fetchval(
+        "select count(*) from order_to_ship.sales_order o join idempotency.record r on r.xmin::text = o.xmin::text "
+        "where o.order_id = $1 and r.state = 'done'",
+        placed.json()["id"],
+    )
+    await connection.close()
+    assert found == 1
