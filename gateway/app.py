@@ -98,6 +98,7 @@ from policies.deprecation.policy import Deprecation
 from policies.idempotency.policy import IdempotencyPolicy
 from policies.message_hygiene.options import MessageHygieneOptions
 from policies.message_hygiene.policy import MessageHygiene
+from policies.rate_limit.limiter import Limiter
 from policies.rate_limit.options import RateLimitOptions
 from policies.rate_limit.plans import PlanBook, check_limits
 from policies.rate_limit.policy import LineCost, PreAuthenticationLimit, RateLimit
@@ -268,10 +269,12 @@ class Gateway:
         )
         self.initial = initial_configuration(core.settings)
         limits = self._limits(self.initial)
-        self.address_limit = PreAuthenticationLimit(core.cache, core.clock, limits, counters=self.counters)
+        self.address_limiter, self.caller_limiter = (
+            Limiter(core.cache, core.clock, name=name, buckets=limits.buckets, counters=self.counters)
+            for name in ("address", "caller")
+        )
         self.plan_book = PlanBook(workers=limits.workers)
         self.identity.trust.plans_changed = self.plan_book.replace
-        self.rate_limit = RateLimit(core.cache, core.clock, limits, counters=self.counters, book=self.plan_book)
         self.audit = Audit(writes_to(core.store), core.clock)
         self.violations = (
             Violations("request", self.counters, core.clock),
@@ -360,13 +363,13 @@ class Gateway:
         asked, answered = self.violations
         peers, lifecycles = configuration.peers, dated(with_dates(self.apis, configuration.lifecycles))
         rate_limit = RateLimit(
-            core.cache, core.clock, limits, counters, limiter=self.rate_limit.limiter, book=self.plan_book
+            core.cache, core.clock, limits, counters, limiter=self.caller_limiter, book=self.plan_book
         )
         return [
             CanonicalRequest(),
             MessageHygiene(MessageHygieneOptions(trusted_peers=peers.trusted, hops=peers.hops)),
             Trace(),
-            PreAuthenticationLimit(core.cache, core.clock, limits, counters, limiter=self.address_limit.limiter),
+            PreAuthenticationLimit(core.cache, core.clock, limits, counters, limiter=self.address_limiter),
             Version(self.routes, core.clock, VersionOptions(lifecycles=lifecycles), self.usage),
             Authenticate(self.identity, self._challenges()),
             Authorise(AuthoriseOptions(tenant=core.settings.tenant)),
@@ -394,8 +397,8 @@ class Gateway:
                 stack.push_async_callback(api.close)
             await self.idempotency.open()
             stack.push_async_callback(self.idempotency.close)
-            stack.push_async_callback(self.rate_limit.limiter.close)
-            stack.push_async_callback(self.address_limit.limiter.close)
+            stack.push_async_callback(self.caller_limiter.close)
+            stack.push_async_callback(self.address_limiter.close)
             await stack.enter_async_context(self.audit.queue.writing())
             await stack.enter_async_context(self.usage.counting())
             await stack.enter_async_context(self.access.writing())

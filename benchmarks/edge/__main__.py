@@ -149,14 +149,14 @@ def _acceptance(seed: int) -> dict[str, Any]:
 
 def _request(item: str, token: str) -> bytes:
     return (
-        f"GET /storefront/v1/items/{item} HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n"
-        "Accept: application/json\r\nUser-Agent: bench\r\nApi-Version: v1\r\n\r\n"
+        f"GET /storefront/v2/items/{item} HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n"
+        "Accept: application/json\r\nUser-Agent: bench\r\nApi-Version: v2\r\n\r\n"
     ).encode()
 
 
 def _get(port: int, item: str, token: str) -> bytes:
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/storefront/v1/items/{item}", headers={"authorization": f"Bearer {token}"}
+        f"http://127.0.0.1:{port}/storefront/v2/items/{item}", headers={"authorization": f"Bearer {token}"}
     )
     with urllib.request.urlopen(request, timeout=5) as answer:
         body: bytes = answer.read()

@@ -101,7 +101,7 @@ def _token(settings: Settings, keys: KeySet, number: int) -> str:
 def _request(item: str, token: str, client: int) -> bytes:
     address = f"10.{client >> 16 & 255}.{client >> 8 & 255}.{client & 255}"
     return (
-        f"GET /storefront/v1/items/{item} HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n"
+        f"GET /storefront/v2/items/{item} HTTP/1.1\r\nHost: api.example.com\r\nAuthorization: Bearer {token}\r\n"
         f"X-Forwarded-For: {address}\r\nAccept: application/json\r\n\r\n"
     ).encode()
 

@@ -121,7 +121,7 @@ def make_peer() -> FastAPI:
     url = Path(settings.store.url.removeprefix("file:")).read_text(encoding="utf-8").strip()
     store = Store(url, size=settings.store.pool)
     items = Items(store, SystemClock())
-    checks = Checks(keys_served(), settings.identity.issuer, scope="items:read", version="v1")
+    checks = Checks(keys_served(), settings.identity.issuer, scope="items:read", version="v2")
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -132,7 +132,7 @@ def make_peer() -> FastAPI:
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     calm_collector()  # whatever helps one side is given to the other
 
-    @app.get("/storefront/v1/items/{item_id}")
+    @app.get("/storefront/v2/items/{item_id}")
     async def get_item(item_id: str, _: Annotated[dict[str, Any], Depends(checks)]) -> Item:
         item = await items.get(settings.tenant, item_id)
         price = item.list_price

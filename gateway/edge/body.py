@@ -13,6 +13,7 @@ from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Exchange
 
 _DIGITS: Final = 12
+_NO_BODY_BY_ITSELF: Final = frozenset({"GET", "HEAD"})
 
 
 class BodyReader:
@@ -28,7 +29,7 @@ class BodyReader:
         headers = exchange.headers
         length = headers.get(b"content-length")
         if (length is None or length == b"0") and b"transfer-encoding" not in headers:
-            if exchange.scope.get("http_version", "1.1")[0] == "1" or exchange.method in ("GET", "HEAD"):
+            if exchange.method in _NO_BODY_BY_ITSELF or exchange.scope.get("http_version", "1.1")[0] == "1":
                 return None
             return self._read(exchange, exchange.route.max_body if exchange.route else 0)
         route = exchange.route

@@ -3,6 +3,8 @@
 On the way in a request passes `WAY_IN` from the top; its body is read where `BODY` stands, after those who may be
 refused without it. On the way out, the record of idempotency is stored first, the reply is then checked and dated
 (`WAY_OUT`'s middle), and whatever entered is left innermost first; the audit sees the final word.
+
+Once its route is found, a request is spared the policies that have nothing to do for that route (`Chain.along`).
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.kernel.errors import Misconfigured
-from gateway.kernel.exchange import Exchange, Policy, passes
+from gateway.kernel.exchange import Exchange, Policy, Route, passes
 
 BODY: Final = "body"
+_FINDS_ROUTE: Final = "version"
 ORDER: Final = (
     "canonical_request",
     "message_hygiene",
@@ -59,37 +62,61 @@ WAY_OUT: Final = (
 Step = Callable[[Exchange], Awaitable[None] | None]
 
 
+class Along(Struct, frozen=True):
+    """What requests of one route pass: `inward` behind the step that finds the route, `outward` when all was entered.
+
+    The order is the chain's own.
+    """
+
+    inward: tuple[Step, ...]
+    outward: tuple[Step, ...]
+
+
 class Chain(Struct, frozen=True):
     """The compiled order.
 
     `inward` is asked on the way in. `outward` is told on the way out, each with the number of inward steps that must
-    have been entered before it has anything to conclude (0 for those behind the handler).
+    have been entered before it has anything to conclude (0 for those behind the handler). `opening` is that part of
+    `inward` which everything passes, up to the step that finds the route. `concerns` tells the steps that some routes
+    need not pass.
     """
 
     names: tuple[str, ...]
     inward: tuple[Step, ...]
     outward: tuple[tuple[int, Step], ...]
+    opening: tuple[Step, ...]
+    concerns: tuple[tuple[Step, Callable[[Route], bool]], ...]
+
+    def along(self, route: Route | None) -> Along:
+        """The way of one route's requests; nothing is spared where the route is not known."""
+        spared = [step for step, concerns in self.concerns if route is not None and not concerns(route)]
+        return Along(
+            tuple(step for step in self.inward[len(self.opening) :] if step not in spared),
+            tuple(step for _, step in self.outward if step not in spared),
+        )
 
 
 def compile_chain(policies: Sequence[Policy], read_body: Step) -> Chain:
     """The chain of `policies`, which must be some or all of `ORDER`, each once, in that order."""
     _refuse_disorder([policy.name for policy in policies])
     named: Mapping[str, Policy] = {policy.name: policy for policy in policies}
-    names: list[str] = []
-    inward: list[Step] = []
-    for name in WAY_IN:
-        if name == BODY:
-            names.append(name)
-            inward.append(read_body)
-        elif name in named:
-            names.append(name)
-            inward.append(named[name].admit)
-    outward = [
+    steps = [(name, read_body if name == BODY else named[name].admit) for name in WAY_IN if name in {BODY, *named}]
+    names = tuple(name for name, _ in steps)
+    inward = tuple(step for _, step in steps)
+    outward = tuple(
         (names.index(name) + 1 if name in names else 0, named[name].conclude)
         for name in WAY_OUT
         if name in named and getattr(type(named[name]), "conclude", None) is not passes and _concludes(named[name])
-    ]
-    return Chain(tuple(names), tuple(inward), tuple(outward))
+    )
+    concerns = tuple(
+        (step, policy.concerns) for policy in policies if hasattr(policy, "concerns") for step in _steps_of(policy)
+    )
+    opening = inward[: names.index(_FINDS_ROUTE) + 1] if _FINDS_ROUTE in names else inward
+    return Chain(names, inward, outward, opening, concerns)
+
+
+def _steps_of(policy: Policy) -> tuple[Step, Step]:
+    return policy.admit, policy.conclude
 
 
 def _concludes(policy: Policy) -> bool:

@@ -16,13 +16,13 @@ from time import perf_counter
 from typing import Any, Final
 
 from gateway.edge.body import BodyReader, replayed
-from gateway.edge.chain import compile_chain
+from gateway.edge.chain import Along, Step, compile_chain
 from gateway.edge.outgoing import Collected, Streamed, messages_of
 from gateway.edge.overdue import Overdue
 from gateway.edge.problems import INTERNAL, problem_reply
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound, OutcomeUnknown, Rejected, Unavailable
-from gateway.kernel.exchange import SCOPE_KEY, WITHHELD_KEY, Decision, Exchange, LocatesRoutes, Policy, Reply
+from gateway.kernel.exchange import SCOPE_KEY, WITHHELD_KEY, Decision, Exchange, LocatesRoutes, Policy, Reply, Route
 from gateway.kernel.ids import new_id
 
 _log: Final = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class FrontDoor:
         self._routes = routes
         self._read_body = BodyReader(seconds=body_seconds).admit
         self._chain = compile_chain(policies, self._read_body)
+        self._along: dict[Route | None, Along] = {}
         self._monotonic = clock.monotonic
         self._seconds = seconds
         self._observe = observe
@@ -74,7 +75,7 @@ class FrontDoor:
     def with_policies(self, policies: Sequence[Policy]) -> FrontDoor:
         """The same door with another chain; both know of all that is in flight."""
         twin = copy.copy(self)
-        twin._chain = compile_chain(policies, self._read_body)  # noqa: SLF001 - our own kind
+        twin._chain, twin._along = compile_chain(policies, self._read_body), {}  # noqa: SLF001 - our own kind
         twin._admit_read = twin._admit  # noqa: SLF001
         return twin
 
@@ -97,74 +98,81 @@ class FrontDoor:
         return (self._serve if scope["type"] == "http" else self._not_http)(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # One coroutine for the whole call: each further one would cost as much as a policy.
         arrived = self._monotonic()
-        exchange = Exchange(scope, receive, arrived)  # type: ignore[arg-type]
-        exchange.deadline = arrived + self._seconds
+        exchange = Exchange(scope, receive, arrived, arrived + self._seconds)  # type: ignore[arg-type]
         scope[SCOPE_KEY] = exchange
         ticket = self._overdue.enter(exchange.deadline)
         try:
-            if await self._decided(exchange):
-                start, body = messages_of(exchange)
-                await send(start)
-                await send(body)
-            else:
+            try:
+                waiting = self._admit_read(exchange) if exchange.method in _SAFE else self._admit_on_record(exchange)
+                if waiting is not None:
+                    await waiting
+                if exchange.reply is None and (waiting := self._answer(exchange)) is not None:
+                    await waiting
+                if exchange.reply is None and not _is_streaming(exchange):
+                    await self._ask_router(exchange)
+            except asyncio.CancelledError:
+                if not self._overdue.struck():
+                    raise
+                self._refuse(exchange, _too_late(exchange))
+            except Exception as error:  # noqa: BLE001  # whatever fails is told as a problem, here and nowhere else
+                self._refuse(exchange, error)
+            if exchange.reply is None:
                 await self._stream(exchange, send)
+                return
+            waiting = self._conclude(exchange)
+            if waiting is not None:
+                await waiting
+            start, body = messages_of(exchange)
+            await send(start)
+            await send(body)
         finally:
             self._overdue.leave(ticket)
             # Cycles (the scope, the error's traceback) wait for the garbage collector; the connection must not.
             scope.pop(SCOPE_KEY, None)
             exchange.receive = _hang_up
+            del receive, send
             if self._observe is not None:
                 self._observe(exchange, self._monotonic() - arrived)
 
-    async def _decided(self, exchange: Exchange) -> bool:
-        """Bring the exchange to its reply, concluded and ready to send; False when its route streams instead."""
-        try:
-            waiting = self._admit_read(exchange) if exchange.method in _SAFE else self._admit_on_record(exchange)
-            if waiting is not None:
-                await waiting
-            if exchange.reply is None and (waiting := self._answer(exchange)) is not None:
-                await waiting
-            if exchange.reply is None:
-                if exchange.route is not None and exchange.route.streaming:
-                    return False
-                await self._ask_router(exchange)
-        except asyncio.CancelledError:
-            if not self._overdue.struck():
-                raise
-            self._refuse(exchange, _too_late(exchange))
-        except Exception as error:  # noqa: BLE001  # whatever fails is told as a problem, here and nowhere else
-            self._refuse(exchange, error)
-        waiting = self._conclude(exchange)
-        if waiting is not None:
-            await waiting
-        return True
-
     def _admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Ask the chain; None when it decided at once, else what is left of the asking."""
-        entered = 0
+        chain = self._chain
+        step: Step | None = None
         try:
-            for step in self._chain.inward:
-                entered += 1
+            for step in chain.opening:
                 waiting = step(exchange)
-                if waiting is not None:
-                    return self._admit_on(exchange, waiting, entered)
-                if exchange.reply is not None:
-                    break
-        finally:
-            exchange.entered = entered
+                if waiting is not None or exchange.reply is not None:
+                    return self._admit_on(exchange, waiting, step)
+            for step in self._way_along(exchange.route).inward:
+                waiting = step(exchange)
+                if waiting is not None or exchange.reply is not None:
+                    return self._admit_on(exchange, waiting, step)
+        except BaseException:
+            exchange.entered = 0 if step is None else chain.inward.index(step) + 1
+            raise
+        exchange.entered = len(chain.inward)
         return None
 
-    async def _admit_on(self, exchange: Exchange, waiting: Awaitable[None], entered: int) -> None:
-        """`_admit` from the step whose answer has to be waited for."""
-        await waiting
-        for step in self._chain.inward[entered:]:
+    def _way_along(self, route: Route | None) -> Along:
+        along = self._along.get(route)
+        if along is None:
+            along = self._along[route] = self._chain.along(route)
+        return along
+
+    async def _admit_on(self, exchange: Exchange, waiting: Awaitable[None] | None, step: Step) -> None:
+        """`_admit` from `step`, whose answer has to be waited for; what it passes from there on is the whole chain."""
+        exchange.entered = self._chain.inward.index(step) + 1
+        if waiting is not None:
+            await waiting
+        for further in self._chain.inward[exchange.entered :]:
             if exchange.reply is not None:
                 return
             exchange.entered += 1
-            further = step(exchange)
-            if further is not None:
-                await further
+            waiting = further(exchange)
+            if waiting is not None:
+                await waiting
 
     def _admit_sampled(self, exchange: Exchange) -> Awaitable[None]:
         self._admit_read = self._admit
@@ -256,21 +264,24 @@ class FrontDoor:
         """Tell the chain; None when everybody was entered and nobody had to ask a store, else what is left of it."""
         if exchange.entered < len(self._chain.inward):
             return self._concluded(exchange)
-        told = 0
+        step: Step | None = None
         try:
-            for _, step in self._chain.outward:
-                told += 1  # enumerate() makes a tuple each time
+            for step in self._way_along(exchange.route).outward:
                 waiting = step(exchange)
                 if waiting is not None:
-                    return self._concluded(exchange, waiting, told)
+                    return self._concluded(exchange, waiting, step)
         except Exception as error:  # noqa: BLE001  # sorted there
             self._failed_outward(exchange, error, step)
-            return self._concluded(exchange, None, told)
+            return self._concluded(exchange, None, step)
         return None
 
-    async def _concluded(self, exchange: Exchange, waiting: Awaitable[None] | None = None, told: int = 0) -> None:
-        """`_conclude` from the step after the first `told`, whose answer `waiting` has to be waited for."""
-        for needed, step in ((0, None), *self._chain.outward[told:]):
+    async def _concluded(
+        self, exchange: Exchange, waiting: Awaitable[None] | None = None, told: Step | None = None
+    ) -> None:
+        """`_conclude` behind the step `told` (None: from the first), whose answer `waiting` has to be waited for."""
+        steps = self._chain.outward
+        left = steps if told is None else steps[[step for _, step in steps].index(told) + 1 :]
+        for needed, step in ((0, None), *left):
             try:
                 if step is not None:
                     waiting = step(exchange) if needed <= exchange.entered else None
@@ -294,6 +305,10 @@ class FrontDoor:
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": "no websockets here"})
+
+
+def _is_streaming(exchange: Exchange) -> bool:
+    return exchange.route is not None and exchange.route.streaming
 
 
 async def _hang_up() -> Any:

@@ -34,7 +34,7 @@ _NO_PARAMS: Final[Mapping[str, str]] = {}
 
 
 class _Node:
-    __slots__ = ("children", "parameter", "parsers", "routes", "takes_rest")
+    __slots__ = ("children", "leaves", "parameter", "parsers", "routes", "takes_rest")
 
     def __init__(self) -> None:
         self.children: dict[str, _Node] = {}
@@ -42,6 +42,8 @@ class _Node:
         self.takes_rest = False
         self.routes: dict[str, Route] = {}
         self.parsers: dict[str, Parsers] = {}
+        # By method: what ends in one parameter of any text, and its name. Most requests are for such a route.
+        self.leaves: dict[str, tuple[Route, str]] = {}
 
     def methods(self) -> tuple[str, ...]:
         known = {*self.routes, "OPTIONS"}
@@ -74,43 +76,33 @@ class RouteTable:
         return table
 
     def _add(self, http_route: HTTPRoute) -> None:
-        node = self._node_of(http_route)
+        components = http_route.path_components
+        segments = [part if isinstance(part, str) else f"{{{part.full}}}" for part in components]
+        node = self._node_at(segments, self._root)
         parsers = tuple((parameter.name, _parser(parameter)) for parameter in http_route.path_parameters.values())
         for method, (handler, model) in http_route.route_handler_map.items():
             if method == "OPTIONS" and "zone" not in handler.opt:
                 continue  # the router's own; the door answers OPTIONS itself
             route = route_of(http_route.path_format, str(method), handler, model)
-            node.routes[route.method] = route
-            node.parsers[route.method] = parsers
+            self._place(route, node, parsers)
             self._handlers[route.id] = handler
             self._models[route.id] = model, parsers
-            self._note_zone(route)
 
     def add(self, route: Route, segments: Sequence[str]) -> None:
         """Serve `route`, whose handler the router does not know, at `segments` (parameters as ``{name}``).
 
         Raises `Misconfigured` when something is served there already, or another route's parameter has its place.
         """
-        names = tuple(segment[1:-1] for segment in segments if segment[0] == "{")
-        path = "/" + "/".join(segments)
-        node = self._added if names else self._plain.setdefault(path, _Node())
-        literal = ""
-        for position, segment in enumerate(segments if names else ()):
-            if segment[0] != "{":
-                node = node.children.setdefault(segment, _Node())
-                literal += f"/{segment}"
-                continue
-            if literal.count("/") == position and self._parents.setdefault(literal, node) is not node:
-                raise Misconfigured(f"{route.id}: the router serves {literal}/… already", code="route.twice")
-            node.parameter = node.parameter or _Node()
-            node = node.parameter
+        node = self._node_at(segments, self._added)
         if route.method in node.routes:
             raise Misconfigured(f"{route.id} is served twice", code="route.twice")
-        node.routes[route.method] = route
-        node.parsers[route.method] = tuple((name, None) for name in names)
-        self._note_zone(route)
+        self._place(route, node, tuple((segment[1:-1], None) for segment in segments if segment[0] == "{"))
 
-    def _note_zone(self, route: Route) -> None:
+    def _place(self, route: Route, node: _Node, parsers: Parsers) -> None:
+        node.routes[route.method] = route
+        node.parsers[route.method] = parsers
+        if len(parsers) == 1 and parsers[0][1] is None and not node.takes_rest:
+            node.leaves[route.method] = route, parsers[0][0]
         first = _first(route.template)
         if route.zone is not None:
             self._zones.setdefault(first, set()).add(route.zone)
@@ -120,20 +112,22 @@ class RouteTable:
         if route.tenant_aware:
             self._tenant_aware.add(first)
 
-    def _node_of(self, http_route: HTTPRoute) -> _Node:
-        if not http_route.path_parameters:
-            return self._plain.setdefault(http_route.path, _Node())
-        node, literal = self._root, ""
-        for position, component in enumerate(http_route.path_components):
-            if isinstance(component, str):
-                node = node.children.setdefault(component, _Node())
-                literal += f"/{component}"
+    def _node_at(self, segments: Sequence[str], root: _Node) -> _Node:
+        """The node of a path, made if there is none. Parameters are ``{name}``; ``{name:path}`` takes the rest."""
+        if not any(segment[0] == "{" for segment in segments):
+            return self._plain.setdefault("/" + "/".join(segments), _Node())
+        node, literal = root, ""
+        for position, segment in enumerate(segments):
+            if segment[0] != "{":
+                node = node.children.setdefault(segment, _Node())
+                literal += f"/{segment}"
                 continue
-            if literal.count("/") == position:  # the first parameter of this path
-                self._parents[literal] = node
+            # The first parameter of this path.
+            if literal.count("/") == position and self._parents.setdefault(literal, node) is not node:
+                raise Misconfigured(f"{literal}/…: the router serves this already", code="route.twice")
             node.parameter = node.parameter or _Node()
             node = node.parameter
-            node.takes_rest = node.takes_rest or component.full.endswith(":path")
+            node.takes_rest = node.takes_rest or segment.endswith(":path}")
         return node
 
     @property
@@ -166,6 +160,8 @@ class RouteTable:
             literal, _, last = path.rpartition("/")
             parent = self._parents.get(literal)
             node = parent.parameter if parent is not None and last not in parent.children else None
+            if node is not None and last and (leaf := node.leaves.get(method)) is not None:
+                return leaf[0], {leaf[1]: last}, ()
             if node is None or not node.routes or not last:
                 node = self._walk(path, values)
             else:

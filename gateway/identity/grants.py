@@ -64,15 +64,19 @@ def principal_of(
     """
     return Principal(
         tenant=intern(grant.tenant),
-        subject=subject,
+        subject=intern(subject),
         credential=credential,
         zones=ZONES[grant.kind],
         scopes=_shared(scopes),
         plan=intern(grant.plan),
-        partner=grant.partner,
-        channel=grant.channel,
+        partner=_interned(grant.partner),
+        channel=_interned(grant.channel),
         expires_at=expires_at,
     )
+
+
+def _interned(text: str | None) -> str | None:
+    return None if text is None else intern(text)
 
 
 @lru_cache(maxsize=1_024)

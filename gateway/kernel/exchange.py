@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
@@ -90,10 +91,14 @@ class Decision(Struct, frozen=True):
     detail: str = ""
 
 
+_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+
+
 class Exchange:
     """The mutable state of one request. `headers` holds each field once, lower case, after hygiene.
 
     `entered` counts the steps of the chain that were asked; `decisions` is kept for what `explain` must answer.
+    `charged` is what the rate limit took, `notes` whatever else policies leave for each other.
     """
 
     __slots__ = (
@@ -101,6 +106,7 @@ class Exchange:
         "arrived",
         "body",
         "caller",
+        "charged",
         "correlation_id",
         "deadline",
         "decisions",
@@ -126,25 +132,32 @@ class Exchange:
         "trace_id",
     )
 
-    def __init__(self, scope: dict[str, Any], receive: Callable[[], Awaitable[Any]], arrived: float) -> None:
+    def __init__(
+        self,
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[Any]],
+        arrived: float,
+        deadline: float | None = None,
+    ) -> None:
         self.scope = scope
         self.receive = receive
         self.arrived = arrived
         self.method: str = scope["method"]
         self.path: str = ""
         self.query: bytes = scope.get("query_string", b"")
-        self.headers: dict[bytes, bytes] = {}
+        self.headers: Mapping[bytes, bytes] = _NOTHING
         self.peer: str = ""
         self.request_id: str = ""
         self.correlation_id: str = ""
         self.trace_id: str = ""
         self.sampled: bool = False
-        self.deadline: float = arrived + 30.0
+        self.deadline: float = arrived + 30.0 if deadline is None else deadline
         self.route: Route | None = None
-        self.path_params: Mapping[str, str] = {}
+        self.path_params: Mapping[str, str] = _NOTHING
         self.allowed_methods: tuple[str, ...] = ()
         self.principal: Principal | None = None
         self.caller: Caller | None = None
+        self.charged: Any = None
         self.body: bytes = b""
         self.decoded: Any = None
         self.entered: int = 0
@@ -160,6 +173,8 @@ class Policy(Protocol):
     """One guarantee. `name` is its folder.
 
     A policy whose options leave `conclude` nothing to do says so with an attribute ``concludes = False``, read once.
+    One that has nothing to do for some routes has a method ``concerns(route) -> bool``, asked once for each: where it
+    is False, neither way is called.
     """
 
     @property

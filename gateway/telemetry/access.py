@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
@@ -32,7 +33,10 @@ _LABELS: Final = (*(str(bound) for bound in _BOUNDS), "+Inf")
 
 
 class AccessLine(Struct, frozen=True, gc=False):
-    """One request as it is logged. `seconds` is how long it took, `who` the authenticated subject or empty."""
+    """One request as it is logged.
+
+    `at` is its end, exact to the millisecond, `seconds` how long it took, `who` the authenticated subject or empty.
+    """
 
     at: datetime
     method: str
@@ -120,9 +124,9 @@ class AccessLog:
     def _pack(self) -> None:
         lines, self._lines = self._lines, []
         if lines:
-            epoch, instant = self._clock.now().timestamp() - self._clock.monotonic(), datetime.fromtimestamp
+            instant = _instants(self._clock.now().timestamp() - self._clock.monotonic())
             told = [
-                AccessLine(instant(epoch + ended, UTC), method[:16], route, status, seconds, who, peer, request_id)
+                AccessLine(instant(int(ended * 1000)), method[:16], route, status, seconds, who, peer, request_id)
                 for ended, method, route, status, seconds, who, peer, request_id in lines
             ]
             self._packed.append(self._encode(told))
@@ -143,3 +147,13 @@ class AccessLog:
         while True:
             await asyncio.sleep(_EVERY)
             self.flush()
+
+
+def _instants(epoch: float) -> Callable[[int], datetime]:
+    """Monotonic milliseconds as instants: one is made for all lines of its millisecond."""
+
+    @lru_cache(maxsize=1)
+    def instant(milliseconds: int) -> datetime:
+        return datetime.fromtimestamp(epoch + milliseconds / 1000, UTC)
+
+    return instant

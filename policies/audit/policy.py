@@ -6,8 +6,8 @@ which is what `explain` answers from. Denials beyond a rate are kept as a count,
 
 from __future__ import annotations
 
-import random
 from collections.abc import Awaitable
+from random import random
 from typing import Any, Final
 
 from gateway.kernel.clock import Clock
@@ -32,6 +32,7 @@ class Audit:
 
     def __init__(self, write: Write, clock: Clock, options: AuditOptions | None = None) -> None:
         self._options = options or AuditOptions()
+        self._read_sample = self._options.read_sample
         self._monotonic = clock.monotonic
         self.queue = AuditQueue(write, size=self._options.queue, patience=self._options.patience)
         self._denials: dict[DenialKey, int] = {}
@@ -44,7 +45,7 @@ class Audit:
             return None
         status = reply.status
         if status < _FIRST_ERROR and exchange.method in _READS:
-            if random.random() < self._options.read_sample:  # noqa: S311  # a sample, not a secret
+            if random() < self._read_sample:  # noqa: S311  # a sample, not a secret
                 self.queue.offer(entry_of(exchange, status))
             return None
         if status in _DENIALS and not self._kept_whole(exchange):

@@ -21,6 +21,8 @@ _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _TWO_READINGS: Final = re.compile(rb"%(?:2[fF]|5[cC]|25|[01][0-9A-Fa-f]|7[fF])|[\x00-\x20\\\x7f]")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SAFE_RAW: Final = "/:@!$&'()*+,;=~-._"
+_MOST_REMEMBERED: Final = 2048
+_LONGEST_REMEMBERED: Final = 256
 _NEVER_SERVED: Final = frozenset({"TRACE", "CONNECT"})
 
 
@@ -32,6 +34,7 @@ class CanonicalRequest:
 
     def __init__(self, options: CanonicalRequestOptions | None = None) -> None:
         self._options = options or CanonicalRequestOptions()
+        self._folders: set[bytes] = set()
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Set `exchange.path` and rewrite the scope's own path with it."""
@@ -41,8 +44,12 @@ class CanonicalRequest:
             raise Rejected(f"{exchange.method} is never served", code="request.method_not_allowed")
         if len(raw) > self._options.longest_path or len(exchange.query) > self._options.longest_query:
             raise Rejected("the path or query is too long: send less in it", code="request.uri_too_long")
-        if _CANONICAL.fullmatch(raw):
+        folder, _, last = raw.rpartition(b"/")
+        if folder in self._folders and last.replace(b"_", b"").isalnum():  # our ids: what a regular expression costs
             path = raw.decode("ascii")
+        elif _CANONICAL.fullmatch(raw):
+            path = raw.decode("ascii")
+            self._remember(folder)
         else:
             path = canonical_path(raw)
             raw = quote(path, safe=_SAFE_RAW).encode()
@@ -51,6 +58,13 @@ class CanonicalRequest:
         scope["raw_path"] = raw
         scope["root_path"] = ""
         return None
+
+    def _remember(self, folder: bytes) -> None:
+        """Everything before the last slash of a canonical path."""
+        if folder and len(folder) <= _LONGEST_REMEMBERED:
+            if len(self._folders) >= _MOST_REMEMBERED:
+                self._folders.clear()
+            self._folders.add(folder)
 
 
 def canonical_path(raw: bytes) -> str:

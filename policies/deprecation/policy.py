@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from datetime import UTC
 from email.utils import format_datetime
 
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange, Route, passes
 from gateway.kernel.lifecycle import Lifecycle
 from policies.deprecation.options import DeprecationOptions
 
@@ -21,6 +21,10 @@ class Deprecation:
         lifecycles = (options or DeprecationOptions()).lifecycles
         self.concludes = bool(lifecycles)
         self._headers = {(lifecycle.api, lifecycle.version): headers_of(lifecycle) for lifecycle in lifecycles}
+
+    def concerns(self, route: Route) -> bool:
+        """Only versions that have something to tell."""
+        return bool(self._headers.get((route.api, route.version)))
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
         """Append the headers of the route's version."""

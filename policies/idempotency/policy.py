@@ -80,6 +80,10 @@ class IdempotencyPolicy:
                 await self._purging
             self._purging = None
 
+    def concerns(self, route: Route) -> bool:
+        """Only routes that know a key."""
+        return route.idempotency is not Idempotency.NONE
+
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Reserve the key of this request, or answer it from the record."""
         route = exchange.route

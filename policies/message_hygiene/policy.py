@@ -23,7 +23,7 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-
 _AMBIGUOUS: Final = frozenset({b"transfer-encoding", b"content-encoding"})
 _LF, _CR, _NUL = b"\n\r\0"  # as numbers: looking for one byte is then one memchr(3)
 _MOST_REMEMBERED: Final = 2048
-_LONGEST_REMEMBERED: Final = 1024
+_LONGEST_REMEMBERED: Final = 64
 _UNIX_SOCKET: Final = "unix"
 
 
@@ -35,8 +35,9 @@ class MessageHygiene:
 
     def __init__(self, options: MessageHygieneOptions | None = None) -> None:
         self._options = options or MessageHygieneOptions()
-        # Field names of requests where nothing had to be dropped or joined, and the bytes left for their values.
-        self._plain: dict[tuple[bytes, ...], int] = {}
+        self._longest_field, self._most_fields = self._options.longest_field, self._options.most_fields
+        # Field names that are always kept, as they were seen lately.
+        self._plain: set[bytes] = set()
         self._hosts_seen: set[bytes] = set()
         self._trust_seen: dict[str, bool] = {}
         try:
@@ -49,13 +50,19 @@ class MessageHygiene:
         fields: list[tuple[bytes, bytes]] = exchange.scope["headers"]
         headers = dict(fields)
         values = b"".join(headers.values())
-        room = self._plain.get(tuple(headers)) if len(headers) == len(fields) else None
+        count = len(fields)
         forwarding: dict[bytes, bytes] | None = None
-        if room is None or len(values) > room:
+        plain = (
+            len(headers) == count
+            and self._plain.issuperset(headers)
+            and len(values) + count * _LONGEST_REMEMBERED <= self._longest_field
+            and count <= self._most_fields
+        )
+        if not plain:
             headers, values, forwarding = self._examined(exchange, fields)
         if _LF in values or _CR in values or _NUL in values:
             raise Rejected("a header holds CR, LF or NUL", code="request.header_value")
-        if room is None or headers.get(b"host") not in self._hosts_seen:
+        if not plain or headers.get(b"host") not in self._hosts_seen:
             self._refuse_ambiguous(headers)
         exchange.headers = headers
         client = exchange.scope.get("client")
@@ -76,15 +83,15 @@ class MessageHygiene:
         headers, forwarding = self._sorted(fields)
         if len(headers) != len(fields):
             exchange.scope["headers"] = list(headers.items())
-        elif (
-            forwarding is None
-            and headers.keys().isdisjoint(_AMBIGUOUS)
-            and len(fields) <= self._options.most_fields
-            and length < min(_LONGEST_REMEMBERED, self._options.longest_field)
-            and len(self._plain) < _MOST_REMEMBERED
-        ):
-            self._plain[names] = self._options.longest_field - length
+        elif forwarding is None:
+            self._remember(headers)
         return headers, values, forwarding
+
+    def _remember(self, headers: dict[bytes, bytes]) -> None:
+        """The names of a request that kept all its fields."""
+        if len(self._plain) >= _MOST_REMEMBERED:
+            self._plain.clear()
+        self._plain |= {name for name in headers if len(name) <= _LONGEST_REMEMBERED} - _AMBIGUOUS
 
     def _sorted(self, fields: list[tuple[bytes, bytes]]) -> tuple[dict[bytes, bytes], dict[bytes, bytes] | None]:
         """Each kept field once, and the forwarding fields apart."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+POLICY_FIELD: Final = b"ratelimit-policy"
 MODE_FIELD: Final = b"crossdock-ratelimit-mode"
 
 

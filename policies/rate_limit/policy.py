@@ -10,7 +10,7 @@ from typing import Final
 from gateway.cache.valkey import Cache
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotAuthenticated, Throttled
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange, Route, passes
 from gateway.telemetry.counters import Counters
 from policies.rate_limit.fields import MODE_FIELD, limit_field
 from policies.rate_limit.limiter import Charge, Limiter
@@ -18,9 +18,8 @@ from policies.rate_limit.options import RateLimitOptions
 from policies.rate_limit.plans import PlanBook, quotas_of
 from policies.rate_limit.quota import Quota, quota_of
 
-_NOTE: Final = "rate_limit"
 _ADDRESS_NOTE: Final = "address_limit"
-Charged = tuple[Quota, Charge]  # what a request was charged so far, kept in its notes between the policies
+Charged = tuple[Quota, Charge]  # what a request was charged so far, kept in `exchange.charged` between the policies
 
 
 class PreAuthenticationLimit:
@@ -122,7 +121,7 @@ class RateLimit:
         share = self._spend(key, now)
         if share is not None:
             left = share.units + share.remote
-            exchange.notes[_NOTE] = (quota, Charge(key, 1, True, left, share.full_at - now))
+            exchange.charged = (quota, Charge(key, 1, True, left, share.full_at - now))
             return None
         charge = self.limiter.charge(key, quota, 1)
         if type(charge) is Charge:
@@ -132,14 +131,11 @@ class RateLimit:
 
     def conclude(self, exchange: Exchange) -> None:
         """Tell the caller where it stands."""
-        charged: Charged | None = exchange.notes.get(_NOTE)
+        charged: Charged | None = exchange.charged
         if charged is not None:
             quota, charge = charged
             headers = exchange.reply_headers
-            headers += (
-                (b"ratelimit-policy", quota.policy),
-                (b"ratelimit", limit_field(quota.name, charge.remaining, charge.reset)),
-            )
+            headers += (quota.policy, (b"ratelimit", limit_field(quota.name, charge.remaining, charge.reset)))
             if charge.mode != "shared":
                 headers.append((MODE_FIELD, charge.mode.encode()))
 
@@ -152,9 +148,13 @@ class LineCost:
     def __init__(self, rate_limit: RateLimit) -> None:
         self._limiter = rate_limit.limiter
 
+    def concerns(self, route: Route) -> bool:
+        """Only routes that may cost more than one unit."""
+        return route.cost > 1 or route.body_cost is not None
+
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Charge the rest of what the call costs; raises `Throttled` (code ``rate_limit.exceeded``)."""
-        charged: Charged | None = exchange.notes.get(_NOTE)
+        charged: Charged | None = exchange.charged
         route = exchange.route
         if charged is None or route is None:
             return None
@@ -189,7 +189,7 @@ async def _wait(exchange: Exchange, quota: Quota, charge: Awaitable[Charge]) -> 
 
 
 def _accept(exchange: Exchange, quota: Quota, charge: Charge) -> None:
-    exchange.notes[_NOTE] = (quota, charge)
+    exchange.charged = (quota, charge)
     if not charge.allowed:
         raise Throttled(
             "you have used up your quota for now: wait for Retry-After seconds",

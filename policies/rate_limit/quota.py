@@ -6,7 +6,7 @@ from limits import parse
 from msgspec import Struct
 
 from gateway.kernel.errors import Misconfigured
-from policies.rate_limit.fields import policy_field
+from policies.rate_limit.fields import POLICY_FIELD, policy_field
 from policies.rate_limit.options import Limit, Mode, WhenStoreDown
 
 
@@ -14,6 +14,7 @@ class Quota(Struct, frozen=True, kw_only=True, eq=False):
     """`count` units in `window` seconds, `burst` of them at once: one unit every `interval` seconds (ITU-T I.371).
 
     `bucket` tells the quotas of one caller apart. `local_interval` and `local_burst` are one worker's share.
+    `policy` is the header field that tells it.
     """
 
     bucket: str
@@ -26,7 +27,7 @@ class Quota(Struct, frozen=True, kw_only=True, eq=False):
     local_interval: float
     local_burst: int
     largest_lease: int
-    policy: bytes
+    policy: tuple[bytes, bytes]
     name: str
 
     @property
@@ -63,6 +64,6 @@ def quota_of(limit: Limit, *, bucket: str, workers: int) -> Quota:
         local_interval=interval * workers,
         local_burst=max(1, (count if exact else burst) // workers),
         largest_lease=max(1, burst // (4 * workers)),
-        policy=policy_field(quotas),
+        policy=(POLICY_FIELD, policy_field(quotas)),
         name="exact" if exact else "burst",
     )

@@ -33,6 +33,10 @@ class ValidateRequest:
         if options.apis or options.operations or (options.mode, options.limits) != _PLAIN:
             self.admit = self._admit_by_rule  # type: ignore[method-assign]  # who declares nothing pays nothing
 
+    def concerns(self, route: Route) -> bool:
+        """Only routes that something is asked of."""
+        return route.matched and (route.takes_body or bool(route.check_query or route.check_request))
+
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Refuse what does not fit; an unmatched route is left to the end of the chain."""
         route = exchange.route

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from gateway.kernel.errors import CrossdockError
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange, Route, passes
 from gateway.kernel.validation import Mode
 from gateway.telemetry.violations import Violations
 from policies.validate_response.options import ResponseRule, ValidateResponseOptions
@@ -42,6 +42,10 @@ class ValidateResponse:
         self.concludes = self._share > 0.0
         self._rules: dict[str, tuple[float, bool]] = {}
         self._left = self._gap()
+
+    def concerns(self, route: Route) -> bool:
+        """Only routes that promise a shape."""
+        return route.check_reply is not None
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
         """Check the reply of a matched route, if it is this one's turn."""

@@ -37,6 +37,7 @@ class Version:
         self._locate = routes.locate
         self._clock = clock
         self._spelled: dict[str, bytes] = {}
+        self._lifecycle_of: dict[Route, Lifecycle | None] = {}
         lifecycles = (options or VersionOptions()).lifecycles
         self._lifecycles = {(lifecycle.api, lifecycle.version): lifecycle for lifecycle in lifecycles}
 
@@ -47,10 +48,12 @@ class Version:
         asked = exchange.headers.get(b"api-version")
         if asked is not None and not (route.matched and asked == self._spelled.get(route.version)):
             route = self._choose(exchange, route, asked)
-        if self._lifecycles:
-            lifecycle = self._lifecycles.get((route.api, route.version))
-            if lifecycle is not None:
-                self._refuse_ended(lifecycle)
+        try:
+            lifecycle = self._lifecycle_of[route]
+        except KeyError:
+            lifecycle = self._lifecycle_of[route] = self._lifecycles.get((route.api, route.version))
+        if lifecycle is not None:
+            self._refuse_ended(lifecycle)
         return None
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:

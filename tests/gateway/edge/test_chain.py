@@ -4,7 +4,7 @@ import pytest
 
 from gateway.edge.chain import ORDER, WAY_IN, WAY_OUT, compile_chain
 from gateway.kernel.errors import Misconfigured
-from gateway.kernel.exchange import passes
+from gateway.kernel.exchange import Route, passes
 
 
 class Named:
@@ -44,6 +44,38 @@ def test_a_policy_twice_or_unknown_is_refused():
         compile_chain([Named("trace"), Named("trace")], passes)
     with pytest.raises(Misconfigured, match="compression"):
         compile_chain([Named("compression")], passes)
+
+
+def test_a_route_is_spared_the_policies_that_do_not_concern_it_and_nothing_else():
+    class Told(Named):
+        def admit(self, exchange):
+            raise AssertionError
+
+        def conclude(self, exchange):
+            raise AssertionError
+
+    class OfOrders(Told):
+        def concerns(self, route):
+            return route.api == "orders"
+
+    policies = [(OfOrders if name in {"idempotency", "deprecation"} else Told)(name) for name in ORDER]
+    chain = compile_chain(policies, passes)
+    behind = WAY_IN[WAY_IN.index("version") + 1 :]
+    assert [step.__self__.name for step in chain.opening] == list(WAY_IN[: WAY_IN.index("version") + 1])
+    assert chain.along(route_of("orders")) == chain.along(None)
+    spared = chain.along(route_of("items"))
+    assert names_of(chain.along(None).inward) == list(behind)
+    assert names_of(spared.inward) == [name for name in behind if name != "idempotency"]
+    assert names_of(chain.along(None).outward) == list(WAY_OUT)
+    assert names_of(spared.outward) == [name for name in WAY_OUT if name not in {"idempotency", "deprecation"}]
+
+
+def route_of(api):
+    return Route(id=f"GET /{api}", method="GET", template=f"/{api}", api=api, version="v1", zone=None)
+
+
+def names_of(steps):
+    return ["body" if step is passes else step.__self__.name for step in steps]
 
 
 def test_what_has_nothing_to_conclude_is_left_out():

@@ -38,6 +38,16 @@ def test_a_token_is_verified_once_and_then_found_by_its_bytes(make_identity, mak
     assert isinstance(first, Principal)
 
 
+def test_a_credential_with_the_end_of_a_verified_one_is_not_believed(make_identity, make_token):
+    identity = make_identity()
+    verified = bearer(make_token())
+    identity.authenticate(verified)
+    forged = b"Bearer forged" + verified[b"authorization"][-64:]
+    with pytest.raises(NotAuthenticated):
+        identity.authenticate({b"authorization": forged})
+    assert identity.authenticate(verified)
+
+
 def test_a_cached_token_ends_when_it_expires(make_identity, make_token):
     clock = HeldClock()
     identity = make_identity(clock)

@@ -71,3 +71,32 @@ def test_methods_that_are_never_served(method):
     with pytest.raises(Rejected) as refused:
         CanonicalRequest().admit(exchange(b"/a", method))
     assert refused.value.code == "request.method_not_allowed"
+
+
+_PIECES = ["a", "items", "itm_0", "_", ".", "..", "", "%2f", "%61", "a b", "-x", "a.b", "é", "a\n"]
+
+
+@given(st.lists(st.lists(st.sampled_from(_PIECES), min_size=1, max_size=4), min_size=1, max_size=6))
+def test_what_it_remembers_changes_nothing(paths):
+    seasoned = CanonicalRequest()
+    for path in paths:
+        raw = ("/" + "/".join(path)).encode()
+        assert outcome(seasoned, raw) == outcome(CanonicalRequest(), raw)
+
+
+def test_what_it_remembers_is_bounded():
+    policy = CanonicalRequest()
+    for number in range(3_000):
+        policy.admit(exchange(b"/a%d/b" % number))
+    policy.admit(exchange(b"/" + b"x" * 300 + b"/b"))
+    assert 0 < len(policy._folders) <= 2048
+    assert max(map(len, policy._folders)) < 300
+
+
+def outcome(policy, raw):
+    request = exchange(raw)
+    try:
+        policy.admit(request)
+    except Rejected as error:
+        return error.code
+    return request.path, request.scope["path"], request.scope["raw_path"]

@@ -1,6 +1,8 @@
 """Headers after hygiene mean one thing, and nothing that their sender may not say."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.kernel.errors import Misconfigured, Rejected
 from gateway.kernel.exchange import Exchange
@@ -136,3 +138,28 @@ def test_what_it_remembers_is_bounded():
         scope = {"type": "http", "method": "GET", "path": "/", "headers": fields, "client": (f"peer{number}", 1)}
         policy.admit(Exchange(scope, None, 0.0))
     assert max(len(policy._plain), len(policy._hosts_seen), len(policy._trust_seen)) <= 2048
+
+
+_FIELDS = [
+    HOST, HOST, (b"accept", b"a/b"), (b"x-crossdock-a", b"1"), (b"x_a", b"1"), (b"x-forwarded-for", b"1.2.3.4"),
+    (b"transfer-encoding", b"gzip"), (b"transfer-encoding", b"chunked"), (b"content-length", b"1"),
+    (b"content-encoding", b"br"), (b"authorization", b"Bearer x"), (b"x-long", b"v" * 9_000), (b"x-lf", b"a\nb"),
+    (b"x-" + b"n" * 70, b"v"), (b"cookie", b"a=1"),
+]  # fmt: skip
+
+
+@given(st.lists(st.lists(st.sampled_from(_FIELDS), max_size=6), min_size=1, max_size=6))
+def test_what_it_remembers_changes_nothing(messages):
+    seasoned = MessageHygiene()
+    for fields in messages:
+        assert outcome(seasoned, fields) == outcome(MessageHygiene(), fields)
+
+
+def outcome(policy, fields):
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": list(fields), "client": ("192.0.2.7", 1)}
+    request = Exchange(scope, None, 0.0)
+    try:
+        policy.admit(request)
+    except Rejected as error:
+        return error.code
+    return list(request.headers.items()), scope["headers"], request.peer
