@@ -17,7 +17,8 @@ from tests.gateway.identity.small_issuer import SmallIssuer
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from running_gateway import TENANT, RunningGateway, start_gateway
+from cut_off import Line, Pair
+from running_gateway import TENANT, RunningGateway, start_beside, start_gateway
 
 # One limit of each sort, each on an operation of its own.
 LIMITS = ", ".join(
@@ -87,6 +88,24 @@ async def gateway_of_two(
     folder = tmp_path_factory.mktemp("two")
     async with running_on("test_of_two_workers", urls, folder, workers=2, issuers=trust_in(outside_issuer)) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+async def pair(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    """Two processes that meet in the engines only. 127.0.0.1 is a peer whose `Client-Cert` they believe."""
+    folder = tmp_path_factory.mktemp("pair")
+    (folder / "beside").mkdir()
+    settings = {"identity": ', client_certificates = "verified"', "http": 'trusted_peers = ["127.0.0.1"]'}
+    async with Line(urls.postgres) as postgres, Line(urls.nats) as nats, Line(urls.valkey) as valkey:
+        by_line = EngineUrls(postgres.url, nats.url, valkey.url)
+        async with running_on("test_of_a_pair", by_line, folder, **settings) as first:
+            second = await start_beside(first, folder / "beside")
+            try:
+                yield Pair((first, second), postgres, nats, valkey)
+            finally:
+                for line in (postgres, nats, valkey):
+                    line.mend()
+                await second.stop()
 
 
 @pytest.fixture(scope="module")

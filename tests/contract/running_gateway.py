@@ -44,7 +44,7 @@ store = {{ url = "{postgres}", installation = "{installation}" }}
 backbone = {{ url = "{nats}" }}
 cache = {{ url = "{valkey}" }}
 secrets = {{ keys = {{ "1" = "{key}" }} }}
-identity = {{ issuer = "http://127.0.0.1:{port}", issuers = [{issuers}] }}
+identity = {{ issuer = "http://127.0.0.1:{port}", issuers = [{issuers}]{identity} }}
 channels = [{{ name = "web" }}]
 
 [http]
@@ -53,6 +53,7 @@ public_url = "http://127.0.0.1:{port}"
 workers = {workers}
 header_seconds = 3
 body_seconds = 3
+{http}
 
 [rate_limit]
 failure_cost = 1
@@ -106,22 +107,41 @@ async def start_gateway(
     workers: int = 1,
     operations: str = "",
     issuers: str = "",
+    identity: str = "",
+    http: str = "",
     more: str = "",
     scopes: Sequence[str] = PARTNER_SCOPES,
 ) -> RunningGateway:
     """Start one on the empty `database`; `scopes` are the partners'.
 
-    `operations` are limits by route id, as TOML pairs, `issuers` TOML tables; `more` is added to the settings.
+    `operations` are limits by route id, as TOML pairs, `issuers` TOML tables; `identity` and `http` are further
+    settings there, `more` is added to the settings.
     """
     installation = await migrate_record(database, progress=lambda _: None)
     port = free_port(set())
-    values = {"installation": installation, "port": port, "workers": workers}
-    settings_path = _write_settings(folder, urls, database, more, operations=operations, issuers=issuers, **values)
+    values = {"installation": installation, "port": port, "workers": workers, "operations": operations}
+    values |= {"issuers": issuers, "identity": identity, "http": http}
+    settings_path = _write_settings(folder, urls, database, more, **values)
     settings = load_settings(settings_path)
     await _seed(settings)
     partners = [
         await _partner(settings, name, account, scopes) for name, account in (("First", "CUST1"), ("Second", "CUST2"))
     ]
+    return await _start(folder, settings_path, port, partners)
+
+
+async def start_beside(first: RunningGateway, folder: Path) -> RunningGateway:
+    """Another process with the same settings on another port, as a second machine behind one balancer would be."""
+    port = free_port({first.port})
+    settings_path = folder / "settings.toml"
+    text = first.settings_path.read_text(encoding="utf-8").replace(f"\nport = {first.port}\n", f"\nport = {port}\n")
+    settings_path.write_text(text, encoding="utf-8")
+    return await _start(folder, settings_path, port, [first.first, first.second])
+
+
+async def _start(
+    folder: Path, settings_path: Path, port: int, partners: Sequence[PartnerCredentials]
+) -> RunningGateway:
     log = folder / "gateway.log"
     command = [sys.executable, "-m", "gateway.asgi", "gateway", "--settings", str(settings_path)]
     process = spawn(command, folder=folder, log=log, account=None, dies_by=signal.SIGTERM)
