@@ -100,7 +100,8 @@ def one_of_each() -> list[Asked]:
         Asked("GET", f"{ORDERS}/{NOT_AN_ORDER}", "handler", (404,)),
         Asked("GET", f"{ORDERS}?limit=many", "validate_request", (400,)),
         Asked("GET", "/storefront/v1/availability?sku=SKU-0001", "rate_limit", (429,)),
-        Asked("GET", "/storefront/v1/items?limit=1", "line_cost", (429,)),
+        # Which of the two refuses depends on who else has taken a unit and not given it back yet.
+        Asked("GET", "/storefront/v1/items?limit=1", "line_cost|rate_limit", (429,)),
         Asked("POST", ORDERS, "idempotency", (400,), {"Content-Type": "application/json"}, order()),
         posted("validate_request", 422, order(surprise=1)),
         posted("validate_request", 400, b'{"external_number": NaN}'),
@@ -166,12 +167,11 @@ async def test_every_refusal_and_every_write_is_explained_by_the_policy_that_dec
     assert lag < PATIENCE_SECONDS
     for asked, found in zip(mix, told, strict=True):
         assert found.record is not None
-        assert (found.record.refused_by, found.record.status in asked.statuses) == (asked.refused_by, True), (
-            asked,
-            found,
-        )
+        said, expected = found.record.refused_by, asked.refused_by.split("|")
+        assert said in expected, (asked, found)
+        assert found.record.status in asked.statuses, (asked, found)
         refused = [step.policy for step in found.steps if step.outcome == "refused"]
-        assert refused == [asked.refused_by] * (asked.refused_by not in ("", "router", "handler")), (asked, found.steps)
+        assert refused == [said] * (said not in ("", "router", "handler")), (asked, found.steps)
         if asked.method == "POST":  # each policy's time is kept for what may change something
             assert all(step.microseconds is not None for step in found.steps if step.outcome != "not asked")
     workers = {found.worker for found in told}
