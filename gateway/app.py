@@ -456,6 +456,7 @@ def build_console(settings: Settings) -> ASGIApp:
         sessions=SessionTimes(
             lifetime_seconds=settings.console.session_seconds, idle_seconds=settings.console.idle_seconds
         ),
+        explain_hours=settings.explain.hours,
         lifespan=[opened],
     )
 

@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 
 from gateway.console.access import Access
 from gateway.console.answers import Errors
+from gateway.console.explaining import explain_routes
 from gateway.console.openid import openid_routes
 from gateway.console.pages import detail_routes, page_routes
 from gateway.console.reading import Reading
@@ -40,13 +41,14 @@ def make_console(
     https: bool = False,
     openid: OpenIdSignIn | None = None,
     sessions: SessionTimes | None = None,
+    explain_hours: int = 24,
     lifespan: Sequence[Callable[[Litestar], AbstractAsyncContextManager[Any]]] = (),
 ) -> ASGIApp:
     """The console on `store`, which `lifespan` opens and closes.
 
     `bootstrap` signs the first administrator in until somebody has a password. `openid` is where people sign in
-    without one. `https` says that people reach the
-    console over TLS: cookies become `Secure`. Raises `Misconfigured` for a bootstrap token that could be guessed.
+    without one. `https` says that people reach the console over TLS: cookies become `Secure`. Records of requests are
+    kept for `explain_hours`. Raises `Misconfigured` for a bootstrap token that could be guessed.
     """
     if bootstrap is not None and len(bootstrap.reveal()) < _SHORTEST_BOOTSTRAP:
         raise Misconfigured(
@@ -67,6 +69,7 @@ def make_console(
             *page_routes(pages, reading),
             *detail_routes(pages, reading),
             *repair_routes(pages, reading, repairs),
+            *explain_routes(pages, store, clock, tenant, hours=explain_hours),
         ],
         guards=[access.admit],
         exception_handlers={Exception: Errors(pages)},

@@ -6,9 +6,11 @@ import asyncpg
 import httpx
 import pytest
 
+import gateway.explain
 import gateway.identity
 import gateway.store
 import gateway.systems
+import policies.idempotency
 import process_apis
 from gateway.console.app import make_console
 from gateway.identity.console_people import People
@@ -24,9 +26,10 @@ BOOTSTRAP = "bootstrap-token-of-the-tests"
 PASSWORD = "correct horse battery"
 _numbers = count()
 _PROCESSES = Path(process_apis.__path__[0])
+CONSOLE_READS = (gateway.store, gateway.explain, gateway.identity, gateway.systems, policies.idempotency)
 MIGRATIONS = find_migrations(
     [
-        *(Path(module.__file__).parent / "migrations" for module in (gateway.store, gateway.identity, gateway.systems)),
+        *(Path(module.__file__).parent / "migrations" for module in CONSOLE_READS),
         *(_PROCESSES / name / "migrations" for name in ("items", "availability", "order_to_ship")),
         _PROCESSES / "partner_notifications" / "migrations",
     ]
