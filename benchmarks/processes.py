@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +63,15 @@ def children_of(pid: int) -> list[int]:
     """The process ids of what `pid` started."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
     return [int(child) for child in found.split()]
+
+
+def seconds_of_children(pid: int) -> dict[int, float]:
+    """`processor_seconds` of each child; one that ends meanwhile (a vacuum of PostgreSQL) is left out."""
+    found: dict[int, float] = {}
+    for child in children_of(pid):
+        with suppress(OSError):
+            found[child] = processor_seconds(child)
+    return found
 
 
 def processor_seconds(pid: int) -> float:

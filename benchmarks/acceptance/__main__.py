@@ -25,7 +25,7 @@ from benchmarks.acceptance.books import analyze, open_books
 from benchmarks.acceptance.sides import ours_serving, peer_serving
 from benchmarks.edge.__main__ import _machine
 from benchmarks.edge.site import tokens_of
-from benchmarks.processes import ROOT, children_of, processor_seconds
+from benchmarks.processes import ROOT, seconds_of_children
 from gateway.engines import Engines
 
 
@@ -131,10 +131,11 @@ def _taken(given: argparse.Namespace, *names: str) -> dict[str, Any]:
 def _watched(
     watched: dict[str, int], plan: dict[str, Any], name: str, seed: int, seconds: float, rate: float | None
 ) -> dict[str, Any]:
-    before = {program: _spent(parent) for program, parent in watched.items()}
+    before = {program: seconds_of_children(parent) for program, parent in watched.items()}
     found = _load(plan, name, seed, seconds, rate)
     for program, parent in watched.items():
-        spent = _spent(parent) - before[program]
+        after = seconds_of_children(parent)
+        spent = sum(seconds - before[program].get(child, 0.0) for child, seconds in after.items())
         found[f"{program}_cpu_ms"] = spent / max(sum(found["statuses"].values()), 1) * 1000
     found["load_average"] = os.getloadavg()[0]
     print(
@@ -145,11 +146,6 @@ def _watched(
         file=sys.stderr,
     )
     return found
-
-
-def _spent(parent: int) -> float:
-    """Processor time of a program's processes so far, in seconds."""
-    return sum(map(processor_seconds, children_of(parent)))
 
 
 def _load(plan: dict[str, Any], name: str, seed: int, seconds: float, rate: float | None) -> dict[str, Any]:
