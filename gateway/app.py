@@ -1,7 +1,7 @@
 """The composition root: the only place where objects meet.
 
 `Core` holds what the gateway, the worker and the console have in common; making one does no I/O, opening it does.
-`build_gateway` and `build_console` give ASGI applications, `gateway.worker` runs the rest.
+`Gateway` and `build_console` give ASGI applications, `gateway.worker` runs the rest.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, Self, TypeVar
@@ -68,9 +68,11 @@ from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Policy, RecallsOutcome
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret, resolve_secret
+from gateway.outbound.breaker import Breaker
 from gateway.outbound.door import Outbound
 from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import WebhookSender
+from gateway.serving.state import show_state
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
 from gateway.store.audit import AuditEntry
 from gateway.store.installation import check_installation
@@ -256,10 +258,14 @@ def _secret(reference: str, setting: str) -> Secret:
 
 
 class Gateway:
-    """One gateway process: the router, the chain, and what they need opened."""
+    """One gateway process: the router, the chain, and what they need opened.
+
+    `beside` is entered last, once all else is open.
+    """
 
     def __init__(self, core: Core) -> None:
         self.core = core
+        self.beside: list[AbstractAsyncContextManager[None]] = []
         self.counters = Counters()
         self.identity = Identity(
             core.store, core.ring, core.settings.identity, core.clock, cache=core.cache, outbound=core.outbound
@@ -295,12 +301,17 @@ class Gateway:
         self.proxied = load_proxied(core.settings.proxied, clock=core.clock, counters=self.counters, parse=parse_json)
         self.apis = apis_of(core, [wrapped_api(api) for api in self.proxied])
         self._migrations = component_migrations()
+        self._readiness = {
+            "record": self._record_answers,
+            "schema": self._schema_fits,
+            "configuration": self._is_configured,
+        }
         handlers = [
             *(handler for api in self.apis for handler in api.handlers),
             *identity_routes(self.identity, _scopes_of(self.apis)),
             *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
             *health_routes(
-                {"record": self._record_answers, "schema": self._schema_fits, "configuration": self._is_configured},
+                self._readiness,
                 draining=lambda: self.doorway.draining,
                 facts=lambda: {"configuration": self.follower.held},
             ),
@@ -325,6 +336,13 @@ class Gateway:
         )
         self.doorway = Doorway(self.door)
         self.follower = Follower(core.store, core.clock, role="gateway", initial=self.initial, adopt=self.adopt)
+        show_state(
+            self.counters,
+            self.doorway,
+            limiters={"caller": self.caller_limiter, "address": self.address_limiter},
+            breakers=self._breakers,
+            configuration=lambda: self.follower.held.version,
+        )
 
     def adopt(self, configuration: Configuration) -> None:
         """Let who comes from now on pass a chain made of `configuration`; raises, and changes nothing, if it cannot."""
@@ -403,7 +421,18 @@ class Gateway:
             await stack.enter_async_context(self.usage.counting())
             await stack.enter_async_context(self.access.writing())
             await stack.enter_async_context(self.explain.collecting())
+            for each in self.beside:
+                await stack.enter_async_context(each)
             yield
+
+    async def require_ready(self) -> None:
+        """Raise what keeps this process from serving, as ``/readyz`` tells it."""
+        for answers in self._readiness.values():
+            await answers()
+
+    def _breakers(self) -> Iterator[Breaker]:
+        yield from self.core.outbound.breakers()
+        yield from (api.upstream.breaker for api in self.proxied)
 
     async def _record_answers(self) -> None:
         await self.core.store.fetchval("select 1")
@@ -423,11 +452,6 @@ def _scopes_of(apis: Sequence[Api]) -> frozenset[str]:
     ours = frozenset(scope for api in apis for handler in api.handlers for scope in handler.opt.get("scopes", ()))
     wrapped = [api.wrapped for api in apis if api.wrapped is not None]
     return ours | {scope for each in wrapped for operation in each.operations for scope in operation.route.scopes}
-
-
-def build_gateway(settings: Settings) -> Doorway:
-    """The gateway's ASGI application; it connects when its lifespan starts."""
-    return Gateway(Core(settings)).doorway
 
 
 def build_console(settings: Settings) -> ASGIApp:

@@ -58,7 +58,8 @@ class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where the gateway listens. `public_url` is how partners reach it: issuer and links are made of it.
 
-    Told to stop, it is unready for `pause_seconds` before it closes its listener.
+    Told to stop, it is unready for `pause_seconds` before it closes its listener. Then, and when a worker is replaced,
+    what is in flight has `drain_seconds` to end.
 
     A client has `header_seconds` for its headers and `body_seconds` for its body before it is given up.
     """
@@ -70,8 +71,19 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     trusted_peers: tuple[str, ...] = ()
     trusted_hops: int = 1
     pause_seconds: float = 1.0
+    drain_seconds: float = 8.0
     header_seconds: float = 15.0
     body_seconds: float = 10.0
+
+
+class MetricsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The figures of all gateway workers, for Prometheus: a listener of its own, on loopback unless told otherwise.
+
+    Without a `port` there is none. Whoever reaches it may read it, so keep it from partners.
+    """
+
+    host: str = "127.0.0.1"
+    port: int | None = None
 
 
 class SecretSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,6 +167,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     secrets: SecretSettings
     orders: OrderSettings = OrderSettings()
     http: HttpSettings = HttpSettings()
+    metrics: MetricsSettings = MetricsSettings()
     identity: IdentityOptions = IdentityOptions()
     rate_limit: RateLimitOptions = RateLimitOptions()
     idempotency: IdempotencyOptions = IdempotencyOptions()

@@ -71,6 +71,7 @@ class FrontDoor:
         self._streams = streams or {}
         self._overdue = Overdue(clock.monotonic)
         self._admit_read = self._admit
+        self._open: dict[Streamed, asyncio.Task[Any] | None] = {}
 
     def with_policies(self, policies: Sequence[Policy]) -> FrontDoor:
         """The same door with another chain; both know of all that is in flight."""
@@ -92,6 +93,11 @@ class FrontDoor:
     def in_flight(self) -> int:
         """Requests being served now: what a drain waits for."""
         return self._overdue.running
+
+    @property
+    def streams(self) -> int:
+        """Streams among them."""
+        return len(self._open)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI connection."""
@@ -209,7 +215,7 @@ class FrontDoor:
             exchange.reply = _nothing_here(exchange)
             return None
         if route.streaming and self._overdue.closing:
-            raise Unavailable("this server is stopping: connect again", code="server.draining")
+            raise _stopping()
         exchange.reached_handler = True
         direct = self._direct.get(route.id)
         return None if direct is None else direct(exchange)
@@ -223,10 +229,11 @@ class FrontDoor:
 
     async def _stream(self, exchange: Exchange, send: Send) -> None:
         """Pass a response on as it comes: no deadline but the drain's. What fails once it has begun cuts it off."""
-        self._overdue.enter(_NO_DEADLINE)
+        task = self._overdue.enter(_NO_DEADLINE)
         if exchange.method == "HEAD":
             exchange.scope["method"] = "GET"
         stream = Streamed(exchange, send, lambda: self._concluded(exchange))
+        self._open[stream] = task
         app = self._streams.get(exchange.route.id, self._app) if exchange.route is not None else self._app
         try:
             await app(exchange.scope, stream.receive, stream)
@@ -234,22 +241,34 @@ class FrontDoor:
         except asyncio.CancelledError:
             if not self._overdue.struck():
                 raise
+            if stream.started:
+                await stream.end()
+                return
+            await self._refuse_stream(exchange, _stopping(), send)
         except Exception as error:  # noqa: BLE001  # told as a problem if it still can be
             if stream.started:
                 _log.exception("the stream of request %s broke off", exchange.request_id)
                 return
-            self._refuse(exchange, error)
-            await self._concluded(exchange)
-            for message in messages_of(exchange):
-                await send(message)
+            await self._refuse_stream(exchange, error, send)
+        finally:
+            del self._open[stream]
 
-    def close_streams(self) -> int:
+    async def _refuse_stream(self, exchange: Exchange, error: Exception, send: Send) -> None:
+        self._refuse(exchange, error)
+        await self._concluded(exchange)
+        for message in messages_of(exchange):
+            await send(message)
+
+    def close_streams(self, *, events_only: bool = False) -> int:
         """Take no stream any more and end those that are open; returns how many there were.
 
+        With `events_only` end those of events that have begun, and go on taking more.
         A server waits for an open stream until it kills; for all else in flight it waits by itself.
         """
-        self._overdue.closing = True
-        return self._overdue.strike_unbounded()
+        self._overdue.closing = self._overdue.closing or not events_only
+        return self._overdue.strike(
+            task for stream, task in self._open.items() if task is not None and (stream.events or not events_only)
+        )
 
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         exchange.error = error
@@ -325,6 +344,10 @@ def _nothing_here(exchange: Exchange) -> Reply:
             f"{exchange.method[:20]} is not served here: use {', '.join(allowed)}", code="request.method_not_allowed"
         )
     raise NotFound("nothing is served at this path: see /.well-known/api-catalog", code="route.not_found")
+
+
+def _stopping() -> CrossdockError:
+    return Unavailable("this server is stopping: connect again", code="server.draining")
 
 
 def _too_late(exchange: Exchange) -> CrossdockError:

@@ -52,7 +52,7 @@ class Collected:
 class Streamed:
     """An ASGI `send` that concludes the chain when the response starts and passes everything on."""
 
-    __slots__ = ("_conclude", "_ended", "_exchange", "_given", "_send", "started")
+    __slots__ = ("_conclude", "_ended", "_exchange", "_given", "_send", "events", "started")
 
     def __init__(self, exchange: Exchange, send: Send, conclude: Callable[[], Awaitable[None]]) -> None:
         self._exchange = exchange
@@ -61,6 +61,7 @@ class Streamed:
         self._ended = asyncio.Event()
         self._given = False
         self.started = False
+        self.events = False
 
     async def __call__(self, message: dict[str, Any]) -> None:
         """Pass one message on."""
@@ -71,6 +72,9 @@ class Streamed:
             self.started = True
             reply = _checked(exchange, exchange.reply, streamed=True)
             await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+            self.events = any(
+                name == b"content-type" and value.startswith(b"text/event-stream") for name, value in reply.headers
+            )
             if exchange.method == "HEAD":
                 await self._send({"type": "http.response.body", "body": b"", "more_body": False})
                 self._ended.set()
@@ -96,6 +100,15 @@ class Streamed:
             over.cancel()
             heard.cancel()
         return message
+
+    async def end(self) -> None:
+        """End a stream of events as one that is complete; any other has no end, so that its connection is cut off.
+
+        Half of an event at its end is dropped by the client (HTML Living Standard, section 9.2.6).
+        """
+        if self.started and self.events and not self._ended.is_set():
+            self._ended.set()
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def finish(self) -> None:
         """Raise when the application sent nothing."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from math import inf
 from typing import Any, Final
 
 _EVERY: Final = 1.0
@@ -48,13 +47,10 @@ class Overdue:
     def sweep(self) -> int:
         """Cancel everything that is past its deadline, once; returns how many."""
         now = self._monotonic()
-        return self._strike([task for task, deadline in self._running.items() if deadline < now])
+        return self.strike([task for task, deadline in self._running.items() if deadline < now])
 
-    def strike_unbounded(self) -> int:
-        """Cancel everything that has no deadline (streams); returns how many."""
-        return self._strike([task for task, deadline in self._running.items() if deadline == inf])
-
-    def _strike(self, tasks: Sequence[asyncio.Task[Any]]) -> int:
+    def strike(self, tasks: Iterable[asyncio.Task[Any]]) -> int:
+        """Cancel these, each once; returns how many."""
         fresh = [task for task in tasks if task not in self._struck]
         for task in fresh:
             self._struck.add(task)

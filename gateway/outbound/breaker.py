@@ -40,7 +40,7 @@ class Breaker:
     """Counts failures in a row of one system. Not thread-safe: one event loop owns it."""
 
     def __init__(self, name: str, clock: Clock, *, failures: int, open_for: float) -> None:
-        self._name = name
+        self.name = name
         self._clock = clock
         self._threshold = failures
         self._first_open_for = open_for
@@ -81,7 +81,7 @@ class Breaker:
         remaining = self._remaining()
         if remaining > 0 or self._probing:
             raise Unavailable(
-                f"{self._name} failed {self._failures} times in a row: it is left alone for now, nothing was sent",
+                f"{self.name} failed {self._failures} times in a row: it is left alone for now, nothing was sent",
                 code="outbound.breaker_open",
                 retry_after=max(remaining, 0.5),
             )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.kernel.clock import Clock
+    from gateway.outbound.breaker import Breaker
 
 
 class Outbound:
@@ -47,6 +48,10 @@ class Outbound:
         session = Session(name, base, limits, clock=self._clock, transport=transport)
         self._sessions[name] = session
         return session
+
+    def breakers(self) -> list[Breaker]:
+        """Those of the sessions that were asked for so far."""
+        return [session.breaker for session in self._sessions.values()]
 
     async def close(self) -> None:
         """Close every pool. Requests in flight fail."""

@@ -152,6 +152,11 @@ class Limiter:
             share.units += charge.cost
             share.until = max(share.until, self._monotonic() + _LEASED_FOR)
 
+    @property
+    def mode(self) -> str:
+        """``shared`` while the store counts, ``store_down`` while each limit does what it declares for that."""
+        return "store_down" if self._is_down(self._monotonic()) else "shared"
+
     async def close(self) -> None:
         """Stop what runs in the background."""
         for task in list(self._background):

@@ -1,6 +1,7 @@
 """What `deploy/` starts exists, and what it mounts is made."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,15 @@ def test_the_gateway_is_probed_where_it_answers():
     gateway = next(pod["containers"][0] for pod in PODS if pod["containers"][0]["name"] == "gateway")
     assert gateway["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert gateway["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_the_gateways_figures_are_scraped_where_the_settings_put_them_and_by_no_service():
+    port = tomllib.loads(SETTINGS)["metrics"]["port"]
+    [deployment] = [
+        each for each in MANIFESTS if each["metadata"]["name"] == "crossdock-gateway" and "template" in each["spec"]
+    ]
+    template = deployment["spec"]["template"]
+    assert {"name": "metrics", "containerPort": port} in template["spec"]["containers"][0]["ports"]
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(port)
+    services = [each for each in MANIFESTS if each["kind"] == "Service"]
+    assert port not in {open_port["targetPort"] for service in services for open_port in service["spec"]["ports"]}

@@ -182,9 +182,15 @@ class Door:
     """The front door with its table, its fakes, and a client without a socket."""
 
     def __init__(
-        self, extra: dict[str, Policy], *, routes: list[Any] | None = None, direct: bool = True, **options: Any
+        self,
+        extra: dict[str, Policy],
+        *,
+        routes: list[Any] | None = None,
+        direct: bool = True,
+        lifespan: tuple[Any, ...] = (),
+        **options: Any,
     ) -> None:
-        self.app, self.table = make_litestar(routes or shop_routes())
+        self.app, self.table = make_litestar(routes or shop_routes(), lifespan=lifespan)
         self.clock = SystemClock()
         self.limit = FakeRateLimit()
         named: dict[str, Any] = {

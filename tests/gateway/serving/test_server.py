@@ -1,0 +1,250 @@
+"""Workers that are replaced, that die, that cannot start: under load, on the real server, and no client notices."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.engines.ports import free_port
+from gateway.engines.process import log_tail, spawn
+
+sys.path.insert(0, str(Path(__file__).parent))
+from small_gateway import PART, PARTS, Connection, chunked, follow_events, get, post
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("granian")]
+HERE = Path(__file__).parent
+
+
+class Served:
+    """The small gateway as a process, with its two ports."""
+
+    def __init__(self, folder):
+        self.port = free_port(set())
+        self.metrics_port = free_port({self.port})
+        self.refusing = folder / "refuses"
+        self.log = folder / "log"
+        self._folder = folder
+        self._client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.metrics_port}", trust_env=False)
+
+    @asynccontextmanager
+    async def running(self, workers=2):
+        words = [str(HERE / "small_gateway.py"), *map(str, (self.port, self.metrics_port, workers, self.refusing))]
+        self.process = spawn(
+            [sys.executable, *words], folder=self._folder, log=self.log, account=None, dies_by=signal.SIGTERM
+        )
+        try:
+            await self.until(lambda status: [each["state"] for each in status["workers"]] == ["serving"] * workers)
+            yield self
+        finally:
+            await self.process.end([(signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)])
+            await self._client.aclose()
+
+    async def status(self):
+        return (await self._client.get("/workers")).json()
+
+    async def until(self, fulfilled, seconds=60):
+        """The first status that is as wanted."""
+        async with asyncio.timeout(seconds):
+            while True:
+                assert self.process.exit_status is None, log_tail(self.log)
+                try:
+                    status = await self.status()
+                except httpx.HTTPError:
+                    await asyncio.sleep(0.05)
+                    continue
+                if fulfilled(status):
+                    return status
+                await asyncio.sleep(0.05)
+
+    async def roll(self):
+        """Replace all workers; returns what is told when it is over."""
+        before = (await self.status())["roll"]["number"]
+        self.process.identity.signal(signal.SIGHUP)
+        return await self.until(
+            lambda status: status["roll"]["number"] > before and status["roll"]["state"] != "rolling"
+        )
+
+    async def figures(self):
+        """Every series of a scrape, by name and label values."""
+        text = (await self._client.get("/metrics")).text
+        return {
+            (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+
+@pytest.fixture
+async def served(tmp_path):
+    async with Served(tmp_path).running() as served:
+        yield served
+
+
+@asynccontextmanager
+async def load(port, *, readers=6, writers=3):
+    """Keep-alive clients that ask without pause inside the block; yields their failures and the clients."""
+    failures, stop = [], asyncio.Event()
+    clients = [Connection(port, failures) for _ in range(readers + writers)]
+
+    async def ask(client, number):
+        while not stop.is_set():
+            if number < readers:
+                await client.ask(get("/shop/v1/who"))
+            else:
+                assert await client.ask(post("/shop/v1/notes", {"n": number})) in (None, {"n": number})
+            await asyncio.sleep(0.002)
+
+    tasks = [asyncio.create_task(ask(client, number)) for number, client in enumerate(clients)]
+    try:
+        yield failures, clients
+    finally:
+        stop.set()
+        await asyncio.gather(*tasks)
+        for client in clients:
+            client.hang_up()
+
+
+async def test_three_rolling_restarts_under_load_fail_no_request_and_lose_no_event(served):
+    seen, ends, stop = [], [], asyncio.Event()
+    follower = asyncio.create_task(follow_events(served.port, seen, ends, stop))
+    async with load(served.port) as (failures, clients):
+        pids = {each["pid"] for each in (await served.status())["workers"]}
+        for number in range(1, 4):
+            status = await served.roll()
+            assert status["roll"] == {"number": number, "state": "done", "detail": ""}, log_tail(served.log)
+            now = {each["pid"] for each in status["workers"]}
+            assert not now & pids
+            pids = now
+    stop.set()
+    await asyncio.wait_for(follower, 10)
+    answered = sum(client.answered for client in clients)
+    assert failures == []
+    assert answered > 1000
+    assert seen == list(range(seen[0], seen[0] + len(seen)))
+    assert "cut off" not in ends
+    assert ends
+    figures = await served.figures()
+    told = {key[1]: value for key, value in figures.items() if key[0] == "crossdock_http_requests_total"}
+    assert told["GET /shop/v1/who"] + told["POST /shop/v1/notes"] == answered
+    assert figures["crossdock_worker_starts_total", "1"] == 4
+
+
+async def test_a_download_goes_on_to_its_end_while_its_worker_is_replaced(served):
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(get("/shop/v1/download"))
+    await reader.readuntil(b"\r\n\r\n")
+    ends = []
+    rolling = asyncio.create_task(served.roll())
+    received = b"".join([part async for part in chunked(reader, ends)])
+    assert (received, ends) == (PART * PARTS, ["whole"])
+    assert (await rolling)["roll"]["state"] == "done"
+    writer.close()
+
+
+async def test_a_worker_that_does_not_start_is_given_up_and_the_old_one_serves_on(served):
+    before = (await served.status())["workers"]
+    served.refusing.touch()
+    async with load(served.port) as (failures, clients):
+        status = await served.roll()
+    assert status["roll"]["state"] == "failed"
+    assert "worker 1" in status["roll"]["detail"]
+    assert [each["pid"] for each in status["workers"]] == [each["pid"] for each in before]
+    assert failures == []
+    assert all(client.answered for client in clients)
+
+
+async def test_a_killed_worker_costs_its_own_requests_and_no_other_and_is_replaced(served):
+    async with load(served.port) as (failures, clients):
+        first, second = (await served.status())["workers"]
+        counted = await served.figures()
+        os.kill(first["pid"], signal.SIGKILL)
+        status = await served.until(
+            lambda status: status["workers"][0]["pid"] != first["pid"] and status["workers"][0]["state"] == "serving"
+        )
+        assert status["workers"][1] == second
+        asked = [client.answered for client in clients]
+        await asyncio.sleep(0.5)
+        assert all(client.answered > before for client, before in zip(clients, asked, strict=True))
+    assert len(failures) <= len(clients)  # at most one in flight on each connection to the dead one
+    assert all("IncompleteReadError" in each or "ConnectionReset" in each for each in failures), failures
+    figures = await served.figures()
+    assert figures["crossdock_worker_deaths_total",] == 1
+    assert figures["crossdock_worker_starts_total", "1"] == 2
+    for key, value in counted.items():  # no sum has fallen
+        if key[0].endswith("_total"):
+            assert figures[key] >= value
+
+
+async def test_figures_are_those_of_all_workers_and_their_own_states(served):
+    pids = set()
+    async with asyncio.timeout(30):
+        while len(pids) < 2:  # until both workers have been asked
+            client = Connection(served.port, [])
+            pids.add((await client.ask(get("/shop/v1/who")))["pid"])
+            client.hang_up()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(get("/shop/v1/events"))
+    await reader.readuntil(b"data")
+    figures = await served.figures()
+    assert figures["crossdock_http_requests_total", "GET /shop/v1/who", "200"] >= 2
+    assert figures["crossdock_streams_open",] == figures["crossdock_requests_in_flight",] == 1
+    assert figures["crossdock_configuration_version", "1"] == figures["crossdock_configuration_version", "2"] == 7
+    assert figures["crossdock_workers", "serving"] == 2
+    assert figures["crossdock_worker_answers", "1"] == 1
+    writer.close()
+
+
+async def test_a_scrape_does_not_wait_for_a_worker_that_hangs(served):
+    first = (await served.status())["workers"][0]["pid"]
+    client = Connection(served.port, [])
+    for _ in range(20):
+        await client.ask(get("/shop/v1/who"))
+    before = await served.figures()
+    os.kill(first, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(10):
+            figures = await served.figures()
+        assert figures["crossdock_worker_answers", "1"] == 0
+        assert figures["crossdock_worker_answers", "2"] == 1
+        assert (
+            figures["crossdock_http_requests_total", "GET /shop/v1/who", "200"]
+            >= before["crossdock_http_requests_total", "GET /shop/v1/who", "200"]
+        )
+    finally:
+        os.kill(first, signal.SIGCONT)
+        client.hang_up()
+
+
+async def test_told_to_stop_it_ends_streams_finishes_requests_and_leaves(served):
+    ends = []
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(get("/shop/v1/events"))
+    await reader.readuntil(b"\r\n\r\n")
+    slow = Connection(served.port, failures := [])
+    asking = asyncio.create_task(slow.ask(post("/shop/v1/notes", {"n": 1})))
+    served.process.identity.signal(signal.SIGTERM)
+    assert [part async for part in chunked(reader, ends)]
+    assert ends == ["whole"]
+    assert await asking == {"n": 1}
+    assert failures == []
+    async with asyncio.timeout(15):
+        assert await served.process.ended(15)
+    writer.close()
+
+
+async def test_a_taken_port_is_told_in_words(tmp_path):
+    first = Served(tmp_path)
+    async with first.running(workers=1):
+        words = [str(HERE / "small_gateway.py"), *map(str, (first.port, free_port({first.port}), 1, "-"))]
+        second = spawn(
+            [sys.executable, *words], folder=tmp_path, log=tmp_path / "second", account=None, dies_by=signal.SIGTERM
+        )
+        assert await second.ended(30)
+        assert second.exit_status != 0
+        assert f"cannot listen at 127.0.0.1 port {first.port}" in (tmp_path / "second").read_text()
