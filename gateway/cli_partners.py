@@ -1,4 +1,4 @@
-"""The commands `crossdock partner`, `crossdock key` and `crossdock plan`: what can be typed, and who does it."""
+"""The commands `crossdock partner`, `client`, `key` and `plan`: what can be typed, and who does it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def add_partner_commands(commands: Any, command: Command, options: Options) -> N
     """Add them to `commands`; `command` makes one, `options` adds what all of them take."""
     verbs = commands.add_parser("partner", help="add, change, suspend and disable partners")
     made = _partner(verbs.add_subparsers(metavar="VERB"), command)
+    verbs = commands.add_parser("client", help="what clients prove themselves with instead of a secret")
+    made += _client(verbs.add_subparsers(metavar="VERB"), command)
     verbs = commands.add_parser("key", help="rotate and revoke partners' API keys").add_subparsers(metavar="VERB")
     rotate = command(verbs, "rotate", _rotate_key, "a new API key, shown once; the one before it ends a while later")
     rotate.add_argument("partner", help="its id: par_…")
@@ -58,6 +60,24 @@ def _partner(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
     for each in (show, change, suspend, resume, disable):
         each.add_argument("partner", help="its id: par_…")
     return [add, listing, show, change, suspend, resume, disable, version]
+
+
+def _client(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
+    keys = command(verbs, "keys", _client_keys, "register public keys for private_key_jwt, in place of those before")
+    keys.add_argument("client", help="its id: cli_…")
+    keys.add_argument("--file", type=Path, required=True, help="a JWK set or one JWK, public keys only")
+    certificates = command(
+        verbs, "certificates", _client_certificates, "register certificates, in place of those before"
+    )
+    certificates.add_argument("client", help="its id: cli_…")
+    text = "a name in a certificate that the proxy verified: dns:…, dn:…, uri:…, email:…, ip:…; repeatable"
+    certificates.add_argument("--name", action="append", default=[], help=text)
+    certificates.add_argument(
+        "--file", type=Path, action="append", default=[], help="a certificate (PEM) that counts by itself; repeatable"
+    )
+    for each in (keys, certificates):
+        each.add_argument("--keep-secrets", action="store_true", help="its client secrets hold beside it (they end)")
+    return [keys, certificates]
 
 
 def _seconds(text: str) -> int:
@@ -117,6 +137,21 @@ def _disable(given: argparse.Namespace) -> int:
     from gateway import partner_administration as administration  # noqa: PLC0415
 
     return administration.disable(given.load(given), given.partner, as_json=given.json)
+
+
+def _client_keys(given: argparse.Namespace) -> int:
+    from gateway import client_administration as administration  # noqa: PLC0415
+
+    settings, keep = given.load(given), given.keep_secrets
+    return administration.register_keys(settings, given.client, given.file, keep_secrets=keep, as_json=given.json)
+
+
+def _client_certificates(given: argparse.Namespace) -> int:
+    from gateway import client_administration as administration  # noqa: PLC0415
+
+    return administration.register_certificates(
+        given.load(given), given.client, given.name, given.file, keep_secrets=given.keep_secrets, as_json=given.json
+    )
 
 
 def _rotate_key(given: argparse.Namespace) -> int:

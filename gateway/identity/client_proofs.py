@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from gateway.canonical.capabilities import Connection
 from gateway.identity.assertions import ASSERTION_ALGORITHMS
 from gateway.identity.certificates import normal_name
+from gateway.identity.changes import record_change
+from gateway.identity.clients import lock_client
 from gateway.identity.public_keys import base64url, public_key, thumbprint
-from gateway.kernel.errors import NotFound, Rejected
-from gateway.kernel.ids import new_id
-from gateway.store.audit import record_audit
+from gateway.kernel.errors import Rejected
 from gateway.store.queries import queries_beside
 
 _MOST_KEYS = 10
@@ -43,7 +43,7 @@ async def register_client_keys(
     keys = jwks.get("keys")
     if not isinstance(keys, list) or not 0 < len(keys) <= _MOST_KEYS:
         raise _bad_key(f"give a JWK set of 1 to {_MOST_KEYS} keys")
-    await _lock(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     await connection.execute(_sql.drop_client_keys, client_id)
     kids: list[str] = []
     for jwk in keys:
@@ -73,22 +73,19 @@ async def register_client_certificates(
     certificate that the proxy verified will do. `certificates` (PEM) are for `self_signed_tls_client_auth`. Raises
     `Rejected` (code ``client.bad_certificate``).
     """
+    if not names and not certificates:
+        raise Rejected("give at least one name or certificate", code="client.bad_certificate")
     try:
         marks = [("named", normal_name(name)) for name in names]
         marks += [("pinned", _thumbprint(pem)) for pem in certificates]
     except ValueError as error:
         raise Rejected(f"the certificate is refused: {error}", code="client.bad_certificate") from None
-    await _lock(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     await connection.execute(_sql.drop_client_certificates, client_id)
     for kind, mark in marks:
         await connection.execute(_sql.add_client_certificate, client_id, kind, mark)
     detail = {"marks": [mark for _, mark in marks]}
     await _settle(connection, tenant, client_id, actor, keep_secrets, "client.certificates_registered", detail)
-
-
-async def _lock(connection: Connection, tenant: str, client_id: str) -> None:
-    if await connection.fetchrow(_sql.lock_client, tenant, client_id) is None:
-        raise NotFound(f"there is no client {client_id}", code="client.not_found")
 
 
 async def _settle(
@@ -103,16 +100,7 @@ async def _settle(
     if not keep_secrets:
         await connection.execute(_sql.end_client_secrets, client_id, 0.0)
     await connection.execute(_sql.bump_epoch)
-    await record_audit(
-        connection,
-        tenant=tenant,
-        actor=actor,
-        action=action,
-        subject=client_id,
-        outcome="done",
-        correlation_id=new_id("adm"),
-        detail={**detail, "secrets_kept": keep_secrets},
-    )
+    await record_change(connection, tenant, actor, action, client_id, {**detail, "secrets_kept": keep_secrets})
 
 
 def _checked_kid(jwk: object) -> str:

@@ -12,12 +12,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
+from gateway.identity.changes import record_change
 from gateway.identity.credentials import API_KEY, CLIENT_SECRET, digest_of, new_api_key, new_client_secret
 from gateway.identity.grants import ClientKind
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
-from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 
 LIVE_KEYS: Final = 2
@@ -49,7 +49,9 @@ async def add_client(
     client_id, secret = new_id("cli"), new_client_secret()
     await connection.execute(_sql.add_client, client_id, tenant, kind.value, name, partner, list(scopes))
     await _add_secret(connection, ring, client_id, secret)
-    await _audit(connection, tenant, actor, "client.added", client_id, {"kind": kind.value, "scopes": list(scopes)})
+    await record_change(
+        connection, tenant, actor, "client.added", client_id, {"kind": kind.value, "scopes": list(scopes)}
+    )
     return ClientCredentials(client_id, secret)
 
 
@@ -57,12 +59,12 @@ async def rotate_client_secret(
     connection: Connection, ring: KeyRing, *, tenant: str, client_id: str, overlap: float = 86_400, actor: str = "cli"
 ) -> ClientCredentials:
     """A new secret; those before it end after `overlap` seconds."""
-    await _locked(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     secret = new_client_secret()
     await connection.execute(_sql.end_client_secrets, client_id, float(overlap))
     await _add_secret(connection, ring, client_id, secret)
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "client.secret_rotated", client_id, {"overlap_s": overlap})
+    await record_change(connection, tenant, actor, "client.secret_rotated", client_id, {"overlap_s": overlap})
     return ClientCredentials(client_id, secret)
 
 
@@ -70,7 +72,7 @@ async def add_api_key(
     connection: Connection, ring: KeyRing, *, tenant: str, client_id: str, environment: str, actor: str = "cli"
 ) -> str:
     """A new API key, shown once. Raises `Conflict` (code ``api_key.two_live``) beside two live ones."""
-    await _locked(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     if len(await connection.fetch(_sql.live_api_keys, client_id)) >= LIVE_KEYS:
         raise Conflict(
             f"{client_id} has {LIVE_KEYS} live API keys, enough to rotate: revoke one first", code="api_key.two_live"
@@ -89,7 +91,7 @@ async def rotate_api_key(
     actor: str = "cli",
 ) -> str:
     """A new API key. The youngest one before it ends after `overlap` seconds, any older one now."""
-    await _locked(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     live = [row["key_id"] for row in await connection.fetch(_sql.live_api_keys, client_id)]
     for position, key_id in enumerate(reversed(live)):
         await connection.execute(_sql.end_api_key, key_id, float(overlap) if position == 0 else 0.0)
@@ -101,30 +103,30 @@ async def revoke_api_key(
     connection: Connection, *, tenant: str, client_id: str, key_id: str, actor: str = "cli"
 ) -> None:
     """End one API key now: refused everywhere within the polling interval. Raises `NotFound`."""
-    await _locked(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     if await connection.fetchval(_sql.delete_api_key, client_id, key_id) is None:
         raise NotFound(f"{client_id} has no API key {key_id}", code="api_key.not_found")
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "api_key.revoked", client_id, {"key_id": key_id})
+    await record_change(connection, tenant, actor, "api_key.revoked", client_id, {"key_id": key_id})
 
 
 async def change_scopes(
     connection: Connection, *, tenant: str, client_id: str, scopes: Sequence[str], actor: str = "cli"
 ) -> None:
     """What the client may do from now on. Tokens issued before are revoked: they say what it might do until now."""
-    await _locked(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     await connection.execute(_sql.set_client_scopes, client_id, sorted(set(scopes)))
     await connection.execute(_sql.revoke_client_tokens, client_id)
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "client.scopes_changed", client_id, {"scopes": sorted(set(scopes))})
+    await record_change(connection, tenant, actor, "client.scopes_changed", client_id, {"scopes": sorted(set(scopes))})
 
 
 async def revoke_tokens(connection: Connection, *, tenant: str, client_id: str, actor: str = "cli") -> None:
     """Every access token issued to this client so far is refused; it may get new ones."""
-    await _locked(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     await connection.execute(_sql.revoke_client_tokens, client_id)
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "client.tokens_revoked", client_id, {})
+    await record_change(connection, tenant, actor, "client.tokens_revoked", client_id, {})
 
 
 async def revoke_token(
@@ -134,7 +136,7 @@ async def revoke_token(
     if await connection.fetchval(_sql.revoke_token, token_id, expires_at) is None:
         return False
     await connection.execute(_sql.bump_tokens)
-    await _audit(connection, tenant, actor, "token.revoked", client_id, {"token_id": token_id})
+    await record_change(connection, tenant, actor, "token.revoked", client_id, {"token_id": token_id})
     return True
 
 
@@ -187,13 +189,14 @@ async def client_of_key(connection: Connection, *, tenant: str, key_id: str) -> 
 
 async def disable_client(connection: Connection, *, tenant: str, client_id: str, actor: str = "cli") -> None:
     """No more tokens, and those issued and all its API keys are refused."""
-    await _locked(connection, tenant, client_id)
+    await lock_client(connection, tenant, client_id)
     await connection.execute(_sql.disable_client, client_id)
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "client.disabled", client_id, {})
+    await record_change(connection, tenant, actor, "client.disabled", client_id, {})
 
 
-async def _locked(connection: Connection, tenant: str, client_id: str) -> None:
+async def lock_client(connection: Connection, tenant: str, client_id: str) -> None:
+    """One change at a time; raises `NotFound` (code ``client.not_found``) for another tenant's as for none."""
     if await connection.fetchrow(_sql.lock_client, tenant, client_id) is None:
         raise NotFound(f"there is no client {client_id}", code="client.not_found")
 
@@ -211,20 +214,5 @@ async def _add_key(
     await connection.execute(
         _sql.add_api_key, parts.key_id, client_id, environment, digest.value, digest.pepper_version
     )
-    await _audit(connection, tenant, actor, "api_key.added", client_id, {"key_id": parts.key_id})
+    await record_change(connection, tenant, actor, "api_key.added", client_id, {"key_id": parts.key_id})
     return shown
-
-
-async def _audit(
-    connection: Connection, tenant: str, actor: str, action: str, client_id: str, detail: dict[str, Any]
-) -> None:
-    await record_audit(
-        connection,
-        tenant=tenant,
-        actor=actor,
-        action=action,
-        subject=client_id,
-        outcome="done",
-        correlation_id=new_id("adm"),
-        detail=detail,
-    )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
+from gateway.identity.changes import record_change
 from gateway.identity.clients import add_api_key, add_client, disable_client
 from gateway.identity.grants import ClientKind
 from gateway.identity.preconditions import check_version
@@ -16,7 +17,6 @@ from gateway.identity.webhook_endpoints import add_endpoint
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
-from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 
 PARTNER_SCOPES: Final = ("items:read", "availability:read", "orders:read", "orders:write")
@@ -105,7 +105,7 @@ async def add_partner(
         )
         webhook_secret = endpoint.secrets[-1].reveal()
     detail = {"name": name, "channel": channel, "plan": plan, "accounts": list(accounts)}
-    await _audit(connection, tenant, actor, "partner.added", partner_id, detail)
+    await record_change(connection, tenant, actor, "partner.added", partner_id, detail)
     return PartnerCredentials(
         partner_id=partner_id,
         client_id=client.client_id,
@@ -149,7 +149,7 @@ async def change_partner(
     await connection.fetchval(_sql.change_partner, tenant, partner, channel, plan, sorted(set(accounts)))
     await connection.execute(_sql.bump_epoch)
     detail = {"channel": channel, "plan": plan, "accounts": list(accounts)}
-    await _audit(connection, tenant, actor, "partner.changed", partner, detail)
+    await record_change(connection, tenant, actor, "partner.changed", partner, detail)
 
 
 async def suspend_partner(
@@ -159,7 +159,7 @@ async def suspend_partner(
     check_version(await connection.fetchval(_sql.lock_partner, tenant, partner), expected, _unknown(partner))
     await connection.execute(_sql.suspend_partner, tenant, partner, reason)
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "partner.suspended", partner, {"reason": reason})
+    await record_change(connection, tenant, actor, "partner.suspended", partner, {"reason": reason})
 
 
 async def resume_partner(
@@ -169,7 +169,7 @@ async def resume_partner(
     check_version(await connection.fetchval(_sql.lock_partner, tenant, partner), expected, _unknown(partner))
     await connection.execute(_sql.suspend_partner, tenant, partner, None)
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "partner.resumed", partner, {})
+    await record_change(connection, tenant, actor, "partner.resumed", partner, {})
 
 
 async def disable_partner(
@@ -181,7 +181,7 @@ async def disable_partner(
     for row in await connection.fetch(_sql.partner_clients, partner):
         await disable_client(connection, tenant=tenant, client_id=row["client_id"], actor=actor)
     await connection.execute(_sql.bump_epoch)
-    await _audit(connection, tenant, actor, "partner.disabled", partner, {})
+    await record_change(connection, tenant, actor, "partner.disabled", partner, {})
 
 
 async def standings(connection: Connection) -> dict[str, Standing]:
@@ -214,18 +214,3 @@ def _partner(row: Mapping[str, Any]) -> Partner:
 
 def _unknown(partner: str) -> NotFound:
     return NotFound(f"there is no partner {partner}: crossdock partner list shows them", code="partner.not_found")
-
-
-async def _audit(
-    connection: Connection, tenant: str, actor: str, action: str, partner: str, detail: dict[str, Any]
-) -> None:
-    await record_audit(
-        connection,
-        tenant=tenant,
-        actor=actor,
-        action=action,
-        subject=partner,
-        outcome="done",
-        correlation_id=new_id("adm"),
-        detail=detail,
-    )

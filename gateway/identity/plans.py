@@ -13,10 +13,9 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
+from gateway.identity.changes import record_change
 from gateway.identity.preconditions import check_version
 from gateway.kernel.errors import Conflict, NotFound
-from gateway.kernel.ids import new_id
-from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 
 _sql = queries_beside(__file__)
@@ -111,13 +110,4 @@ async def _changed(
     connection: Connection, tenant: str, actor: str, action: str, name: str, limits: Mapping[str, Any]
 ) -> None:
     await connection.execute(_sql.bump_epoch)
-    await record_audit(
-        connection,
-        tenant=tenant,
-        actor=actor,
-        action=action,
-        subject=f"plan:{name}",
-        outcome="done",
-        correlation_id=new_id("adm"),
-        detail={"limits": limits},
-    )
+    await record_change(connection, tenant, actor, action, f"plan:{name}", {"limits": limits})

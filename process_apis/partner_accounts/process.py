@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.canonical.capabilities import Connection
 from gateway.identity import clients, partners, plans
+from gateway.identity.client_proofs import register_client_certificates, register_client_keys
 from gateway.identity.clients import ClientCredentials
 from gateway.identity.partners import Partner, PartnerCredentials
 from gateway.identity.plans import Plan
@@ -145,6 +146,44 @@ class PartnerAdministration:
                 connection, tenant=caller.tenant, client_id=client_id, scopes=scopes, actor=_actor(caller)
             )
             return await _account(connection, caller.tenant, partner)
+
+    async def set_keys(
+        self, caller: Caller, partner: str, client_id: str, keys: Sequence[Mapping[str, Any]], *, keep_secrets: bool
+    ) -> list[str]:
+        """The public keys (JWK) that a client signs its assertions with, in place of those before; their ids."""
+        async with self._store.transaction() as connection:
+            await _of_partner(connection, caller.tenant, partner, client_id)
+            return await register_client_keys(
+                connection,
+                tenant=caller.tenant,
+                client_id=client_id,
+                jwks={"keys": list(keys)},
+                keep_secrets=keep_secrets,
+                actor=_actor(caller),
+            )
+
+    async def set_certificates(
+        self,
+        caller: Caller,
+        partner: str,
+        client_id: str,
+        *,
+        names: Sequence[str],
+        certificates: Sequence[str],
+        keep_secrets: bool,
+    ) -> None:
+        """The certificates (names, or PEM texts) that a client proves itself with, in place of those before."""
+        async with self._store.transaction() as connection:
+            await _of_partner(connection, caller.tenant, partner, client_id)
+            await register_client_certificates(
+                connection,
+                tenant=caller.tenant,
+                client_id=client_id,
+                names=names,
+                certificates=[text.encode() for text in certificates],
+                keep_secrets=keep_secrets,
+                actor=_actor(caller),
+            )
 
     async def list_plans(self, tenant: str) -> list[Plan]:
         """The plans of the record."""

@@ -17,6 +17,7 @@ _READ: Final = {**_API, "scopes": ["partners:read"]}
 _WRITE: Final = {**_API, "scopes": ["partners:administer"], "cost": 5, "idempotency": Idempotency.OPTIONAL}
 _GUARDED: Final = {**_WRITE, "failures": (409, 412, 428)}
 _ROOT: Final = "/process/partner-accounts/v1"
+_CLIENT: Final = f"{_ROOT}/partners/{{partner_id:str}}/clients/{{client_id:str}}"
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag you saw.", max_length=40)]
 IfNoneMatch = Annotated[
     str | None, HeaderParameter(name="If-None-Match", description="`*`: only if there is none.", max_length=40)
@@ -25,7 +26,14 @@ IfNoneMatch = Annotated[
 
 def routes(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_reading(accounts), *_partners(accounts), *_standing(accounts), *_credentials(accounts), *_plans(accounts)]
+    return [
+        *_reading(accounts),
+        *_partners(accounts),
+        *_standing(accounts),
+        *_credentials(accounts),
+        *_proofs(accounts),
+        *_plans(accounts),
+    ]
 
 
 def _tagged(body: Any, version: int, *, status: int = 200, location: str | None = None) -> Response[Any]:
@@ -115,9 +123,7 @@ def _standing(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:
 
 
 def _credentials(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:
-    client = f"{_ROOT}/partners/{{partner_id:str}}/clients/{{client_id:str}}"
-
-    @post(f"{client}/api-keys", operation_id="addApiKey", opt={**_WRITE, "failures": (409,)})
+    @post(f"{_CLIENT}/api-keys", operation_id="addApiKey", opt={**_WRITE, "failures": (409,)})
     async def add_api_key(
         request: Request[Any, Any, Any],
         partner_id: FromPath[str],
@@ -134,7 +140,7 @@ def _credentials(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:
         """End an API key: every worker refuses it within five seconds."""
         await accounts.revoke_key(caller_of(request.scope), partner_id, key_id)
 
-    @post(f"{client}/secrets", operation_id="rotateClientSecret", opt=_WRITE)
+    @post(f"{_CLIENT}/secrets", operation_id="rotateClientSecret", opt=_WRITE)
     async def rotate_client_secret(
         request: Request[Any, Any, Any],
         partner_id: FromPath[str],
@@ -146,7 +152,7 @@ def _credentials(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:
         made = await accounts.new_secret(caller, partner_id, client_id, data.overlap_seconds)
         return schemas.SecretMade(client_id=made.client_id, client_secret=made.client_secret)
 
-    @put(f"{client}/scopes", operation_id="setClientScopes", opt=_WRITE)
+    @put(f"{_CLIENT}/scopes", operation_id="setClientScopes", opt=_WRITE)
     async def set_scopes(
         request: Request[Any, Any, Any],
         partner_id: FromPath[str],
@@ -158,6 +164,39 @@ def _credentials(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:
         return schemas.partner_view(account)
 
     return [add_api_key, revoke_api_key, rotate_client_secret, set_scopes]
+
+
+def _proofs(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:
+    @put(f"{_CLIENT}/keys", operation_id="setClientKeys", opt=_WRITE)
+    async def set_keys(
+        request: Request[Any, Any, Any],
+        partner_id: FromPath[str],
+        client_id: FromPath[str],
+        data: JSONBody[schemas.KeysInput],
+    ) -> schemas.KeysMade:
+        """Say with which public keys a client signs its assertions (`private_key_jwt`)."""
+        caller = caller_of(request.scope)
+        kids = await accounts.set_keys(caller, partner_id, client_id, data.as_jwks(), keep_secrets=data.keep_secrets)
+        return schemas.KeysMade(kids=kids)
+
+    @put(f"{_CLIENT}/certificates", status_code=204, operation_id="setClientCertificates", opt=_WRITE)
+    async def set_certificates(
+        request: Request[Any, Any, Any],
+        partner_id: FromPath[str],
+        client_id: FromPath[str],
+        data: JSONBody[schemas.CertificatesInput],
+    ) -> None:
+        """Say with which certificates a client proves itself (mutual TLS)."""
+        await accounts.set_certificates(
+            caller_of(request.scope),
+            partner_id,
+            client_id,
+            names=data.names,
+            certificates=data.certificates,
+            keep_secrets=data.keep_secrets,
+        )
+
+    return [set_keys, set_certificates]
 
 
 def _plans(accounts: PartnerAdministration) -> list[HTTPRouteHandler]:

@@ -18,6 +18,7 @@ Code = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,60}$(?!\n)", max_length
 Scope = Annotated[str, Meta(pattern=r"^[a-z][a-z-]{0,30}:[a-z]{1,20}$(?!\n)", max_length=60)]
 _RATE = r"^[1-9][0-9]{0,11} ?(?:/|per) ?(?:[1-9][0-9]{0,3} ?)?(?:second|minute|hour|day|month)s?$(?!\n)"
 Rate = Annotated[str, Meta(pattern=_RATE, max_length=40)]
+Number = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,1400}$(?!\n)", max_length=1400)]
 Overlap = Annotated[int, Meta(ge=0, le=2_592_000)]
 Instant = Annotated[datetime, Meta(tz=True)]
 
@@ -66,6 +67,44 @@ class ScopesInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """What the client may do from now on."""
 
     scopes: Annotated[list[Scope], Meta(min_length=1, max_length=20)]
+
+
+class KeyOfClient(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One public key (JWK, RFC 7517): EC (P-256 or P-384), OKP (Ed25519) or RSA (2048 bits or more)."""
+
+    kty: Literal["EC", "OKP", "RSA"]
+    kid: Code | None = None
+    use: Literal["sig"] | None = None
+    alg: Literal["ES256", "ES384", "EdDSA", "PS256", "RS256"] | None = None
+    crv: Literal["P-256", "P-384", "Ed25519"] | None = None
+    x: Number | None = None
+    y: Number | None = None
+    n: Number | None = None
+    e: Number | None = None
+
+
+class KeysInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The public keys of a client, in place of those before. Its secrets end, unless they are kept."""
+
+    keys: Annotated[list[KeyOfClient], Meta(min_length=1, max_length=10)]
+    keep_secrets: bool = False
+
+    def as_jwks(self) -> list[dict[str, Any]]:
+        """The keys with what was given of each."""
+        stored: list[dict[str, Any]] = msgspec.to_builtins(self.keys)
+        return stored
+
+
+class CertificatesInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The certificates of a client, in place of those before. Its secrets end, unless they are kept.
+
+    `names` (`dns:`, `dn:`, `uri:`, `email:`, `ip:`) count in certificates that the proxy verified; `certificates` are
+    PEM texts that count by themselves.
+    """
+
+    names: Annotated[list[Annotated[str, Meta(min_length=4, max_length=400)]], Meta(max_length=20)] = []
+    certificates: Annotated[list[Annotated[str, Meta(max_length=20_000)]], Meta(max_length=10)] = []
+    keep_secrets: bool = False
 
 
 class LimitInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -180,6 +219,12 @@ class SecretMade(Struct, kw_only=True):
 
     client_id: str
     client_secret: str
+
+
+class KeysMade(Struct, kw_only=True):
+    """The ids of the keys that were registered: what an assertion's `kid` names."""
+
+    kids: list[str]
 
 
 def add_partner(data: PartnerInput) -> AddPartner:
