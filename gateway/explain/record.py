@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
@@ -94,8 +95,16 @@ def kind_of(method: str, status: int, *, sampled: bool) -> str:
 
 def masked(text: str, longest: int) -> str:
     """`text`, cut, without what looks like a credential."""
+    return (_masked_again if len(text) <= _LONGEST_DETAIL else _masked)(text, longest)
+
+
+def _masked(text: str, longest: int) -> str:
     text = text[:_LONGEST_TEXT].encode("utf-8", "replace").decode()  # a lone surrogate cannot be packed
     return _CREDENTIAL.sub(lambda found: found[0][:4] + "…", text)[:longest]
+
+
+# A flood says the same again and again.
+_masked_again: Final = lru_cache(maxsize=1024)(_masked)
 
 
 def problems_of(error: BaseException | None) -> list[str]:
@@ -136,7 +145,7 @@ def record_of(exchange: Exchange, seconds: float, *, epoch: float, names: Sequen
         route=route.id if route is not None else "",
         template=route.template if route is not None and route.matched else "",
         path=masked(exchange.path, _LONGEST_PATH),
-        version_asked=asked.decode("ascii") if _VERSION.fullmatch(asked) else ("?" if asked else ""),
+        version_asked=_version_asked(asked) if asked else "",
         version=route.version if route is not None else "",
         tenant=principal.tenant if principal is not None else "",
         partner=(principal.partner or "") if principal is not None else "",
@@ -166,6 +175,10 @@ def record_of(exchange: Exchange, seconds: float, *, epoch: float, names: Sequen
         trace_id=exchange.trace_id if exchange.sampled else "",
         idempotency=notes.get(KEY_DIGEST_KEY, b""),
     )
+
+
+def _version_asked(field: bytes) -> str:
+    return field.decode("ascii") if _VERSION.fullmatch(field) else "?"
 
 
 def _detail_of(error: BaseException | None) -> str:
