@@ -80,25 +80,26 @@ async def test_what_is_older_than_a_day_goes_and_no_longer_counts(store):
 
 
 async def test_what_all_workers_have_kept_counts_against_the_cap_of_each(store):
+    now = datetime.now(UTC)
     first, second = (
         Collector(store, SystemClock(), ExplainOptions(most_bytes=100), worker=name, names=WAY_IN, counters=Counters())
         for name in ("host/1", "host/2")
     )
     made = Exchange({"type": "http", "method": "POST", "path": "/x"}, None, SystemClock.monotonic())
     made.path = "/x"
-    made.request_id = made.correlation_id = f"req_{int(NOW.timestamp()):08x}{7:024x}"
+    made.request_id = made.correlation_id = f"req_{int(now.timestamp()):08x}{7:024x}"
     made.reply, made.decisions = Reply(201, [], b""), []
     first(made, 0.001)
     await first.pack()
     await first.write()
     await second.tidy()
-    made.request_id = made.correlation_id = f"req_{int(NOW.timestamp()):08x}{8:024x}"
+    made.request_id = made.correlation_id = f"req_{int(now.timestamp()):08x}{8:024x}"
     second(made, 0.001)
     await second.pack()
     await second.write()
     rows = await store.fetch("select worker, kept, not_kept, reason from explain.block order by block")
     assert [tuple(row) for row in rows] == [("host/1", 1, 0, None), ("host/2", 0, 1, "cap")]
     async with store.connection() as connection:
-        found = await explain(connection, made.request_id, tenant="acme", now=NOW, hours=24)
+        found = await explain(connection, made.request_id, tenant="acme", now=now, hours=24)
     assert "the cap was reached at" in found.advice
     assert "host/2 left 1 requests out" in found.advice
