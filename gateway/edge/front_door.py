@@ -172,6 +172,7 @@ class FrontDoor:
         exchange.entered = self._chain.inward.index(step) + 1
         if waiting is not None:
             await waiting
+            exchange.now = self._monotonic()
         for further in self._chain.inward[exchange.entered :]:
             if exchange.reply is not None:
                 return
@@ -179,6 +180,7 @@ class FrontDoor:
             waiting = further(exchange)
             if waiting is not None:
                 await waiting
+                exchange.now = self._monotonic()
 
     def _admit_sampled(self, exchange: Exchange) -> Awaitable[None]:
         self._admit_read = self._admit
@@ -195,6 +197,7 @@ class FrontDoor:
                 waiting = step(exchange)
                 if waiting is not None:
                     await waiting
+                    exchange.now = self._monotonic()
             except BaseException as error:
                 word = "refused" if isinstance(error, CrossdockError) else "failed"
                 why = str(getattr(error, "code", type(error).__name__))

@@ -98,7 +98,9 @@ class Exchange:
     """The mutable state of one request. `headers` holds each field once, lower case, after hygiene.
 
     `entered` counts the steps of the chain that were asked; `decisions` is kept for what `explain` must answer.
-    `charged` is what the rate limit took, `notes` whatever else policies leave for each other.
+    `now` is the monotonic reading of its arrival, or of the last time that the chain had to wait on the way in: limits
+    that decide at once need not ask the clock. `charged` is what the rate limit took, `notes` whatever else policies
+    leave for each other.
     """
 
     __slots__ = (
@@ -116,6 +118,7 @@ class Exchange:
         "headers",
         "method",
         "notes",
+        "now",
         "path",
         "path_params",
         "peer",
@@ -141,7 +144,7 @@ class Exchange:
     ) -> None:
         self.scope = scope
         self.receive = receive
-        self.arrived = arrived
+        self.arrived = self.now = arrived
         self.method: str = scope["method"]
         self.path: str = ""
         self.query: bytes = scope.get("query_string", b"")

@@ -43,14 +43,14 @@ class PreAuthenticationLimit:
             prefix: quota_of(limit, bucket=prefix, workers=options.workers) for prefix, limit in options.paths.items()
         }
         self._prefixes = tuple(options.paths)
-        self._spend, self._monotonic = self.limiter.spend, clock.monotonic
+        self._spend = self.limiter.spend
         self._failure_cost = options.failure_cost
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Charge the address one unit; raises `Throttled` (code ``rate_limit.address``)."""
         quota = self._quota_for(exchange.path) if exchange.path.startswith(self._prefixes) else self._quota
         key = ("", network_of(exchange.peer), quota.bucket)
-        if self._spend(key, self._monotonic()) is not None:
+        if self._spend(key, exchange.now) is not None:
             return None
         charge = self.limiter.charge(key, quota, 1)
         if type(charge) is Charge:
@@ -101,7 +101,7 @@ class RateLimit:
         self._book = book or PlanBook(workers=options.workers)
         # Another configuration counts on in the same buckets: what was spent stays spent.
         self.limiter = limiter or Limiter(cache, clock, name="caller", buckets=options.buckets, counters=counters)
-        self._spend, self._monotonic = self.limiter.spend, clock.monotonic
+        self._spend = self.limiter.spend
         self._plans = {name: quotas_of(plan, workers=options.workers) for name, plan in options.plans.items()}
         self._fallback = self._plans[options.fallback_plan]
 
@@ -117,7 +117,7 @@ class RateLimit:
         if operations:
             quota = operations.get(route.id, quota)
         key = (principal.tenant, principal.partner or principal.subject, quota.bucket)
-        now = self._monotonic()
+        now = exchange.now
         share = self._spend(key, now)
         if share is not None:
             left = share.units + share.remote
