@@ -69,6 +69,7 @@ from gateway.kernel.exchange import Policy, RecallsOutcome
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret, resolve_secret
 from gateway.outbound.breaker import Breaker
+from gateway.outbound.budget import Budgets
 from gateway.outbound.door import Outbound
 from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import WebhookSender
@@ -145,10 +146,20 @@ class Core:
         self.cache = Cache(_secret(settings.cache.url, "cache.url").reveal())
         self.nats_url = _secret(settings.backbone.url, "backbone.url").reveal()
         self.cursors = Cursors(_secret(settings.secrets.keys[min(settings.secrets.keys)], "secrets.keys"))
-        self.outbound = Outbound(self.clock)
+        processes = settings.outbound.processes
+        self.budgets = Budgets(self.cache, self.clock, processes=processes or settings.http.workers + 1)
+        self.outbound = Outbound(self.clock, budgets=self.budgets)
         self.directory = Directory(
             [
-                load_system(name, system.product, system.settings, outbound=self.outbound, clock=self.clock)
+                load_system(
+                    name,
+                    system.product,
+                    system.settings,
+                    outbound=self.outbound,
+                    clock=self.clock,
+                    processes=processes or 1,
+                    limits=system.limits,
+                )
                 for name, system in settings.systems.items()
             ],
             settings.locations,
@@ -244,13 +255,16 @@ def initial_configuration(settings: Settings) -> Configuration:
         validate_request=settings.validate_request,
         validate_response=settings.validate_response,
         peers=Peers(trusted=settings.http.trusted_peers, hops=settings.http.trusted_hops),
-        notifications=Notifications(private_targets=settings.notifications.private_targets),
+        notifications=Notifications(
+            private_targets=settings.notifications.private_targets, plain_http=settings.notifications.plain_http
+        ),
     )
 
 
 def _targets(configuration: Configuration) -> TargetRules:
     private = configuration.notifications.private_targets
-    return TargetRules(loopback="127.0.0.0/8" in private, networks=private)
+    plain = configuration.notifications.plain_http
+    return TargetRules(loopback="127.0.0.0/8" in private, networks=private, plain_http=plain)
 
 
 def _secret(reference: str, setting: str) -> Secret:
@@ -298,7 +312,9 @@ class Gateway:
             counters=self.counters,
         )
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write, keep=self.explain)
-        self.proxied = load_proxied(core.settings.proxied, clock=core.clock, counters=self.counters, parse=parse_json)
+        self.proxied = load_proxied(
+            core.settings.proxied, clock=core.clock, counters=self.counters, parse=parse_json, budgets=core.budgets
+        )
         self.apis = apis_of(core, [wrapped_api(api) for api in self.proxied])
         self._migrations = component_migrations()
         self._readiness = {

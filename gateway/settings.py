@@ -23,6 +23,7 @@ from gateway.identity.openid_options import OpenIdOptions
 from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
+from gateway.systems.manifest import ManifestLimits
 from gateway.systems.proxied.options import ProxiedOptions
 from policies.idempotency.options import IdempotencyOptions
 from policies.rate_limit.options import RateLimitOptions
@@ -93,10 +94,25 @@ class SecretSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class SystemSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One configured instance of an adapter; `settings` are the adapter's own."""
+    """One configured instance of an adapter; `settings` are its own, `limits` replace those of its manifest."""
 
     product: str
     settings: dict[str, Any]
+    limits: ManifestLimits | None = None
+
+
+class OutboundSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Calls to other systems: how many `processes` of gateway and worker run in all, on all machines.
+
+    A system's concurrency is split evenly among them (not at all when left out). A system's rate is one budget in the
+    cache; while that is down it is split as well (among `http.workers` and one worker when left out).
+    """
+
+    processes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.processes is not None and self.processes < 1:
+            raise Misconfigured("outbound.processes is how many processes share a system's limits: at least 1")
 
 
 class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,9 +137,13 @@ class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Partner webhooks: `private_targets` lists networks (CIDR) that may be called although they are private."""
+    """Partner webhooks: `private_targets` lists networks (CIDR) that may be called although they are private.
+
+    `plain_http` lets them go to ``http://`` addresses, where anybody on the way reads and changes them.
+    """
 
     private_targets: tuple[str, ...] = ()
+    plain_http: bool = False
 
 
 class ConsoleSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -173,6 +193,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     idempotency: IdempotencyOptions = IdempotencyOptions()
     validate_request: ValidateRequestOptions = ValidateRequestOptions()
     validate_response: ValidateResponseOptions = ValidateResponseOptions()
+    outbound: OutboundSettings = OutboundSettings()
     systems: Mapping[str, SystemSettings] = {}
     proxied: Mapping[str, ProxiedOptions] = {}
     locations: tuple[Location, ...] = ()
@@ -200,7 +221,11 @@ def load_settings(path: Path | None = None) -> Settings:
         raise Misconfigured(f"cannot read settings {path}: {error.strerror}") from error
     settings = parse_settings(text, name=str(path))
     found = {
-        name: msgspec.structs.replace(options, openapi=str(path.parent / options.openapi))
+        name: msgspec.structs.replace(
+            options,
+            openapi=str(path.parent / options.openapi),
+            ca_file=None if options.ca_file is None else str(path.parent / options.ca_file),
+        )
         for name, options in settings.proxied.items()
     }
     return msgspec.structs.replace(settings, proxied=found) if found else settings

@@ -35,9 +35,13 @@ class Peers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Notifications(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Partner webhooks: `private_targets` lists networks (CIDR) that may be called although they are private."""
+    """Partner webhooks: `private_targets` lists networks (CIDR) that may be called although they are private.
+
+    `plain_http` lets them go to ``http://`` addresses, where anybody on the way reads and changes them.
+    """
 
     private_targets: tuple[str, ...] = ()
+    plain_http: bool = False
 
 
 class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -18,19 +18,22 @@ if TYPE_CHECKING:
 
     from gateway.kernel.clock import Clock
     from gateway.outbound.breaker import Breaker
+    from gateway.outbound.budget import Budgets
 
 
 class Outbound:
-    """One per process. Sessions with the same name share pool, breaker and limits."""
+    """One per process. Sessions with the same name share pool, breaker and limits; `budgets` share rates."""
 
     def __init__(
         self,
         clock: Clock | None = None,
         *,
         transport: Callable[[SystemLimits], httpx.AsyncBaseTransport] = pooled_transport,
+        budgets: Budgets | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._transport = transport
+        self._budgets = budgets
         self._sessions: dict[str, Session] = {}
         self._transports: list[httpx.AsyncBaseTransport] = []
 
@@ -45,7 +48,10 @@ class Outbound:
         limits = limits or SystemLimits()
         transport = self._transport(limits)
         self._transports.append(transport)
-        session = Session(name, base, limits, clock=self._clock, transport=transport)
+        pace = None
+        if self._budgets is not None and limits.rate:
+            pace = self._budgets.pace(name, rate=limits.rate, burst=limits.burst, down=limits.when_cache_down)
+        session = Session(name, base, limits, clock=self._clock, transport=transport, pace=pace)
         self._sessions[name] = session
         return session
 

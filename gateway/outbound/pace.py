@@ -1,7 +1,7 @@
 """Pace: a vendor's rate, spread evenly, and a pause where the vendor asked for one.
 
 The generic cell rate algorithm (ITU-T I.371) with waiting: each request reserves its moment, so that a burst goes out
-at the vendor's rate and in its order of arrival. The rate is this process's share of the vendor's budget. A bucket
+at the vendor's rate and in its order of arrival. A vendor's whole budget is shared in `budget.py`. A bucket
 starts empty (`semantics.md` 7).
 """
 

@@ -21,6 +21,11 @@ class RetryBudget:
         """A first attempt was made."""
         self._tokens = min(_MOST, self._tokens + _EARNED_PER_REQUEST)
 
+    def spend_on(self, attempt: int, *, left: float) -> float | None:
+        """Take retry number `attempt` (0 is the first): seconds before it, None when there are none `left` for it."""
+        pause = backoff(attempt)
+        return pause if pause < left and self.spend() else None
+
     def spend(self) -> bool:
         """Take one retry; False when the budget is empty."""
         if self._tokens < 1:

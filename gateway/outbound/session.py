@@ -26,7 +26,7 @@ from gateway.outbound.breaker import Breaker
 from gateway.outbound.bulkhead import Bulkhead
 from gateway.outbound.hygiene import checked_headers, checked_target, retry_after_seconds
 from gateway.outbound.pace import Pace
-from gateway.outbound.retries import RetryBudget, backoff
+from gateway.outbound.retries import RetryBudget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from gateway.kernel.clock import Clock
     from gateway.kernel.errors import CrossdockError
     from gateway.outbound.breaker import Trial
+    from gateway.outbound.budget import Paces
     from gateway.outbound.limits import SystemLimits
 
 _logger = logging.getLogger(__name__)
@@ -58,7 +59,14 @@ class Session:
     """One system's door out, made by `Outbound.session`. Safe to share between tasks of one event loop."""
 
     def __init__(
-        self, name: str, base_url: str, limits: SystemLimits, *, clock: Clock, transport: httpx.AsyncBaseTransport
+        self,
+        name: str,
+        base_url: str,
+        limits: SystemLimits,
+        *,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport,
+        pace: Paces | None = None,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -67,7 +75,7 @@ class Session:
         self._clock = clock
         self._transport = transport
         self._bulkhead = Bulkhead(name, concurrency=limits.concurrency, queue=limits.queue)
-        self._pace = Pace(name, clock, rate=limits.rate, burst=limits.burst)
+        self._pace: Paces = pace or Pace(name, clock, rate=limits.rate, burst=limits.burst)
         self._budget = RetryBudget()
 
     async def request(
@@ -96,18 +104,21 @@ class Session:
             try:
                 response = await self._attempt(request, end, safe=safe)
             except Unavailable as error:
-                if not self._may_retry(safe, attempt, end, error):
+                pause = self._retry_after(safe, attempt, end, error)
+                if pause is None:
                     raise
             else:
-                if response.status not in _WORTH_A_RETRY or not self._may_retry(safe, attempt, end):
+                pause = self._retry_after(safe, attempt, end) if response.status in _WORTH_A_RETRY else None
+                if pause is None:
                     return response
-            await asyncio.sleep(backoff(attempt))
+            await asyncio.sleep(pause)
             attempt += 1
 
-    def _may_retry(self, safe: bool, attempt: int, end: float, error: Unavailable | None = None) -> bool:
+    def _retry_after(self, safe: bool, attempt: int, end: float, error: Unavailable | None = None) -> float | None:
+        """Seconds until the next attempt, None when there is none."""
         if not safe or attempt >= self.limits.retries or (error is not None and error.code != _NO_ANSWER):
-            return False
-        return self._clock.monotonic() + backoff(attempt) < end and self._budget.spend()
+            return None
+        return self._budget.spend_on(attempt, left=end - self._clock.monotonic())
 
     async def _attempt(self, request: httpx.Request, end: float, *, safe: bool) -> Response:
         with self.breaker.admit() as trial:

@@ -24,10 +24,12 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, CrossdockError, Misconfigured, OutcomeUnknown, Unavailable
 from gateway.outbound.breakage import Breakage
 from gateway.outbound.breaker import Breaker
+from gateway.outbound.budget import Budgets, Paces, WhenCacheDown
 from gateway.outbound.bulkhead import Bulkhead
 from gateway.outbound.http1 import Answer, Broken, Connection, MessageLimits
-from gateway.outbound.hygiene import checked_base
-from gateway.outbound.retries import RetryBudget, backoff
+from gateway.outbound.hygiene import checked_base, retry_after_seconds
+from gateway.outbound.pace import Pace
+from gateway.outbound.retries import RetryBudget
 from gateway.outbound.targets import Resolve, TargetRules, allowed_addresses, literal_allowed
 
 _log: Final = logging.getLogger(__name__)
@@ -36,20 +38,25 @@ _RESOLVED_FOR: Final = 30.0
 _UNSAFE_REUSE: Final = 1.0
 _WORTH_A_RETRY: Final = frozenset({502, 503, 504})
 _SERVER_ERROR: Final = 500
+_TOO_MANY: Final = 429
 _HURRIED: Final = 1.0
 
 
 class UpstreamLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one server bears from this process, and how long it may take (seconds).
+    """What one server bears, and how long it may take (seconds).
 
-    `concurrency` requests at once and `queue` waiting; `timeout` for a whole answer, or the head of a streamed one;
-    `stream_idle` between two parts of a stream; `connect_timeout` for a connection; an idle connection is used again
-    for `keep_alive` seconds; `retries` after the first attempt, of what may be repeated; the breaker opens after
-    `breaker_failures` in a row for `breaker_open_s`.
+    `concurrency` requests at once from this process and `queue` waiting; `rate` requests a second with `burst` at once
+    over all processes (none: not paced), and what holds `when_cache_down`; `timeout` for a whole answer, or the head of
+    a streamed one; `stream_idle` between two parts of a stream; `connect_timeout` for a connection; an idle one is
+    used again for `keep_alive` seconds; `retries` after the first attempt, of what may be repeated; the breaker opens
+    after `breaker_failures` in a row for `breaker_open_s`.
     """
 
     concurrency: int = 256
     queue: int = 256
+    rate: float | None = None
+    burst: int = 1
+    when_cache_down: WhenCacheDown = WhenCacheDown.LOCAL_SHARE
     timeout: float = 15.0
     stream_idle: float = 300.0
     connect_timeout: float = 3.0
@@ -58,6 +65,14 @@ class UpstreamLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     breaker_failures: int = 5
     breaker_open_s: float = 2.0
     answer: MessageLimits = MessageLimits()
+
+
+def tls_trusting(path: str, *, setting: str) -> ssl.SSLContext:
+    """TLS to servers whose certificate comes from the authorities in a PEM file, and from no others."""
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise Misconfigured(f"{setting}: {path} has no certificates to read: {error.strerror or error}") from error
 
 
 class Upstream:
@@ -78,6 +93,7 @@ class Upstream:
         contact: str = "its operator",
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         setting = f"the base URL of {name}"
         parts = urlsplit(checked_base(base_url, setting=setting))
@@ -94,11 +110,13 @@ class Upstream:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         self._monotonic = clock.monotonic
+        self._now = clock.now
         self._rules = rules or TargetRules()
         self._resolve = resolve
         literal_allowed(self._host, self._rules, setting=setting)
         self._bulkhead = Bulkhead(name, concurrency=self.limits.concurrency, queue=self.limits.queue)
         self._budget = RetryBudget()
+        self._pace = self._paced(clock, budgets)
         self._idle: list[Connection] = []
         self._until: dict[Connection, float] = {}
         self._addresses: tuple[str, ...] = ()
@@ -118,26 +136,34 @@ class Upstream:
             try:
                 answer = await self._attempt(request, end, safe=safe, bodyless=bodyless)
             except Broken as broken:
-                if not self._may_retry(broken, attempt, end, safe=safe):
+                pause = self._retry_after(broken, attempt, end, safe=safe)
+                if pause is None:
                     raise self._failure(broken, safe=safe) from None
             else:
-                if answer.status not in _WORTH_A_RETRY or not self._may_retry(None, attempt, end, safe=safe):
+                if answer.status not in _WORTH_A_RETRY:
                     return answer
-            await asyncio.sleep(backoff(attempt))
+                pause = self._retry_after(None, attempt, end, safe=safe)
+                if pause is None:
+                    return answer
+            await asyncio.sleep(pause)
             attempt += 1
 
     async def _attempt(self, request: bytes, end: float, *, safe: bool, bodyless: bool) -> Answer:
         probe = self.breaker.enter()
         verdict: bool | None = None
-        held = self._bulkhead.take()
+        held = False
         hurried = end - self._monotonic() < _HURRIED
         try:
-            if not held:
+            if self._pace is not None:
+                await self._pace.turn(self._left(end))
+            if not self._bulkhead.take():
                 await self._bulkhead.wait(self._left(end))
-                held = True
+            held = True
             connection = self._kept(safe=safe) or await self._connect(end)
             answer = await self._exchange(connection, request, end, bodyless=bodyless)
             verdict = answer.status < _SERVER_ERROR
+            if answer.status == _TOO_MANY and self._pace is not None:
+                self._pace.pause(self._asked_to_wait(answer))
         except Broken as broken:
             verdict = None if hurried and broken.kind is Breakage.SILENT else broken.kind is Breakage.UNREADABLE
             raise
@@ -174,12 +200,14 @@ class Upstream:
         end = min(deadline, self._monotonic() + self.limits.timeout)
         probe = self.breaker.enter()
         verdict: bool | None = None
-        held = self._bulkhead.take()
+        held = False
         connection: Connection | None = None
         try:
-            if not held:
+            if self._pace is not None:
+                await self._pace.turn(self._left(end))
+            if not self._bulkhead.take():
                 await self._bulkhead.wait(self._left(end))
-                held = True
+            held = True
             connection = await self._connect(end)
             yield connection
             verdict = True
@@ -239,6 +267,14 @@ class Upstream:
                 return await self._first_that_answers(addresses)
         except TimeoutError:
             raise Broken(Breakage.NOT_SENT, "no connection in time") from None
+        except ssl.SSLCertVerificationError as error:
+            self._resolved_until = 0.0
+            _log.warning("%s: its certificate is refused: %s", self.name, error.verify_message)
+            raise BrokenUpstream(
+                f"{self.name} shows a certificate that is not its own, or not good any more: nothing was sent, "
+                f"{self.contact} must look",
+                code="outbound.certificate",
+            ) from None
         except OSError as error:
             self._resolved_until = 0.0
             raise Broken(Breakage.NOT_SENT, error.strerror or type(error).__name__) from None
@@ -283,7 +319,19 @@ class Upstream:
         if self._until or self._idle:
             self._tick_soon()
 
+    def _paced(self, clock: Clock, budgets: Budgets | None) -> Paces | None:
+        limits = self.limits
+        if limits.rate is None:
+            return None
+        if budgets is None:
+            return Pace(self.name, clock, rate=limits.rate, burst=limits.burst)
+        return budgets.pace(self.name, rate=limits.rate, burst=limits.burst, down=limits.when_cache_down)
+
     # --- what is told -------------------------------------------------------------------------------------------------
+
+    def _asked_to_wait(self, answer: Answer) -> float:
+        found = dict(answer.fields).get(b"retry-after")
+        return retry_after_seconds(found.decode("latin-1") if found else None, self._now())
 
     def _left(self, end: float) -> float:
         left = end - self._monotonic()
@@ -291,13 +339,14 @@ class Upstream:
             raise Unavailable(f"no time was left to ask {self.name}: nothing was sent", code="outbound.deadline_passed")
         return left
 
-    def _may_retry(self, broken: Broken | None, attempt: int, end: float, *, safe: bool) -> bool:
+    def _retry_after(self, broken: Broken | None, attempt: int, end: float, *, safe: bool) -> float | None:
+        """Seconds until the next attempt, None when there is none."""
         never_sent = broken is not None and broken.kind is Breakage.NOT_SENT
         if attempt >= self.limits.retries or not (safe or never_sent):
-            return False
+            return None
         if broken is not None and broken.kind not in (Breakage.NOT_SENT, Breakage.CUT):
-            return False
-        return self._monotonic() + backoff(attempt) < end and self._budget.spend()
+            return None
+        return self._budget.spend_on(attempt, left=end - self._monotonic())
 
     def _failure(self, broken: Broken, *, safe: bool) -> CrossdockError:
         kind = broken.kind

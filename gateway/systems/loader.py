@@ -16,7 +16,7 @@ from gateway.canonical import capabilities
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Misconfigured
 from gateway.outbound.door import Outbound
-from gateway.systems.manifest import Manifest, load_manifest
+from gateway.systems.manifest import Manifest, ManifestLimits, load_manifest
 
 SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
     protocol.__name__: protocol
@@ -50,12 +50,22 @@ class LoadedSystem(Struct, frozen=True, kw_only=True, eq=False):
 
 
 def load_system(
-    name: str, product: str, settings: Mapping[str, Any], *, outbound: Outbound, clock: Clock, processes: int = 1
+    name: str,
+    product: str,
+    settings: Mapping[str, Any],
+    *,
+    outbound: Outbound,
+    clock: Clock,
+    processes: int = 1,
+    limits: ManifestLimits | None = None,
 ) -> LoadedSystem:
-    """One instance. `processes` share the vendor's limits evenly. Raises `Misconfigured` saying what to change."""
+    """One instance, within `limits` where they are not those of the manifest; `processes` share its concurrency evenly.
+
+    Raises `Misconfigured` saying what to change.
+    """
     manifest = load_manifest(product)
     typed = _settings(name, product, settings)
-    session = outbound.session(name, typed.base_url, manifest.limits.for_process(processes))
+    session = outbound.session(name, typed.base_url, (limits or manifest.limits).for_process(processes))
     adapter = importlib.import_module(f"system_apis.{product}.adapter").Adapter(name, typed, session, clock)
     check_capabilities(manifest, adapter)
     return LoadedSystem(name=name, product=product, manifest=manifest, adapter=adapter)

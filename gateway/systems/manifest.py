@@ -18,6 +18,7 @@ from msgspec import Struct
 from gateway.canonical import capabilities
 from gateway.canonical.order import ExternalReference
 from gateway.kernel.errors import Misconfigured
+from gateway.outbound.budget import WhenCacheDown
 from gateway.outbound.limits import SystemLimits
 
 _QUALITY_RULES: Final = (
@@ -53,17 +54,25 @@ class Quality(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ManifestLimits(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the vendor bears: requests per second over all workers (none stated: 0), in flight, and per batch."""
+    """What the vendor bears: requests per second over all processes (none stated: 0), in flight, and per batch.
+
+    `when_cache_down` says how the rate is kept while processes cannot share it.
+    """
 
     rate_per_s: float = 0.0
     burst: int = 1
     concurrency: int = 4
     batch_size: int = 1
+    when_cache_down: WhenCacheDown = WhenCacheDown.LOCAL_SHARE
 
     def for_process(self, processes: int) -> SystemLimits:
-        """The share of one of `processes` processes."""
-        rate = self.rate_per_s / processes if self.rate_per_s else None
-        return SystemLimits(rate=rate, burst=self.burst, concurrency=max(1, self.concurrency // processes))
+        """What one of `processes` processes keeps to: its part of the concurrency, and the rate that all share."""
+        return SystemLimits(
+            rate=self.rate_per_s or None,
+            burst=self.burst,
+            when_cache_down=self.when_cache_down,
+            concurrency=max(1, self.concurrency // processes),
+        )
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -14,15 +14,17 @@ from gateway.kernel.context import Zone
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Idempotency, Route
 from gateway.kernel.secrets import resolve_secret
+from gateway.outbound.budget import Budgets
 from gateway.outbound.credentials import ClientCredentials, Credential, SecretField
 from gateway.outbound.targets import TargetRules
-from gateway.outbound.upstream import Upstream
+from gateway.outbound.upstream import Upstream, tls_trusting
 from gateway.systems.proxied.checking import AnswerCheck, RequestCheck, Turn
 from gateway.systems.proxied.document import SAFE, Document, Operation, load_document, segments_of
 from gateway.systems.proxied.options import ProxiedOptions
 from gateway.systems.proxied.parameters import ParseJson
 from gateway.systems.proxied.passing import Direct, Facts, Passing
 from gateway.systems.proxied.schemas import Schemas
+from gateway.systems.proxied.sharing import SharedReads
 from gateway.systems.proxied.streaming import Streaming
 from gateway.telemetry.counters import Counter, Counters
 
@@ -52,6 +54,7 @@ class ProxiedApi:
         clock: Clock,
         counters: Counters,
         parse: ParseJson,
+        budgets: Budgets | None = None,
     ) -> None:
         self.name = name = options.name or section
         self.options = options
@@ -60,7 +63,14 @@ class ProxiedApi:
         self.setting = f"[proxied.{section}]"
         rules = TargetRules(networks=options.private_targets)
         self.upstream = Upstream(
-            name, options.base_url, clock, limits=options.limits, rules=rules, contact=options.technical_owner
+            name,
+            options.base_url,
+            clock,
+            limits=options.limits,
+            rules=rules,
+            contact=options.technical_owner,
+            budgets=budgets,
+            tls=None if options.ca_file is None else tls_trusting(options.ca_file, setting=f"{self.setting} ca_file"),
         )
         self._closing = [self.upstream]
         self._facts = Facts(
@@ -70,6 +80,7 @@ class ProxiedApi:
             prefix=self.prefix.encode("ascii"),
             credential=self._credential(clock, rules),
             identity=options.identity_headers,
+            reads=SharedReads() if options.share_reads else None,
         )
         self._parse = parse
         count = counters.counter(
@@ -127,6 +138,7 @@ class ProxiedApi:
             api=self.name,
             version=options.version,
             zone=options.zone,
+            tenant_aware=options.tenant_aware,
             scopes=options.scopes_of(self.name, operation.identity, safe=safe),
             cost=options.costs.get(operation.identity, 1),
             idempotency=Idempotency.NONE if safe or streams else Idempotency.OPTIONAL,
@@ -162,7 +174,12 @@ def prefix_of(name: str, options: ProxiedOptions) -> str:
 
 
 def load_proxied(
-    settings: Mapping[str, ProxiedOptions], *, clock: Clock, counters: Counters, parse: ParseJson
+    settings: Mapping[str, ProxiedOptions],
+    *,
+    clock: Clock,
+    counters: Counters,
+    parse: ParseJson,
+    budgets: Budgets | None = None,
 ) -> Sequence[ProxiedApi]:
     """Every API of the settings. Raises `Misconfigured` saying what to change."""
     return [
@@ -173,6 +190,7 @@ def load_proxied(
             clock=clock,
             counters=counters,
             parse=parse,
+            budgets=budgets,
         )
         for name, options in settings.items()
     ]

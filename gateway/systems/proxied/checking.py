@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -27,7 +27,9 @@ from gateway.telemetry.counters import Counter
 _log: Final = logging.getLogger(__name__)
 _FORM: Final = "application/x-www-form-urlencoded"
 _UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii"})
-_UNCHECKED: Final = frozenset({304, 412, 416})
+_REDIRECT: Final = 300
+_CONDITIONAL: Final = frozenset({304, 412, 416})  # RFC 9110: asked for by the caller's own fields, hardly ever declared
+_UNDECLARED: Final[Any] = object()
 _decode: Final = msgspec.json.Decoder().decode
 
 Contents = Mapping[str, Validator | None]
@@ -123,11 +125,11 @@ class RequestCheck:
             )
 
     def _validator_for(self, kind: str) -> Validator | None:
-        for known in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
-            if known in self._bodies:
-                return self._bodies[known]
-        expected = ", ".join(sorted(self._bodies))
-        raise Rejected(f"send this as {expected}, and say so in Content-Type", code="request.media_type")
+        found: Validator | None = _of_kind(self._bodies, kind)
+        if found is _UNDECLARED:
+            expected = ", ".join(sorted(self._bodies))
+            raise Rejected(f"send this as {expected}, and say so in Content-Type", code="request.media_type")
+        return found
 
     def _form_value(self, body: bytes) -> dict[str, Any]:
         try:
@@ -168,9 +170,13 @@ class AnswerCheck:
             self._by_status[status] = found
         return self._by_status[status]
 
+    def passes(self, status: int) -> bool:
+        """Whether an answer with this status goes on as it is; any other becomes a problem of ours."""
+        return status < _REDIRECT or status in _CONDITIONAL or self.declared(status) is not None
+
     def __call__(self, exchange: Exchange, answer: Answer) -> None:
         """Raise `BrokenUpstream` for an answer to a safe method that does not fit, in the mode `enforce`."""
-        if answer.status in _UNCHECKED or not self._turn.comes():
+        if answer.status in _CONDITIONAL or not self._turn.comes():
             return
         why = self._unfit(exchange, answer)
         if why is None:
@@ -193,10 +199,18 @@ class AnswerCheck:
         if fields.get(b"content-encoding", b"identity") != b"identity":
             return "it is compressed although nobody asked for that"
         kind, _ = media_type_of(fields.get(b"content-type", b""))
-        known = next((name for name in (kind, f"{kind.partition('/')[0]}/*", "*/*") if name in contents), None)
-        if known is None:
+        validator = _of_kind(contents, kind)
+        if validator is _UNDECLARED:
             return f"the media type {kind[:60] or 'none'} is not declared"
-        return _unfit_json(contents[known], answer.body) if is_json(kind) else None
+        return _unfit_json(validator, answer.body) if is_json(kind) else None
+
+
+def _of_kind(contents: Contents, kind: str) -> Any:
+    """The validator of a media type or of the range that holds it (None: any), or `_UNDECLARED`."""
+    for known in (kind, f"{kind.partition('/')[0]}/*", "*/*"):
+        if known in contents:
+            return contents[known]
+    return _UNDECLARED
 
 
 def _unfit_json(validator: Validator | None, body: bytes) -> str | None:
@@ -240,6 +254,3 @@ def cookies_of(field: bytes) -> dict[str, str]:
         if separator:
             found.setdefault(name, value)
     return found
-
-
-Check = Callable[[Exchange], None]

@@ -64,7 +64,10 @@ class ProxiedOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     `write_scope` for others (``system:read`` and ``system:write`` in the system zone, ``<name>:read`` and
     ``<name>:write`` elsewhere); `costs` are in cost units (default 1). `sample` is the share checked in that mode.
     `max_body` and `max_stream` (of streaming operations) are in bytes. `identity_headers` tells the API who asks
-    (``X-Crossdock-Tenant``, ``-Subject``, ``-Partner``).
+    (``X-Crossdock-Tenant``, ``-Subject``, ``-Partner``); one that keeps tenants apart by them is `tenant_aware`, any
+    other is served to the gateway's own tenant only. With `share_reads` identical reads of one caller that are under
+    way at once are one request. `ca_file` (PEM) has the authorities that its certificate must come from, in place of
+    the system's.
     """
 
     base_url: str
@@ -93,6 +96,9 @@ class ProxiedOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     streaming: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     identity_headers: bool = True
+    share_reads: bool = False
+    tenant_aware: bool = False
+    ca_file: str | None = None
     credential: UpstreamCredential | None = None
     websocket: WebSocket = WebSocket.REFUSED
 

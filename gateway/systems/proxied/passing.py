@@ -32,6 +32,7 @@ from gateway.outbound.upstream import Upstream
 from gateway.systems.proxied.checking import AnswerCheck, cookies_of
 from gateway.systems.proxied.document import SAFE, Operation
 from gateway.systems.proxied.fields import STOPPED, Returning, forwarded_field, identity_fields, via_field
+from gateway.systems.proxied.sharing import SharedReads
 
 Direct = Callable[[Exchange], Awaitable[None]]
 
@@ -39,13 +40,11 @@ _TARGET: Final = re.compile(rb"[!\"$-~]+")
 _WAY_UP: Final = re.compile(rb"/\.{0,2};")
 _VIA: Final = via_field(None)
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})  # RFC 9110, 9.2.2
-_FINE: Final = frozenset({304, 412, 416})
-_ERROR: Final = 300
 _UNAUTHORISED: Final = 401
 
 
 class Facts(Struct, frozen=True, kw_only=True, eq=False):
-    """What the operations of one API share. `prefix` is the path that they stand under."""
+    """What the operations of one API share: the path that they stand under, and `reads` where those are shared."""
 
     name: str
     upstream: Upstream
@@ -53,6 +52,7 @@ class Facts(Struct, frozen=True, kw_only=True, eq=False):
     prefix: bytes
     credential: Credential | None
     identity: bool
+    reads: SharedReads | None = None
 
 
 class Passing:
@@ -79,11 +79,14 @@ class Passing:
     async def __call__(self, exchange: Exchange) -> None:
         """Set the exchange's reply."""
         body = exchange.body
-        head = self.head(exchange)
+        head, tracing = self._fields(exchange), _tracing(exchange)
         if body or self.method in ("POST", "PUT", "PATCH"):
-            head += b"content-length: %d\r\n" % len(body)
-        answer = await self._ask(exchange, head, body)
-        if answer.status >= _ERROR and self.check.declared(answer.status) is None and answer.status not in _FINE:
+            tracing += b"content-length: %d\r\n" % len(body)
+        if self.facts.reads is None:
+            answer = await self._ask(exchange, head + tracing, body)
+        else:
+            answer = await self._sharing(self.facts.reads, exchange, head, tracing)
+        if not self.check.passes(answer.status):
             raise self.undeclared(answer)
         self.check(exchange, answer)
         exchange.reply = Reply(answer.status, self._returning.passed(answer.fields), answer.body)
@@ -102,8 +105,22 @@ class Passing:
             if answer.status != _UNAUTHORISED or not credential.refused(value):
                 return answer
 
+    async def _sharing(self, reads: SharedReads, exchange: Exchange, head: bytes, tracing: bytes) -> Answer:
+        if not self._safe or exchange.body:
+            try:
+                return await self._ask(exchange, head + tracing, exchange.body)
+            finally:
+                reads.forget()
+        who = exchange.principal
+        key = (head, None if who is None else (who.tenant, who.subject, who.credential, who.partner))
+        return await reads.ask(key, lambda: self._ask(exchange, head + tracing, b""))
+
     def head(self, exchange: Exchange) -> bytes:
         """Request line and fields but for the body's length and our credential; each line ended."""
+        return self._fields(exchange) + _tracing(exchange)
+
+    def _fields(self, exchange: Exchange) -> bytes:
+        """`head` without what names this one request: the same for identical requests of one caller."""
         raw: bytes = exchange.scope["raw_path"]
         target = raw[self._cut :] or b"/"
         if b";" in target and _WAY_UP.search(target):
@@ -122,9 +139,7 @@ class Passing:
         parts += (
             (b"via" in headers and via_field(headers[b"via"])) or _VIA,
             forwarded_field(exchange),
-            f"accept-encoding: identity\r\nx-request-id: {exchange.request_id}\r\n"
-            f"x-correlation-id: {exchange.correlation_id}\r\n"
-            f"traceparent: 00-{exchange.trace_id}-{exchange.trace_id[16:]}-0{exchange.sampled:d}\r\n".encode("ascii"),
+            b"accept-encoding: identity\r\n",
         )
         if self.facts.identity and exchange.principal is not None:
             parts.append(identity_fields(exchange.principal))
@@ -162,6 +177,14 @@ class Passing:
             why = "refuses our credential" if status >= 400 else "sends us elsewhere"  # noqa: PLR2004
             return BrokenUpstream(f"{name} {why} ({status}): ask {contact}", code="proxied.refused")
         return _REFUSALS.get(status, Rejected)(f"{said}: ask {contact} what it means", code="proxied.rejected")
+
+
+def _tracing(exchange: Exchange) -> bytes:
+    trace = exchange.trace_id
+    return (
+        f"x-request-id: {exchange.request_id}\r\nx-correlation-id: {exchange.correlation_id}\r\n"
+        f"traceparent: 00-{trace}-{trace[16:]}-0{exchange.sampled:d}\r\n"
+    ).encode("ascii")
 
 
 _REFUSALS: Final[dict[int, type[CrossdockError]]] = {403: NotAllowed, 404: NotFound, 409: Conflict, 410: NotFound}

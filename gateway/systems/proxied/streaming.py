@@ -18,8 +18,6 @@ from gateway.outbound.http1 import Answer, Broken, Connection
 from gateway.systems.proxied.passing import Passing
 
 Message = dict[str, Any]
-_ERROR: Final = 300
-_FINE: Final = frozenset({304, 412, 416})
 _BODY_STALL: Final = 30.0
 
 
@@ -46,7 +44,7 @@ class Streaming:
             client = asyncio.create_task(self._client(exchange, connection, framed), name="proxied-client")
             try:
                 answer = await answering
-                if not self._passes(answer):
+                if not passing.check.passes(answer.status):
                     raise passing.undeclared(answer)
                 await self._pass_on(exchange, connection, answer, send)
             except Broken:
@@ -59,10 +57,6 @@ class Streaming:
                 client.cancel()
                 with contextlib.suppress(asyncio.CancelledError, CrossdockError, Broken, _ClientLeft):
                     await client
-
-    def _passes(self, answer: Answer) -> bool:
-        status = answer.status
-        return status < _ERROR or status in _FINE or self._passing.check.declared(status) is not None
 
     async def _head(self, exchange: Exchange) -> tuple[bytes, bytes | None]:
         """The head of the request, and how its body is framed: ``length``, ``chunked`` or None without one."""

