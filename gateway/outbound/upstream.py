@@ -149,10 +149,10 @@ class Upstream:
             attempt += 1
 
     async def _attempt(self, request: bytes, end: float, *, safe: bool, bodyless: bool) -> Answer:
+        started = self._monotonic()
         probe = self.breaker.enter()
         verdict: bool | None = None
         held = False
-        hurried = end - self._monotonic() < _HURRIED
         try:
             if self._pace is not None:
                 await self._pace.turn(self._left(end))
@@ -160,36 +160,36 @@ class Upstream:
                 await self._bulkhead.wait(self._left(end))
             held = True
             connection = self._kept(safe=safe) or await self._connect(end)
-            answer = await self._exchange(connection, request, end, bodyless=bodyless)
+            self._until[connection] = end
+            if self._ticking is None:
+                self._tick_soon()
+            try:
+                answer = await connection.ask(request, bodyless=bodyless)
+            except asyncio.CancelledError:
+                connection.close()
+                raise
+            finally:
+                del self._until[connection]
+            self._keep_or_close(connection)
             verdict = answer.status < _SERVER_ERROR
-            if answer.status == _TOO_MANY and self._pace is not None:
-                self._pace.pause(self._asked_to_wait(answer))
         except Broken as broken:
+            hurried = end - started < _HURRIED
             verdict = None if hurried and broken.kind is Breakage.SILENT else broken.kind is Breakage.UNREADABLE
             raise
         finally:
             if held:
                 self._bulkhead.give()
             self.breaker.leave(verdict, probe=probe)
+        if answer.status == _TOO_MANY and self._pace is not None:
+            self._pace.pause(self._asked_to_wait(answer))
         return answer
 
-    async def _exchange(self, connection: Connection, request: bytes, end: float, *, bodyless: bool) -> Answer:
-        self._until[connection] = end
-        if self._ticking is None:
-            self._tick_soon()
-        try:
-            answer = await connection.ask(request, bodyless=bodyless)
-        except asyncio.CancelledError:
-            connection.close()
-            raise
-        finally:
-            del self._until[connection]
+    def _keep_or_close(self, connection: Connection) -> None:
         if connection.reusable:
             connection.idle_since = self._monotonic()
             self._idle.append(connection)
         else:
             connection.close()
-        return answer
 
     @asynccontextmanager
     async def streaming(self, *, deadline: float, safe: bool) -> AsyncIterator[Connection]:

@@ -65,6 +65,8 @@ class Passing:
         self.method = operation.method
         self.repeatable = operation.method in _IDEMPOTENT
         self._safe = operation.method in SAFE
+        self._bodyless = operation.method == "HEAD"
+        self._framed = operation.method in ("POST", "PUT", "PATCH")
         self._line = operation.method.encode("ascii") + b" " + upstream.base_path
         self._slash = operation.path.endswith("/")
         self._host = b" HTTP/1.1\r\nhost: " + upstream.host_field + b"\r\n"
@@ -80,12 +82,18 @@ class Passing:
         """Set the exchange's reply."""
         body = exchange.body
         head, tracing = self._fields(exchange), _tracing(exchange)
-        if body or self.method in ("POST", "PUT", "PATCH"):
+        if body or self._framed:
             tracing += b"content-length: %d\r\n" % len(body)
-        if self.facts.reads is None:
+        facts = self.facts
+        if facts.reads is not None:
+            answer = await self._sharing(facts.reads, exchange, head, tracing)
+        elif facts.credential is not None:
             answer = await self._ask(exchange, head + tracing, body)
         else:
-            answer = await self._sharing(self.facts.reads, exchange, head, tracing)
+            request = b"%b%b\r\n%b" % (head, tracing, body)
+            answer = await facts.upstream.ask(
+                request, deadline=exchange.deadline, safe=self.repeatable, bodyless=self._bodyless
+            )
         if not self.check.passes(answer.status):
             raise self.undeclared(answer)
         self.check(exchange, answer)
@@ -93,7 +101,7 @@ class Passing:
 
     async def _ask(self, exchange: Exchange, head: bytes, body: bytes) -> Answer:
         upstream, credential = self.facts.upstream, self.facts.credential
-        bodyless = self.method == "HEAD"
+        bodyless = self._bodyless
         if credential is None:
             return await upstream.ask(
                 head + b"\r\n" + body, deadline=exchange.deadline, safe=self.repeatable, bodyless=bodyless
