@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 from conftest import running_on
@@ -123,7 +126,7 @@ async def test_a_partner_has_its_own_parts_and_a_retry_with_the_same_key_adds_no
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/kind")
 
 
-async def test_the_command_lists_it_and_tells_who_calls_it(parts, capsys):
+async def test_the_command_lists_it_with_its_dates_and_service_level(parts, capsys):
     path = ["--settings", str(parts.settings_path)]
     capsys.readouterr()
     assert main(["apis", *path]) == 0
@@ -146,3 +149,16 @@ async def test_a_proxied_api_keeps_the_contract_that_is_published_of_it(parts, c
         assert any(status is not None and 200 <= status < 300 for status in answered[operation]), operation
     peers = {case.status for case in run.cases if case.identity == SECOND and "{id}" in case.operation}
     assert peers == {404}
+
+
+def test_the_command_tells_who_called_it(parts, capsys):
+    path = ["--settings", str(parts.settings_path), "--json", "--deprecated"]
+    httpx.get(f"{parts.url}/parts/v1/parts", headers={"X-Api-Key": parts.first.api_key}, timeout=30).raise_for_status()
+    end, calls = time.monotonic() + 30, 0
+    while not calls:
+        assert time.monotonic() < end, "what was called is told within seconds"
+        capsys.readouterr()
+        assert main(["apis", "usage", *path]) == 0
+        told = json.loads(capsys.readouterr().out)
+        calls = sum(each["calls"] for each in told if each["api"] == "parts" and each["partner_name"] == "First")
+        time.sleep(0.2)
