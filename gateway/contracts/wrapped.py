@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.contracts import answers
+from gateway.contracts.accepted import accepted_body, accepted_parameter
 from gateway.contracts.api import Api, Wrapped, WrappedOperation
 from gateway.contracts.description import SECURITY, SERVERS, dated_names, ownership
 from gateway.kernel.errors import Misconfigured
@@ -22,6 +23,7 @@ _COMPONENTS: Final = "#/components/"
 _OURS: Final = "Gateway"
 _PROBLEM: Final = "application/problem+json"
 _KEPT: Final = ("operationId", "summary", "description", "tags")
+_WHAT_IS_SENT: Final = ("parameters", "requestBody")
 _WORDS: Final = re.compile(r"[A-Za-z0-9]+")
 _DEEPEST: Final = 60
 _ALWAYS: Final = (400, 401, 403, 404, 405, 406, 408, 409, 413, 414, 429, 431, 500, 502, 503, 504)
@@ -89,7 +91,7 @@ class _Derived:
         made["security"] = [{"oauth2": sorted(route.scopes)}, {"apiKey": []}]
         made["parameters"] = self._parameters(each, content)
         if content.get("requestBody") and route.takes_body:
-            made["requestBody"] = self._copied(content["requestBody"])
+            made["requestBody"] = self._body(content["requestBody"])
         made["responses"] = self._responses(each, content)
         made["x-cost"] = route.cost
         return made
@@ -101,11 +103,26 @@ class _Derived:
             parameter = self._resolved(given)
             place, name = str(parameter.get("in")), str(parameter.get("name"))
             if place != "header" or name.lower() not in self._wrapped.unasked | _UNPROMISED:
-                found[place, name.lower() if place == "header" else name] = self._copied(given)
+                found[place, name.lower() if place == "header" else name] = self._parameter(parameter)
         if each.route.idempotency is not Idempotency.NONE:
             required = each.route.idempotency is Idempotency.REQUIRED
             found["header", "idempotency-key"] = answers.idempotency_key(required=required)
         return [found[key] for key in sorted(found)]
+
+    def _parameter(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        parameter: dict[str, Any] = self._copied(given)
+        if "schema" not in parameter:
+            return parameter
+        plain = self._resolved(parameter["schema"])
+        simple = plain.get("type") in ("string", "integer")
+        return accepted_parameter(parameter, self._copied(plain) if simple else parameter["schema"])
+
+    def _body(self, given: Any) -> dict[str, Any]:
+        body: dict[str, Any] = self._copied(self._resolved(given))
+        for media in (body.get("content") or {}).values():
+            if "schema" in media:
+                media["schema"] = accepted_body(media["schema"])
+        return body
 
     def _responses(self, each: WrappedOperation, content: Mapping[str, Any]) -> dict[str, Any]:
         given = {str(status).upper(): answer for status, answer in (content.get("responses") or {}).items()}
@@ -156,7 +173,12 @@ class _Derived:
             "responses": {f"{_OURS}{name}": _ours(answer) for name, answer in answers.RESPONSES.items()},
         }
         made: dict[str, dict[str, Any]] = {}
-        waiting = list(dict.fromkeys(_references(paths)))
+        sent = [operation.get(part) for item in paths.values() for operation in item.values() for part in _WHAT_IS_SENT]
+        for reference in self._reachable(sent):
+            section, _, name = reference.removeprefix(_COMPONENTS).partition("/")
+            if section == "schemas":
+                made.setdefault(section, {})[name] = accepted_body(self._copied(self._at(reference)))
+        waiting = [*_references(paths), *_references(made)]
         while waiting:
             section, _, name = waiting.pop().removeprefix(_COMPONENTS).partition("/")
             name = name.split("/")[0].replace("~1", "/").replace("~0", "~")
@@ -168,6 +190,17 @@ class _Derived:
             made[section][name] = found
             waiting += _references(found)
         return {section: dict(sorted(named.items())) for section, named in sorted(made.items())}
+
+    def _reachable(self, value: Any) -> set[str]:
+        """Every reference to a component in `value`, and in what they lead to."""
+        found: set[str] = set()
+        waiting = list(_references(value))
+        while waiting:
+            reference = waiting.pop()
+            if reference not in found:
+                found.add(reference)
+                waiting += _references(self._copied(self._at(reference)))
+        return found
 
     def _resolved(self, value: Any) -> Mapping[str, Any]:
         for _ in range(_DEEPEST):

@@ -34,6 +34,8 @@ class Handler(BaseHTTPRequestHandler):
             self._say(200, {"parts": found}, ("X-Total", str(len(mine))), ("X-Powered-By", "Parts/0.9"))
         elif path == "/parts/machines/price":
             self._send(200, b"press 100.00\nmill 250.00\n", "text/plain")
+        elif path.startswith("/labels/"):
+            self._say(200, {"label": path})
         elif path.endswith("/price") and self._part(path[: -len("/price")]):
             self._say(200, {"amount": "12.50"})
         elif part := self._part(path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from math import isfinite
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -22,7 +23,7 @@ ParseJson = Callable[[bytes], Any]
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:[eE][+-]?[0-9]{1,2})?")
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,399})(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,3})?")
 _NOT_OURS: Final = frozenset({"accept", "content-type", "authorization"})  # OpenAPI 3.1, 4.8.12: not described so
 _DELIMITERS: Final = {"spaceDelimited": " ", "pipeDelimited": "|"}
 _MOST: Final = 200
@@ -129,8 +130,8 @@ def scalar(kind: str, text: str) -> Any:
     """The JSON value that `text` means where `kind` is expected; the text itself where it cannot be one."""
     if kind == "integer" and _INTEGER.fullmatch(text):
         return int(text)
-    if kind == "number" and _NUMBER.fullmatch(text):
-        return float(text)
+    if kind == "number" and _NUMBER.fullmatch(text) and isfinite(number := float(text)):
+        return number
     return _BOOLEANS.get(text, text) if kind == "boolean" else text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -103,9 +104,12 @@ GIVEN: dict[str, Any] = {
             }
         },
         "schemas": {
-            "Part": {"type": "object", "properties": {"kit": {"$ref": "#/components/schemas/Kit"}}},
+            "Part": {
+                "type": "object",
+                "properties": {"kit": {"$ref": "#/components/schemas/Kit"}, "note": {"type": "string"}},
+            },
             "Kit": {"type": "object", "properties": {"parts": {"type": "array", "items": PART}}},
-            "Tool": {"type": "object"},
+            "Tool": {"type": "object", "properties": {"name": {"type": "string"}}},
             "Problem": {"type": "string"},
             "Secret": {"type": "object"},
         },
@@ -148,9 +152,7 @@ def test_what_nobody_here_sees_is_not_told():
     for hidden in ("inside.example", "basic", "PARTS_T", "ecret", "callbacks", "'Server'"):
         assert hidden not in told, hidden
     listing = build_document(api_of())["paths"]["/system/parts/v1/parts"]["get"]
-    assert [parameter.get("name", parameter.get("$ref")) for parameter in listing["parameters"]] == [
-        "#/components/parameters/limit"
-    ]
+    assert [parameter["name"] for parameter in listing["parameters"]] == ["limit"]
     answer = listing["responses"]["200"]
     assert set(answer["links"]) == {"one"}
     assert {"X-Total", "X-Request-Id", "RateLimit"} <= set(answer["headers"])
@@ -214,7 +216,22 @@ def test_a_reference_into_their_paths_is_written_out():
     parameters = build_document(api_of({**GIVEN, "paths": paths}))["paths"]["/system/parts/v1/more"]["get"][
         "parameters"
     ]
-    assert parameters[0]["schema"] == schema
+    assert parameters[0]["name"] == "id"
+    assert parameters[0]["schema"].items() >= schema.items()
+
+
+def test_what_the_door_refuses_beyond_the_document_is_told_where_callers_send_it():
+    whole = 10**18 - 1
+    document = build_document(api_of())
+    listing = document["paths"]["/system/parts/v1/parts"]["get"]
+    assert listing["parameters"][0]["schema"] == {"type": "integer", "minimum": -whole, "maximum": whole}
+    (identity,) = document["paths"]["/system/parts/v1/parts/{id}"]["get"]["parameters"]
+    pattern = re.compile(identity["schema"]["pattern"])
+    assert [bool(pattern.search(text)) for text in ("a b", "é", "..", "a/b", "", "a\x07")] == [True] * 2 + [False] * 4
+    note = document["components"]["schemas"]["Part"]["properties"]["note"]
+    told = re.compile(note["pattern"])
+    assert [bool(told.search(text)) for text in ("two\nlines\t", "\x07", "\x85")] == [True, False, False]
+    assert document["components"]["schemas"]["Tool"]["properties"]["name"] == {"type": "string"}
 
 
 @pytest.mark.parametrize("version", ["1", "v0", "V1", "v1/x", ""])
