@@ -112,14 +112,19 @@ class Limiter:
         share.units -= 1
         return share
 
-    def charge(self, key: Key, quota: Quota, cost: int) -> Charge | Awaitable[Charge]:
-        """Take `cost` units, at once when they are leased. Raises `Unavailable` only for a quota that fails closed."""
+    def charge(
+        self, key: Key, quota: Quota, cost: int, *, instead_of: Charge | None = None
+    ) -> Charge | Awaitable[Charge]:
+        """Take `cost` units, at once when they are leased. Raises `Unavailable` only for a quota that fails closed.
+
+        `instead_of` is what an exact limit took for the first unit of the same call; it is given back in any case.
+        """
         cost = quota.capped(cost)
         now = self._monotonic()
         if quota.exact:
             if self._is_down(now):
                 return self._without_store(self._share(key), key, quota, cost, now)
-            return self._charge_exact(key, quota, cost)
+            return self._charge_exact(key, quota, cost, instead_of)
         share = self._shares.get(key) or self._share(key)
         if share.units >= cost and now < share.until:
             share.units -= cost
@@ -239,11 +244,12 @@ class Limiter:
         finally:
             share.refilling = False
 
-    async def _charge_exact(self, key: Key, quota: Quota, cost: int) -> Charge:
+    async def _charge_exact(self, key: Key, quota: Quota, cost: int, instead_of: Charge | None) -> Charge:
         entry = f"{self._instance}{next(self._numbers)}"
+        before: list[str | float] = [instead_of.entry, instead_of.cost] if instead_of is not None else []
         try:
             allowed, remaining, leaves = await self._count(
-                self._exact_keys(key), [quota.count, quota.window * _MICRO, cost, entry]
+                self._exact_keys(key), [quota.count, quota.window * _MICRO, cost, entry, *before]
             )
         except Unavailable:
             now = self._monotonic()

@@ -14,7 +14,7 @@ from gateway.kernel.exchange import Exchange, Route, passes
 from gateway.telemetry.counters import Counters
 from policies.rate_limit.fields import MODE_FIELD, limit_field
 from policies.rate_limit.limiter import Charge, Limiter
-from policies.rate_limit.options import RateLimitOptions
+from policies.rate_limit.options import RateLimitOptions, WhenStoreDown
 from policies.rate_limit.plans import PlanBook, quotas_of
 from policies.rate_limit.quota import Quota, quota_of
 
@@ -164,9 +164,15 @@ class LineCost:
         if cost <= 0:
             return None
         quota, first = charged
-        # The first unit is already out of the bucket: a full bucket must be enough for the largest call.
-        cost = min(cost, max(1, quota.capped(cost + 1) - 1))
-        charge = self._limiter.charge(first.key, quota, cost)
+        if first.entry:  # an exact limit has counted the first unit: the whole takes its place
+            charge = self._limiter.charge(first.key, quota, cost + 1, instead_of=first)
+        else:
+            # The first unit is already out of the bucket: a full bucket must be enough for the largest call.
+            full = quota.local_burst if first.mode == WhenStoreDown.LOCAL_SHARE else quota.capped(cost + 1)
+            cost = min(cost, full - 1)
+            if cost <= 0:
+                return None
+            charge = self._limiter.charge(first.key, quota, cost)
         if type(charge) is Charge:
             self._accept(exchange, charged, charge)
             return None
@@ -179,7 +185,7 @@ class LineCost:
 
     def _accept(self, exchange: Exchange, first: Charged, charge: Charge) -> None:
         quota, one = first
-        if not charge.allowed:
+        if not charge.allowed and not (one.entry and charge.entry):
             self._limiter.refund(one, quota)
         _accept(exchange, quota, charge)
 

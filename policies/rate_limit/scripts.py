@@ -30,6 +30,8 @@ return {granted, math.ceil(wait), math.max(0, free - granted), math.ceil(full_at
 """
 
 # A sliding-window log: one member "<id>:<cost>" per admitted call, scored by its time; KEYS[2] holds their sum.
+# A call that was charged in part, ARGV[5] of the cost ARGV[6], is charged whole or taken out, in one step: of calls
+# that hold their first units against each other the last one passes.
 # -> admitted (1 or 0), units left, µs until the oldest call leaves the window.
 EXACT: Final = """
 local t = redis.call('TIME')
@@ -41,6 +43,9 @@ if #gone > 0 then
     for _, member in ipairs(gone) do sum = sum + tonumber(string.match(member, ':(%d+)$')) end
     redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - window)
     redis.call('DECRBY', KEYS[2], sum)
+end
+if ARGV[5] and redis.call('ZREM', KEYS[1], ARGV[5] .. ':' .. ARGV[6]) == 1 then
+    redis.call('DECRBY', KEYS[2], ARGV[6])
 end
 local oldest = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')
 local used = 0

@@ -27,6 +27,7 @@ LIMITS = ", ".join(
         "GET /storefront/v1/availability": 'rate = "100/hour", mode = "exact"',
         "GET /storefront/v1/items": 'rate = "600/hour", burst = 100000, when_store_down = "open"',
         "POST /storefront/v1/availability-queries": 'rate = "600/hour", burst = 400, when_store_down = "local_share"',
+        "POST /storefront/v2/availability-queries": 'rate = "100/hour", mode = "exact"',
         "GET /storefront/v1/orders": 'rate = "100000/hour", mode = "exact", when_store_down = "closed"',
     }.items()
 )

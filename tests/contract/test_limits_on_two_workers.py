@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 
@@ -18,17 +19,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 EXACT = "/storefront/v1/availability"
 OPEN = "/storefront/v1/items"
 LOCAL = "/storefront/v1/availability-queries"
+UNITS = "/storefront/v2/availability-queries"
 CLOSED = "/storefront/v1/orders"
 BODY = b'{"skus":["SKU-0001"]}'
 BACK_SECONDS = 20
 
 
-def asked(gateway: RunningGateway, path: str, *fields: str, second: bool = False) -> bytes:
+def asked(gateway: RunningGateway, path: str, *more: str, second: bool = False) -> bytes:
     key = gateway.second.api_key if second else gateway.first.api_key
     if path == LOCAL:
-        json = ("Content-Type: application/json", f"Content-Length: {len(BODY)}")
-        return request(f"POST {path} HTTP/1.1", f"X-Api-Key: {key}", *json, body=BODY)
-    return request(f"GET {path} HTTP/1.1", f"X-Api-Key: {key}", *fields)
+        fields = ("Content-Type: application/json", f"Content-Length: {len(BODY)}")
+        return request(f"POST {path} HTTP/1.1", f"X-Api-Key: {key}", *fields, body=BODY)
+    return request(f"GET {path} HTTP/1.1", f"X-Api-Key: {key}", *more)
 
 
 async def many(gateway: RunningGateway, raws: list[bytes], at_once: int = 100) -> list[Answer]:
@@ -61,6 +63,26 @@ async def test_of_500_parallel_calls_in_every_spelling_exactly_100_pass(limited:
             assert 3400 < int(got.headers["retry-after"]) <= 3600
     # Rejected calls were not counted, and another partner has a bucket of its own.
     assert (await answer(limited, asked(limited, f"{EXACT}?sku=SKU-0001", second=True))).status == 200
+
+
+async def test_an_exact_limit_in_units_is_never_passed_by_calls_of_any_size(limited: RunningGateway):
+    """A call is charged its first unit before its body is read and the others after: together, all or nothing."""
+    sizes = [1 + n % 9 for n in range(120)]
+    answers = await many(limited, [asked_about(limited, size) for size in sizes], at_once=40)
+    assert statuses(answers).keys() == {200, 429}
+    spent = sum(size for size, got in zip(sizes, answers, strict=True) if got.status == 200)
+    assert 100 - max(sizes) < spent <= 100
+    # What was refused cost nothing: the rest is there to the unit.
+    rest = await many(limited, [asked_about(limited, 1)] * 20, at_once=1)
+    assert statuses(rest) == {200: 100 - spent, 429: 20 - (100 - spent)}
+
+
+def asked_about(gateway: RunningGateway, units: int) -> bytes:
+    """A call that costs `units`: one, and one for each twenty SKUs."""
+    skus = [f"SKU-{number:04}" for number in range(20 * (units - 1) or 1)]
+    body = json.dumps({"skus": skus}).encode()
+    fields = (f"X-Api-Key: {gateway.second.api_key}", "Content-Type: application/json", f"Content-Length: {len(body)}")
+    return request(f"POST {UNITS} HTTP/1.1", *fields, body=body)
 
 
 async def test_valkey_killed_under_load_is_answered_as_each_limit_declares_and_limits_come_back(
