@@ -44,8 +44,8 @@ class ValidateResponse:
         self._left = self._gap()
 
     def concerns(self, route: Route) -> bool:
-        """Only routes that promise a shape."""
-        return route.check_reply is not None
+        """Only routes that promise a shape and are looked at."""
+        return route.check_reply is not None and self._rule_of(route)[0] > 0.0
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
         """Check the reply of a matched route, if it is this one's turn."""
@@ -58,9 +58,8 @@ class ValidateResponse:
             return None
         rule = self._rules.get(route.id)
         if rule is None:
-            mode, sample = self._options.of(route)
-            share = sample if mode is Mode.SAMPLE else 1.0
-            rule = self._rules[route.id] = (share / self._share, mode is Mode.ENFORCE)
+            share, enforced = self._rule_of(route)
+            rule = self._rules[route.id] = (share / self._share, enforced)
         thinned, enforced = rule
         if thinned < 1.0 and random.random() >= thinned:  # noqa: S311  # a sample, not a secret
             return None
@@ -71,6 +70,11 @@ class ValidateResponse:
                 exchange, route.id, _VALUE.sub("'…'", str(error)), withheld=enforced and exchange.method in _SAFE
             )
         return None
+
+    def _rule_of(self, route: Route) -> tuple[float, bool]:
+        """The share of its answers that are checked, and whether reads are withheld."""
+        mode, sample = self._options.of(route)
+        return (sample if mode is Mode.SAMPLE else 1.0), mode is Mode.ENFORCE
 
     def _misfit(self, exchange: Exchange, route_id: str, why: str, *, withheld: bool) -> None:
         if self._violations is not None:
