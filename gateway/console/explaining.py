@@ -1,7 +1,5 @@
 """The page that tells why a request was answered as it was. What `gateway.explain` keeps holds no payload."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from litestar import Request, Response, get
@@ -17,7 +15,14 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotFound
 from gateway.store.postgres import Store
 
-_TONES: Final = {"passed": "good", "answered": "info", "refused": "bad", "failed": "bad", "not asked": "quiet"}
+_TONES: Final = {
+    "passed": "good",
+    "answered": "info",
+    "observed": "warn",
+    "refused": "bad",
+    "failed": "bad",
+    "not asked": "quiet",
+}
 _FIRST_ERROR: Final = 400
 _FIRST_FAULT: Final = 500
 
