@@ -149,11 +149,12 @@ class FakeAuthenticate:
 
     def __init__(self) -> None:
         self.scopes = frozenset({"system:read", "system:write"})
+        self.tenant = "acme"
 
     def admit(self, exchange: Exchange) -> None:
         if exchange.headers.get(b"authorization") != b"Bearer good":
             raise NotAuthenticated("send a credential", code="credential.missing")
-        exchange.principal = Principal("acme", "partner-1", "key-1", frozenset(Zone), self.scopes)
+        exchange.principal = Principal(self.tenant, "partner-1", "key-1", frozenset(Zone), self.scopes)
         exchange.caller = Caller(exchange.principal, exchange.request_id, exchange.correlation_id, exchange.deadline)
 
 

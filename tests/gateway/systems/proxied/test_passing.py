@@ -49,6 +49,14 @@ async def test_the_api_learns_who_asks_and_gets_none_of_the_callers_credentials(
     assert not {"cookie", "authorization", "x-api-key", "connection"} & set(fields)
 
 
+@pytest.mark.parametrize("path", ["items/A-1", "items/none", "no-such"])
+async def test_another_tenant_than_the_gateways_reaches_nothing_behind_it(site, server, path):
+    site.auth.tenant = "other"
+    got = await site.send("GET", f"{ROOT}/{path}")
+    assert (got.status, got.code) == (403, "authorise.tenant")
+    assert server.heads == []
+
+
 async def test_fields_of_one_connection_and_of_the_machine_behind_stay_there(site, server):
     server.say = answer(
         GOOD,
