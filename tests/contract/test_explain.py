@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,11 +30,12 @@ from gateway.store.postgres import Store
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 
+_log = logging.getLogger(__name__)
 ORDERS = "/storefront/v1/orders"
 SHIP_TO = {"name": "A", "street": "B 1", "city": "C", "postal_code": "1", "country": "US"}
 SCARCE = ("availability", "items")
 NOT_AN_ORDER = "ord_00000000000000000000000000"
-# The law says three; a loaded machine is given more before a test fails, and how long it took is a property of it.
+# The law says three; a loaded machine is given more before a test fails, and how long it took is logged.
 PATIENCE_SECONDS = 20.0
 LAST_SECONDS = 3.5
 
@@ -148,7 +150,7 @@ async def all_of(store: Store, ids: Sequence[str]) -> list[Explanation]:
 
 
 async def test_every_refusal_and_every_write_is_explained_by_the_policy_that_decided(
-    explained: RunningGateway, store: Store, record_property: Callable[[str, object], None]
+    explained: RunningGateway, store: Store
 ):
     async with explained.client() as client:
         await client.get("/storefront/v1/availability?sku=SKU-0001")  # the only one of this hour
@@ -163,7 +165,7 @@ async def test_every_refusal_and_every_write_is_explained_by_the_policy_that_dec
         ids = await asyncio.gather(*(one(asked) for asked in mix))
     told = await all_of(store, ids)
     lag = await store.fetchval("select max(extract(epoch from written_at - first_arrived))::float8 from explain.block")
-    record_property("seconds_to_the_record", lag)
+    _log.info("%d requests, the slowest record was written %.2f s after its request came", len(ids), lag)
     assert lag < PATIENCE_SECONDS
     for asked, found in zip(mix, told, strict=True):
         assert found.record is not None
