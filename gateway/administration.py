@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from gateway.app import administer, migrate_record, published_apis
-from gateway.contracts.export import differences, export
+from gateway.contracts.export import compare_with_published, differences, export
 from gateway.kernel.secrets import resolve_secret
 from gateway.settings import Settings
 from gateway.store.installation import begin_log_epoch, check_installation
@@ -83,10 +83,14 @@ def check_contracts(folder: Path, *, settings: Settings | None = None, as_json: 
     """1 when what is published differs from what the code serves."""
     apis = published_apis(settings)
     found = differences(apis, folder)
+    changes = compare_with_published(apis, folder) if found else []
     if as_json:
-        _print_json({"contracts": len(apis), "differences": found})
+        _print_json({"contracts": len(apis), "differences": found, "changes": changes})
     else:
         sys.stdout.writelines(diff + "\n" for diff in found)
+        for change in changes:
+            sort = "BREAKING" if change.breaking else "additive"
+            sys.stdout.write(f"{sort}: {change.where} {change.what} ({change.rule})\n")
     if found:
         sys.stderr.write("crossdock: what is published differs from the code: run `crossdock contracts export`\n")
     return 1 if found else 0

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from gateway.cli_partners import add_partner_commands
+from gateway.cli_users import add_user_commands
 from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
@@ -88,6 +89,7 @@ def command_parser() -> argparse.ArgumentParser:
         _settings(_command(commands, name, run, text))
 
     add_partner_commands(commands, _command, _on_record)
+    add_user_commands(commands, _command, _on_record)
 
     _api_commands(commands)
 
@@ -106,6 +108,12 @@ def command_parser() -> argparse.ArgumentParser:
     text = "an installation's settings: with the APIs that it wraps and its dates, into a folder of its own"
     export.add_argument("--settings", type=Path, help=text)
     _json(export)
+    diff = _command(contracts, "diff", _diff, "what the code changes for consumers of what is published")
+    older = diff.add_mutually_exclusive_group()
+    older.add_argument("--base", type=Path, help="the published documents to compare with (default openapi)")
+    older.add_argument("--against", metavar="URL", help="compare with what the gateway at this address publishes")
+    diff.add_argument("--folder", type=Path, help="compare the documents of this folder, not the code")
+    _json(diff)
     return parser
 
 
@@ -325,6 +333,12 @@ def _config(given: argparse.Namespace) -> int:
         if given.verb == "apply":
             return configuring.apply(settings, given.file, **told)
         return configuring.rollback(settings, given.version, **told)
+
+
+def _diff(given: argparse.Namespace) -> int:
+    from gateway import contract_changes  # noqa: PLC0415 - `--help` and the services load less
+
+    return contract_changes.show_changes(given.base, given.against, given.folder, as_json=given.json)
 
 
 def _export(given: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from gateway.console.answers import Errors
 from gateway.console.explaining import explain_routes
 from gateway.console.openid import openid_routes
 from gateway.console.pages import detail_routes, page_routes
+from gateway.console.people import PeopleDesk, people_routes
 from gateway.console.reading import Reading
 from gateway.console.rendering import Pages
 from gateway.console.repairs import RedeliversMessages, Repairs, RetriesExceptions, repair_routes
@@ -70,6 +71,9 @@ def make_console(
             *detail_routes(pages, reading),
             *repair_routes(pages, reading, repairs),
             *explain_routes(pages, store, clock, tenant, hours=explain_hours),
+            *people_routes(
+                pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None
+            ),
         ],
         guards=[access.admit],
         exception_handlers={Exception: Errors(pages)},

@@ -47,7 +47,7 @@ class Reading:
         self._shared: dict[tuple[Any, ...], tuple[float, asyncio.Task[Row]]] = {}
 
     async def anybody(self) -> bool:
-        """Whether somebody has signed in for good yet: with a password, or at the OpenID provider."""
+        """Whether the bootstrap token has ended: somebody has a password, or administers from the OpenID provider."""
         found: bool = await self._store.fetchval(_sql.anybody)
         return found
 

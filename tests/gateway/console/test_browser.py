@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.identity.console_users import ConsoleUsers, OutsidePerson
+
 from . import seeding
 from .browser import Browser, free_port, until
 from .conftest import BOOTSTRAP, PASSWORD
@@ -131,3 +133,35 @@ async def test_the_page_says_so_when_answers_stay_away(browser, served):
     await asyncio.to_thread(sign_in, browser, url)
     process.terminate()
     await asyncio.to_thread(until, lambda: "No answer from the console" in browser.text("#connection"))
+
+
+async def test_an_administrator_adds_somebody_and_gives_them_a_role(browser, served, store, tmp_path):
+    url, _ = served
+    folder = Path(os.environ.get("CONSOLE_PICTURES", tmp_path))
+    person = OutsidePerson(issuer="https://login.example", subject="u-1", name="lee@corp", roles=frozenset({"view"}))
+    await ConsoleUsers(store).sign_in_from_outside(person)
+    await asyncio.to_thread(sign_in, browser, url)
+    await asyncio.to_thread(_administer, browser, folder)
+    roles = await store.fetchval("select roles from identity.console_user where name = 'Kim'")
+    assert roles == ["approve", "repair", "view"]
+    assert browser.complaints() == []
+
+
+def _administer(browser, folder):
+    browser.size(1440, 900)
+    browser.click("a[href='/people']")
+    browser.type(".add input[type=text]", "Kim")
+    browser.click(".add input[name=repair]")
+    browser.click(".add button")
+    until(lambda: len(browser.text("#token")) > 20)
+    browser.click("[data-person=Kim] input[name=approve]")
+    for scheme in ("light", "dark"):
+        browser.scheme(scheme)
+        for name, width, height in (("wide", 1440, 900), ("narrow", 390, 844)):
+            browser.size(width, height)
+            browser.picture(folder / f"people-{scheme}-{name}.png", whole=name == "narrow")
+            assert browser.run("return document.documentElement.scrollWidth <= innerWidth"), f"{name} scrolls sideways"
+    browser.size(1440, 900)
+    browser.click("[data-person=Kim] .roles-of button")
+    until(lambda: browser.url.endswith("/people") and not browser.text("#token"))
+    assert browser.run("return document.querySelector('[data-person=Kim] input[name=approve]').checked")

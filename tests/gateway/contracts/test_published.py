@@ -138,3 +138,13 @@ def test_the_storefront_publishes_its_webhooks():
 def test_a_document_is_the_same_every_time_it_is_built():
     first, second = ([build_document(api) for api in published_apis()] for _ in range(2))
     assert first == second
+
+
+def test_the_check_says_what_a_difference_means_to_consumers(tmp_path, capsys):
+    folder = tmp_path / "openapi"
+    assert main(["contracts", "export", "--folder", str(folder)]) == 0
+    path = folder / "experience" / "storefront" / "v2.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("operationId: listItems", "operationId: allItems"))
+    capsys.readouterr()
+    assert main(["contracts", "export", "--check", "--folder", str(folder)]) == 1
+    assert "BREAKING: GET /storefront/v2/items allItems → listItems" in capsys.readouterr().out
