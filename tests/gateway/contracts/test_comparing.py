@@ -303,7 +303,7 @@ def test_a_document_against_itself_has_no_changes(name):
 
 
 @pytest.mark.parametrize("name", sorted(BREAKING))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_what_breaks_a_consumer_is_found_wherever_it_is(name, data):
     before, after = changed(data, BREAKING, name)
@@ -311,7 +311,7 @@ def test_what_breaks_a_consumer_is_found_wherever_it_is(name, data):
 
 
 @pytest.mark.parametrize("name", sorted(ADDITIVE))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_what_is_added_is_told_and_breaks_nobody(name, data):
     found = compare_documents(*changed(data, ADDITIVE, name))
@@ -320,7 +320,7 @@ def test_what_is_added_is_told_and_breaks_nobody(name, data):
 
 
 @pytest.mark.parametrize("name", sorted(SILENT))
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(data=st.data())
 def test_what_no_program_reads_is_not_told(name, data):
     assert compare_documents(*changed(data, SILENT, name)) == []
@@ -419,14 +419,14 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(before=SCHEMAS, after=SCHEMAS, value=VALUES)
 def test_what_fitted_before_fits_still_when_nothing_of_a_request_breaks(before, after, value):
     if not any(change.breaking for change in compare(before, after, REQUEST)) and jsonschema_rs.is_valid(before, value):
         assert jsonschema_rs.is_valid(after, value)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(schema=SCHEMAS, value=VALUES, data=st.data())
 def test_what_is_answered_now_fits_what_was_published_when_nothing_of_an_answer_breaks(schema, value, data):
     after = copy.deepcopy(schema)
