@@ -348,7 +348,7 @@ on conflict (guesser) do update
 set failures = case when a.tried_at < clock_timestamp() - interval '1 day' then 1 else a.failures + 1 end,
     tried_at = clock_timestamp(),
     locked_until = case when a.failures + 1 >= $2 and a.tried_at >= clock_timestamp() - interval '1 day'
-        then clock_timestamp() + make_interval(secs => least(900, 2 ^ least(a.failures + 3 - $2, 10))) end
+        then clock_timestamp() + make_interval(secs => least(900, 30 * 2 ^ least(a.failures + 1 - $2, 5))) end
 where a.locked_until is null or a.locked_until <= clock_timestamp()
 returning failures;
 
