@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -19,12 +21,13 @@ def start_collecting(hash_seed):
     return subprocess.Popen([*command, "tests"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.timeout(600)  # twice everything, beside whatever else runs
 def test_two_processes_collect_the_same_tests():
     first = start_collecting("1")
     time.sleep(1.1)
     second = start_collecting("2")
     collected = [
-        [line for line in process.communicate(timeout=150)[0].splitlines() if "::" in line]
+        [line for line in process.communicate(timeout=500)[0].splitlines() if "::" in line]
         for process in (first, second)
     ]
     assert collected[0] == collected[1]

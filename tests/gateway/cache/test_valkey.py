@@ -97,7 +97,7 @@ async def test_a_killed_server_fails_calls_at_once_and_is_found_again_empty(valk
     began = time.monotonic()
     with pytest.raises(Unavailable):
         await cache.command("PING")
-    assert time.monotonic() - began < 0.05
+    assert time.monotonic() - began < 0.2  # less than one timeout
     valkey.start()
     assert await answered(cache, "GET", cache.key("counter")) is None
     assert cache.connections == made + 1
@@ -125,7 +125,7 @@ async def test_a_silent_server_costs_one_timeout_then_nothing_until_it_answers_a
     for _ in range(100):
         with pytest.raises(Unavailable):
             await cache.command("PING")
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 2.0  # a hundred timeouts would be 25 s
     valkey.signal(signal.SIGCONT)
     assert await answered(cache, "PING") == b"PONG"
 

@@ -111,10 +111,10 @@ def test_exactly_what_is_larger_than_a_limit_is_refused_where_it_stands(value):
     ids=lambda body: repr(body[:12]),
 )
 def test_the_place_of_a_refusal_is_looked_for_in_bounded_time(body):
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(Invalid) as error:
         parse_json(body)
-    assert time.perf_counter() - begun < 3.0
+    assert time.process_time() - begun < 3.0
     assert all(len(problem.pointer) <= 300 for problem in error.value.problems)
 
 

