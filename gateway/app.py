@@ -207,6 +207,7 @@ class Core:
     def adopt(self, configuration: Configuration) -> None:
         """Take what holds outside the chain."""
         self.sender.rules = _targets(configuration)
+        self.partner_accounts.plans = frozenset(configuration.rate_limit.plans)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:

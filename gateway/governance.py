@@ -15,11 +15,13 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from gateway.apis import description_of
+from gateway.apis import description_of, with_dates
 from gateway.app import MESSAGE_VERSIONS, administer, published_apis
 from gateway.canonical.capabilities import Connection
+from gateway.configuration.snapshots import newest
 from gateway.contracts.api import Api
 from gateway.identity.partners import list_partners
+from gateway.kernel.errors import CrossdockError
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.lifecycle import Lifecycle
 from gateway.settings import Settings
@@ -30,8 +32,13 @@ _COLUMNS = ("api", "class", "state", "deprecated", "sunset", "successor", "busin
 
 
 def show_apis(settings: Settings | None, *, as_json: bool) -> int:
-    """Every API version; with `settings`, under the dates that the installation sets."""
+    """Every API version; with `settings`, under the dates that hold there: of its record, if that answers."""
     apis = published_apis(settings)
+    if settings is not None:
+        try:
+            apis = with_dates(apis, asyncio.run(administer(settings, _dates_in_force)))
+        except (CrossdockError, OSError):
+            sys.stderr.write("crossdock: the record does not answer: these are the dates of product and settings\n")
     now = datetime.now(UTC)
     if as_json:
         print_json([{"anchor": api.anchor, "state": state(api, now), **description_of(api)} for api in apis])
@@ -69,12 +76,15 @@ def show_usage(settings: Settings, *, days: int, deprecated: bool, as_json: bool
     """Who called which version during the last `days`; `deprecated` leaves out the versions without an end."""
     tenant = settings.tenant
 
-    async def ask(connection: Connection, _: KeyRing) -> tuple[Sequence[ClientUsage], dict[str, str]]:
-        partners = await list_partners(connection, tenant=tenant)
-        return await read_usage(connection, tenant=tenant, days=days), {p.partner_id: p.name for p in partners}
+    async def ask(
+        connection: Connection, ring: KeyRing
+    ) -> tuple[Sequence[ClientUsage], dict[str, str], Sequence[Lifecycle]]:
+        names = {each.partner_id: each.name for each in await list_partners(connection, tenant=tenant)}
+        found = await read_usage(connection, tenant=tenant, days=days)
+        return found, names, await _dates_in_force(connection, ring)
 
-    found, names = asyncio.run(administer(settings, ask))
-    apis = {(api.name, api.version): api for api in published_apis(settings)}
+    found, names, dates = asyncio.run(administer(settings, ask))
+    apis = {(api.name, api.version): api for api in with_dates(published_apis(settings), dates)}
     ends = {key: api.lifecycle for key, api in apis.items() if api.lifecycle.deprecated_at is not None}
     shown = [each for each in found if not deprecated or (each.api, each.version) in ends]
     if as_json:
@@ -83,6 +93,11 @@ def show_usage(settings: Settings, *, days: int, deprecated: bool, as_json: bool
     columns = ("api", "version", "sunset", "partner", "client", "calls", "days", "last seen (UTC)")
     print_table(columns, [_used(each, names, ends.get((each.api, each.version))) for each in shown])
     return 0
+
+
+async def _dates_in_force(connection: Connection, _: KeyRing) -> Sequence[Lifecycle]:
+    """Those of the newest configuration, which go before the files'; none before the first."""
+    return [dates for each in await newest(connection, 1) for dates in each.configuration.lifecycles]
 
 
 def _told(used: ClientUsage, names: Mapping[str, str], dates: Lifecycle | None) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import tomllib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,11 +18,13 @@ from msgspec import Struct
 
 from gateway.app import MESSAGE_VERSIONS, administer
 from gateway.canonical.capabilities import Connection
+from gateway.configuration.snapshots import newest
 from gateway.identity import clients, partners, plans
 from gateway.identity.partners import Partner
 from gateway.kernel.errors import Invalid, Misconfigured, NotFound
 from gateway.kernel.keyring import KeyRing
 from gateway.settings import Settings
+from policies.rate_limit.options import PlanLimits
 from policies.rate_limit.plans import check_limits
 from process_apis.partner_notifications.rendering import choose_version
 
@@ -220,17 +223,24 @@ def revoke_key(settings: Settings, key_id: str, *, as_json: bool) -> int:
 
 
 def show_plans(settings: Settings, *, as_json: bool) -> int:
-    """The plans of the record and of the settings, as they hold."""
-    recorded = _on_record(settings, lambda c, _: plans.list_plans(c, tenant=settings.tenant))
+    """The plans of the record and of the configuration, as they hold."""
+
+    async def work(connection: Connection, _: KeyRing) -> tuple[list[plans.Plan], Mapping[str, PlanLimits], str]:
+        return (
+            await plans.list_plans(connection, tenant=settings.tenant),
+            *await _configured_plans(settings, connection),
+        )
+
+    recorded, configured, place = _on_record(settings, work)
     names = {plan.name for plan in recorded}
-    given = {name: limits for name, limits in settings.rate_limit.plans.items() if name not in names}
+    given = {name: limits for name, limits in configured.items() if name not in names}
     if as_json:
         rest = [{"name": name, "limits": limits, "version": None} for name, limits in given.items()]
         return _print_json([*recorded, *rest])
     for plan in recorded:
         sys.stdout.write(f"{plan.name:<14} record v{plan.version:<4} {_told(plan.limits)}\n")
     for name, limits in given.items():
-        sys.stdout.write(f"{name:<14} settings     {_told(msgspec.to_builtins(limits))}\n")
+        sys.stdout.write(f"{name:<14} {place:<13}{_told(msgspec.to_builtins(limits))}\n")
     return 0
 
 
@@ -275,9 +285,18 @@ def _check_channel(settings: Settings, channel: str) -> None:
 
 async def _check_plan(settings: Settings, connection: Connection, plan: str) -> None:
     recorded = [each.name for each in await plans.list_plans(connection, tenant=settings.tenant)]
-    known = sorted({*settings.rate_limit.plans, *recorded})
+    configured, _ = await _configured_plans(settings, connection)
+    known = sorted({*configured, *recorded})
     if plan not in known:
         raise Misconfigured(f"there is no plan {plan}: there are {', '.join(known)}")
+
+
+async def _configured_plans(settings: Settings, connection: Connection) -> tuple[Mapping[str, PlanLimits], str]:
+    """Those of the newest snapshot, or of the settings as long as there is none; and in a word which."""
+    with suppress(Misconfigured):  # another release wrote it: the settings are what this one understands
+        for snapshot in await newest(connection, 1):
+            return snapshot.configuration.rate_limit.plans, f"version {snapshot.version}"
+    return settings.rate_limit.plans, "settings"
 
 
 def _state(partner: Partner) -> str:

@@ -8,7 +8,6 @@ A call that timed out may still have been executed: what is written here has to 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import logging
 import random
@@ -19,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec import Struct
 
 from gateway.cache.link import UNAVAILABLE, Link, ScriptMissing
+from gateway.kernel.background import ended
 from gateway.kernel.errors import BrokenUpstream, Misconfigured, Unavailable
 
 _logger = logging.getLogger(__name__)
@@ -106,9 +106,7 @@ class Cache:
         """Drop the connection; calls under way raise `Unavailable`."""
         self._closed = True
         if self._reconnecting is not None:
-            self._reconnecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reconnecting
+            await ended(self._reconnecting)
             self._reconnecting = None
         if self._link is not None:
             self._link.abort()

@@ -21,6 +21,7 @@ from msgspec import Struct
 
 from gateway.configuration.snapshots import Snapshot, newest, read, sql
 from gateway.configuration.tree import Configuration, sha256_of
+from gateway.kernel.background import background
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.ids import new_id
@@ -84,17 +85,12 @@ class Follower:
     async def following(self) -> AsyncIterator[None]:
         """Hold the newest inside the block. Starts without where the schema is missing; `require` then says so."""
         await self._store.open()
-        watcher: asyncio.Task[None] | None = None
         try:
             with contextlib.suppress(Unavailable):
                 await self.follow()
-            watcher = asyncio.create_task(self._watch(), name="configuration")
-            yield
+            async with background(self._watch(), name="configuration"):
+                yield
         finally:
-            if watcher is not None:
-                watcher.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await watcher
             with contextlib.suppress(CrossdockError, asyncpg.PostgresError, TimeoutError):
                 async with asyncio.timeout(_READ_SECONDS):
                     await self._store.execute(sql.leave, self._identity[0])

@@ -7,10 +7,11 @@ enough for a deadline of half a minute.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
+
+from gateway.kernel.background import background
 
 _EVERY: Final = 1.0
 
@@ -71,14 +72,11 @@ class Overdue:
     async def watching(self) -> AsyncIterator[None]:
         """Sweep every second inside the block."""
         self._loop = asyncio.get_running_loop()
-        sweeper = asyncio.create_task(self._watch(), name="edge-overdue")
         try:
-            yield
+            async with background(self._watch(), name="edge-overdue"):
+                yield
         finally:
             self._loop = None
-            sweeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await sweeper
 
     async def _watch(self) -> None:
         while True:

@@ -8,7 +8,6 @@ A worker that could not read it for `trust_for` seconds believes nothing any mor
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +19,7 @@ from gateway.identity.partners import Standing, standings
 from gateway.identity.plans import PlanKey, all_limits
 from gateway.identity.signing_keys import KeySet, ensure_signing_keys, load_key_set, rotate_signing_keys
 from gateway.identity.tokens import VerifiedToken
+from gateway.kernel.background import ended
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.keyring import KeyRing
@@ -84,9 +84,7 @@ class Trust:
     async def close(self) -> None:
         """Stop watching."""
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await ended(self._task)
             self._task = None
         await self._store.close()
 

@@ -19,9 +19,13 @@ async def background(work: Coroutine[Any, Any, None], *, name: str) -> AsyncIter
     try:
         yield task
     except BaseException:
-        task.cancel()
-        await asyncio.wait([task])
+        await asyncio.gather(ended(task), return_exceptions=True)
         raise
+    await ended(task)
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    """Cancel `task` and wait until it is gone; raises what it failed with."""
     task.cancel()
     await asyncio.wait([task])  # unlike `await task`, it tells our own cancellation from the task's
     if not task.cancelled():

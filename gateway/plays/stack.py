@@ -22,6 +22,7 @@ from gateway.app import migrate_record
 from gateway.engines.ports import Reservation, free_port, listener, serves
 from gateway.engines.process import Child, Identity, log_tail, spawn
 from gateway.engines.supervisor import Engines
+from gateway.kernel.background import ended
 from gateway.kernel.errors import Misconfigured
 from gateway.plays.demo import Demo
 from gateway.plays.settings_file import write_settings
@@ -159,9 +160,7 @@ class Stack:
     async def stop(self) -> None:
         """Stop all of it: first what takes traffic, last the record. Safe to call twice."""
         if self._watcher is not None:
-            self._watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watcher
+            await ended(self._watcher)
             self._watcher = None
         if self._running is not None:  # else the file is of another one, on whose account we were refused
             (self.folder / "stack.json").unlink(missing_ok=True)

@@ -7,7 +7,6 @@ logged holds no header, query or body, so it holds no secret.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -19,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from gateway.kernel.background import background
 from gateway.kernel.clock import Clock
 from gateway.kernel.exchange import Exchange
 from gateway.telemetry.counters import CountedElsewhere, Counters
@@ -134,13 +134,10 @@ class AccessLog:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
         """Write four times a second inside the block, and once at its end."""
-        writer = asyncio.create_task(self._run(), name="access-log")
         try:
-            yield
+            async with background(self._run(), name="access-log"):
+                yield
         finally:
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
             self.flush()
 
     async def _run(self) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+from gateway.kernel.background import background
 from gateway.kernel.errors import CrossdockError
 from gateway.store.audit import AuditEntry, record_many
 from gateway.store.postgres import Store
@@ -66,13 +66,10 @@ class AuditQueue:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[None]:
         """Write what comes, until the end of the block; what is then left is written or logged."""
-        writer = asyncio.create_task(self._run(), name="audit-writer")
         try:
-            yield
+            async with background(self._run(), name="audit-writer"):
+                yield
         finally:
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
             await self._last_words()
 
     async def _run(self) -> None:

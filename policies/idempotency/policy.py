@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Mapping
@@ -11,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from gateway.kernel.background import ended
 from gateway.kernel.errors import (
     Conflict,
     CrossdockError,
@@ -75,9 +75,7 @@ class IdempotencyPolicy:
     async def close(self) -> None:
         """Stop the purge."""
         if self._purging is not None:
-            self._purging.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._purging
+            await ended(self._purging)
             self._purging = None
 
     def concerns(self, route: Route) -> bool:

@@ -7,17 +7,17 @@ A call costs a look into a dictionary. What a process had counted since it last 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
+from gateway.kernel.background import background
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.exchange import Exchange
 from gateway.store.postgres import Store
@@ -103,13 +103,10 @@ class Usage:
     @asynccontextmanager
     async def counting(self) -> AsyncIterator[None]:
         """Write every few seconds inside the block, and once at its end."""
-        writer = asyncio.create_task(self._run(), name="version-usage")
         try:
-            yield
+            async with background(self._run(), name="version-usage"):
+                yield
         finally:
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
             await self._last_words()
 
     async def _run(self) -> None:
@@ -133,14 +130,18 @@ def _key(entry: tuple[Key, Counted]) -> Key:
 
 
 def writes_to(store: Store) -> Write:
-    """The record as the place where counts are added up; days long past are dropped as they are."""
+    """The record as the place where counts are added up; days long past are dropped once a day."""
+    dropped_on: date | None = None
 
     async def write(counted: Sequence[tuple[Key, Counted]]) -> None:
+        nonlocal dropped_on
         rows = [(*key, cell.partner, cell.calls) for key, cell in counted]
         columns = [list(column) for column in zip(*rows, strict=True)]
         async with store.connection() as connection:
             await connection.execute(_sql.add_usage, *columns)
-            await connection.execute(_sql.drop_old_usage, _KEPT_DAYS)
+            if dropped_on != (today := datetime.now(UTC).date()):
+                await connection.execute(_sql.drop_old_usage, _KEPT_DAYS)
+                dropped_on = today
 
     return write
 

@@ -20,7 +20,10 @@ from process_apis.partner_accounts.rules import check_plan_name
 
 
 class PartnerAdministration:
-    """`channels` and `plans` are those of the settings; plans of the record stand beside them and go first."""
+    """`channels` are those of the settings, `plans` those of the configuration, which may change while this serves.
+
+    Plans of the record stand beside them and go first.
+    """
 
     def __init__(
         self,
@@ -35,7 +38,7 @@ class PartnerAdministration:
         self._store = store
         self._ring = ring
         self._channels = channels
-        self._plans = plans
+        self.plans = plans
         self._environment = environment
         self._check_limits = check_limits
 
@@ -219,7 +222,7 @@ class PartnerAdministration:
         problems = []
         if channel not in self._channels:
             problems.append(Problem("there is no such channel", pointer="/channel"))
-        if plan not in self._plans and plan not in {
+        if plan not in self.plans and plan not in {
             each.name for each in await plans.list_plans(connection, tenant=tenant)
         }:
             problems.append(Problem("there is no such plan", pointer="/plan"))

@@ -141,6 +141,7 @@ async def test_four_configurations_under_load_are_seen_by_all_and_refuse_nobody(
 
 
 @pytest.mark.long
+@pytest.mark.timeout(2400)
 @pytest.mark.xdist_group("two-gateways")
 async def test_a_hundred_configurations_under_load_are_seen_by_all_and_refuse_nobody(tmp_path, urls, database):
     asked, *_ = await applied_under_load(tmp_path, urls, database, 100)
