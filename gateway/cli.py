@@ -86,7 +86,12 @@ def command_parser() -> argparse.ArgumentParser:
         ("worker", _worker, "run workflows, consumers and pollers (production; needs settings)"),
         ("console", _console, "serve the operations console (production; needs settings)"),
     ):
-        _settings(_command(commands, name, run, text))
+        service = _command(commands, name, run, text)
+        _settings(service)
+        if name == "gateway":
+            service.add_argument("verb", nargs="?", choices=["restart"], help="restart: replace the workers that serve")
+            service.add_argument("--wait", type=_count, default=300, help="restart: seconds to wait (default 300)")
+            _json(service, "restart: print what became of it as JSON")
 
     add_partner_commands(commands, _command, _on_record)
     add_user_commands(commands, _command, _on_record)
@@ -273,6 +278,13 @@ def _begin_epoch(given: argparse.Namespace) -> int:
 
 
 def _gateway(given: argparse.Namespace) -> int:
+    if given.verb == "restart":
+        from gateway.plays.progress import Progress  # noqa: PLC0415
+        from gateway.restarting import restart  # noqa: PLC0415 - the services load less
+
+        with Progress() as progress:
+            settings = load_settings(_settings_path(given))
+            return restart(settings, seconds=given.wait, as_json=given.json, progress=progress)
     return _become("gateway.asgi", "gateway", given)
 
 

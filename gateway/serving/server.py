@@ -230,7 +230,8 @@ class GatewayServer(MPServer):
                 self._gather()
 
     def _as_json(self) -> bytes:
-        status = Status(pid=os.getpid(), roll=self._roll, workers=[each.shown for each in self._everybody()])
+        workers = [each.shown for each in self._everybody()]
+        status = Status(host=socket.gethostname(), pid=os.getpid(), roll=self._roll, workers=workers)
         return msgspec.json.encode(status)
 
 

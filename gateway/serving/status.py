@@ -21,8 +21,9 @@ class Roll(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """The server's process, its last roll, and every worker."""
+    """The server's process and the name of its host, its last roll, and every worker."""
 
+    host: str
     pid: int
     roll: Roll
     workers: list[Shown]

@@ -4,14 +4,17 @@ import asyncio
 import json
 import signal
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 
 import httpx
 import pytest
 
+from gateway import configuring
 from gateway.engines.ports import free_port
 from gateway.engines.process import log_tail, spawn
+from gateway.settings import load_settings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from running_gateway import start_gateway
@@ -56,6 +59,15 @@ async def config(first, *words):
     return process.returncode, out.decode(), err.decode()
 
 
+async def applied(first, path, note):
+    """What `crossdock config apply` does, without a process of its own each time; its exit status and its answer."""
+    settings = load_settings(first.settings_path)
+    told = {"note": note, "seconds": 60, "as_json": True, "progress": lambda _: None}
+    with redirect_stdout(StringIO()) as out:
+        status = await asyncio.to_thread(configuring.apply, settings, path, **told)
+    return status, json.loads(out.getvalue())
+
+
 async def three_workers(first):
     """`/readyz` is answered by the first worker that is; this waits for the other one of the second gateway too."""
     async with asyncio.timeout(60):
@@ -92,9 +104,8 @@ async def applied_under_load(folder, urls, database, count):
         load = [asyncio.create_task(asking(client, stop, answers)) for client in clients]
         for number in range(1, count + 1):
             path, _ = file_of(folder, number)
-            status, out, err = await config(first, "apply", str(path), "--json", "--note", f"the {number}th")
-            told = json.loads(out)
-            assert (status, told["version"], told["written"]) == (0, number, True), err
+            status, told = await applied(first, path, f"the {number}th")
+            assert (status, told["version"], told["written"]) == (0, number, True)
             assert [worker["version"] for worker in told["holding"]] == [number] * 3
             for client in clients:  # whoever was told that all hold it sees it in the next answer, of every worker
                 answer = await client.get("/storefront/v1/items?limit=1")

@@ -1,6 +1,7 @@
 """Workers that are replaced, that die, that cannot start: under load, on the real server, and no client notices."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -13,6 +14,16 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.engines.ports import free_port
 from gateway.engines.process import log_tail, spawn
+from gateway.kernel.errors import Misconfigured, Unavailable
+from gateway.restarting import restart
+from gateway.settings import (
+    BackboneSettings,
+    CacheSettings,
+    MetricsSettings,
+    SecretSettings,
+    Settings,
+    StoreSettings,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 from small_gateway import PART, PARTS, Connection, chunked, follow_events, get, post
@@ -236,6 +247,43 @@ async def test_told_to_stop_it_ends_streams_finishes_requests_and_leaves(served)
     async with asyncio.timeout(15):
         assert await served.process.ended(15)
     writer.close()
+
+
+async def test_the_command_restarts_every_worker_and_says_which(served, capsys):
+    metrics = MetricsSettings(port=served.metrics_port)
+    before = {each["worker"]: each["pid"] for each in (await served.status())["workers"]}
+    assert await asyncio.to_thread(restart, settings_with(metrics), seconds=60, as_json=True, progress=print) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["restarted"]
+    assert {each["worker"] for each in told["workers"] if each["pid"] != before[each["worker"]]} == {1, 2}
+    served.refusing.touch()
+    assert await asyncio.to_thread(restart, settings_with(metrics), seconds=60, as_json=False, progress=print) == 1
+    assert "the old one serves on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("metrics", "error", "advice"),
+    [
+        (MetricsSettings(), Misconfigured, "metrics.port is not set"),
+        (MetricsSettings(port=1), Unavailable, "no gateway"),
+    ],
+    ids=["no port", "nobody there"],
+)
+def test_the_command_says_what_to_do_where_it_finds_no_gateway(metrics, error, advice):
+    with pytest.raises(error, match=advice):
+        restart(settings_with(metrics), seconds=1, as_json=False, progress=print)
+
+
+def settings_with(metrics):
+    there = "env:NOWHERE"
+    return Settings(
+        tenant="acme",
+        metrics=metrics,
+        secrets=SecretSettings(keys={"1": there}),
+        store=StoreSettings(url=there, installation=""),
+        backbone=BackboneSettings(url=there),
+        cache=CacheSettings(url=there),
+    )
 
 
 async def test_a_taken_port_is_told_in_words(tmp_path):
