@@ -81,17 +81,7 @@ def command_parser() -> argparse.ArgumentParser:
     _settings(epoch)
     _json(epoch)
 
-    for name, run, text in (
-        ("gateway", _gateway, "serve the gateway (production; needs settings)"),
-        ("worker", _worker, "run workflows, consumers and pollers (production; needs settings)"),
-        ("console", _console, "serve the operations console (production; needs settings)"),
-    ):
-        service = _command(commands, name, run, text)
-        _settings(service)
-        if name == "gateway":
-            service.add_argument("verb", nargs="?", choices=["restart"], help="restart: replace the workers that serve")
-            service.add_argument("--wait", type=_count, default=300, help="restart: seconds to wait (default 300)")
-            _json(service, "restart: print what became of it as JSON")
+    _service_commands(commands)
 
     add_partner_commands(commands, _command, _on_record)
     add_user_commands(commands, _command, _on_record)
@@ -120,6 +110,20 @@ def command_parser() -> argparse.ArgumentParser:
     diff.add_argument("--folder", type=Path, help="compare the documents of this folder, not the code")
     _json(diff)
     return parser
+
+
+def _service_commands(commands: Any) -> None:
+    for name, run, text in (
+        ("gateway", _gateway, "serve the gateway (production; needs settings)"),
+        ("worker", _worker, "run workflows, consumers and pollers (production; needs settings)"),
+        ("console", _console, "serve the operations console (production; needs settings)"),
+    ):
+        service = _command(commands, name, run, text)
+        _settings(service)
+        if name == "gateway":
+            service.add_argument("verb", nargs="?", choices=["restart"], help="restart: replace the workers that serve")
+            service.add_argument("--wait", type=_count, default=300, help="restart: seconds to wait (default 300)")
+            _json(service, "restart: print what became of it as JSON")
 
 
 def _api_commands(commands: Any) -> None:

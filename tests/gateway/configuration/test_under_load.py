@@ -20,6 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
 from running_gateway import start_gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+# Half of what the gateway waits for the next request (header_seconds): a client must be the first to give up on a
+# connection that is idle, else it may ask at the moment when the server closes it (RFC 9112, section 9.5).
+IMPATIENT = httpx.Limits(keepalive_expiry=1.5)
 _UNLIMITED = "rate_limit = { failure_cost = 1, addresses = { rate = '1000000000/minute', burst = 1000000000 }"
 
 
@@ -97,7 +100,9 @@ async def applied_under_load(folder, urls, database, count):
         await three_workers(first)
         key = {"X-Api-Key": first.first.api_key}
         clients = [
-            await stack.enter_async_context(httpx.AsyncClient(base_url=url, headers=key, trust_env=False, timeout=30))
+            await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, headers=key, limits=IMPATIENT, trust_env=False, timeout=30)
+            )
             for url in (*addresses, *addresses)
         ]
         stop, answers = asyncio.Event(), []
