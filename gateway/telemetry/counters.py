@@ -128,5 +128,5 @@ class Counters:
 def _family(counter: Counter | CountedElsewhere) -> Family:
     series = list(counter.series())
     labels = tuple(series[0][0]) if series else ()
-    told = [(tuple(values[name] for name in labels), figure) for values, figure in series]
+    told = [(tuple(values[name] for name in labels), float(figure)) for values, figure in series]
     return Family(counter.name, counter.help, counter.kind, labels, told)

@@ -2,10 +2,12 @@
 
 import json
 
+import msgspec
+
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.exchange import Exchange, Reply, Route
 from gateway.telemetry.access import AccessLog
-from gateway.telemetry.counters import Counters
+from gateway.telemetry.counters import CountedElsewhere, Counters, Family
 from gateway.telemetry.gathered import Gathered
 
 
@@ -57,3 +59,10 @@ def test_a_counter_stays_bounded_and_escapes_its_labels():
     counters.counter("d_total", "D.", ["word"]).add('a"b\n')
     assert len(list(counter.series())) == 10_000
     assert 'd_total{word="a\\"b\\n"} 1' in shown(counters)
+
+
+def test_what_is_so_or_not_so_is_told_as_one_or_zero():
+    counters = Counters()
+    counters.show(CountedElsewhere("e", "E.", lambda: [({"state": "open"}, True), ({"state": "closed"}, False)]))
+    told = msgspec.json.decode(msgspec.json.encode(counters.families()), type=list[Family])
+    assert told[0].series == [(("open",), 1.0), (("closed",), 0.0)]
