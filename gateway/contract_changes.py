@@ -11,13 +11,13 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import msgspec
-import yaml
 
 from gateway.app import published_apis
 from gateway.canonical.capabilities import Call
 from gateway.contracts.changes import Change
 from gateway.contracts.comparing import compare_publications
 from gateway.contracts.document import build_document
+from gateway.contracts.reading import read_document
 from gateway.governance import print_json, print_table
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import BrokenUpstream, Misconfigured
@@ -76,20 +76,12 @@ def _of_code() -> Documents:
 
 
 def _of_folder(folder: Path) -> Documents:
-    found = {str(path.relative_to(folder)): _read(str(path), path.read_bytes()) for path in folder.rglob("v*.yaml")}
+    found = {
+        str(path.relative_to(folder)): read_document(str(path), path.read_bytes()) for path in folder.rglob("v*.yaml")
+    }
     if not found:
         raise Misconfigured(f"{folder} has no contracts (LAYER/NAME/vN.yaml): name the folder that was published")
     return found
-
-
-def _read(name: str, text: bytes) -> dict[str, Any]:
-    try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
-    except yaml.YAMLError as error:
-        raise Misconfigured(f"{name} is not YAML: {str(error).splitlines()[0]}") from error
-    if not isinstance(document, dict) or "openapi" not in document:
-        raise Misconfigured(f"{name} is not an OpenAPI document")
-    return document
 
 
 async def _of_gateway(url: str) -> Documents:
@@ -105,7 +97,7 @@ async def _of_gateway(url: str) -> Documents:
         for entry in catalogue["linkset"]:
             for link in entry.get("service-desc", ()):
                 address = urlsplit(urljoin(origin, link["href"]))
-                document = _read(address.path, await _get(session, address.path))
+                document = read_document(address.path, await _get(session, address.path))
                 info = document["info"]
                 name = f"{info.get('x-layer')}/{entry['anchor'].strip('/').rpartition('/')[0].rpartition('/')[2]}"
                 found[f"{name}/v{str(info['version']).partition('.')[0]}.yaml"] = document
