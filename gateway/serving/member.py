@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 from enum import StrEnum
@@ -16,6 +17,7 @@ from gateway.telemetry.counters import Family
 from gateway.telemetry.gathered import Gathered
 from gateway.telemetry.line import Line
 
+_log: Final = logging.getLogger(__name__)
 # What answers no sooner is busy with something that blocks it; it is asked again.
 ANSWER_SECONDS: Final = 1.0
 
@@ -91,11 +93,16 @@ class Member:
     def gather(self, into: Gathered) -> bool:
         """Take its figures; False when it does not tell them."""
         told = self.ask(METRICS)
-        if told is None:
+        try:
+            families = None if told is None else msgspec.json.decode(told, type=list[Family])
+        except msgspec.MsgspecError:
+            _log.exception("worker %s tells figures that cannot be read", self.name)
+            return False
+        if families is None:
             return False
         if self.state is State.STARTING:
             self.state = State.SERVING
-        into.tell(self.name, msgspec.json.decode(told, type=list[Family]))
+        into.tell(self.name, families)
         return True
 
     def end(self, into: Gathered, *, kill_after: float) -> None:

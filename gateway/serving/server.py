@@ -13,6 +13,7 @@ Workers inherit the one socket: who waits to be accepted when a worker goes is a
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -35,6 +36,7 @@ from gateway.serving.wake import Wake
 from gateway.serving.worker import DRAIN, END_EVENTS, END_STREAMS, RETIRE
 from gateway.telemetry.gathered import Gathered
 
+_log: Final = logging.getLogger(__name__)
 _GATHER_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.05
 _LONG_LIFE_SECONDS: Final = 10.0
@@ -107,6 +109,14 @@ class GatewayServer(MPServer):
             self._figures.start()
 
     def _serve_loop(self, *_: object) -> None:
+        try:
+            self._serve_until_signal()
+        except Exception:  # noqa: BLE001  # whatever it is
+            # Granian's threads watch the workers and would keep a server alive that heeds no signal any more.
+            _log.exception("the server failed: its workers stop, and it exits with 1")
+            self.shutdown(1)  # type: ignore[no-untyped-call]
+
+    def _serve_until_signal(self) -> None:
         while not self.interrupt_signal:
             self.main_loop_interrupt.wait(self._until_next())
             self.main_loop_interrupt.clear()
@@ -226,7 +236,7 @@ class GatewayServer(MPServer):
 
     def _keep_gathering(self) -> None:
         while not self._ending.wait(_GATHER_SECONDS):
-            with suppress(msgspec.MsgspecError, OSError):
+            with suppress(OSError):
                 self._gather()
 
     def _as_json(self) -> bytes:

@@ -173,8 +173,14 @@ def main():
     from gateway.asgi import granian_options  # noqa: PLC0415
     from gateway.serving.server import GatewayServer  # noqa: PLC0415
 
+    class Fallible(GatewayServer):
+        def _replace_all(self):
+            if Path(f"{sys.argv[4]}-rolls").exists():
+                raise RuntimeError("a fault of ours")
+            super()._replace_all()
+
     options = granian_options("127.0.0.1", port, workers=workers)
-    GatewayServer(
+    Fallible(
         f"{Path(__file__).stem}:make_app", pause=0.2, drain=5.0, metrics=("127.0.0.1", metrics), ready=20.0, **options
     ).serve()
 

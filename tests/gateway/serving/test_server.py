@@ -192,6 +192,16 @@ async def test_a_killed_worker_costs_its_own_requests_and_no_other_and_is_replac
             assert figures[key] >= value
 
 
+async def test_a_server_that_fails_stops_its_workers_and_says_so(served):
+    served.refusing.with_name(f"{served.refusing.name}-rolls").touch()
+    served.process.identity.signal(signal.SIGHUP)
+    async with asyncio.timeout(30):
+        while served.process.exit_status is None:  # noqa: ASYNC110  # another process
+            await asyncio.sleep(0.05)
+    assert served.process.exit_status == 1
+    assert "the server failed" in log_tail(served.log)
+
+
 async def test_figures_are_those_of_all_workers_and_their_own_states(served):
     pids = set()
     async with asyncio.timeout(30):
