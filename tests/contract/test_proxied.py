@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sys
@@ -129,7 +130,7 @@ async def test_a_partner_has_its_own_parts_and_a_retry_with_the_same_key_adds_no
 async def test_the_command_lists_it_with_its_dates_and_service_level(parts, capsys):
     path = ["--settings", str(parts.settings_path)]
     capsys.readouterr()
-    assert main(["apis", *path]) == 0
+    assert await asyncio.to_thread(main, ["apis", *path]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("/parts/v1 ")]
     assert ("deprecated" in line, "2099-01-01" in line, "99 %, 2000 ms" in line) == (True, True, True)
 

@@ -18,6 +18,7 @@ from gateway.kernel.context import Principal
 from gateway.kernel.errors import Invalid, NotAuthenticated, NotFound, Problem, Throttled, Unavailable
 from gateway.kernel.exchange import Decision, Exchange, Reply, Route
 from gateway.telemetry.counters import Counters
+from tests.gateway.telemetry.test_access import shown
 
 ID = "req_" + "0" * 32
 
@@ -161,7 +162,7 @@ async def test_reads_go_first_then_denials_and_writes_last_when_the_cap_comes_ne
     await collect.write()
     (note,) = [block for block in writer.blocks if block.not_kept]
     assert (note.not_kept, note.reason, note.content) == (6, "cap", b"")
-    assert 'crossdock_explain_not_kept_total{reason="cap"} 6' in counters.exposition()
+    assert 'crossdock_explain_not_kept_total{reason="cap"} 6' in shown(counters)
 
 
 async def test_what_the_record_does_not_take_waits_and_is_written_once_it_is_back():
@@ -187,7 +188,7 @@ async def test_what_finds_no_room_while_the_record_is_away_is_counted_and_noted(
     collect._waiting_bytes = 0
     await collect.write()
     assert [(block.kept, block.not_kept, block.reason) for block in writer.blocks] == [(0, 1, "record")]
-    assert 'crossdock_explain_not_kept_total{reason="record"} 1' in counters.exposition()
+    assert 'crossdock_explain_not_kept_total{reason="record"} 1' in shown(counters)
 
 
 async def test_the_last_words_of_a_worker_are_written():

@@ -124,7 +124,7 @@ async def test_processes_that_write_at_once_add_up_by_day(database):
     await store.execute(
         "insert into version.usage values (current_date - 500, 'acme', 'old', 'shop', 'v1', null, 1, now())"
     )
-    usage = counters[0]
+    usage = Usage(writes_to(store))  # one that has not dropped anything today
     usage.count(a_call(client="cli_00"))
     await usage.flush()
     async with store.connection() as connection:
