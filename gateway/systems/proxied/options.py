@@ -13,17 +13,10 @@ from msgspec import Struct
 from gateway.kernel.context import Zone
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Slo
+from gateway.kernel.validation import Mode
 from gateway.outbound.upstream import UpstreamLimits
 
 _VERSION: Final = re.compile(r"v[1-9][0-9]{0,3}")
-
-
-class Mode(StrEnum):
-    """OBSERVE checks all, SAMPLE a share, and both only count and log; ENFORCE checks all and refuses what is wrong."""
-
-    OBSERVE = "observe"
-    SAMPLE = "sample"
-    ENFORCE = "enforce"
 
 
 class WebSocket(StrEnum):
