@@ -73,7 +73,7 @@ async def session(peer):
 
 
 def call():
-    return Call(tenant="acme", correlation_id="cor_1", deadline=time.monotonic() + 5)
+    return Call(tenant="acme", correlation_id="cor_1", deadline=time.monotonic() + 60)
 
 
 @pytest.mark.parametrize("deed", ["reset", "close", "half", "garbage", "badzip"])

@@ -36,7 +36,7 @@ async def turns(pace, wait):
 @pytest.fixture
 async def caches(valkey_url):
     """The connections of three processes."""
-    opened = [Cache(valkey_url, timeout=5.0) for _ in range(3)]
+    opened = [Cache(valkey_url, timeout=30.0) for _ in range(3)]
     for cache in opened:
         await cache.open()
     yield opened
@@ -56,11 +56,11 @@ async def test_three_processes_together_keep_to_one_rate(caches):
 @pytest.mark.integration
 async def test_what_comes_too_late_is_refused_with_the_time_to_wait_and_takes_nothing(caches):
     name = new_id("erp")
-    one, other = (pace_on(cache, name, rate=0.1) for cache in caches[:2])
+    one, other = (pace_on(cache, name, rate=0.01) for cache in caches[:2])
     for pace in [one, other] * 10:
         with pytest.raises(Throttled) as refused:
             await pace.turn(1)
-        assert 1 < refused.value.retry_after <= 10
+        assert 1 < refused.value.retry_after <= 100
     assert refused.value.code == "outbound.paced"
 
 
@@ -114,5 +114,5 @@ async def test_sessions_and_proxied_apis_take_their_turns_there(caches):
     limits = UpstreamLimits(rate=0.01)
     upstream = Upstream(name, "https://items.example", SystemClock(), limits=limits, budgets=budgets)
     with pytest.raises(Throttled):
-        await upstream.ask(b"GET / HTTP/1.1\r\n\r\n", deadline=time.monotonic() + 5, safe=True)
+        await upstream.ask(b"GET / HTTP/1.1\r\n\r\n", deadline=time.monotonic() + 60, safe=True)
     await upstream.close()

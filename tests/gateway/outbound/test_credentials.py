@@ -61,7 +61,7 @@ async def credentials(endpoint, clock):
     real = upstream.ask
 
     async def ask(request, *, deadline, safe):
-        return await real(request, deadline=SystemClock().monotonic() + 10, safe=safe)
+        return await real(request, deadline=SystemClock().monotonic() + 60, safe=safe)
 
     upstream.ask = ask
     yield made

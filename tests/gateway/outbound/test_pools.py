@@ -14,7 +14,7 @@ PROGRAM = textwrap.dedent("""
 
     async def main():
         async with Outbound() as outbound:
-            call = Call(tenant="t", correlation_id="c", deadline=time.monotonic() + 5)
+            call = Call(tenant="t", correlation_id="c", deadline=time.monotonic() + 60)
             with contextlib.suppress(Unavailable):
                 await outbound.session("erp", "http://127.0.0.1:9").request("GET", "/", call=call, safe=True)
 

@@ -18,7 +18,7 @@ GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 class Server:
-    """Answers each request head with the next of `says` (bytes, or None to hang up, or seconds to wait)."""
+    """Answers each request head with the next of `says` (bytes, or None to hang up, or an event to wait for)."""
 
     def __init__(self):
         self.says = []
@@ -38,6 +38,11 @@ class Server:
             writer.transport.abort()
         await asyncio.sleep(0.01)
 
+    async def has_seen(self, count):
+        async with asyncio.timeout(30):
+            while self.seen < count:  # noqa: ASYNC110 - it is polled for by one test at a time
+                await asyncio.sleep(0.005)
+
     async def _serve(self, reader, writer):
         self.connections += 1
         self._open.append(writer)
@@ -46,8 +51,8 @@ class Server:
                 await reader.readuntil(b"\r\n\r\n")
                 self.seen += 1
                 said = self.says.pop(0) if self.says else FINE
-                if isinstance(said, float):
-                    await asyncio.sleep(said)
+                if isinstance(said, asyncio.Event):
+                    await said.wait()
                     said = FINE
                 if said is None:
                     return
@@ -70,15 +75,16 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def make(server):
+async def make(server, clock):
+    """Upstreams whose clock stands still: what the machine is held up by ages no connection and ends no breaker."""
     made = []
 
     def one(**limits):
         upstream = Upstream(
             "legacy",
             f"http://127.0.0.1:{server.port}",
-            SystemClock(),
-            limits=UpstreamLimits(**limits),
+            clock,
+            limits=UpstreamLimits(**{"connect_timeout": 30.0, **limits}),
             rules=LOOPBACK,
             contact="the items team",
         )
@@ -91,7 +97,7 @@ async def make(server):
 
 
 def ask(upstream, request=GET, *, safe=True, seconds=10.0, bodyless=False):
-    return upstream.ask(request, deadline=SystemClock().monotonic() + seconds, safe=safe, bodyless=bodyless)
+    return upstream.ask(request, deadline=upstream._monotonic() + seconds, safe=safe, bodyless=bodyless)
 
 
 async def test_one_connection_serves_many_requests_in_turn(make, server):
@@ -176,14 +182,21 @@ async def test_an_answer_cut_short_is_never_taken_for_whole(make, server, said, 
     assert server.seen == (2 if safe else 1)
 
 
-async def test_silence_is_unavailable_for_a_read_and_unknown_for_a_change(make, server):
-    upstream = make(timeout=0.2)
-    server.says = [5.0, 5.0]
+async def test_silence_is_unavailable_for_a_read_and_unknown_for_a_change(make, server, clock):
+    upstream = make(timeout=5.0)
+    server.says = [asyncio.Event(), asyncio.Event()]
+
+    async def unanswered(count, *, safe):
+        asked = asyncio.create_task(ask(upstream, safe=safe))
+        await server.has_seen(count)
+        clock.advance(5.1)
+        await asked
+
     with pytest.raises(Unavailable) as late:
-        await ask(upstream)
+        await unanswered(1, safe=True)
     assert late.value.code == "outbound.timeout"
     with pytest.raises(OutcomeUnknown):
-        await ask(upstream, safe=False)
+        await unanswered(2, safe=False)
     assert server.seen == 2
 
 
@@ -220,22 +233,23 @@ async def test_a_kept_connection_that_breaks_unanswered_repeats_only_what_may_be
 
 async def test_a_slow_server_holds_its_own_slots_and_nothing_else(make, server):
     upstream = make(concurrency=1, queue=1)
-    server.says = [0.5]
+    server.says = [free := asyncio.Event()]
     first = asyncio.create_task(ask(upstream))
-    await asyncio.sleep(0.05)
+    await server.has_seen(1)
     second = asyncio.create_task(ask(upstream))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)  # until it waits for the first
     with pytest.raises(Unavailable) as refused:
         await ask(upstream)
     assert refused.value.code == "outbound.bulkhead_full"
+    free.set()
     assert [(await task).body for task in (first, second)] == [b"ok", b"ok"]
 
 
 async def test_a_caller_that_leaves_gives_its_slot_back(make, server):
     upstream = make(concurrency=1)
-    server.says = [5.0]
+    server.says = [asyncio.Event()]
     leaving = asyncio.create_task(ask(upstream))
-    await asyncio.sleep(0.05)
+    await server.has_seen(1)
     leaving.cancel()
     assert (await ask(upstream)).body == b"ok"
 

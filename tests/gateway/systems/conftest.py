@@ -52,7 +52,7 @@ EXACT = Decimal("12345678901.123456789")
 
 
 def call():
-    return Call(tenant="acme", correlation_id="cor_1", deadline=time.monotonic() + 5)
+    return Call(tenant="acme", correlation_id="cor_1", deadline=time.monotonic() + 60)
 
 
 def movement(sequence=1, source="wms_north"):
