@@ -22,8 +22,10 @@ from system_apis.tryton.sandbox import TrytonSandbox
 if TYPE_CHECKING:
     from gateway.plays.stack import Stack
 
-# Examples take as long as a shared machine makes them take.
-hypothesis.settings.register_profile("crossdock", deadline=None)
+# Examples take as long as a shared machine makes them take, and so does making them up.
+hypothesis.settings.register_profile(
+    "crossdock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("crossdock")
 
 _database_numbers = count()

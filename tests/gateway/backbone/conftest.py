@@ -69,7 +69,7 @@ async def seen(store, consumer="c"):
     return [row["aggregate"] for row in rows]
 
 
-async def until(condition, within=10.0, every=0.02):
+async def until(condition, within=60.0, every=0.02):
     """Wait for an async condition; fails with its last value when it does not come true in time."""
     deadline = time.monotonic() + within
     while not (value := await condition()):
@@ -78,7 +78,7 @@ async def until(condition, within=10.0, every=0.02):
     return value
 
 
-async def until_seen(store, expected, consumer="c", within=10.0):
+async def until_seen(store, expected, consumer="c", within=60.0):
     async def complete():
         return await store.fetchval("select count(*) from seen where consumer = $1", consumer) >= len(expected)
 
@@ -105,5 +105,5 @@ async def running(store, nats_url, *subscriptions, **options):
         yield backbone
     finally:
         stop.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task

@@ -56,7 +56,7 @@ async def worker(database, nats_url):
 
 
 async def handled(process, times):
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         for _ in range(times):
             await process.stdout.readline()
 
@@ -115,7 +115,7 @@ async def test_a_consumer_killed_between_its_handler_and_the_commit_loses_and_do
             await handled(process, 4)
             process.send_signal(signal.SIGKILL)
     async with worker(database, nats_url):
-        await until_seen(store, expected, within=20)
+        await until_seen(store, expected, within=60)
 
 
 async def test_of_two_workers_the_survivor_takes_over(store, database, nats_url):
@@ -126,8 +126,10 @@ async def test_of_two_workers_the_survivor_takes_over(store, database, nats_url)
             writing = asyncio.create_task(trickle(store, 60, 0.01))
             await handled(first, 10)
             first.send_signal(signal.SIGKILL)
+            names = ["a", *await writing, *(f"p{number}" for number in range(20))]
+            await write(store, *(order(f"p{number}") for number in range(20)))
             await handled(second, 10)
-            await until_seen(store, ["a", *await writing], within=20)
+            await until_seen(store, names, within=60)
 
 
 async def test_a_frozen_worker_that_wakes_up_after_its_lease_was_taken_does_no_harm(store, database, nats_url):
@@ -145,7 +147,7 @@ async def test_a_frozen_worker_that_wakes_up_after_its_lease_was_taken_does_no_h
             first.send_signal(signal.SIGCONT)
             names += [f"p{number}" for number in range(20)]
             await write(store, *(order(f"p{number}") for number in range(20)))
-            await until_seen(store, ["a", *names], within=20)
+            await until_seen(store, ["a", *names], within=60)
 
 
 async def test_postgresql_killed_in_mid_stream(store, nats_url, engines):
@@ -156,7 +158,7 @@ async def test_postgresql_killed_in_mid_stream(store, nats_url, engines):
         await engines.restart("postgres")
         await until(lambda: _answers(store))
         await write(store, order("after"))
-        await until_seen(store, [*expected, "after"], within=20)
+        await until_seen(store, [*expected, "after"], within=60)
 
 
 async def _answers(store):

@@ -8,7 +8,7 @@ from gateway.durable.runtime import Durable, Workflow, WorkQueue
 from gateway.store.postgres import Store
 
 
-async def main(url: str, seconds: float, grace: float) -> None:
+async def main(url: str, seconds: float, grace: float, drain: float) -> None:
     store = Store(url)
     await store.open()
 
@@ -25,9 +25,9 @@ async def main(url: str, seconds: float, grace: float) -> None:
     sys.stdout.write(f"{durable.executor_id}\n")
     sys.stdout.flush()
     await stop.wait()
-    await durable.stop(drain=3)
+    await durable.stop(drain=drain)
     await store.close()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], float(sys.argv[2]), float(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], *map(float, sys.argv[2:5])))

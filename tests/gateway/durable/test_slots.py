@@ -40,7 +40,7 @@ async def test_losing_the_connection_ends_the_process_once(database):
         "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'crossdock-slot' and pid <> "
         "pg_backend_pid() and datname = current_database()"
     )
-    for _ in range(100):
+    for _ in range(1_000):
         if lost:
             break
         await asyncio.sleep(0.05)

@@ -18,13 +18,14 @@ _WORKER = Path(__file__).with_name("counting_worker.py")
 
 
 @asynccontextmanager
-async def worker(url, *, seconds=0.0, grace=0.5):
+async def worker(url, *, seconds=0.0, grace=0.5, drain=60.0):
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(_WORKER), url, str(seconds), str(grace), stdout=asyncio.subprocess.PIPE,
+        sys.executable, str(_WORKER), url, str(seconds), str(grace), str(drain),
+        stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])},
     )  # fmt: skip
     try:
-        name = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
+        name = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().strip()
         yield process, name
     finally:
         if process.returncode is None:
@@ -47,7 +48,7 @@ async def enqueue_many(connection, keys, **options):
             await enqueue(connection, workflow="count", workflow_id=key, args=[key, 1], queue="counting", **options)
 
 
-async def until(connection, query, wanted, seconds=20):
+async def until(connection, query, wanted, seconds=60):
     seen = None
     for _ in range(int(seconds / 0.05)):
         seen = await connection.fetchval(query)
@@ -115,13 +116,13 @@ async def test_a_stopped_worker_finishes_or_hands_over(record, database):
         await enqueue_many(record, ["short"])
         await until(record, _BEGUN, 1)
         stopping.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(stopping.wait(), 20) == 0
+        assert await asyncio.wait_for(stopping.wait(), 60) == 0
         assert await record.fetchval(_DONE) == 1
-    async with worker(database, seconds=30) as (stopping, _):
+    async with worker(database, seconds=300, drain=0.5) as (stopping, _):
         await enqueue_many(record, ["long"])
         await until(record, _BEGUN, 2)
         stopping.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(stopping.wait(), 20) == 0
+        assert await asyncio.wait_for(stopping.wait(), 60) == 0
     async with worker(database):
         await until(record, _DONE, 2)
         await until(record, _LEFT, 0)
@@ -133,7 +134,7 @@ async def test_losing_postgresql_ends_the_worker(record, database):
             "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'crossdock-slot'"
             " and datname = current_database()"
         )
-        assert await asyncio.wait_for(process.wait(), 10) == 70
+        assert await asyncio.wait_for(process.wait(), 60) == 70
 
 
 async def test_a_delayed_turn_waits(record, database):

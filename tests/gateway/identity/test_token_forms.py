@@ -148,7 +148,7 @@ async def test_another_type(door, make_token, typ):
     await refused(door, bearer(make_token(header={"typ": typ})))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 async def test_a_token_that_was_touched_anywhere_is_refused(door, make_token, data):
     token = bytearray(make_token(jti="touched"))
@@ -157,7 +157,7 @@ async def test_a_token_that_was_touched_anywhere_is_refused(door, make_token, da
     await refused(door, bearer(bytes(token)))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     garbage=st.one_of(
         st.binary(max_size=300),

@@ -8,7 +8,6 @@ from msgspec import structs
 from gateway.canonical.capabilities import Call
 from gateway.kernel.errors import BrokenUpstream, Misconfigured, OutcomeUnknown, Rejected, Throttled, Unavailable
 from gateway.outbound.door import Outbound
-from gateway.outbound.limits import SystemLimits
 
 from .conftest import Wire, hang
 

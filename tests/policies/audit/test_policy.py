@@ -45,7 +45,7 @@ def exchange(method, status, *, error=None, peer="192.0.2.7"):
 
 
 async def until(condition):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110  # what is waited for has no event of its own
             await asyncio.sleep(0.01)
 

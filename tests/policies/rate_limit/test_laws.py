@@ -20,7 +20,9 @@ from .conftest import HeldClock, admit, charge, exchange
 pytestmark = pytest.mark.integration
 
 # The store is emptied for each test and not for each example: every example asks for a bucket of its own.
-ON_A_STORE = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ON_A_STORE = settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 _partners = (f"par_{number}" for number in count())
 
 

