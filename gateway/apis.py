@@ -23,6 +23,7 @@ from gateway.edge.strict import parse_json
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Brownout, Instant, Lifecycle, Slo
+from gateway.kernel.spelling import with_nearest
 from gateway.systems.manifest import Manifest
 from gateway.systems.proxied.api import ProxiedApi, load_proxied
 from gateway.systems.proxied.fields import KEPT_BACK, STOPPED
@@ -151,7 +152,8 @@ def with_dates(apis: Sequence[Api], overrides: Sequence[Lifecycle]) -> tuple[Api
     known = {(api.name, api.version) for api in apis}
     if strangers := set(chosen) - known:
         api, version = min(strangers)
-        raise Misconfigured(f"lifecycles: nothing serves {api} {version}: `crossdock apis` lists what is served")
+        told = with_nearest(f"{api} {version}", [" ".join(each) for each in known])
+        raise Misconfigured(f"lifecycles: nothing serves {told}: `crossdock apis` lists what is served")
     return tuple(
         replace(api, lifecycle=chosen[api.name, api.version]) if (api.name, api.version) in chosen else api
         for api in apis

@@ -39,7 +39,7 @@ from gateway.apis import (
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
 from gateway.configuration.following import Follower
-from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names
+from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
 from gateway.console.app import make_console
 from gateway.console.openid import CALLBACK
 from gateway.contracts.api import Api
@@ -68,6 +68,7 @@ from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Policy, RecallsOutcome
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret, resolve_secret
+from gateway.kernel.spelling import with_nearest
 from gateway.outbound.breaker import Breaker
 from gateway.outbound.budget import Budgets
 from gateway.outbound.door import Outbound
@@ -339,8 +340,8 @@ class Gateway:
         served = [operation for api in self.proxied for operation in api.served]
         for operation in served:
             self.routes.add(operation.route, operation.segments)
-        if unknown := core.settings.idempotency.retention.keys() - {route.id for route in self.routes.routes}:
-            raise Misconfigured(f"idempotency.retention names {', '.join(sorted(unknown))}, which nothing here serves")
+        self._names = {route.id: (route.api, route.version) for route in self.routes.routes}
+        self._refuse_unknown_names()
         self.door = FrontDoor(
             self.router,
             self.routes,
@@ -371,8 +372,19 @@ class Gateway:
     def check_configuration(self, configuration: Configuration) -> None:
         """Raise what is wrong with `configuration`, as far as it can be told before any worker tries it."""
         check(configuration)
-        check_names(configuration, routes={route.id: (route.api, route.version) for route in self.routes.routes})
+        check_names(configuration, routes=self._names)
         self.door.with_policies(self._policies(configuration))
+
+    def _refuse_unknown_names(self) -> None:
+        """Raise `Misconfigured` where the settings name an operation or an API that nothing serves."""
+        unknown = unknown_names(self.initial, routes=self._names)
+        unknown += [
+            f"idempotency.retention: {with_nearest(route, self._names)}"
+            for route in self.core.settings.idempotency.retention
+            if route not in self._names
+        ]
+        if unknown:
+            raise Misconfigured(f"the settings name what nothing here serves: {'; '.join(unknown)}")
 
     def _alert(self, route: str, request_id: str, why: str) -> None:
         """An answer of ours breaks its contract: kept in the audit trail, where operations look."""

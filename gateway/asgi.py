@@ -39,8 +39,11 @@ def make_gateway(line: socket.socket | None = None) -> Any:
     `line` leads to the server, which asks how things are and tells when to leave.
     """
     end_with_the_server()
-    settings = load_settings()
-    gateway = Gateway(Core(settings))
+    try:
+        settings = load_settings()
+        gateway = Gateway(Core(settings))
+    except Misconfigured as error:
+        sys.exit(f"crossdock: {error.detail}")
     if line is not None:
         figures, ready = gateway.counters.families, gateway.require_ready
         gateway.beside.append(on_line(line, gateway.doorway, port=settings.http.port, metrics=figures, ready=ready))

@@ -18,8 +18,9 @@ from msgspec import Struct
 
 from gateway.kernel.errors import CrossdockError, Misconfigured, Rejected
 from gateway.kernel.lifecycle import Lifecycle
+from gateway.kernel.spelling import with_nearest
 from gateway.kernel.toml_text import toml_text
-from policies.rate_limit.options import PlanLimits, RateLimitOptions
+from policies.rate_limit.options import RateLimitOptions
 from policies.rate_limit.quota import quota_of
 from policies.validate_request.options import ValidateRequestOptions
 from policies.validate_response.options import ValidateResponseOptions
@@ -129,29 +130,26 @@ def check_names(configuration: Configuration, *, routes: Mapping[str, tuple[str,
 
     `routes` leads from each operation to its API and version.
     """
-    unknown = [
-        f"rate_limit.plans.{name}.operations: {route}"
-        for name, plan in configuration.rate_limit.plans.items()
-        for route in _operations(plan)
-        if route not in routes
+    if unknown := unknown_names(configuration, routes=routes):
+        raise Rejected(f"nothing here is called that: {'; '.join(unknown)}", code="configuration.unknown_name")
+
+
+def unknown_names(configuration: Configuration, *, routes: Mapping[str, tuple[str, str]]) -> list[str]:
+    """What `configuration` names and nothing serves: where it stands there, and the nearest name that is served."""
+    plans = configuration.rate_limit.plans.items()
+    operations = [(f"rate_limit.plans.{name}.operations", route) for name, plan in plans for route in plan.operations]
+    apis: list[tuple[str, str]] = []
+    rules = (configuration.validate_request, configuration.validate_response)
+    for section, options in zip(("validate_request", "validate_response"), rules, strict=True):
+        operations += [(f"{section}.operations", route) for route in options.operations]
+        apis += [(f"{section}.apis", api) for api in options.apis]
+    served = {name for api, version in routes.values() for name in (api, f"{api}/{version}")}
+    return [
+        f"{where}: {with_nearest(name, known)}"
+        for named, known in ((operations, routes.keys()), (apis, served))
+        for where, name in named
+        if name not in known
     ]
-    apis = {name for api, version in routes.values() for name in (api, f"{api}/{version}")}
-    for direction, operations, named in (
-        ("request", configuration.validate_request.operations, configuration.validate_request.apis),
-        ("response", configuration.validate_response.operations, configuration.validate_response.apis),
-    ):
-        unknown += [f"validate_{direction}.operations: {route}" for route in operations if route not in routes]
-        unknown += [f"validate_{direction}.apis: {api}" for api in named if api not in apis]
-    if unknown:
-        raise Rejected(
-            f"nothing here is called that: {'; '.join(unknown)}. Operations are written like "
-            f"{min(routes, default='GET /path')!r}, APIs like {min(apis, default='name')!r}",
-            code="configuration.unknown_name",
-        )
-
-
-def _operations(plan: PlanLimits) -> Mapping[str, Any]:
-    return plan.operations
 
 
 def _check_networks(name: str, networks: tuple[str, ...]) -> None:

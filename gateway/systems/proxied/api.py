@@ -14,6 +14,7 @@ from gateway.kernel.context import Zone
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Idempotency, Route
 from gateway.kernel.secrets import resolve_secret
+from gateway.kernel.spelling import with_nearest
 from gateway.outbound.budget import Budgets
 from gateway.outbound.credentials import ClientCredentials, Credential, SecretField
 from gateway.outbound.targets import TargetRules
@@ -162,7 +163,8 @@ class ProxiedApi:
         known = {operation.identity for operation in self.document.operations()}
         named = {*self.options.exclude, *self.options.streaming, *self.options.scopes, *self.options.costs}
         if unknown := sorted(named - known):
-            raise Misconfigured(f"{self.setting} names operations that its document lacks: {', '.join(unknown)}")
+            told = ", ".join(with_nearest(name, known) for name in unknown)
+            raise Misconfigured(f"{self.setting} names operations that its document lacks: {told}")
         if not self.served:
             raise Misconfigured(f"{self.setting}: its document has no operation to serve")
 

@@ -100,7 +100,7 @@ def test_operations_that_nothing_serves_are_named():
     )
     with pytest.raises(Rejected) as refused:
         check_names(wanted, routes={"GET /y": ("shop", "v1")})
-    assert "rate_limit.plans.standard.operations: GET /x" in refused.value.detail
+    assert "rate_limit.plans.standard.operations: 'GET /x'" in refused.value.detail
     check_names(wanted, routes={"GET /x": ("shop", "v1")})
 
 
@@ -127,7 +127,7 @@ def test_rules_of_validation_are_written_as_they_are_read_and_name_what_is_serve
     check_names(tree, routes={"POST /x": ("shop", "v1")})
     with pytest.raises(Rejected) as refused:
         check_names(tree, routes={"GET /y": ("shop", "v2")})
-    for named in ("validate_request.operations: POST /x", "validate_response.apis: shop/v1"):
+    for named in ("validate_request.operations: 'POST /x'", "validate_response.apis: 'shop/v1'"):
         assert named in refused.value.detail
     for wrong in ("[validate_request]\nsample = 2", "[validate_response.apis.x]\nsample = -1"):
         with pytest.raises(Misconfigured, match="share"):
