@@ -99,6 +99,7 @@ from policies.authorise.policy import Authorise
 from policies.canonical_request.policy import CanonicalRequest
 from policies.deprecation.options import DeprecationOptions
 from policies.deprecation.policy import Deprecation
+from policies.deprecation.upstream import Contradictions
 from policies.idempotency.policy import IdempotencyPolicy
 from policies.message_hygiene.options import MessageHygieneOptions
 from policies.message_hygiene.policy import MessageHygiene
@@ -302,6 +303,7 @@ class Gateway:
             Violations("request", self.counters, core.clock),
             Violations("response", self.counters, core.clock, self._alert),
         )
+        self.contradictions = Contradictions(self.counters)
         self.usage = Usage(adds_usage_to(core.store))
         self.explain = Collector(
             core.store,
@@ -425,7 +427,7 @@ class Gateway:
             ValidateRequest(configuration.validate_request, asked),
             LineCost(rate_limit),
             ValidateResponse(configuration.validate_response, answered),
-            Deprecation(DeprecationOptions(lifecycles=lifecycles)),
+            Deprecation(DeprecationOptions(lifecycles=lifecycles), self.contradictions),
             self.audit,
         ]
 

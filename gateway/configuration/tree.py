@@ -139,10 +139,13 @@ def unknown_names(configuration: Configuration, *, routes: Mapping[str, tuple[st
     plans = configuration.rate_limit.plans.items()
     operations = [(f"rate_limit.plans.{name}.operations", route) for name, plan in plans for route in plan.operations]
     apis: list[tuple[str, str]] = []
-    rules = (configuration.validate_request, configuration.validate_response)
-    for section, options in zip(("validate_request", "validate_response"), rules, strict=True):
-        operations += [(f"{section}.operations", route) for route in options.operations]
-        apis += [(f"{section}.apis", api) for api in options.apis]
+    asked, answered = configuration.validate_request, configuration.validate_response
+    for section, by_operation, by_api in (
+        ("validate_request", asked.operations, asked.apis),
+        ("validate_response", answered.operations, answered.apis),
+    ):
+        operations += [(f"{section}.operations", route) for route in by_operation]
+        apis += [(f"{section}.apis", api) for api in by_api]
     served = {name for api, version in routes.values() for name in (api, f"{api}/{version}")}
     return [
         f"{where}: {with_nearest(name, known)}"

@@ -143,7 +143,7 @@ class _Derived:
         said = {
             name: header
             for name, header in (answer.get("headers") or {}).items()
-            if name.lower() not in self._wrapped.unsaid
+            if name.lower() not in self._wrapped.unsaid and name.lower() not in {each.lower() for each in self._dated}
         }
         answer.setdefault("description", answers.PHRASES.get(int(status), status) if status.isdigit() else status)
         answer["headers"] = said | _ours(answers.headers(*answers.ALWAYS, *answers.LIMITED, *self._dated))

@@ -1,4 +1,7 @@
-"""Deprecation headers: ``Deprecation: @epoch`` (RFC 9745), ``Sunset`` (RFC 8594) and links (RFC 8288, RFC 5829)."""
+"""Deprecation headers: ``Deprecation: @epoch`` (RFC 9745), ``Sunset`` (RFC 8594) and links (RFC 8288, RFC 5829).
+
+What an API behind us says of its own end goes on only where nothing is declared of it here (`upstream.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,41 @@ from email.utils import format_datetime
 from gateway.kernel.exchange import Exchange, Route, passes
 from gateway.kernel.lifecycle import Lifecycle
 from policies.deprecation.options import DeprecationOptions
+from policies.deprecation.upstream import Contradictions, without_dates
 
 
 class Deprecation:
-    """Adds the headers to whatever a version with dates answers, refusals included."""
+    """Adds the headers to whatever a version with dates answers, refusals included.
+
+    `contradictions` is told where an API behind us says something else.
+    """
 
     name = "deprecation"
     admit = passes
 
-    def __init__(self, options: DeprecationOptions | None = None) -> None:
+    def __init__(self, options: DeprecationOptions | None = None, contradictions: Contradictions | None = None) -> None:
         lifecycles = (options or DeprecationOptions()).lifecycles
         self.concludes = bool(lifecycles)
-        self._headers = {(lifecycle.api, lifecycle.version): headers_of(lifecycle) for lifecycle in lifecycles}
+        self._contradictions = contradictions
+        self._told = {
+            (lifecycle.api, lifecycle.version): (headers, lifecycle)
+            for lifecycle in lifecycles
+            if (headers := headers_of(lifecycle))
+        }
 
     def concerns(self, route: Route) -> bool:
         """Only versions that have something to tell."""
-        return bool(self._headers.get((route.api, route.version)))
+        return (route.api, route.version) in self._told
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
-        """Append the headers of the route's version."""
-        if self._headers and exchange.route is not None:
-            exchange.reply_headers.extend(self._headers.get((exchange.route.api, exchange.route.version), ()))
+        """Append the headers of the route's version, in the place of what its answer says of that itself."""
+        route, reply = exchange.route, exchange.reply
+        told = None if route is None else self._told.get((route.api, route.version))
+        if told is not None:
+            headers, lifecycle = told
+            if reply is not None and (other := without_dates(reply, lifecycle, self._contradictions)) is not None:
+                exchange.reply = other
+            exchange.reply_headers.extend(headers)
         return None
 
 

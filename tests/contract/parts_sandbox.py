@@ -15,6 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 
 BASE = "/shop"
 SECRET = "the gateway's own"
+OWN_DATES = (
+    ("Deprecation", "@1795262400"),
+    ("Sunset", "Sat, 01 May 2027 00:00:00 GMT"),
+    ("Link", f'<{BASE}/labels/new>; rel="successor-version", <{BASE}/labels?page=2>; rel="next"'),
+)
 PARTS: dict[str, dict[str, Any]] = {}
 OWNERS: dict[str, str] = {}
 
@@ -34,6 +39,8 @@ class Handler(BaseHTTPRequestHandler):
             self._say(200, {"parts": found}, ("X-Total", str(len(mine))), ("X-Powered-By", "Parts/0.9"))
         elif path == "/parts/machines/price":
             self._send(200, b"press 100.00\nmill 250.00\n", "text/plain")
+        elif path == "/labels/old":
+            self._say(200, {"label": path}, *OWN_DATES)
         elif path.startswith("/labels/"):
             self._say(200, {"label": path})
         elif path.endswith("/price") and self._part(path[: -len("/price")]):

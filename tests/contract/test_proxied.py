@@ -8,6 +8,8 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,12 @@ from gateway.engines import EngineUrls
 from gateway.engines.ports import free_port
 from gateway.engines.process import spawn
 from gateway.identity.partners import PARTNER_SCOPES
+from gateway.settings import load_settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 
 _HERE = Path(__file__).parent
+CONTRADICTED = "crossdock_upstream_dates_contradicted_total"
 _SCOPES = (*PARTNER_SCOPES, "parts:read", "parts:write")
 _SETTINGS = """
 [proxied.parts]
@@ -50,6 +54,37 @@ version = "v1"
 deprecated_at = 2026-11-01T00:00:00Z
 sunset_at = 2099-01-01T00:00:00Z
 documentation = "/apis/parts/v1"
+
+[proxied.undated]
+base_url = "http://127.0.0.1:{port}/shop"
+private_targets = ["127.0.0.1/32"]
+openapi = "{document}"
+zone = "experience"
+business_owner = "Sales"
+technical_owner = "the old shop's team"
+read_scope = "parts:read"
+credential = {{ secret = "file:{secret}", header = "X-Shop-Secret", prefix = "" }}
+
+[metrics]
+port = {metrics}
+"""
+# Nobody listens at their address: who is answered was refused at the door.
+_ENDING = """
+[proxied.{name}]
+base_url = "http://127.0.0.1:9/shop"
+private_targets = ["127.0.0.1/32"]
+openapi = "{document}"
+zone = "experience"
+business_owner = "Sales"
+technical_owner = "the old shop's team"
+read_scope = "parts:read"
+
+[[lifecycles]]
+api = "{name}"
+version = "v1"
+deprecated_at = 2026-11-01T00:00:00Z
+successor = "/parts/v2"
+{dates}
 """
 
 
@@ -61,7 +96,15 @@ async def parts(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> A
     secret.write_text(SECRET, encoding="utf-8")
     command = [sys.executable, str(_HERE / "parts_sandbox.py"), str(port)]
     sandbox = spawn(command, folder=folder, log=folder / "sandbox.log", account=None, dies_by=signal.SIGTERM)
-    settings = _SETTINGS.format(port=port, document=_HERE / "parts_openapi.yaml", secret=secret)
+    document, metrics, now = _HERE / "parts_openapi.yaml", free_port({port}), datetime.now(UTC)
+    settings = _SETTINGS.format(port=port, document=document, secret=secret, metrics=metrics)
+    today, later = (_brownout(now + timedelta(days=days)) for days in (0, 365))
+    for name, dates in (
+        ("paused", f"sunset_at = 2099-01-01T00:00:00Z\nbrownouts = [{today}]"),
+        ("scheduled", f"brownouts = [{later}]"),
+        ("ended", "sunset_at = 2026-11-02T00:00:00Z"),
+    ):
+        settings += _ENDING.format(name=name, document=document, dates=dates)
     try:
         async with running_on(
             "test_of_parts", urls, tmp_path_factory.mktemp("front"), workers=2, more=settings, scopes=_SCOPES
@@ -80,6 +123,11 @@ def contract(parts: RunningGateway, tmp_path_factory: pytest.TempPathFactory) ->
         main(["contracts", "export", "--check", "--settings", str(parts.settings_path), "--folder", str(folder)]) == 0
     )
     return folder / "experience" / "parts" / "v1.yaml"
+
+
+def _brownout(around: datetime) -> str:
+    begins, ends = (around + timedelta(hours=hours) for hours in (-1, 22))
+    return f"{{ begins = {begins.isoformat(timespec='seconds')}, ends = {ends.isoformat(timespec='seconds')} }}"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -109,6 +157,52 @@ async def test_its_dates_are_told_in_every_answer_and_nothing_of_the_machine_beh
     assert found.headers["x-total"].isdigit()
     assert "x-powered-by" not in found.headers
     assert "basehttp" not in found.headers.get("server", "").lower()
+
+
+async def test_in_its_brownout_it_is_paused_with_the_time_of_its_end_and_after_its_sunset_gone(parts):
+    async with parts.client() as client:
+        paused = await client.get("/paused/v1/parts")
+        scheduled = await client.get("/scheduled/v1/parts")
+        ended, nothing = await client.get("/ended/v1/parts"), await client.get("/ended/v1/nothing")
+    assert (paused.status_code, paused.json()["code"]) == (503, "version.brownout")
+    assert 0 < int(paused.headers["retry-after"]) <= 22 * 3600
+    assert parsedate_to_datetime(paused.headers["sunset"]).year == 2099
+    assert scheduled.json()["code"] != "version.brownout"
+    for answer in (ended, nothing):
+        assert (answer.status_code, answer.json()["code"]) == (410, "version.sunset")
+        assert "/parts/v2" in answer.json()["detail"]
+        assert answer.headers["sunset"] == "Mon, 02 Nov 2026 00:00:00 GMT"
+        assert answer.headers["link"] == '</parts/v2>; rel="successor-version"'
+
+
+async def test_its_own_dates_go_on_where_none_are_declared_and_are_reported_where_they_contradict(parts):
+    async with parts.client() as client:
+        undated = await client.get("/undated/v1/labels/old")
+        dated = await client.get("/parts/v1/labels/old")
+        silent = await client.get("/undated/v1/labels/new")
+    assert (undated.status_code, dated.status_code, silent.status_code) == (200, 200, 200)
+    assert undated.headers["deprecation"] == "@1795262400"
+    assert undated.headers["sunset"] == "Sat, 01 May 2027 00:00:00 GMT"
+    links = '</undated/v1/labels/new>; rel="successor-version", </undated/v1/labels?page=2>; rel="next"'
+    assert undated.headers["link"] == links
+    assert not {"deprecation", "sunset", "link"} & set(silent.headers)
+    assert dated.headers.get_list("sunset") == ["Thu, 01 Jan 2099 00:00:00 GMT"]
+    assert dated.headers.get_list("link") == [
+        '</parts/v1/labels?page=2>; rel="next"',
+        '</apis/parts/v1>; rel="deprecation sunset"',
+    ]
+    port = load_settings(parts.settings_path).metrics.port
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client, asyncio.timeout(60):
+        while True:
+            text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+            told = [
+                line for line in text.splitlines() if line.startswith("crossdock_upstream_dates_contradicted_total{")
+            ]
+            if len(told) == 2:
+                break
+            await asyncio.sleep(0.2)
+    assert all('api="parts"' in line for line in told)
+    assert "parts v1 answers with sunset b'Sat, 01 May 2027" in parts.log.read_text(encoding="utf-8")
 
 
 async def test_a_partner_has_its_own_parts_and_a_retry_with_the_same_key_adds_none(parts):

@@ -23,13 +23,14 @@ STOPPED: Final = frozenset(
 )
 # What belongs to one connection, tells about the machine behind us, or is ours to say.
 KEPT_BACK: Final = frozenset(
-    b"alt-svc connection deprecation idempotent-replayed keep-alive proxy-authenticate proxy-authentication-info "
+    b"alt-svc connection idempotent-replayed keep-alive proxy-authenticate proxy-authentication-info "
     b"proxy-connection ratelimit ratelimit-limit ratelimit-policy ratelimit-remaining ratelimit-reset server "
-    b"set-cookie sunset trailer te upgrade x-aspnet-version x-correlation-id x-powered-by x-request-id x-runtime "
+    b"set-cookie trailer te upgrade x-aspnet-version x-correlation-id x-powered-by x-request-id x-runtime "
     b"x-content-type-options".split()
 )
 _OURS: Final = (b"x-crossdock-", b"crossdock-", b"x-accel-")
 _LINKS: Final = frozenset({b"location", b"content-location"})
+_TARGET: Final = re.compile(rb"<([^<>]*)>")
 _SHARED: Final = re.compile(rb"(?:^|,)\s*(?:private|no-store)\b", re.IGNORECASE)
 _PUBLIC: Final = re.compile(rb"\s*(?:public|s-maxage\s*=\s*\"?[0-9]+\"?)\s*(?:,|$)", re.IGNORECASE)
 
@@ -103,12 +104,14 @@ class Returning:
                 return self._without_named(fields)
             elif field[0] in _LINKS:
                 passed.append((field[0], self._ours(field[1])))
+            elif field[0] == b"link":
+                passed.append((field[0], _TARGET.sub(lambda found: b"<%b>" % self._ours(found[1]), field[1])))
             elif field[0] == b"cache-control":
                 passed.append((field[0], private(field[1])))
         return passed
 
     def _learn(self, name: bytes) -> bool:
-        special = name in _LINKS or name == b"cache-control"
+        special = name in _LINKS or name in (b"cache-control", b"link")
         goes = not special and name not in self._kept_back and not name.startswith(_OURS)
         if len(self._known) < _REMEMBERED:
             self._known[name] = goes
