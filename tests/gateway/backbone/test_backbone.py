@@ -16,6 +16,7 @@ async def test_events_arrive_in_order_and_once_and_others_are_passed_over(store,
         for number in range(50):
             await write(store, order(f"ord_{number}"), order("other", type_="order.held"))
         await until_seen(store, [f"ord_{number}" for number in range(50)])
+        await carried(backbone)
         assert backbone.connected
         assert backbone.runs == {"relay", "subscription/c"}
 

@@ -1,13 +1,13 @@
 import asyncio
 import contextlib
 import importlib.metadata
-import socket
 import subprocess
 import time
 
 import pytest
 
 from gateway.cache.valkey import Cache
+from gateway.engines.ports import free_port
 from gateway.kernel.errors import Unavailable
 
 PASSWORD = "s3cret/with:signs"
@@ -49,17 +49,14 @@ class ValkeyProcess:
 
 @pytest.fixture
 async def valkey(tmp_path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = ValkeyProcess(str(tmp_path), port)
+    server = ValkeyProcess(str(tmp_path), free_port(set()))
     server.start()
     yield server
     with contextlib.suppress(ProcessLookupError):
         server.kill()
 
 
-async def answered(cache, *command, within=5.0):
+async def answered(cache, *command, within=60.0):
     """The reply, once the cache answers; fails when it does not within the bound."""
     async with asyncio.timeout(within):
         while True:
@@ -69,7 +66,7 @@ async def answered(cache, *command, within=5.0):
                 await asyncio.sleep(0.02)
 
 
-async def lost(cache, within=5.0):
+async def lost(cache, within=60.0):
     """True once the cache noticed that its connection is gone."""
     deadline = time.monotonic() + within
     while cache.connected and time.monotonic() < deadline:  # noqa: ASYNC110 - the cache offers no event for it
@@ -77,10 +74,28 @@ async def lost(cache, within=5.0):
     return not cache.connected
 
 
-@pytest.fixture
-async def cache(valkey):
-    cache = Cache(valkey.url)
+@pytest.fixture(autouse=True)
+def patient_connections(monkeypatch):
+    monkeypatch.setattr("gateway.cache.valkey._CONNECT_S", 30.0)
+
+
+async def opened(cache):
     await cache.open()
     await answered(cache, "PING")
     yield cache
     await cache.close()
+
+
+@pytest.fixture
+async def cache(valkey):
+    """It waits longer than any machine is held up: what it refuses it refuses for another reason than time."""
+    async for cache in opened(Cache(valkey.url, timeout=60.0)):
+        yield cache
+
+
+@pytest.fixture
+async def hasty(valkey, monkeypatch):
+    """It waits as long as in a gateway."""
+    monkeypatch.setattr("gateway.cache.valkey._CONNECT_S", 2.0)
+    async for cache in opened(Cache(valkey.url)):
+        yield cache

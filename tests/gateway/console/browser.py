@@ -2,11 +2,12 @@
 
 import base64
 import shutil
-import socket
 import subprocess
 import time
 
 import httpx
+
+from gateway.engines.ports import free_port
 
 _ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 FLAGS = [
@@ -23,17 +24,11 @@ FLAGS = [
 ]
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Browser:
     """One browser with a new profile in `folder`."""
 
     def __init__(self, folder):
-        port = free_port()
+        port = free_port(set())
         self._driver = subprocess.Popen(
             [shutil.which("chromedriver"), f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway.engines.ports import free_port
+
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("granian")]
 ROOT = Path(__file__).parents[3]
 HEAD = b"Host: a\r\nAuthorization: Bearer good\r\nConnection: close\r\n"
@@ -24,9 +26,7 @@ def make_app():
 
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = probe.getsockname()[1]
+    number = free_port(set())
     log = tmp_path_factory.mktemp("granian") / "log"
     command = [
         sys.executable, "-m", "granian", "--interface", "asgi", "--loop", "uvloop", "--runtime-mode", "st", "--port",
@@ -36,7 +36,7 @@ def port(tmp_path_factory):
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=variables)
     try:
-        for _ in range(300):
+        for _ in range(900):
             try:
                 socket.create_connection(("127.0.0.1", number), 1).close()
                 break
@@ -61,7 +61,7 @@ async def send(port, raw):
     writer.write(raw)
     await writer.drain()
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(60):
             return await reader.read()
     finally:
         writer.close()

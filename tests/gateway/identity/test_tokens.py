@@ -40,7 +40,7 @@ def test_a_token_of_ours_is_accepted(key_set):
     assert principal.scopes == {"a", "b"}
     assert (principal.subject, principal.credential) == ("cli_1", "client:cli_1")
     assert verified.generation == 3
-    assert time.time() + 590 < principal.expires_at <= time.time() + 600
+    assert time.time() + 300 < principal.expires_at <= time.time() + 600
     assert jwt.get_unverified_header(token) == {"alg": "RS256", "kid": "k1", "typ": "at+jwt"}
 
 

@@ -27,7 +27,7 @@ PLACES = [
 
 @pytest.fixture
 async def cached(world, valkey_url):
-    cache = Cache(valkey_url)
+    cache = Cache(valkey_url, timeout=30.0)
     await cache.open()
     world.cache = cache
     world.availability = Availability(

@@ -51,14 +51,14 @@ async def _copied(urls, template):
         await connection.close()
 
 
-async def _world(url):
+async def _world(url, call_timeout):
     store = Store(url, size=24)
     await store.open()
     seams = fakes.Seams(url)
     await seams.open()
     process = OrderToShip(
         store, SystemClock(), items=fakes.Items(), claims=fakes.Claims(), systems=fakes.Systems(seams),
-        options=Options(pace=PACE, call_timeout=0.3),
+        options=Options(pace=PACE, call_timeout=call_timeout),
     )  # fmt: skip
     yield World(url, store, seams, process)
     await seams.close()
@@ -78,9 +78,9 @@ async def shared_database(urls, order_template):
 
 
 @pytest.fixture(scope="module")
-async def shared_world(shared_database):
-    """One world for many cases, each with orders and items of its own."""
-    async for one in _world(shared_database):
+async def shared_world(request, shared_database):
+    """One world for many cases, each with orders and items of its own. A call is given up after `CALL_TIMEOUT`."""
+    async for one in _world(shared_database, getattr(request.module, "CALL_TIMEOUT", 30.0)):
         yield one
 
 

@@ -20,7 +20,7 @@ async def main(url: str) -> None:
     await seams.open()
     process = OrderToShip(
         store, SystemClock(), items=fakes.Items(), claims=fakes.Claims(), systems=fakes.Systems(seams),
-        options=Options(pace=Pace(first_retry=0.05, settle=0.2), call_timeout=2, poll=0.05),
+        options=Options(pace=Pace(first_retry=0.05, settle=0.2), call_timeout=10, poll=0.05),
     )  # fmt: skip
     durable = Durable(url, workflows=process.workflows(), queues=process.queues(), grace=0.5, watch=0.2)
     await durable.start()

@@ -107,7 +107,7 @@ class World:
             await self.process.shipping.on_movement(connection, recorded)
         return movement
 
-    async def drain(self, order, seconds=10.0):
+    async def drain(self, order, seconds=60.0):
         """Run the order's turns until none is left; one that was killed is started again, as DBOS would."""
         run = self.process.workflows()[0].run
         async with asyncio.timeout(seconds):

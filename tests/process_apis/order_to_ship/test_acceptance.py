@@ -171,14 +171,22 @@ async def test_an_answer_that_was_lost_is_recalled_by_identity(world):
     assert await world.process.recall_order(ask("PO-1", ("SKU-1", "9"))) is None
 
 
+async def waiting_for_locks(world, count):
+    """Until so many of the record's sessions wait for a lock."""
+    asked = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(60):
+        while await world.store.fetchval(asked) < count:  # noqa: ASYNC110 - the server tells nobody of it
+            await asyncio.sleep(0.01)
+
+
 async def test_recalling_waits_for_the_request_that_is_still_under_way(world):
     await world.stock(100, "itm_1")
     async with world.store.transaction() as connection:
         held = asyncio.create_task(world.process.place_order(ask("PO-1")))
         await connection.execute("lock table fake.stock in access exclusive mode")
-        await asyncio.sleep(0.2)
+        await waiting_for_locks(world, 1)
         recall = asyncio.create_task(world.process.recall_order(ask("PO-1")))
-        await asyncio.sleep(0.2)
+        await waiting_for_locks(world, 2)
         assert not held.done()
         assert not recall.done()
     placed = await held

@@ -12,6 +12,7 @@ from process_apis.order_to_ship.workflow import Turns
 
 pytestmark = pytest.mark.integration
 FAULTS = ["error", "unknown", "unknown_after", "hang_after", "broken", "defect", "crash_before", "crash_after"]
+CALL_TIMEOUT = 0.3
 _numbers = itertools.count(1)
 
 

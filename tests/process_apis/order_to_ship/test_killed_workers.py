@@ -19,7 +19,7 @@ async def start(url):
         sys.executable, str(_WORKER), url, stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": str(_ROOT)},
     )  # fmt: skip
-    await asyncio.wait_for(process.stdout.readline(), 30)
+    await asyncio.wait_for(process.stdout.readline(), 60)
     return process
 
 
@@ -35,7 +35,7 @@ async def workers(url, count):
             await process.wait()
 
 
-async def until_all(world, orders, state, seconds=40):
+async def until_all(world, orders, state, seconds=100):
     states = {}
     for _ in range(int(seconds / 0.1)):
         states = {order: (await world.process.get_order("acme", order)).state for order in orders}

@@ -50,7 +50,7 @@ class Shop:
         )
         self.orders = OrderToShip(
             self.store, clock, items=self.items, claims=self.availability, systems=fakes.Systems(self.seams),
-            options=Options(pace=PACE, call_timeout=2, poll=0.05),
+            options=Options(pace=PACE, call_timeout=30, poll=0.05),
         )  # fmt: skip
         self._sequence = 0
 
@@ -72,7 +72,7 @@ class Shop:
         return tuple(row)
 
     async def becomes(self, order_id, *states):
-        for _ in range(200):
+        for _ in range(1_200):
             order = await self.orders.get_order("acme", order_id)
             if order.state in states:
                 return order
@@ -106,7 +106,7 @@ async def opened(database, nats_url):
     finally:
         stop.set()
         if carrying is not None:
-            await asyncio.wait_for(carrying, 15)
+            await asyncio.wait_for(carrying, 60)
         await durable.stop(drain=0)
         await shop.seams.close()
         await shop.store.close()

@@ -94,7 +94,7 @@ class World:
         stop.set()
         for hold in self.receivers.holds.values():
             hold.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ async def world(database):
     await store.close()
 
 
-async def eventually(condition, seconds=10.0):
+async def eventually(condition, seconds=60.0):
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
