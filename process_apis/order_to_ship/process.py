@@ -173,6 +173,17 @@ class OrderToShip:
             await self._audit(connection, caller, "order.cancel", order, {"reason": reason})
         return order
 
+    async def recall_cancellation(self, tenant: str, order_id: str, *, partner: str | None = None) -> Order | None:
+        """The order whose cancellation was asked for, None when it is certain that none was.
+
+        That is certain, too, where there is no such order, or none of that partner: nothing of it was cancelled.
+        """
+        try:
+            order = await self._reading.order(tenant, order_id, partner)
+        except NotFound:
+            return None
+        return None if order.cancel_requested_at is None and order.cancelled_at is None else order
+
     async def release_hold(self, caller: Caller, order_id: str, *, reason: str) -> Order:
         """Let a held order go on, on the caller's responsibility. `Conflict` (``order.not_held``) otherwise."""
         await self._reading.order(caller.tenant, order_id, None)

@@ -47,10 +47,8 @@ class RecallsCancellation:
 
     async def recall_outcome(self, *, caller: Caller, path_params: Mapping[str, str], **_: object) -> Reply | None:
         """202 once the cancellation is in the record, else None."""
-        order = await self._orders.get_order(caller.tenant, path_params["order_id"])
-        if order.cancel_requested_at is None:
-            return None
-        return Reply(_ACCEPTED, [_JSON], _encode(schemas.order_view(order)))
+        order = await self._orders.recall_cancellation(caller.tenant, path_params["order_id"])
+        return None if order is None else Reply(_ACCEPTED, [_JSON], _encode(schemas.order_view(order)))
 
 
 def order_recallers(orders: OrderToShip) -> dict[str, RecallsOutcome]:

@@ -317,3 +317,32 @@ async def test_a_malformed_key_is_400_before_anything_is_recorded(door: RunningG
         fields = [*[(b"Idempotency-Key", b"abc")] * 2, (b"Content-Type", b"application/json")]
         assert (await client.post(ORDERS, content=body, headers=fields)).status_code == 400
     assert await record.fetchval("select count(*) from idempotency.record") == before
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_a_lost_request_that_could_do_nothing_is_settled_and_does_not_stay_unknown(door, record, version):
+    """Its worker was killed between reserving the key and refusing it: that nothing was done is certain."""
+    orders = f"/storefront/{version}/orders"
+    foreign = an_order(account="not mine") if version == "v1" else _in_v2(an_order(account="not mine"))
+    for path, body, status, code in (
+        (f"{orders}/ord_00000000000000000000000000/cancellation", {"reason": "other"}, 404, "order.not_found"),
+        (orders, foreign, 403, "account.not_allowed"),
+    ):
+        key = a_key()
+        answers = [await sent(door, path, body, key)]
+        lost = await record.fetchval(
+            "update idempotency.record set state = 'unknown', status = null, reply = null, "
+            "lease_until = clock_timestamp() - interval '1 hour' where key = (select key from idempotency.record "
+            "where status = $1 order by created_at desc limit 1) returning key",
+            status,
+        )
+        answers += [await sent(door, path, body, key) for _ in range(2)]
+        assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(status, code)] * 3
+        kept = await record.fetchrow("select state, status from idempotency.record where key = $1", lost)
+        assert tuple(kept) == ("done", status)
+
+
+def _in_v2(order: dict[str, Any]) -> dict[str, Any]:
+    lines = [{"sku": line["sku"], "quantity": {"amount": line["quantity"], "unit": "EA"}} for line in order["lines"]]
+    rest = {name: value for name, value in order.items() if name != "ship_to"}
+    return {**rest, "lines": lines, "delivery": {"ship_to": order["ship_to"]}}

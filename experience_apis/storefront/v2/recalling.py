@@ -10,6 +10,7 @@ import msgspec
 from experience_apis.storefront.v2 import mapping, schemas
 from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
+from gateway.kernel.errors import NotAllowed
 from gateway.kernel.exchange import Reply
 from process_apis.order_to_ship.models import Order
 from process_apis.order_to_ship.process import OrderToShip
@@ -38,11 +39,20 @@ class RecallsPlacement:
     async def recall_outcome(self, *, caller: Caller, body: bytes, **_: object) -> Reply | None:
         """201 with the order, or None when it is certain that there is none."""
         data = _decode_order(body)
-        account = await self._accounts.resolve(caller, data.account)
+        account = await self._account(caller, data.account)
         currency = mapping.currency_of(caller, self._currencies)
         command = mapping.place_order(data, caller, account=account, currency=currency)
         order = await self._orders.recall_order(command)
-        return None if order is None else placed_reply(order)
+        return None if order is None or order.partner != caller.principal.partner else placed_reply(order)
+
+    async def _account(self, caller: Caller, asked: str | None) -> str:
+        """As when it was placed. The one `asked` for, though it is no account of the partner's now, may have been."""
+        try:
+            return await self._accounts.resolve(caller, asked)
+        except NotAllowed:
+            if asked is None:
+                raise
+            return asked
 
 
 class RecallsCancellation:
@@ -54,7 +64,5 @@ class RecallsCancellation:
     async def recall_outcome(self, *, caller: Caller, path_params: Mapping[str, str], **_: object) -> Reply | None:
         """202 once the cancellation is in the record, else None."""
         partner = caller.principal.partner or ""
-        order = await self._orders.get_order(caller.tenant, path_params["order_id"], partner=partner)
-        if order.cancel_requested_at is None and order.cancelled_at is None:
-            return None
-        return Reply(_ACCEPTED, [_JSON], _encode(mapping.cancellation_view(order)))
+        order = await self._orders.recall_cancellation(caller.tenant, path_params["order_id"], partner=partner)
+        return None if order is None else Reply(_ACCEPTED, [_JSON], _encode(mapping.cancellation_view(order)))

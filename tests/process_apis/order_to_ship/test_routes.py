@@ -94,6 +94,8 @@ async def test_lost_answers_are_recalled(client, world):
     assert await cancelling.recall_outcome(**given) is None
     await client.post(f"{ROOT}/orders/{order_id}/cancellation", json={"reason": "mistake"})
     assert (await cancelling.recall_outcome(**given)).status == 202
+    unknown = {**given, "path_params": {"order_id": "ord_00000000000000000000000000"}}
+    assert await cancelling.recall_outcome(**unknown) is None
 
 
 def test_every_route_that_requires_a_key_has_a_recaller():
