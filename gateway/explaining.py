@@ -17,7 +17,7 @@ from msgspec import structs
 from gateway.app import administer
 from gateway.canonical.capabilities import Connection
 from gateway.explain.blocks import instant
-from gateway.explain.reading import Explanation, explain
+from gateway.explain.reading import Explanation, Step, explain
 from gateway.explain.record import Record
 from gateway.governance import print_json, print_table
 from gateway.kernel.keyring import KeyRing
@@ -47,7 +47,7 @@ def told(found: Explanation) -> dict[str, Any]:
     record = found.record
     fields = None if record is None else {**structs.asdict(record), "idempotency": bool(record.idempotency)}
     if fields is not None:
-        del fields["decisions"]
+        del fields["decisions"], fields["outbound"]
     return {**structs.asdict(found), "record": fields}
 
 
@@ -59,14 +59,23 @@ def _print(found: Explanation, record: Record) -> None:
         for name, value in facts_of(found, record):
             sys.stdout.write(f"  {name:<14}{value}\n")
         sys.stdout.write("\n")
-    rows = [(step.policy, step.outcome, _time(step.microseconds), step.detail) for step in found.steps]
+    rows = [(step.policy, step.outcome, _time_of(step), step.detail) for step in found.steps]
     if found.rest_microseconds is not None:
         rows.append(("operation, way out", "", _time(found.rest_microseconds), ""))
     print_table(("policy", "decision", "time", "why"), rows)
-    with suppress(BrokenPipeError):
-        if record.decisions is None:
-            sys.stdout.write(f"of a refused read only the whole time is kept: {_time(record.took_us)}\n")
+    _print_outbound(found)
     _print_consequences(found)
+
+
+def _print_outbound(found: Explanation) -> None:
+    rows = [
+        (made.system, made.method, made.outcome, _time(made.microseconds), str(made.attempts))
+        for made in found.outbound
+    ]
+    if rows:
+        with suppress(BrokenPipeError):
+            sys.stdout.write("\n")
+        print_table(("it asked", "method", "outcome", "time", "tries"), rows)
 
 
 def _print_consequences(found: Explanation) -> None:
@@ -117,6 +126,10 @@ def _time(microseconds: float | None) -> str:
     if microseconds is None:
         return ""
     return f"{microseconds / 1000:.1f} ms" if microseconds >= 1000 else f"{microseconds:.0f} µs"  # noqa: PLR2004
+
+
+def _time_of(step: Step) -> str:
+    return f"≤ {_time(step.microseconds)}" if step.at_most else _time(step.microseconds)
 
 
 def _at(at: datetime) -> str:

@@ -35,15 +35,19 @@ from gateway.canonical.stock import (
     ReportedSnapshot,
 )
 from gateway.kernel.errors import Conflict
-from gateway.kernel.exchange import Reply
+from gateway.kernel.exchange import OutboundCall, Reply
 
 
 class Call(Struct, frozen=True, kw_only=True):
-    """One piece of work on its way out. `deadline` is a reading of `Clock.monotonic`, in seconds."""
+    """One piece of work on its way out. `deadline` is a reading of `Clock.monotonic`, in seconds.
+
+    What is sent for it is told in `made`, where somebody wants to know.
+    """
 
     tenant: str
     correlation_id: str
     deadline: float
+    made: list[OutboundCall] | None = None
 
 
 class Page(Struct, frozen=True):

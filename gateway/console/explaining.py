@@ -52,10 +52,16 @@ def _shown(found: Explanation | None) -> dict[str, Any]:
     if found is None or found.record is None:
         return {"found": found, "steps": [], "tone": "quiet", "facts": []}
     steps = [
-        {"policy": step.policy, "outcome": step.outcome, "us": step.microseconds, "detail": step.detail,
-         "tone": _TONES.get(step.outcome, "quiet")}
+        {
+            "policy": step.policy,
+            "outcome": step.outcome,
+            "us": step.microseconds,
+            "at_most": step.at_most,
+            "detail": step.detail,
+            "tone": _TONES.get(step.outcome, "quiet"),
+        }
         for step in found.steps
-    ]  # fmt: skip
+    ]
     return {"found": found, "steps": steps, "tone": _tone(found.record), "facts": _facts(found, found.record)}
 
 

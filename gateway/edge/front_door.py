@@ -22,7 +22,17 @@ from gateway.edge.overdue import Overdue
 from gateway.edge.problems import INTERNAL, problem_reply
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound, OutcomeUnknown, Rejected, Unavailable
-from gateway.kernel.exchange import SCOPE_KEY, WITHHELD_KEY, Decision, Exchange, LocatesRoutes, Policy, Reply, Route
+from gateway.kernel.exchange import (
+    REFUSED_AFTER_KEY,
+    SCOPE_KEY,
+    WITHHELD_KEY,
+    Decision,
+    Exchange,
+    LocatesRoutes,
+    Policy,
+    Reply,
+    Route,
+)
 from gateway.kernel.ids import new_id
 
 _log: Final = logging.getLogger(__name__)
@@ -275,6 +285,8 @@ class FrontDoor:
 
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         exchange.error = error
+        if exchange.decisions is None and not exchange.reached_handler:
+            exchange.notes[REFUSED_AFTER_KEY] = self._monotonic() - exchange.now
         if not exchange.request_id:  # refused before the trace policy named it
             exchange.request_id = exchange.correlation_id = new_id("req")
             exchange.reply_headers.append((b"x-request-id", exchange.request_id.encode()))

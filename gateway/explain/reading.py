@@ -16,6 +16,7 @@ from gateway.canonical.capabilities import Connection
 from gateway.explain.blocks import instant, sql, unpack
 from gateway.explain.record import HANDLER, READS, ROUTER, Record
 from gateway.kernel.errors import NotFound
+from gateway.kernel.exchange import OutboundCall
 from gateway.kernel.ids import request_named_at
 
 # An id is named up to a second after its request arrived, by a clock that may be corrected meanwhile.
@@ -26,11 +27,15 @@ _REPLAYED: Final = "idempotent-replayed"
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One policy's word (passed, answered, refused, failed, not asked), and its time if it was taken."""
+    """One policy's word (passed, answered, refused, failed, not asked), and its time if it was taken.
+
+    With `at_most` the time is that until it refused, those asked before it included.
+    """
 
     policy: str
     outcome: str
     microseconds: float | None = None
+    at_most: bool = False
     detail: str = ""
 
 
@@ -55,6 +60,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     answer: str = ""
     steps: Sequence[Step] = ()
     rest_microseconds: float | None = None
+    outbound: Sequence[OutboundCall] = ()
     idempotency: str = ""
     original_request_id: str | None = None
     audit: Sequence[Consequence] = ()
@@ -140,6 +146,7 @@ async def _explained(connection: Connection, found: _Found, tenant: str) -> Expl
         answer=answer_of(record),
         steps=steps,
         rest_microseconds=max(0.0, record.took_us - timed) if record.decisions is not None else None,
+        outbound=[OutboundCall(*each) for each in record.outbound],
         idempotency=_idempotency_of(record),
         original_request_id=original,
         audit=[
@@ -175,7 +182,13 @@ def steps_of(record: Record, names: Sequence[str]) -> list[Step]:
         ]
     else:
         asked = [
-            Step(policy=name, outcome="refused", detail=record.code)
+            Step(
+                policy=name,
+                outcome="refused",
+                microseconds=float(record.refused_us) if record.refused_us else None,
+                at_most=bool(record.refused_us),
+                detail=record.code,
+            )
             if name == record.refused_by
             else Step(policy=name, outcome="passed")
             for name in names[: record.entered]

@@ -14,7 +14,14 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid
-from gateway.kernel.exchange import KEY_DIGEST_KEY, WITHHELD_KEY, Decision, Exchange
+from gateway.kernel.exchange import (
+    KEY_DIGEST_KEY,
+    OUTBOUND_KEY,
+    REFUSED_AFTER_KEY,
+    WITHHELD_KEY,
+    Decision,
+    Exchange,
+)
 
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 DENIALS: Final = frozenset({401, 403, 404, 405, 429})
@@ -39,6 +46,7 @@ _LONGEST_DETAIL: Final = 300
 _LONGEST_TEXT: Final = 20_000
 _LONGEST_VALUE: Final = 120
 _MOST_PROBLEMS: Final = 5
+_MOST_CALLS: Final = 20
 _VERSION: Final = re.compile(rb"[vV]?\d{1,4}")
 # Ours by their prefix, tokens by their form, everybody's by their length: our own ids have at most 36 characters.
 _QUOTED: Final = re.compile(r"'[^']*'?")
@@ -47,13 +55,17 @@ _CREDENTIAL: Final = re.compile(r"(?:cd[ks]_|whsec_|eyJ)[A-Za-z0-9+_=.~%-]*|[A-Z
 
 DecisionKept = tuple[str, str, int, str]
 """Policy, word, tenths of a microsecond, code of its error."""
+OutboundKept = tuple[str, str, str, int, int]
+"""System, method, outcome, tries, microseconds."""
 
 
 class Record(Struct, array_like=True, frozen=True, kw_only=True):
     """One request. Times are milliseconds since the epoch (`arrived_ms`) and microseconds (`took_us`).
 
     `refused_by` is the policy that refused it, ``router``, ``handler`` or empty. `entered` counts the steps that were
-    asked. `decisions` is None where only the refusal is known. An empty `correlation_id` is the request's id.
+    asked. `decisions` is None where only the refusal is known; `refused_us` is then the time that the policy took to
+    refuse, with those before it since the request came or was last waited for. `outbound` are the calls made for it.
+    An empty `correlation_id` is the request's id.
     """
 
     request_id: str
@@ -84,6 +96,8 @@ class Record(Struct, array_like=True, frozen=True, kw_only=True):
     correlation_id: str
     trace_id: str
     idempotency: bytes
+    refused_us: int = 0
+    outbound: list[OutboundKept] = []
 
 
 def kind_of(method: str, status: int, *, sampled: bool) -> str:
@@ -174,6 +188,11 @@ def record_of(exchange: Exchange, seconds: float, *, epoch: float, names: Sequen
         correlation_id="" if exchange.correlation_id == exchange.request_id else exchange.correlation_id,
         trace_id=exchange.trace_id if exchange.sampled else "",
         idempotency=notes.get(KEY_DIGEST_KEY, b""),
+        refused_us=int(notes.get(REFUSED_AFTER_KEY, 0.0) * 1e6),
+        outbound=[
+            (made.system, made.method, made.outcome, made.attempts, int(made.microseconds))
+            for made in notes.get(OUTBOUND_KEY, ())[:_MOST_CALLS]
+        ],
     )
 
 

@@ -91,6 +91,20 @@ class Decision(Struct, frozen=True):
     detail: str = ""
 
 
+class OutboundCall(Struct, frozen=True, gc=False):
+    """A request to another system, made for this one.
+
+    `outcome` is its status, or the code of the error that stood for an answer; `attempts` counts every try, those
+    included that were not sent. No path and no field: either may hold what nobody else should read.
+    """
+
+    system: str
+    method: str
+    outcome: str
+    attempts: int
+    microseconds: float
+
+
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 
 
@@ -228,6 +242,9 @@ HELD_KEY: Final = "idempotency"
 # Notes for `explain`: the digest of the request's idempotency key, and who withheld its answer.
 KEY_DIGEST_KEY: Final = "idempotency_digest"
 WITHHELD_KEY: Final = "withheld_by"
+# The calls made for the request (`OutboundCall`), and the seconds until it was refused where policies are not timed.
+OUTBOUND_KEY: Final = "outbound"
+REFUSED_AFTER_KEY: Final = "refused_after"
 
 
 def caller_of(scope: Mapping[str, Any]) -> Caller:
@@ -239,3 +256,9 @@ def caller_of(scope: Mapping[str, Any]) -> Caller:
 def held_key_of(scope: Mapping[str, Any]) -> Any | None:
     """The idempotency record that this request holds (`KeepsAnswer`), None where it came without a key."""
     return scope[SCOPE_KEY].notes.get(HELD_KEY)
+
+
+def outbound_calls_of(scope: Mapping[str, Any]) -> list[OutboundCall]:
+    """Where the calls made for the request that a handler is serving are told."""
+    told: list[OutboundCall] = scope[SCOPE_KEY].notes.setdefault(OUTBOUND_KEY, [])
+    return told

@@ -27,6 +27,7 @@ from gateway.outbound.bulkhead import Bulkhead
 from gateway.outbound.hygiene import checked_headers, checked_target, retry_after_seconds
 from gateway.outbound.pace import Pace
 from gateway.outbound.retries import RetryBudget
+from gateway.outbound.telling import Telling
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,21 +99,22 @@ class Session:
         sent_headers = checked_headers(headers, call.correlation_id)
         end = min(call.deadline, self._clock.monotonic() + (self.limits.timeout if timeout is None else timeout))
         self._budget.earn()
-        attempt = 0
-        while True:
-            request = httpx.Request(method, url, headers=sent_headers, content=body)
-            try:
-                response = await self._attempt(request, end, safe=safe)
-            except Unavailable as error:
-                pause = self._retry_after(safe, attempt, end, error)
-                if pause is None:
-                    raise
-            else:
-                pause = self._retry_after(safe, attempt, end) if response.status in _WORTH_A_RETRY else None
-                if pause is None:
-                    return response
-            await asyncio.sleep(pause)
-            attempt += 1
+        with Telling(call.made, self.name, method, self._clock.monotonic) as told:
+            while True:
+                request = httpx.Request(method, url, headers=sent_headers, content=body)
+                attempt, told.attempts = told.attempts, told.attempts + 1
+                try:
+                    response = await self._attempt(request, end, safe=safe)
+                except Unavailable as error:
+                    pause = self._retry_after(safe, attempt, end, error)
+                    if pause is None:
+                        raise
+                else:
+                    pause = self._retry_after(safe, attempt, end) if response.status in _WORTH_A_RETRY else None
+                    if pause is None:
+                        told.outcome = str(response.status)
+                        return response
+                await asyncio.sleep(pause)
 
     def _retry_after(self, safe: bool, attempt: int, end: float, error: Unavailable | None = None) -> float | None:
         """Seconds until the next attempt, None when there is none."""

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, CrossdockError, Misconfigured, OutcomeUnknown, Unavailable
+from gateway.kernel.exchange import OUTBOUND_KEY, Exchange, OutboundCall
 from gateway.outbound.breakage import Breakage
 from gateway.outbound.breaker import Breaker
 from gateway.outbound.budget import Budgets, Paces, WhenCacheDown
@@ -31,12 +32,14 @@ from gateway.outbound.hygiene import checked_base, retry_after_seconds
 from gateway.outbound.pace import Pace
 from gateway.outbound.retries import RetryBudget
 from gateway.outbound.targets import Resolve, TargetRules, allowed_addresses, literal_allowed
+from gateway.outbound.telling import GIVEN_UP
 
 _log: Final = logging.getLogger(__name__)
 _TICK: Final = 0.1
 _RESOLVED_FOR: Final = 30.0
 _UNSAFE_REUSE: Final = 1.0
 _WORTH_A_RETRY: Final = frozenset({502, 503, 504})
+_SUCCESS: Final = 299
 _SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
 _HURRIED: Final = 1.0
@@ -124,29 +127,50 @@ class Upstream:
         self._ticking: asyncio.TimerHandle | None = None
         self._loop: Any = None
 
-    async def ask(self, request: bytes, *, deadline: float, safe: bool, bodyless: bool = False) -> Answer:
+    async def ask(
+        self,
+        request: bytes,
+        *,
+        deadline: float,
+        safe: bool,
+        bodyless: bool = False,
+        asked_by: Exchange | None = None,
+    ) -> Answer:
         """The whole answer to a whole request (`safe`: may be sent twice). `deadline` is a reading of the clock.
 
         Raises `Unavailable`, `OutcomeUnknown` and `BrokenUpstream` as `Session.request` does; any status is an answer.
+        `asked_by` is told of it, unless it is a read that went well and nobody will ask about.
         """
-        end = min(deadline, self._monotonic() + self.limits.timeout)
+        begun = self._monotonic()
+        end = min(deadline, begun + self.limits.timeout)
         self._budget.earn()
-        attempt = 0
-        while True:
-            try:
-                answer = await self._attempt(request, end, safe=safe, bodyless=bodyless)
-            except Broken as broken:
-                pause = self._retry_after(broken, attempt, end, safe=safe)
-                if pause is None:
-                    raise self._failure(broken, safe=safe) from None
-            else:
-                if answer.status not in _WORTH_A_RETRY:
-                    return answer
-                pause = self._retry_after(None, attempt, end, safe=safe)
-                if pause is None:
-                    return answer
-            await asyncio.sleep(pause)
-            attempt += 1
+        attempt, status, outcome = 0, 0, GIVEN_UP
+        try:
+            while True:
+                try:
+                    answer = await self._attempt(request, end, safe=safe, bodyless=bodyless)
+                except Broken as broken:
+                    pause = self._retry_after(broken, attempt, end, safe=safe)
+                    if pause is None:
+                        raise self._failure(broken, safe=safe) from None
+                else:
+                    pause = None
+                    if answer.status in _WORTH_A_RETRY:
+                        pause = self._retry_after(None, attempt, end, safe=safe)
+                    if pause is None:
+                        status = answer.status
+                        return answer
+                await asyncio.sleep(pause)
+                attempt += 1
+        except CrossdockError as error:
+            outcome = error.code
+            raise
+        finally:
+            if asked_by is not None and (asked_by.decisions is not None or attempt or not 200 <= status <= _SUCCESS):  # noqa: PLR2004
+                method, outcome = request[: request.index(b" ")].decode("ascii"), str(status or outcome)
+                took = (self._monotonic() - begun) * 1e6
+                told: list[OutboundCall] = asked_by.notes.setdefault(OUTBOUND_KEY, [])
+                told.append(OutboundCall(self.name, method, outcome, attempt + 1, took))
 
     async def _attempt(self, request: bytes, end: float, *, safe: bool, bodyless: bool) -> Answer:
         started = self._monotonic()

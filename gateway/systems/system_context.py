@@ -6,7 +6,7 @@ from litestar import Request
 
 from gateway.canonical.capabilities import Call
 from gateway.kernel.errors import NotFound
-from gateway.kernel.exchange import Idempotency, caller_of
+from gateway.kernel.exchange import Idempotency, caller_of, outbound_calls_of
 from gateway.systems.directory import Directory
 from gateway.systems.exclusive import Exclusive
 
@@ -62,4 +62,5 @@ class ProductApi:
 def call_of(request: Request[Any, Any, Any]) -> Call:
     """The request as a call on its way out."""
     caller = caller_of(request.scope)
-    return Call(tenant=caller.tenant, correlation_id=caller.correlation_id, deadline=caller.deadline)
+    made = outbound_calls_of(request.scope)
+    return Call(tenant=caller.tenant, correlation_id=caller.correlation_id, deadline=caller.deadline, made=made)

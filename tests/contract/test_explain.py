@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from callers import client_key
 from conftest import running_on
 from running_gateway import TENANT, RunningGateway
 from wire import answer, request
@@ -24,6 +25,7 @@ from wire import answer, request
 from gateway.cli import main
 from gateway.engines import EngineUrls
 from gateway.explain.reading import Explanation, explain
+from gateway.identity.grants import ClientKind
 from gateway.kernel.secrets import resolve_secret
 from gateway.settings import load_settings
 from gateway.store.postgres import Store
@@ -195,6 +197,28 @@ async def test_every_refusal_and_every_write_is_explained_by_the_policy_that_dec
     placed = [found for asked, found in zip(mix, told, strict=True) if not asked.refused_by]
     assert all(len(found.orders) == 1 and found.events and found.audit for found in placed)
     assert all(found.record and found.record.told["ratelimit"] for found in placed)
+
+
+async def test_a_refused_read_tells_its_time_and_what_was_asked_of_a_system_is_told(
+    explained: RunningGateway, store: Store, capsys: pytest.CaptureFixture[str]
+):
+    operator = await client_key(explained, TENANT, ClientKind.OPERATOR, ["system:read"])
+    async with explained.client() as partner, explained.client(operator) as inside:
+        refused = await ask(partner, Asked("GET", "/process/order-to-ship/v1/exceptions", "authorise", (403,)))
+        asked = await ask(inside, Asked("GET", "/system/regional-wms/v1/wms_north/health", "handler", (503,)))
+    first, second = await all_of(store, [refused, asked])
+    (timed,) = [step for step in first.steps if step.microseconds is not None]
+    assert (timed.policy, timed.outcome, timed.at_most) == ("authorise", "refused", True)
+    assert first.record is not None
+    assert 0 < timed.microseconds <= first.record.took_us
+    assert first.outbound == []
+    (made,) = second.outbound
+    assert (made.system, made.method, made.outcome.partition(".")[0]) == ("wms_north", "GET", "outbound")
+    assert made.attempts >= 1
+    capsys.readouterr()
+    assert await asyncio.to_thread(main, ["explain", asked, "--settings", str(explained.settings_path)]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("wms_north")]
+    assert made.outcome in line
 
 
 async def test_a_replay_names_the_request_that_came_first(explained: RunningGateway, store: Store):

@@ -246,6 +246,20 @@ async def test_a_proxied_api_keeps_the_contract_that_is_published_of_it(parts, c
     assert peers == {404}
 
 
+def test_a_change_explains_what_was_asked_of_the_api_behind(parts, capsys):
+    path = ["--settings", str(parts.settings_path), "--json"]
+    body, key = {"kind": "gear", "name": "cog"}, {"X-Api-Key": parts.first.api_key}
+    added = httpx.post(f"{parts.url}/parts/v1/parts", json=body, headers=key, timeout=30)
+    end = time.monotonic() + 30
+    capsys.readouterr()
+    while main(["explain", added.headers["x-request-id"], *path]):
+        assert time.monotonic() < end, "what changes something is told within seconds"
+        capsys.readouterr()
+        time.sleep(0.2)
+    (made,) = json.loads(capsys.readouterr().out)["outbound"]
+    assert (made["system"], made["method"], made["outcome"], made["attempts"]) == ("parts", "POST", "201", 1)
+
+
 def test_the_command_tells_who_called_it(parts, capsys):
     path = ["--settings", str(parts.settings_path), "--json", "--deprecated"]
     httpx.get(f"{parts.url}/parts/v1/parts", headers={"X-Api-Key": parts.first.api_key}, timeout=30).raise_for_status()

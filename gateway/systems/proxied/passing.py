@@ -92,7 +92,7 @@ class Passing:
         else:
             request = b"%b%b\r\n%b" % (head, tracing, body)
             answer = await facts.upstream.ask(
-                request, deadline=exchange.deadline, safe=self.repeatable, bodyless=self._bodyless
+                request, deadline=exchange.deadline, safe=self.repeatable, bodyless=self._bodyless, asked_by=exchange
             )
         if not self.check.passes(answer.status):
             raise self.undeclared(answer)
@@ -104,12 +104,18 @@ class Passing:
         bodyless = self._bodyless
         if credential is None:
             return await upstream.ask(
-                head + b"\r\n" + body, deadline=exchange.deadline, safe=self.repeatable, bodyless=bodyless
+                head + b"\r\n" + body,
+                deadline=exchange.deadline,
+                safe=self.repeatable,
+                bodyless=bodyless,
+                asked_by=exchange,
             )
         while True:
             value = credential.ready() or await credential.value()
             request = b"%b%b: %b\r\n\r\n%b" % (head, credential.name, value, body)
-            answer = await upstream.ask(request, deadline=exchange.deadline, safe=self.repeatable, bodyless=bodyless)
+            answer = await upstream.ask(
+                request, deadline=exchange.deadline, safe=self.repeatable, bodyless=bodyless, asked_by=exchange
+            )
             if answer.status != _UNAUTHORISED or not credential.refused(value):
                 return answer
 

@@ -9,7 +9,7 @@ from gateway.explain.blocks import add_blocks, missing, pack
 from gateway.explain.record import record_of
 from gateway.kernel.context import Principal
 from gateway.kernel.errors import Invalid, Problem
-from gateway.kernel.exchange import Decision, Exchange, Reply, Route
+from gateway.kernel.exchange import OUTBOUND_KEY, Decision, Exchange, OutboundCall, Reply, Route
 
 from .conftest import TENANT
 
@@ -42,6 +42,7 @@ def refused(at, number=1, *, tenant=TENANT):
     made.entered = WAY_IN.index("validate_request") + 1
     made.decisions = [Decision(name, "passed", 12.0) for name in WAY_IN[: made.entered - 1]]
     made.decisions.append(Decision("validate_request", "refused", 40.0, "body.invalid"))
+    made.notes[OUTBOUND_KEY] = [OutboundCall("erp_na", "GET", "outbound.timeout", 3, 4_200.0)]
     return record_of(made, 0.0015, epoch=at.timestamp(), names=WAY_IN, configuration=4)
 
 
@@ -78,6 +79,9 @@ async def test_a_request_is_explained_to_whoever_may_view(console, page_about):
         "/lines/0/quantity",
         "not asked",
         "12 µs",
+        "erp_na",
+        "outbound.timeout",
+        "4.2 ms",
         "operation, way out",
         "cli_&lt;b&gt;",
         "host/7",

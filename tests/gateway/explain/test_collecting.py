@@ -3,6 +3,7 @@
 import asyncio
 import os
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,11 +13,19 @@ from gateway.explain.blocks import pack, unpack
 from gateway.explain.collecting import MOST_WAITING, Collector
 from gateway.explain.options import ExplainOptions
 from gateway.explain.reading import answer_of, steps_of
-from gateway.explain.record import record_of
+from gateway.explain.record import Record, record_of
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Principal
 from gateway.kernel.errors import Invalid, NotAuthenticated, NotFound, Problem, Throttled, Unavailable
-from gateway.kernel.exchange import Decision, Exchange, Reply, Route
+from gateway.kernel.exchange import (
+    OUTBOUND_KEY,
+    REFUSED_AFTER_KEY,
+    Decision,
+    Exchange,
+    OutboundCall,
+    Reply,
+    Route,
+)
 from gateway.telemetry.counters import Counters
 from tests.gateway.telemetry.test_access import shown
 
@@ -67,6 +76,24 @@ def test_a_refused_read_names_its_policy_though_nothing_was_timed():
     assert answer_of(record) == "401: refused by authenticate with credential.missing"
     assert record.told == {"ratelimit": '"burst";r=1;t=2'}
     assert (record.arrived_ms, record.took_us, record.configuration) == (1_800_000_100_000, 2100, 3)
+
+
+def test_a_refused_read_has_the_time_until_it_was_refused():
+    made = exchange(error=NotAuthenticated("send a credential", code="credential.missing"), entered=6)
+    made.notes[REFUSED_AFTER_KEY] = 0.000085
+    steps = steps_of(recorded(made), WAY_IN)
+    assert [(step.policy, step.microseconds) for step in steps if step.at_most] == [("authenticate", 85.0)]
+    assert [step.microseconds for step in steps if not step.at_most] == [None] * (len(WAY_IN) - 1)
+
+
+def test_the_calls_made_for_a_request_are_kept_and_a_block_of_an_older_release_is_still_read():
+    made = exchange("POST", 502)
+    made.notes[OUTBOUND_KEY] = [OutboundCall("erp_na", "POST", "outbound.timeout", 3, 1234.5)] * 30
+    record = recorded(made)
+    assert record.outbound == [("erp_na", "POST", "outbound.timeout", 3, 1234)] * 20
+    older = msgspec.msgpack.encode(msgspec.msgpack.decode(msgspec.msgpack.encode(record))[:-2])
+    read = msgspec.msgpack.decode(older, type=Record)
+    assert (read.request_id, read.outbound, read.refused_us) == (ID, [], 0)
 
 
 def test_a_write_has_the_time_of_each_policy():

@@ -34,6 +34,24 @@ async def test_a_safe_request_is_tried_again_and_a_change_is_not(session_with, c
     assert len(wire.sent) == 1
 
 
+async def test_what_is_sent_for_a_call_is_told_with_its_tries_and_its_end(session_with, call):
+    made = []
+    asking = structs.replace(call, made=made)
+    session = session_with(Wire(CUT, 503, 200, 404, CUT))
+    await session.request("GET", "/secret?token=secret", call=asking, safe=True)
+    await session.request("GET", "/", call=asking, safe=True)
+    with pytest.raises(OutcomeUnknown):
+        await session.request("POST", "/", call=asking, safe=False)
+    assert [(told.system, told.method, told.outcome, told.attempts) for told in made] == [
+        ("erp", "GET", "200", 3),
+        ("erp", "GET", "404", 1),
+        ("erp", "POST", "outbound.outcome_unknown", 1),
+    ]
+    assert "secret" not in repr(made)
+    await session.request("GET", "/", call=call, safe=True)
+    assert len(made) == 3
+
+
 async def test_a_change_that_never_left_is_unavailable_and_not_unknown(session_with, call):
     with pytest.raises(Unavailable) as caught:
         await session_with(Wire(REFUSED)).request("POST", "/", call=call, safe=False)

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import BrokenUpstream, Misconfigured, OutcomeUnknown, Unavailable
+from gateway.kernel.exchange import OUTBOUND_KEY, Exchange
 from gateway.outbound.http1 import MessageLimits
 from gateway.outbound.targets import TargetRules
 from gateway.outbound.upstream import Upstream, UpstreamLimits
@@ -210,6 +212,31 @@ async def test_nobody_there_is_told_and_after_a_while_the_breaker_refuses_at_onc
     with pytest.raises(Unavailable) as refused:
         await ask(upstream)
     assert refused.value.code == "outbound.breaker_open"
+
+
+async def test_whoever_asks_is_told_of_it_but_not_of_a_read_that_went_well(make, server):
+    def asking(*, recorded=False):
+        exchange = Exchange({"type": "http", "method": "GET"}, None, 0.0)
+        exchange.decisions = [] if recorded else None
+        return exchange
+
+    async def told(exchange, **given):
+        with suppress(Unavailable, OutcomeUnknown):
+            await upstream.ask(GET, deadline=upstream._monotonic() + 10, asked_by=exchange, **given)
+        calls = exchange.notes.get(OUTBOUND_KEY, [])
+        return [(call.system, call.method, call.outcome, call.attempts) for call in calls]
+
+    upstream = make(retries=1)
+    assert await told(asking(), safe=True) == []
+    assert await told(asking(recorded=True), safe=True) == [("legacy", "GET", "200", 1)]
+    server.says = [None]
+    assert await told(asking(), safe=True) == [("legacy", "GET", "200", 2)]
+    server.says = [b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"]
+    assert await told(asking(), safe=True) == [("legacy", "GET", "404", 1)]
+    server.says = [None]
+    assert await told(asking(), safe=False) == [("legacy", "GET", "outbound.outcome_unknown", 1)]
+    await server.stop()
+    assert await told(asking(), safe=False) == [("legacy", "GET", "outbound.unreachable", 2)]
 
 
 async def test_a_restart_between_two_requests_is_not_noticed(make, server):
