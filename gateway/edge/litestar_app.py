@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from litestar import Litestar, Request, Response
+from litestar.connection import ASGIConnection
+from litestar.connection.base import empty_receive, empty_send
 from litestar.di import Provide
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, Receive, Send
 
 from gateway.edge.lean import LeanResponse
 from gateway.edge.problems import INTERNAL, problem_reply
@@ -28,10 +30,25 @@ from gateway.kernel.errors import (
 from gateway.kernel.exchange import SCOPE_KEY, Exchange
 
 _log: Final = logging.getLogger(__name__)
+_FILLED_IN: Final = frozenset({*ASGIConnection.__slots__, *Request.__slots__}) - {"scope", "receive", "send"}
 
 
 class StrictRequest(Request[Any, Any, Any]):
-    """A request whose body was already decoded, strictly, on its way through the chain."""
+    """A request whose body was already decoded, strictly, on its way through the chain.
+
+    Most handlers want nothing but its scope: what else a request holds is filled in when it is first asked for.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, scope: Any, receive: Receive = empty_receive, send: Send = empty_send) -> None:
+        self.scope, self.receive, self.send = scope, receive, send
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _FILLED_IN:
+            raise AttributeError(name=name, obj=self)
+        super().__init__(self.scope, self.receive, self.send)
+        return object.__getattribute__(self, name)
 
     async def json(self) -> Any:
         """The decoded body."""

@@ -37,7 +37,7 @@ class Trace:
         share = (options or TraceOptions()).sample if tracer is not None else 0.0
         self._tracer = tracer
         self._bound = int(share * 2**64)
-        self._ids: list[str] = []
+        self._ids: list[tuple[str, str, tuple[bytes, bytes]]] = []
         self._stale_at = 0.0
         self.concludes = tracer is not None
 
@@ -47,8 +47,7 @@ class Trace:
         if not ids or exchange.arrived >= self._stale_at:
             ids[:] = _fresh_ids()
             self._stale_at = exchange.arrived + _FRESH_SECONDS
-        trace_id = ids.pop()
-        request_id = "req_" + trace_id
+        trace_id, request_id, field = ids.pop()
         exchange.trace_id = trace_id
         exchange.request_id = request_id
         given = exchange.headers.get(b"x-correlation-id")
@@ -56,7 +55,7 @@ class Trace:
             exchange.correlation_id = given.decode("ascii")
         else:
             exchange.correlation_id = request_id
-        exchange.reply_headers.append((b"x-request-id", request_id.encode("ascii")))
+        exchange.reply_headers.append(field)
         if self._tracer is not None and int(trace_id[16:], 16) < self._bound:
             self._begin(exchange, self._tracer)
         return None
@@ -99,14 +98,15 @@ class Trace:
         return None
 
 
-def _fresh_ids() -> list[str]:
-    """Many at once: drawn one by one they would cost more than the rest of this policy.
+def _fresh_ids() -> list[tuple[str, str, tuple[bytes, bytes]]]:
+    """Trace id, request id and its header field. Many at once: one by one they would cost more than the whole policy.
 
     From the system, because a generator of our own goes on alike in every worker that is forked.
     """
     second = f"{int(time.time()):08x}"
     digits = os.urandom(12 * _AT_ONCE).hex()
-    return [second + digits[at : at + 24] for at in range(0, len(digits), 24)]
+    traces = [second + digits[at : at + 24] for at in range(0, len(digits), 24)]
+    return [(trace, "req_" + trace, (b"x-request-id", b"req_" + trace.encode("ascii"))) for trace in traces]
 
 
 def _links(traceparent: bytes | None) -> list[Link]:

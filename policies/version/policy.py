@@ -37,9 +37,14 @@ class Version:
         self._locate = routes.locate
         self._clock = clock
         self._spelled: dict[str, bytes] = {}
-        self._lifecycle_of: dict[Route, Lifecycle | None] = {}
+        self._ending_of: dict[Route, Lifecycle | None] = {}
         lifecycles = (options or VersionOptions()).lifecycles
-        self._lifecycles = {(lifecycle.api, lifecycle.version): lifecycle for lifecycle in lifecycles}
+        # The others are looked at no more: nothing about them depends on the time.
+        self._ending = {
+            (lifecycle.api, lifecycle.version): lifecycle
+            for lifecycle in lifecycles
+            if lifecycle.sunset_at is not None or lifecycle.brownouts
+        }
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Set the route, its path parameters and the methods its path knows."""
@@ -49,11 +54,11 @@ class Version:
         if asked is not None and not (route.matched and asked == self._spelled.get(route.version)):
             route = self._choose(exchange, route, asked)
         try:
-            lifecycle = self._lifecycle_of[route]
+            ending = self._ending_of[route]
         except KeyError:
-            lifecycle = self._lifecycle_of[route] = self._lifecycles.get((route.api, route.version))
-        if lifecycle is not None:
-            self._refuse_ended(lifecycle)
+            ending = self._ending_of[route] = self._ending.get((route.api, route.version))
+        if ending is not None:
+            self._refuse_ended(ending)
         return None
 
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:

@@ -78,8 +78,11 @@ class Items:
 
     async def by_id(self, tenant: str, items: Sequence[str]) -> Mapping[str, Item]:
         """Items by our id; unknown ones are left out."""
-        known = await self._copy(tenant)
-        await known.load(items)
+        known = self._known.get(tenant)
+        if known is None or not known.fresh:
+            known = await self._copy(tenant)
+        if missing := [item for item in items if item not in known.items]:
+            await known.load(missing)
         return {item: known.items[item] for item in items if item in known.items}
 
     async def by_sku(self, tenant: str, skus: Sequence[str]) -> Mapping[str, Item]:
