@@ -145,7 +145,7 @@ class Core:
             {int(version): _secret(ref, f"secrets.keys.{version}") for version, ref in settings.secrets.keys.items()}
         )
         self.store = Store(_secret(settings.store.url, "store.url").reveal(), size=settings.store.pool)
-        self.cache = Cache(_secret(settings.cache.url, "cache.url").reveal())
+        self.cache = Cache(_secret(settings.cache.url, "cache.url").reveal(), timeout=settings.cache.timeout_seconds)
         self.nats_url = _secret(settings.backbone.url, "backbone.url").reveal()
         self.cursors = Cursors(_secret(settings.secrets.keys[min(settings.secrets.keys)], "secrets.keys"))
         processes = settings.outbound.processes

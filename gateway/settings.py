@@ -33,6 +33,7 @@ from policies.validate_response.options import ValidateResponseOptions
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
 _SHORTEST_IDLE_S: Final = 60
 _LONGEST_SESSION_S: Final = 604_800
+_LONGEST_CACHE_S: Final = 10.0
 _PATH_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -51,9 +52,14 @@ class BackboneSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The cache: a secret reference to a Valkey or Redis URL."""
+    """The cache: a secret reference to a Valkey or Redis URL. A call waits `timeout_seconds` for it at most."""
 
     url: str
+    timeout_seconds: float = 0.25
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout_seconds <= _LONGEST_CACHE_S:
+            raise Misconfigured("cache.timeout_seconds must be more than 0 and at most 10")
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

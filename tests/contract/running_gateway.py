@@ -36,13 +36,13 @@ TENANT = "contract"
 SKUS = ("SKU-0001", "SKU-0002", "SKU/3 #é&=+%2F", "SKU-0004")
 # More than any run can order: a contract test is not a race for stock.
 _STOCK = Decimal(10) ** 15
-_READY_SECONDS = 60
+_READY_SECONDS = 120
 
 _SETTINGS = """
 tenant = "{tenant}"
 store = {{ url = "{postgres}", installation = "{installation}" }}
 backbone = {{ url = "{nats}" }}
-cache = {{ url = "{valkey}" }}
+cache = {{ url = "{valkey}", timeout_seconds = 5.0 }}
 secrets = {{ keys = {{ "1" = "{key}" }} }}
 identity = {{ issuer = "http://127.0.0.1:{port}", issuers = [{issuers}]{identity} }}
 channels = [{{ name = "web" }}]
@@ -107,7 +107,7 @@ async def start_gateway(
     workers: int = 1,
     operations: str = "",
     issuers: str = "",
-    identity: str = "",
+    identity: str = ", trust_for = 60.0",
     http: str = "",
     more: str = "",
     scopes: Sequence[str] = PARTNER_SCOPES,

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 
 ASKED = "/storefront/v1/items"
 BOUND = 5.0  # seconds, published in semantics and docs
-BACK_SECONDS = 30
+BACK_SECONDS = 60
 BLIND = "identity.unavailable"
 CALLERS = ("untouched", "disabled", "tokens", "token", "key", "suspended key", "suspended token")
 
@@ -139,13 +139,13 @@ async def test_what_is_revoked_with_nats_and_valkey_cut_off_is_refused_by_both_w
             await administer(load_settings(pair.both[0].settings_path), revoke)
             revoked_at = time.monotonic()
             await until(lambda: all(told[-1].code == expected[name] for (_, name), told in log.items()), log)
-            await asyncio.sleep(max(0.0, revoked_at + BOUND + 0.5 - time.monotonic()))
+            # Everybody asks after the bound as well.
+            await until(lambda: all(told[-1].at > revoked_at + BOUND for told in log.values()), log)
         finally:
             pair.valkey.mend()
             pair.nats.mend()
     for (number, name), told in log.items():
         late = [each for each in told if each.at > revoked_at + BOUND]
-        assert late, "it was asked after the bound as well"
         # On a machine that is too busy to read the record in time, a worker stops believing: refused as well.
         assert {each.code for each in late} <= {expected[name], BLIND}, (number, name)
         assert {each.code for each in told} <= {"", expected[name], BLIND}, (number, name)

@@ -219,7 +219,7 @@ DOWN = (503, "issuer.unavailable")
 
 async def until_all(door: RunningGateway, issuer: SmallIssuer, kid: str, key: Key, wanted: tuple[int, str]) -> None:
     """Until tokens of that key are answered alike on every worker."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while (seen := outcomes(await calls(door, [issuer.token(kid, key=key) for _ in range(40)]))) != {wanted}:
         assert time.monotonic() < end, seen
         await asyncio.sleep(0.2)

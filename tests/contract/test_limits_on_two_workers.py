@@ -22,7 +22,7 @@ LOCAL = "/storefront/v1/availability-queries"
 UNITS = "/storefront/v2/availability-queries"
 CLOSED = "/storefront/v1/orders"
 BODY = b'{"skus":["SKU-0001"]}'
-BACK_SECONDS = 20
+BACK_SECONDS = 60
 
 
 def asked(gateway: RunningGateway, path: str, *more: str, second: bool = False) -> bytes:
@@ -152,7 +152,7 @@ def modes(answers: list[Answer]) -> set[str]:
     return {got.headers["crossdock-ratelimit-mode"] for got in answers if "crossdock-ratelimit-mode" in got.headers}
 
 
-async def until(holds, seconds: float = 15) -> None:
+async def until(holds, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end, "it did not come to that in time"

@@ -98,7 +98,7 @@ async def test_an_order_that_was_only_observed_is_placed_once_and_says_so_to_exp
 async def explanation(gateway: RunningGateway, request_id: str) -> list[tuple[str, str, str]]:
     """Policy, word and reason of each decision, as `crossdock explain` finds them once they are written."""
     settings = load_settings(gateway.settings_path)
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end:
         found = await administer(
             settings,

@@ -298,7 +298,7 @@ async def test_who_still_calls_which_version_can_be_read(gateway: RunningGateway
     assert (found["v1"]["sunset_at"], found["v1"]["deprecated"]) == ("2028-01-31T00:00:00Z", True)
     assert found["v2"]["deprecated"] is False
     assert set(await asyncio.to_thread(used, "--deprecated")) == {"v1"}
-    table = ["apis", "usage", "--days", "1", "--settings", str(gateway.settings_path)]
+    table = ["apis", "usage", "--days", "2", "--settings", str(gateway.settings_path)]
     assert await asyncio.to_thread(main, table) == 0
     assert gateway.first.client_id in capsys.readouterr().out
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from running_gateway import RunningGateway
 
-SECONDS = 25
+SECONDS = 60
 _AT_ONCE = 12
 
 

@@ -9,7 +9,7 @@ import httpx
 import psutil
 from running_gateway import RunningGateway
 
-_PATIENCE = 40.0
+_PATIENCE = 120.0
 _YOUNG = 6.0
 
 
@@ -40,18 +40,25 @@ async def connect_to_each(gateway: RunningGateway, workers: int, each: int) -> l
     end = time.monotonic() + _PATIENCE
     while len(held) < workers or min(map(len, held.values())) < each:
         assert time.monotonic() < end, "the connections do not reach every worker"
-        client = httpx.AsyncClient(
-            base_url=gateway.url, headers={"X-Api-Key": gateway.first.api_key}, trust_env=False, timeout=30
-        )
-        async with client.stream("GET", "/livez") as answer:
-            local = answer.extensions["network_stream"].get_extra_info("client_addr")[1]
-            await answer.aread()
-        pid = server_of(gateway, local)
-        if pid is not None and len(held.setdefault(pid, [])) < each:
-            held[pid].append(client)
-        else:
-            await client.aclose()
+        # Several at once: of connections that come one by one the same worker may accept every one.
+        for client, local in await asyncio.gather(*(_connected(gateway) for _ in range(each * workers))):
+            pid = server_of(gateway, local)
+            if pid is not None and len(held.setdefault(pid, [])) < each:
+                held[pid].append(client)
+            else:
+                await client.aclose()
     return [client for clients in held.values() for client in clients]
+
+
+async def _connected(gateway: RunningGateway) -> tuple[httpx.AsyncClient, int]:
+    """A client with an open connection, and the port it comes from."""
+    client = httpx.AsyncClient(
+        base_url=gateway.url, headers={"X-Api-Key": gateway.first.api_key}, trust_env=False, timeout=30
+    )
+    async with client.stream("GET", "/livez") as answer:
+        local = answer.extensions["network_stream"].get_extra_info("client_addr")[1]
+        await answer.aread()
+    return client, local
 
 
 async def grown_up(gateway: RunningGateway) -> None:

@@ -181,7 +181,7 @@ def main():
 
     options = granian_options("127.0.0.1", port, workers=workers)
     Fallible(
-        f"{Path(__file__).stem}:make_app", pause=0.2, drain=5.0, metrics=("127.0.0.1", metrics), ready=20.0, **options
+        f"{Path(__file__).stem}:make_app", pause=0.2, drain=30.0, metrics=("127.0.0.1", metrics), ready=60.0, **options
     ).serve()
 
 
