@@ -7,6 +7,7 @@ import pytest
 from gateway.app import Core
 from gateway.configuration.tree import Configuration
 from gateway.governance import _dates_in_force
+from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
 from gateway.partner_administration import _configured_plans
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
@@ -55,3 +56,9 @@ async def test_commands_know_the_plans_and_dates_of_the_newest_configuration(set
         plans, place = await _configured_plans(settings, connection)
         assert await _dates_in_force(connection, None) == [ENDS]
     assert (set(plans), place) == ({"standard", "gold"}, "version 1")
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, 11.0])
+def test_a_cache_that_is_waited_for_no_time_or_too_long_does_not_start(seconds):
+    with pytest.raises(Misconfigured, match="timeout_seconds"):
+        CacheSettings(url="env:CACHE", timeout_seconds=seconds)
