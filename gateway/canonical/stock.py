@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -156,10 +156,19 @@ class ClaimLine(Struct, frozen=True, kw_only=True):
     location: str | None = None
 
 
+class ClaimOverride(Struct, frozen=True, kw_only=True):
+    """Who promises stock that the channel's rule keeps back, and why."""
+
+    actor: str
+    reason: str
+
+
 class ClaimRequest(Struct, frozen=True, kw_only=True):
     """What one order asks to be promised, all of it or nothing. `action` makes it idempotent.
 
-    Without `expires_at` (aware, UTC) the promise stands until it is allocated or released.
+    Without `expires_at` (aware, UTC) or `expires_in` (from when it is promised, by the record's clock) the promise
+    stands until it is allocated or released. With `override` the channel's safety stock, buffer and share don't hold:
+    whatever is available may be promised, and the audit trail says who wanted it and why.
     """
 
     action: str
@@ -168,6 +177,8 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     lines: Sequence[ClaimLine]
     correlation_id: str
     expires_at: datetime | None = None
+    expires_in: timedelta | None = None
+    override: ClaimOverride | None = None
 
 
 class ClaimState(StrEnum):

@@ -1,4 +1,4 @@
-"""Promises: claim, allocate, release, expire. A verb runs in its caller's transaction, once per action id.
+"""Promising stock: decided in the caller's transaction, once per action id.
 
 Locks: the order's row first, then stock lines in their order. What fits is decided after locking, under the rule in
 force; the CHECK of `stock_line` is the last line of defence and has never anything to do.
@@ -6,39 +6,29 @@ force; the CHECK of `stock_line` is the last line of defence and has never anyth
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 import msgspec
 
 from gateway.canonical.capabilities import Connection, GathersWrites
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, ClaimState
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.store import log
-from gateway.store.postgres import Store
+from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
-from process_apis.availability.fulfilling import OrderClaims, claim_of_row, write_claims
-from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
-from process_apis.availability.models import (
-    ChannelRule,
-    ChannelTerms,
-    LineKey,
-    LocationMap,
-    Need,
-    OpenClaim,
-)
-from process_apis.availability.promising import Promise, Shelf, action_reused, claim_events
-from process_apis.availability.rules import rule_in_force
+from process_apis.availability.actions import ActionRow, action_reused, answered, digest
+from process_apis.availability.fulfilling import OrderClaims
+from process_apis.availability.lines import Cause, LineChange, line_events, refresh_lines
+from process_apis.availability.models import ChannelRule, ChannelTerms, LineKey, LocationMap, Need
+from process_apis.availability.promising import Promise, Shelf, claim_events
+from process_apis.availability.rules import rule_in_force, unreserved
 
 _sql: Final = queries_beside(__file__)
-_OVER: Final = frozenset({"fulfilled", "released"})
-_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
 class RuleRow(msgspec.Struct, frozen=True):
@@ -50,14 +40,6 @@ class RuleRow(msgspec.Struct, frozen=True):
     terms: ChannelTerms
 
 
-class ActionRow(msgspec.Struct, frozen=True):
-    """What an action id was used for, and answered."""
-
-    action: str
-    fingerprint: bytes
-    answer: list[ClaimedLine]
-
-
 _decode_rules: Final = msgspec.json.Decoder(list[RuleRow], strict=False).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
@@ -66,8 +48,7 @@ _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 class Claimer:
     """Implements `ClaimsStock`."""
 
-    def __init__(self, store: Store, locations: LocationMap, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, locations: LocationMap, clock: Clock) -> None:
         self._locations = locations
         self._clock = clock
 
@@ -108,7 +89,8 @@ class Claimer:
         """Promise to different orders, each all of its lines or none, in two round trips and what runs `writes`.
 
         They are decided one after the other, as if each had come alone. In the place of one that cannot be promised
-        stands its `Conflict`: ``stock.insufficient`` with ``context["lines"]``, or ``claim.action_reused``.
+        stands its `Conflict`: ``stock.insufficient`` with ``context["lines"]``, ``claim.action_reused``, or
+        ``claim.order_cancelled``.
         Running `writes` raises UniqueViolationError when two transactions used one action id at once for two orders.
         """
         for request in requests:
@@ -129,17 +111,19 @@ class Claimer:
             needs = [
                 Need(line.line, line.item, line.amount, line.location) for line in sorted(request.lines, key=_number)
             ]
-            digest = _digest("claim", request.order, request.channel, needs)
+            content = digest("claim", request.order, request.channel, needs)
             try:
                 if (known := earlier.get(request.action)) is not None:
-                    answers.append(_answered(known, digest))
+                    answers.append(answered(known, content))
                     continue
+                _check_open(request.order, head["cancelled"])
                 rule = rules[request.channel]
-                made = shelf.promise(request, rule, needs)
+                made = shelf.promise(request, unreserved(rule) if request.override else rule, needs)
             except Conflict as refusal:
                 answers.append(refusal)
                 continue
-            promises.append(Promise(request, rule, made, digest, versions[request.order]))
+            ends = request.expires_at if request.expires_in is None else head["at"] + request.expires_in
+            promises.append(Promise(request, rule, made, content, versions[request.order], ends))
             answers.append(made)
         late = [each.request.order for each in promises if each.request.order in head["handled"]]
         if promises:
@@ -148,88 +132,20 @@ class Claimer:
             (first if late else writes).tell(claim_events(tenant, promises, now))
             await first.run(connection)
         for order in late:
-            await self._catch_up(connection, tenant, order, now)
+            await catch_up(connection, tenant, order, now)
+        for each in promises:
+            if each.request.override is not None:
+                await _audit(connection, tenant, each.request, each.request.override)
         return answers
 
-    async def allocate(
-        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
-    ) -> Sequence[ClaimedLine]:
-        """Turn the order's reservations into allocations, which do not expire; returns all that the order holds."""
-        digest = _digest("allocate", order, None, [])
-        version, head, claims = await _open(connection, tenant, action, order)
-        if head["fingerprint"] is not None:
-            return _earlier(head, digest, action)
-        pairs = [
-            (claim, msgspec.structs.replace(claim, state="allocated")) for claim in claims if claim.state == "reserved"
-        ]
-        answer = [_claimed(after) for after in [*(pair[1] for pair in pairs), *claims] if after.state == "allocated"]
-        await self._finish(connection, tenant, order, version, pairs, correlation_id, "allocated")
-        await _record_action(connection, tenant, action, "allocate", order, digest, answer)
-        return answer
 
-    async def release(
-        self,
-        connection: Connection,
-        *,
-        tenant: str,
-        action: str,
-        order: str,
-        lines: Sequence[int] | None,
-        correlation_id: str,
-    ) -> Sequence[ClaimedLine]:
-        """Give back what is still open of the order, or of some of its lines; returns what was given back."""
-        digest = _digest("release", order, None, None if lines is None else sorted(set(lines)))
-        version, head, claims = await _open(connection, tenant, action, order)
-        if head["fingerprint"] is not None:
-            return _earlier(head, digest, action)
-        chosen = [claim for claim in claims if claim.state not in _OVER and (lines is None or claim.line in lines)]
-        pairs = [(claim, _released(claim)) for claim in chosen]
-        answer = [_claimed(after, before.open) for before, after in pairs if before.open]
-        await self._finish(connection, tenant, order, version, pairs, correlation_id, "released")
-        await _record_action(connection, tenant, action, "release", order, digest, answer)
-        return answer
-
-    async def expire(self, limit: int = 100) -> int:
-        """End reservations whose time has come, one transaction per order; returns how many orders lost some."""
-        now = self._clock.now()
-        due = await self._store.fetch(_sql.expired_orders, now, limit)
-        for row in due:
-            tenant, order = row["tenant"], row["order_id"]
-            async with self._store.transaction() as connection:
-                version = await _lock_order(connection, tenant, order)
-                rows = await connection.fetch(_sql.claims_due, tenant, order, now)
-                pairs = [(claim, _released(claim)) for claim in map(claim_of_row, rows)]
-                await self._finish(connection, tenant, order, version, pairs, order, "expired")
-        return len(due)
-
-    # --- inside ---------------------------------------------------------------------------------------------------
-
-    async def _catch_up(self, connection: Connection, tenant: str, order: str, now: datetime) -> None:
-        # Picks or shipments of this order came before its claim: they waited, and consume it now.
-        claims = await OrderClaims.lock(connection, tenant, [order])
-        changes: dict[LineKey, LineChange] = {}
-        events = await claims.consume(connection, tenant, None, changes, now)
-        rows = await refresh_lines(connection, tenant, changes, physical=False)
-        await log.append(connection, [*line_events(tenant, rows, now, {}, Cause(order), changes), *events])
-
-    async def _finish(
-        self,
-        connection: Connection,
-        tenant: str,
-        order: str,
-        version: int,
-        pairs: Sequence[tuple[OpenClaim, OpenClaim]],
-        correlation_id: str,
-        reason: str,
-    ) -> None:
-        if not pairs:
-            return
-        now = self._clock.now()
-        await lock_lines(connection, tenant, {claim.key for claim, _ in pairs})
-        changes: dict[LineKey, LineChange] = {}
-        events = await write_claims(connection, tenant, pairs, changes, {order: version}, now, reason, correlation_id)
-        rows = await refresh_lines(connection, tenant, changes, physical=False)
-        await log.append(connection, [*line_events(tenant, rows, now, {}, Cause(correlation_id), changes), *events])
+async def catch_up(connection: Connection, tenant: str, order: str, now: datetime) -> None:
+    """Picks or shipments of this order came before its claim: they waited, and consume it now."""
+    claims = await OrderClaims.lock(connection, tenant, [order])
+    changes: dict[LineKey, LineChange] = {}
+    events = await claims.consume(connection, tenant, None, changes, now)
+    rows = await refresh_lines(connection, tenant, changes, physical=False)
+    await log.append(connection, [*line_events(tenant, rows, now, {}, Cause(order), changes), *events])
 
 
 def _check(lines: Sequence[ClaimLine]) -> None:
@@ -240,68 +156,28 @@ def _check(lines: Sequence[ClaimLine]) -> None:
             raise Rejected(f"line {line.line} claims {line.amount}: claim more than zero", code="claim.amount_invalid")
 
 
+def _check_open(order: str, cancelled: Sequence[str]) -> None:
+    if order in cancelled:
+        raise Conflict(f"order {order} was cancelled: claim for a new one", code="claim.order_cancelled")
+
+
+async def _audit(connection: Connection, tenant: str, request: ClaimRequest, override: ClaimOverride) -> None:
+    await record_audit(
+        connection,
+        tenant=tenant,
+        actor=override.actor,
+        action="availability.claim_override",
+        subject=request.order,
+        outcome="done",
+        correlation_id=request.correlation_id,
+        detail={"reason": override.reason, "channel": request.channel, "lines": request.lines},
+    )
+
+
 def _number(line: ClaimLine) -> int:
     return line.line
-
-
-def _digest(verb: str, order: str, channel: str | None, what: object) -> bytes:
-    return hashlib.blake2b(_encode([verb, order, channel, what]), digest_size=16).digest()
-
-
-async def _lock_order(connection: Connection, tenant: str, order: str) -> int:
-    rows = await connection.fetch(_sql.lock_orders, tenant, [order])
-    version: int = rows[0]["version"]
-    return version
-
-
-async def _open(connection: Connection, tenant: str, action: str, order: str) -> tuple[int, Any, list[OpenClaim]]:
-    version = await _lock_order(connection, tenant, order)
-    rows = await connection.fetch(_sql.order_claims, tenant, action, order)
-    return version, rows[0], [claim_of_row(row) for row in rows if row["claim"] is not None]
-
-
-def _earlier(row: Any, digest: bytes, action: str) -> list[ClaimedLine]:
-    if row["fingerprint"] != digest:
-        raise action_reused(action)
-    return msgspec.json.decode(row["answer"], type=list[ClaimedLine])
-
-
-def _answered(known: ActionRow, digest: bytes) -> list[ClaimedLine]:
-    if known.fingerprint != digest:
-        raise action_reused(known.action)
-    return known.answer
 
 
 def _rule(channel: str, stored: str, now: datetime) -> ChannelRule:
     rows = [row for row in _decode_rules(stored) if row.channel == channel]
     return rule_in_force(channel, [(row.version, row.effective_from, row.terms) for row in rows], now)
-
-
-async def _record_action(
-    connection: Connection,
-    tenant: str,
-    action: str,
-    verb: str,
-    order: str,
-    digest: bytes,
-    answer: Sequence[ClaimedLine],
-) -> None:
-    try:
-        await connection.execute(_sql.record_action, tenant, action, verb, order, digest, _encode(answer).decode())
-    except asyncpg.UniqueViolationError as error:
-        raise action_reused(action) from error
-
-
-def _released(claim: OpenClaim) -> OpenClaim:
-    return msgspec.structs.replace(claim, state="released", released=claim.amount - claim.consumed)
-
-
-def _claimed(claim: OpenClaim, amount: Decimal | None = None) -> ClaimedLine:
-    return ClaimedLine(
-        claim=claim.claim,
-        line=claim.line,
-        item=claim.item,
-        location=claim.location,
-        amount=claim.amount if amount is None else amount,
-        state=ClaimState(claim.state),
-    )

@@ -25,6 +25,8 @@ from process_apis.availability.hearing import hear
 from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, LocationMap
 from process_apis.availability.projecting import Projection
 from process_apis.availability.recording import Recorder
+from process_apis.availability.reserving import Reserver
+from process_apis.availability.standing import Standing
 from process_apis.availability.translating import Translator
 
 _sql: Final = queries_beside(__file__)
@@ -35,6 +37,7 @@ class Availability:
     """Implements `RecordsStock`, `ClaimsStock` and `AnswersAvailability`.
 
     Without a `cache` every answer comes from the record: right, and slower. `freshness` gives objectives by source.
+    `claims` has the verbs for whoever holds no transaction.
     """
 
     def __init__(
@@ -52,7 +55,9 @@ class Availability:
         self._clock = clock
         self.projection = None if cache is None else Projection(store, cache)
         self._recorder = Recorder(store, translator, Counter(store, translator, clock), clock)
-        self._claimer = Claimer(store, locations, clock)
+        self._claimer = Claimer(locations, clock)
+        self._standing = Standing(store, clock)
+        self.claims = Reserver(store, self._claimer, self._standing)
         self._demand = DemandRecorder(store, translator, items, clock)
         self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {})
 
@@ -114,8 +119,8 @@ class Availability:
     async def allocate(
         self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
     ) -> Sequence[ClaimedLine]:
-        """See `Claimer.allocate`."""
-        return await self._claimer.allocate(
+        """See `Standing.allocate`."""
+        return await self._standing.allocate(
             connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id
         )
 
@@ -129,14 +134,14 @@ class Availability:
         lines: Sequence[int] | None,
         correlation_id: str,
     ) -> Sequence[ClaimedLine]:
-        """See `Claimer.release`."""
-        return await self._claimer.release(
+        """See `Standing.release`."""
+        return await self._standing.release(
             connection, tenant=tenant, action=action, order=order, lines=lines, correlation_id=correlation_id
         )
 
     async def expire(self, limit: int = 100) -> int:
         """End reservations whose time has come; run it every second or so in a worker."""
-        return await self._claimer.expire(limit)
+        return await self._standing.expire(limit)
 
     # --- answers --------------------------------------------------------------------------------------------------
 
@@ -147,6 +152,10 @@ class Availability:
         return await self._answerer.availability(
             tenant, channel=channel, items=items, locations=locations, from_record=from_record
         )
+
+    async def claims_of(self, tenant: str, order: str) -> Sequence[Any]:
+        """All claims of an order, over or not, in the order they were made."""
+        return await self._store.fetch(_sql.claims_of_order, tenant, order)
 
     async def positions(self, tenant: str, *, items: Sequence[str], location: str | None) -> Sequence[Any]:
         """The physical figures of `items` by their full key."""

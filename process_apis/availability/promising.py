@@ -38,6 +38,7 @@ class Promise(Struct, frozen=True):
     made: Sequence[ClaimedLine]
     digest: bytes
     version: int
+    expires_at: datetime | None
 
     @property
     def keys(self) -> list[LineKey]:
@@ -159,14 +160,6 @@ def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> lis
     ]
 
 
-def action_reused(action: str = "") -> Conflict:
-    """What whoever uses one action id for two things is told."""
-    named = f"action {action}" if action else "an action of these"
-    return Conflict(
-        f"{named} was something else before: give every command its own action id", code="claim.action_reused"
-    )
-
-
 def _claim_columns(promises: Sequence[Promise]) -> list[list[Any]]:
     rows = [
         (
@@ -180,7 +173,7 @@ def _claim_columns(promises: Sequence[Promise]) -> list[list[Any]]:
             promise.rule.version,
             claim.amount,
             promise.request.action,
-            promise.request.expires_at,
+            promise.expires_at,
         )
         for promise in promises
         for claim in promise.made

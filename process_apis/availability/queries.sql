@@ -393,6 +393,9 @@ select
     (select coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'version', version,
                                                   'effective_from', effective_from, 'terms', terms)), '[]')
      from availability.channel_rule where tenant = $1 and channel = any($4::text[])) as rules,
+    array(select order_id from availability.claim_order
+          where tenant = $1 and order_id = any($3::text[]) and cancelled_at is not null) as cancelled,
+    clock_timestamp() as at,
     counter.*
 from (
     select array_agg(item) as items, array_agg(channel) as channels, array_agg(owner) as owners,
@@ -439,9 +442,10 @@ order by c.claim
 insert into availability.action (tenant, action, verb, order_id, fingerprint, answer) values ($1, $2, $3, $4, $5, $6)
 
 -- name: expired_orders
+-- By the record's clock, whatever the worker's says.
 select distinct order_id, tenant from availability.claim
-where state = 'reserved' and expires_at is not null and expires_at <= $1
-order by tenant, order_id limit $2
+where state = 'reserved' and expires_at is not null and expires_at <= now()
+order by tenant, order_id limit $1
 
 -- name: demand_of_source
 select source_reference, location, item, owner, amount, due from availability.demand where tenant = $1 and source = $2
@@ -514,4 +518,32 @@ update availability.projection set dirty = $1 where dirty <> $1
 -- name: claims_due
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state
 from availability.claim
-where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at <= $3 order by claim
+where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at <= now() order by claim
+
+-- name: extend_claims
+update availability.claim
+set expires_at = greatest(expires_at, clock_timestamp() + $3::interval)
+where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at is not null
+returning claim, order_line, item, location, amount, expires_at
+
+-- name: cancel_order
+update availability.claim_order set cancelled_at = now()
+where tenant = $1 and order_id = $2 and cancelled_at is null
+
+-- name: cancelled_orders
+select order_id from availability.claim_order
+where tenant = $1 and order_id = any($2::text[]) and cancelled_at is not null
+
+-- name: transfer_claims
+insert into availability.claim
+    (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
+     made_at, expires_at)
+select u.claim, $1, $2, c.order_line, c.item, c.location, c.owner, c.channel, c.rule_version, u.amount, u.state, $3, $4,
+       c.expires_at
+from unnest($5::text[], $6::text[], $7::numeric[], $8::text[]) as u (claim, origin, amount, state)
+join availability.claim c on c.tenant = $1 and c.claim = u.origin
+
+-- name: claims_of_order
+select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, made_at,
+       expires_at, ended_at
+from availability.claim where tenant = $1 and order_id = $2 order by claim

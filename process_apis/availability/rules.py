@@ -7,6 +7,8 @@ from datetime import datetime
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
 from typing import Final
 
+from msgspec.structs import replace
+
 from gateway.canonical.item import Item
 from gateway.canonical.stock import Bucket, Confidence, MovementType, ReportedMovement
 from process_apis.availability.models import (
@@ -141,6 +143,13 @@ def rule_in_force(channel: str, rows: Sequence[tuple[int, datetime, ChannelTerms
         default=(0, ChannelTerms()),
     )
     return ChannelRule(channel=channel, version=version, terms=terms)
+
+
+def unreserved(rule: ChannelRule) -> ChannelRule:
+    """The rule without what it keeps back: for an override, which may promise whatever is available."""
+    terms = rule.terms
+    places = tuple(replace(place, safety_stock=_ZERO) for place in terms.locations)
+    return replace(rule, terms=replace(terms, locations=places, buffer=_ZERO, share=None))
 
 
 def confidence(age: float | None, objective: Freshness) -> Confidence:
