@@ -289,7 +289,7 @@ from availability.claim where tenant = $1 and order_id = any($2::text[]) order b
 update availability.claim c
 set consumed = u.consumed, released = u.released, state = u.state,
     ended_at = case when u.state in ('fulfilled', 'released') then coalesce(c.ended_at, $6) end,
-    expires_at = case when u.state = 'reserved' then c.expires_at end
+    expires_at = case when u.state <> 'allocated' then c.expires_at end
 from unnest($2::text[], $3::numeric[], $4::numeric[], $5::text[]) as u (claim, consumed, released, state)
 where c.tenant = $1 and c.claim = u.claim
 

@@ -1,0 +1,152 @@
+"""Whether the books are right, asked in SQL: knows the tables, imports nothing of Crossdock.
+
+As a script, ``python checker.py URL``, it prints one JSON object: what is wrong (empty when nothing is) and how much
+there was to check. `short` lines are those that a warehouse or another system took goods from under our promises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import asyncpg
+
+WRONG = {
+    "promised beyond what is there": """
+        select item, location, sellable, reserved, allocated, external from availability.stock_line
+        where reserved + allocated + external > sellable + short""",
+    "short without a movement that took it": """
+        select l.item, l.location, l.short from availability.stock_line l
+        where l.short > 0 and l.external = 0 and not exists (
+            select from availability.movement m
+            where m.tenant = l.tenant and m.item = l.item and m.location = l.location and m.owner = l.owner and m.live
+              and (m.from_bucket = 'sellable' or m.amount < 0 or m.type = 'cycle_counted'))
+          and not exists (select from availability.snapshot where tenant = l.tenant)""",
+    "reserved is not the sum of reservations": """
+        select l.item, l.location, l.reserved, c.open from availability.stock_line l
+        left join (select tenant, item, location, owner, sum(amount - consumed - released) as open
+                   from availability.claim where state = 'reserved' group by 1, 2, 3, 4) c
+          using (tenant, item, location, owner)
+        where l.reserved <> coalesce(c.open, 0)""",
+    "allocated is not the sum of allocations": """
+        select l.item, l.location, l.allocated, c.open from availability.stock_line l
+        left join (select tenant, item, location, owner, sum(amount - consumed - released) as open
+                   from availability.claim where state <> 'reserved' group by 1, 2, 3, 4) c
+          using (tenant, item, location, owner)
+        where l.allocated <> coalesce(c.open, 0)""",
+    "an open claim without its stock line": """
+        select claim from availability.claim c where amount > consumed + released and not exists (
+            select from availability.stock_line l where l.tenant = c.tenant and l.item = c.item
+               and l.location = c.location and l.owner = c.owner)""",
+    "a channel's counter is not the sum of its claims": """
+        select * from (select tenant, item, channel, owner, sum(amount - consumed - released) as open
+                       from availability.claim group by 1, 2, 3, 4) c
+        full join availability.channel_line l using (tenant, item, channel, owner)
+        where coalesce(c.open, 0) <> coalesce(l.open, 0)""",
+    "a claim that is over has something open": """
+        select claim from availability.claim
+        where (state in ('fulfilled', 'released')) <> (amount = consumed + released)
+           or consumed < 0 or released < 0 or consumed + released > amount""",
+    "a claim did not begin and end as often as told": """
+        with told as (
+            select e.tenant, c ->> 'claim' as claim, sum(case e.type when 'claim.made' then 1 else -1 end) as standing
+            from store.event e, jsonb_array_elements(e.data -> 'claims') c
+            where e.type in ('claim.made', 'claim.ended') group by 1, 2)
+        select coalesce(c.claim, t.claim) as claim, c.state, t.standing
+        from availability.claim c full join told t using (tenant, claim)
+        where c.claim is null
+           or t.standing is distinct from case when c.state in ('fulfilled', 'released') then 0 else 1 end""",
+    "a claim without the action that made it": """
+        select claim, action from availability.claim c where not exists (
+            select from availability.action a
+            where a.tenant = c.tenant and a.action = c.action and a.order_id is not null)""",
+    "an action made claims twice": """
+        select tenant, action, order_id, order_line, item, location from availability.claim
+        group by 1, 2, 3, 4, 5, 6 having count(*) > 1""",
+    "a reservation that expired before its time": """
+        select k.claim, k.expires_at, e.recorded_at from store.event e, jsonb_array_elements(e.data -> 'claims') c
+        join availability.claim k on k.claim = c ->> 'claim'
+        where e.type = 'claim.ended' and e.data ->> 'reason' = 'expired'
+          and (k.expires_at is null or e.recorded_at < k.expires_at)""",
+    "a version of an aggregate told twice": """
+        select tenant, type, aggregate, aggregate_version from store.event
+        where type in ('availability.changed', 'claim.made', 'claim.ended', 'claim.extended')
+        group by 1, 2, 3, 4 having count(*) > 1""",
+    "a change of a stock line that was not told": """
+        select l.item, l.location, l.version from availability.stock_line l
+        where l.version <> (select count(*) from store.event e
+            where e.tenant = l.tenant and e.type = 'availability.changed'
+              and e.aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location)""",
+    "the last that was told of a stock line is not what it is": """
+        select l.item, l.location, l.version from availability.stock_line l
+        join store.event e
+          on e.tenant = l.tenant and e.type = 'availability.changed' and e.aggregate_version = l.version
+         and e.aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
+        where l.reserved <> (e.data ->> 'reserved')::numeric or l.allocated <> (e.data ->> 'allocated')::numeric
+           or l.sellable <> (e.data ->> 'sellable')::numeric""",
+    "figures of a line are not the sum of its positions": """
+        select l.item, l.location, l.sellable, l.on_hand from availability.stock_line l
+        left join (select tenant, item, location, owner, sum(amount) as on_hand,
+                          sum(amount) filter (where bucket = 'sellable') as sellable
+                   from availability.position group by 1, 2, 3, 4) p using (tenant, item, location, owner)
+        where (l.sellable, l.on_hand) <> (coalesce(p.sellable, 0), coalesce(p.on_hand, 0))""",
+    "a position that never was counted is not the sum of its movements": """
+        select p.item, p.location, p.bucket, p.amount from availability.position p
+        where p.cut_epoch = -1 and p.amount <> (
+            select coalesce(sum(case when m.to_bucket = p.bucket then m.amount else 0 end
+                                - case when m.from_bucket = p.bucket then m.amount else 0 end), 0)
+            from availability.movement m
+            where m.tenant = p.tenant and m.location = p.location and m.item = p.item and m.owner = p.owner
+              and m.lot = p.lot and m.moves and m.live
+        ) + (select coalesce(sum(case s.bucket when 'sellable' then s.settled else -s.settled end), 0)
+             from availability.settlement s
+             where s.tenant = p.tenant and s.location = p.location and s.item = p.item and s.owner = p.owner
+               and s.lot = p.lot and s.bucket = p.bucket)""",
+    "a movement that counts twice": """
+        select source, event_id, line from availability.movement where live group by tenant, 1, 2, 3
+        having count(*) > 1""",
+    "a movement that was admitted and not written, or written and not admitted": """
+        select * from (select tenant, source, event_id, line, 1 as admitted from availability.once where line >= 0) o
+        full join (select tenant, source, event_id, line, movement from availability.movement where live) m
+          using (tenant, source, event_id, line)
+        where movement is null or admitted is null""",
+    "consumed is more than was handled": """
+        select c.order_id, c.order_line, c.consumed from (
+            select tenant, order_id, order_line, sum(consumed) as consumed from availability.claim group by 1, 2, 3) c
+        left join (select tenant, order_id, order_line, greatest(sum(picked), sum(shipped)) as handled
+                   from availability.progress group by 1, 2, 3) p using (tenant, order_id, order_line)
+        where c.consumed > coalesce(p.handled, 0)""",
+    "an order that was cancelled holds stock": """
+        select o.order_id from availability.claim_order o join availability.claim c using (tenant, order_id)
+        where o.cancelled_at is not null and c.amount > c.consumed + c.released""",
+}
+
+_COUNTS = {
+    "claims": "select count(*) from availability.claim",
+    "open_claims": "select count(*) from availability.claim where amount > consumed + released",
+    "movements": "select count(*) from availability.movement where live",
+    "actions": "select count(*) from availability.action",
+    "events": "select count(*) from store.event",
+    "locks_left": "select count(*) from pg_prepared_xacts",
+}
+
+
+async def check(connection: asyncpg.Connection) -> dict[str, list[str]]:
+    """By rule, up to three rows that break it."""
+    found = {name: await connection.fetch(query) for name, query in WRONG.items()}
+    return {name: [str(dict(row)) for row in rows[:3]] for name, rows in found.items() if rows}
+
+
+async def main(url: str) -> dict[str, object]:
+    """Everything, over a connection of its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        counts = {name: await connection.fetchval(query) for name, query in _COUNTS.items()}
+        return {"wrong": await check(connection), "counts": counts}
+    finally:
+        await connection.close()
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(asyncio.run(main(sys.argv[1]))))

@@ -1,0 +1,77 @@
+"""The checker would say so: books that were doctored are found out, by every rule it has."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+CHECKER = Path(__file__).with_name("checker.py")
+spec = importlib.util.spec_from_file_location("checker_of_claims", CHECKER)
+checker = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(checker)
+
+LINE = "update availability.stock_line set "
+CLAIM = "update availability.claim set "
+OPEN = " where order_id = 'ord_open'"
+DOCTORED = {
+    "promised beyond what is there": LINE + "sellable = 1",
+    "short without a movement that took it": LINE + "short = 3",
+    "reserved is not the sum of reservations": LINE + "reserved = reserved + 1",
+    "allocated is not the sum of allocations": LINE + "allocated = 1",
+    "an open claim without its stock line": "delete from availability.stock_line",
+    "a channel's counter is not the sum of its claims": "update availability.channel_line set open = open + 1",
+    "a claim that is over has something open": CLAIM + "state = 'released'" + OPEN,
+    "a claim did not begin and end as often as told": "delete from store.event where type = 'claim.made'",
+    "a claim without the action that made it": "delete from availability.action",
+    "an action made claims twice": """
+        insert into availability.claim (claim, tenant, order_id, order_line, item, location, owner, channel,
+                                        rule_version, amount, state, action, made_at)
+        select claim || 'x', tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state,
+               action, made_at from availability.claim""",
+    "a reservation that expired before its time": CLAIM
+    + "expires_at = now() + interval '1 h' where state = 'released'",
+    "a version of an aggregate told twice": "update store.event set aggregate_version = 7, aggregate = 'x'",
+    "a change of a stock line that was not told": LINE + "version = version + 1",
+    "the last that was told of a stock line is not what it is": LINE + "reserved = 0",
+    "figures of a line are not the sum of its positions": "update availability.position set amount = amount + 1",
+    "a position that never was counted is not the sum of its movements": "update availability.movement set amount = 1",
+    "a movement that counts twice": """
+        insert into availability.movement
+        select (jsonb_populate_record(m, '{"movement": "mov_again"}')).* from availability.movement m limit 1""",
+    "a movement that was admitted and not written, or written and not admitted": "delete from availability.movement",
+    "consumed is more than was handled": CLAIM + "consumed = 1" + OPEN,
+    "an order that was cancelled holds stock": "update availability.claim_order set cancelled_at = now()",
+}
+
+
+def test_the_checker_imports_nothing_of_crossdock():
+    tree = ast.parse(CHECKER.read_text(encoding="utf-8"))
+    named = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    named |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert named <= {"__future__", "asyncio", "json", "sys", "asyncpg"}
+
+
+def test_every_rule_has_a_doctored_record():
+    assert DOCTORED.keys() == checker.WRONG.keys()
+
+
+@pytest.mark.integration
+async def test_doctored_books_are_found_out_by_every_rule(world):
+    await world.stock("A", 10)
+    await world.claim("ord_open", ("A", 4))
+    await world.claim("ord_over", ("A", 1), expires_at=world.clock.now())
+    assert await world.availability.expire() == 1
+    connection = await asyncpg.connect(world.url)
+    assert await checker.check(connection) == {}
+    for rule, doctoring in DOCTORED.items():
+        trial = connection.transaction()
+        await trial.start()
+        await connection.execute("alter table availability.stock_line drop constraint no_oversell")
+        await connection.execute(doctoring)
+        assert rule in await checker.check(connection), rule
+        await trial.rollback()
+    await connection.close()
