@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-memory bench-acceptance locks clean
+.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-memory bench-acceptance bench-inventory locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -55,6 +55,9 @@ bench-memory: $(INSTALLED) ## the gateway's memory over 500,000 requests of 100,
 
 bench-acceptance: $(INSTALLED) ## ten-line orders per second, ours beside FastAPI, counted in the record; JSON on the last line
 	$(BIN)/python -m benchmarks.acceptance
+
+bench-inventory: $(INSTALLED) ## movements, reservations and availability answers per second; JSON on the last line
+	$(BIN)/python -m benchmarks.inventory
 
 locks: $(INSTALLED) ## renew the lock files
 	bash deploy/lock.sh
