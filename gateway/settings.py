@@ -86,11 +86,17 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class MetricsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The figures of all gateway workers, for Prometheus: a listener of its own, on loopback unless told otherwise.
 
-    Without a `port` there is none. Whoever reaches it may read it, so keep it from partners.
+    Without a `port` there is none. `worker_port` is that of `crossdock worker`, whose figures stand apart. Whoever
+    reaches them may read them, so keep them from partners.
     """
 
     host: str = "127.0.0.1"
     port: int | None = None
+    worker_port: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.port is not None and self.port == self.worker_port:
+            raise Misconfigured("metrics.worker_port must not be metrics.port: both may run on one machine")
 
 
 class SecretSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

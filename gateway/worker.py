@@ -21,9 +21,13 @@ from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
+from gateway.serving.backlog import Backlog
+from gateway.serving.figures import show_figures
+from gateway.serving.state import show_breakers
 from gateway.settings import load_settings
 from gateway.store.postgres import Store
 from gateway.systems.poller import Poller
+from gateway.telemetry.counters import CountedElsewhere, Counters, Family, Kind
 from process_apis.availability import subscriptions as availability_subscriptions
 from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.partner_notifications import subscriptions as notification_subscriptions
@@ -73,6 +77,12 @@ class Worker:
         self._stop = stop
         self._prune_at = 0.0
         settings = core.settings
+        self._counters = Counters()
+        self._subscriptions = (
+            *availability_subscriptions.subscriptions(core.availability),
+            *order_subscriptions.subscriptions(core.orders),
+            *notification_subscriptions.subscriptions(),
+        )
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
         self._durable = Durable(
@@ -81,6 +91,7 @@ class Worker:
             queues=core.orders.queues(),
             grace=settings.worker.takeover_seconds,
             clock=core.clock,
+            counters=self._counters,
         )
         self._poller = Poller(
             core.store,
@@ -91,24 +102,38 @@ class Worker:
             every=settings.worker.poll_seconds,
             demand=core.availability,
         )
+        self._left = Backlog(core.store, self._subscriptions, lambda: self._backbone.relayed)
+        self._show_state()
+
+    def _show_state(self) -> None:
+        show_breakers(self._counters, self._core.outbound.breakers)
+        for name, text, read in (
+            (
+                "crossdock_carrier_connected",
+                "1 while this worker is connected to NATS; without it events are read from the record.",
+                lambda: [({}, float(self._backbone.connected))],
+            ),
+            (
+                "crossdock_worker_duties",
+                "What this worker does on behalf of all: the relay, and consumers of the log.",
+                lambda: [({"duty": duty}, 1.0) for duty in sorted(self._backbone.runs)],
+            ),
+        ):
+            self._counters.show(CountedElsewhere(name, text, read, Kind.GAUGE))
 
     async def run(self) -> None:
         """Run all of it until `stop`; what fails for lack of the record is begun again."""
-        subscriptions = [
-            *availability_subscriptions.subscriptions(self._core.availability),
-            *order_subscriptions.subscriptions(self._core.orders),
-            *notification_subscriptions.subscriptions(),
-        ]
         await self._turn_sessions.open()
         try:
             await self._durable.start()
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._again("backbone", lambda: self._backbone.run(subscriptions, self._stop)))
+                group.create_task(self._again("backbone", lambda: self._backbone.run(self._subscriptions, self._stop)))
                 group.create_task(self._again("items", self._follow_items))
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
                 group.create_task(self._again("housekeeping", self._keep_house))
+                group.create_task(self._again("figures", self._tell_figures))
         finally:
             await self._durable.stop(drain=_DRAIN_SECONDS)
             await self._turn_sessions.close()
@@ -159,6 +184,17 @@ class Worker:
                 async with self._core.store.connection() as connection:
                     await prune_workflows(connection, older_than=_KEEP_WORKFLOWS)
             await self._pause(_HOUSEKEEPING_SECONDS)
+
+    async def _tell_figures(self) -> None:
+        metrics = self._core.settings.metrics
+        if metrics.worker_port is None:
+            await self._stop.wait()
+            return
+        address = (metrics.host, metrics.worker_port)
+        await show_figures(address, self._figures, lambda: sorted(self._backbone.runs), self._stop)
+
+    async def _figures(self) -> list[Family]:
+        return [*self._counters.families(), *await self._left.families()]
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

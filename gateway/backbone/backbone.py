@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from gateway.backbone.carrier import Carrier
 from gateway.backbone.consumer import Runner, Subscription
@@ -39,6 +39,7 @@ class Backbone:
         self._feed_tasks: list[asyncio.Task[None]] = []
         self._tasks: asyncio.TaskGroup | None = None
         self._stop: asyncio.Event | None = None
+        self._relaying: Relay | None = None
 
     @property
     def connected(self) -> bool:
@@ -49,6 +50,11 @@ class Backbone:
     def runs(self) -> frozenset[str]:
         """What this process runs at present: ``relay`` and ``subscription/<name>``."""
         return self._leases.held
+
+    @property
+    def relayed(self) -> Mapping[str, Position]:
+        """By stream, how far this process has published the log; empty while another one does."""
+        return self._relaying.published if self._relaying is not None and "relay" in self.runs else {}
 
     async def run(self, subscriptions: Sequence[Subscription], stop: asyncio.Event, *, relay: bool = True) -> None:
         """Deliver until `stop` is set. `relay` False, without subscriptions, suffices for live listeners."""
@@ -92,6 +98,7 @@ class Backbone:
 
     async def _relay(self, namespace: Namespace, streams: frozenset[str]) -> None:
         relay = Relay(self._store, self._reader, self._carrier, namespace, self._clock, streams=streams)
+        self._relaying = relay
         self._store.after_commit.append(relay.hint)
         try:
             await self._leases.while_held("relay", relay.run)

@@ -47,7 +47,8 @@ class _Outlet(Struct):
 class Relay:
     """`hint` shortens the wait for the next look at the log; without it the log is looked at every 15 ms.
 
-    `streams` are carried from the start; others are noticed within a second of their first event.
+    `streams` are carried from the start; others are noticed within a second of their first event. `published` tells, by
+    stream, the last event that JetStream has acknowledged.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Relay:
         self._clock = clock
         self._streams = streams
         self._hinted = asyncio.Event()
+        self.published: dict[str, Position] = {}
 
     def hint(self) -> None:
         """Something was committed in this process."""
@@ -92,6 +94,7 @@ class Relay:
                     streams = await self._reader.streams(connection)
                 for stream in (self._streams | streams) - outlets.keys():
                     outlets[stream] = await self._resume(line, stream)
+                    self.published[stream] = outlets[stream].position
             self._hinted.clear()
             published = [await self._publish(line, stream, outlet) for stream, outlet in outlets.items()]
             if not any(published):
@@ -153,3 +156,4 @@ class Relay:
             if isinstance(result, BaseException):
                 raise result
         outlet.position, outlet.sequence = previous, sequence
+        self.published[stream] = previous

@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from gateway.durable.slots import Slot, claim_slot, end_process, executor_of
 from gateway.kernel.clock import Clock, SystemClock
+from gateway.telemetry.counters import Counter, Counters
 
 VERSION: Final = "1"
 _MAX_RECOVERY_ATTEMPTS: Final = 50
@@ -60,7 +61,11 @@ class Durable:
         watch: float = 2.0,
         clock: Clock | None = None,
         on_lost: Callable[[str], None] = end_process,
+        counters: Counters | None = None,
     ) -> None:
+        self._turns = (counters or Counters()).counter(
+            "crossdock_turns_total", "Turns of workflows that this worker has run.", ("workflow", "outcome")
+        )
         self._url = url
         self._workflows = workflows
         self._queues = queues
@@ -82,7 +87,7 @@ class Durable:
         self._slot = await claim_slot(self._url, on_lost=self._on_lost)
         self._dbos = DBOS(config=self._config(self._slot.executor_id))
         for workflow in self._workflows:
-            _register(workflow)
+            _register(workflow, self._turns)
         DBOS.launch()
         for queue in self._queues:
             await _register_queue(queue)
@@ -142,9 +147,17 @@ class Durable:
             _log.warning("took over the work of %s", executor_of(number))
 
 
-def _register(workflow: Workflow) -> None:
+def _register(workflow: Workflow, turns: Counter) -> None:
     async def run(*args: Any) -> None:
-        await workflow.run(*args)
+        outcome = "failed"
+        try:
+            await workflow.run(*args)
+            outcome = "done"
+        except asyncio.CancelledError:
+            outcome = "left"
+            raise
+        finally:
+            turns.add(workflow.name, outcome)
 
     DBOS.workflow(name=workflow.name, max_recovery_attempts=_MAX_RECOVERY_ATTEMPTS)(run)
 

@@ -15,10 +15,26 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from gateway.kernel.errors import Misconfigured
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 _CLIENT_SECONDS: Final = 10.0
+
+
+def bound(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening socket that child processes inherit; `Misconfigured` where it cannot be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listening = socket.create_server((host, port), family=family, backlog=backlog)
+    except OSError as error:
+        raise Misconfigured(
+            f"cannot listen at {host} port {port}: {error.strerror}. Choose another address in the settings, or end "
+            "who listens there"
+        ) from error
+    listening.set_inheritable(True)
+    return listening
 
 
 class _Handler(WSGIRequestHandler):

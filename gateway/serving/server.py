@@ -28,8 +28,7 @@ from granian._granian import SocketHolder
 from granian._internal import load_target
 from granian.server.mp import MPServer, WorkerProcess
 
-from gateway.kernel.errors import Misconfigured
-from gateway.serving.listener import MetricsListener
+from gateway.serving.listener import MetricsListener, bound
 from gateway.serving.member import Member, State
 from gateway.serving.status import Roll, Status, own_families
 from gateway.serving.wake import Wake
@@ -85,10 +84,10 @@ class GatewayServer(MPServer):
     # --- what granian asks for ----------------------------------------------------------------------------------------
 
     def _init_shared_socket(self) -> None:
-        self._sso = _listen(self.bind_addr, self.bind_port, self.backlog)
+        self._sso = bound(self.bind_addr, self.bind_port, self.backlog)
         self._shd = SocketHolder(self._sso.fileno(), False, self.backlog)  # type: ignore[assignment, call-arg]
         if self._metrics_address is not None:
-            listening = _listen(*self._metrics_address, 16)
+            listening = bound(*self._metrics_address, 16)
             self._figures = MetricsListener(
                 listening, self._gathered.registry, refresh=self._gather, workers=self._as_json
             )
@@ -267,16 +266,3 @@ def _cannot_start(member: Member) -> bool:
     """Whether it has said so itself; one that was killed may well start next time."""
     status = member.process.inner.exitcode
     return member.state is State.STARTING and status is not None and status > 0
-
-
-def _listen(host: str, port: int, backlog: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.create_server((host, port), family=family, backlog=backlog)
-    except OSError as error:
-        raise Misconfigured(
-            f"cannot listen at {host} port {port}: {error.strerror}. Choose another address in the settings, or end "
-            "who listens there"
-        ) from error
-    listening.set_inheritable(True)
-    return listening

@@ -30,6 +30,18 @@ class HasState(Protocol):
         """Which of the three it is in now."""
 
 
+def show_breakers(counters: Counters, breakers: Callable[[], Iterable[HasState]]) -> None:
+    """Show the state of each system's breaker in `counters`, as the number of processes that see it so."""
+
+    def states() -> Iterable[tuple[dict[str, str], float]]:
+        for breaker in breakers():
+            state = breaker.state
+            yield from (({"system": breaker.name, "state": each}, each == state) for each in _STATES)
+
+    text = "Workers by the state of a system's breaker."
+    counters.show(CountedElsewhere("crossdock_breaker_state", text, states, Kind.GAUGE))
+
+
 def show_state(
     counters: Counters,
     doorway: Doorway,
@@ -45,11 +57,7 @@ def show_state(
             mode = limiter.mode
             yield from (({"limit": name, "mode": each}, each == mode) for each in _MODES)
 
-    def states() -> Iterable[tuple[dict[str, str], float]]:
-        for breaker in breakers():
-            state = breaker.state
-            yield from (({"system": breaker.name, "state": each}, each == state) for each in _STATES)
-
+    show_breakers(counters, breakers)
     for name, text, read, kind in (
         (
             "crossdock_requests_in_flight",
@@ -59,7 +67,6 @@ def show_state(
         ),
         ("crossdock_streams_open", "Open streams.", lambda: [({}, doorway.streams)], Kind.GAUGE),
         ("crossdock_rate_limit_mode", "Workers by the mode that a limit is in.", modes, Kind.GAUGE),
-        ("crossdock_breaker_state", "Workers by the state of a system's breaker.", states, Kind.GAUGE),
         (
             "crossdock_configuration_version",
             "The configuration that a worker holds.",

@@ -51,10 +51,11 @@ def test_the_gateway_is_probed_where_it_answers():
     assert gateway["readinessProbe"]["httpGet"]["path"] == "/readyz"
 
 
-def test_the_gateways_figures_are_scraped_where_the_settings_put_them_and_by_no_service():
-    port = tomllib.loads(SETTINGS)["metrics"]["port"]
+@pytest.mark.parametrize(("role", "setting"), [("gateway", "port"), ("worker", "worker_port")])
+def test_figures_are_scraped_where_the_settings_put_them_and_by_no_service(role, setting):
+    port = tomllib.loads(SETTINGS)["metrics"][setting]
     [deployment] = [
-        each for each in MANIFESTS if each["metadata"]["name"] == "crossdock-gateway" and "template" in each["spec"]
+        each for each in MANIFESTS if each["metadata"]["name"] == f"crossdock-{role}" and "template" in each["spec"]
     ]
     template = deployment["spec"]["template"]
     assert {"name": "metrics", "containerPort": port} in template["spec"]["containers"][0]["ports"]
