@@ -48,6 +48,7 @@ class Breaker:
         self._failures = 0
         self._opened_at: float | None = None
         self._probing = False
+        self.calm = True  # nothing failed of late: a success has nothing to tell
 
     @property
     def state(self) -> str:
@@ -91,10 +92,12 @@ class Breaker:
     def _learn(self, *, succeeded: bool) -> None:
         if succeeded:
             self._failures = 0
+            self.calm = True
             self._opened_at = None
             self._open_for = self._first_open_for
             return
         self._failures += 1
+        self.calm = False
         if self._opened_at is not None and self._remaining() <= 0:
             self._open_for = min(self._open_for * 2, _LONGEST)
             self._opened_at = self._clock.monotonic()

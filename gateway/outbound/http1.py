@@ -3,7 +3,7 @@
 The parser (llhttp in strict mode) refuses what two readers could frame differently: Content-Length beside
 Transfer-Encoding or given twice, folded lines, a bare LF or CR. Here stand the limits, what llhttp lets through
 (another transfer coding than ``chunked``, HTTP/2.0 in a status line, early answers), and who may use the connection
-again.
+again. An answer in one piece whose head it has read before is taken without it (`KnownHeads`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,9 @@ from collections import deque
 from typing import Any, Final
 
 import httptools
-from msgspec import Struct
 
+from gateway.outbound.answers import Answer, Broken, KnownHeads, MessageLimits
 from gateway.outbound.breakage import Breakage
-
-Fields = list[tuple[bytes, bytes]]
 
 _NO_BODY: Final = frozenset({204, 304})
 _OK: Final = 200
@@ -26,35 +24,14 @@ _READ_AHEAD: Final = 256 * 1024
 _WRITE_AHEAD: Final = 256 * 1024
 _LONGEST_REASON: Final = 80
 _MOST_LOWERED: Final = 2048
-
-
-class MessageLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds of one answer: `fields` in number, the header section and the whole body in bytes."""
-
-    fields: int = 100
-    header_bytes: int = 64 * 1024
-    body_bytes: int = 16 * 1024 * 1024
-
-
-class Answer(Struct):
-    """An answer. Field names are lower case, `connection` ones left out; `body` is whole unless it is streamed."""
-
-    status: int
-    fields: Fields
-    body: bytes = b""
-
-
-class Broken(Exception):
-    """No whole answer came; `unanswered` says that not a byte of it did."""
-
-    def __init__(self, kind: Breakage, why: str, *, unanswered: bool = False) -> None:
-        super().__init__(why)
-        self.kind = kind
-        self.unanswered = unanswered
+_NEVER: Final = float("inf")
 
 
 class Connection(asyncio.Protocol):
-    """Give it one request at a time with `ask`; afterwards `reusable` says whether it takes another."""
+    """Give it one request at a time with `ask`; afterwards `reusable` says whether it takes another.
+
+    `until` is when whoever watches it gives up waiting, `idle_since` when it was last given back: readings of a clock.
+    """
 
     __slots__ = (
         "_body",
@@ -65,49 +42,53 @@ class Connection(asyncio.Protocol):
         "_failure",
         "_fields",
         "_framed",
+        "_fresh",
         "_header_bytes",
-        "_heard",
+        "_heads",
         "_keep",
         "_limits",
         "_loop",
         "_more",
+        "_parsed",
         "_parser",
         "_paused",
         "_size",
+        "_sized",
         "_status",
         "_streaming",
         "_transport",
         "_waiting",
         "idle_since",
-        "served",
+        "reusable",
+        "until",
     )
 
     _lowered: Final[dict[bytes, bytes]] = {}
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, limits: MessageLimits) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, limits: MessageLimits, heads: KnownHeads) -> None:
         self._loop = loop
         self._limits = limits
+        self._heads = heads  # shared by connections with the same limits
         self._parser: Any = httptools.HttpResponseParser(self)
         self._transport: Any = None
         self._waiting: asyncio.Future[Answer] | None = None
         self._more: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
         self._failure: Broken | None = None
-        self._fields: Fields = []
         self._chunks: deque[bytes] = deque()
-        self._body = b""
-        self._status = self._size = self._header_bytes = 0
-        self._framed = self._keep = self._heard = self._streaming = self._bodyless = self._paused = False
+        self._keep = self._streaming = self._bodyless = self._paused = self._fresh = False
         self._ended = True
+        self.reusable = False
+        self.until = _NEVER
         self.idle_since = 0.0
-        self.served = 0
+        self._begin_parsing()
 
     # --- asked by the pool --------------------------------------------------------------------------------------------
 
     @property
-    def reusable(self) -> bool:
-        """Whether the last answer was whole and both sides keep the connection."""
-        return self._ended and self._keep and self._transport is not None
+    def closed(self) -> bool:
+        """Whether it is gone."""
+        return self._transport is None
 
     def ask(self, request: bytes, *, bodyless: bool = False, streaming: bool = False) -> asyncio.Future[Answer]:
         """Send a request; the answer comes whole, or with its head when `streaming` (then read `chunk`).
@@ -116,10 +97,11 @@ class Connection(asyncio.Protocol):
         """
         waiting = self._waiting = self._loop.create_future()
         self._bodyless, self._streaming = bodyless, streaming
-        self._fields, self._body = [], b""
-        self._size = self._header_bytes = self._status = 0
-        self._framed = self._ended = self._heard = False
+        self._fresh = not (bodyless or streaming)
+        self._ended = self.reusable = False
         self._keep = True
+        if self._parsed:
+            self._begin_parsing()
         if self._transport is None:
             self._fail(Breakage.CUT, "it had closed the connection")
         else:
@@ -156,6 +138,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """Close at once; who waits for an answer gets `Broken`."""
+        self._keep = self.reusable = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -169,9 +152,24 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read what the server sent."""
         if self._ended:  # nobody asked: a server that speaks first could answer somebody else's question
-            self._keep = False
             self.close()
-            return
+        elif self._fresh:
+            self._fresh = False
+            answer = self._heads.answer(data)
+            if answer is not None:
+                self._ended = True
+                self.reusable = self._keep
+                self._settle(answer)
+                return
+            waiting = self._waiting
+            self._parse(data)
+            if self.reusable and self._sized and waiting is not None and not waiting.cancelled():
+                self._heads.learn(data, waiting.result())
+        else:
+            self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
+        self._parsed = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError as error:
@@ -179,14 +177,13 @@ class Connection(asyncio.Protocol):
             self._fail(Breakage.UNREADABLE, str(inner if isinstance(inner, Broken) else error)[:_LONGEST_REASON])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             if self._ended:  # what follows a whole answer taints only the connection
-                self._keep = False
                 self.close()
             else:
                 self._fail(Breakage.UNREADABLE, str(error)[:_LONGEST_REASON])
 
     def eof_received(self) -> bool:
         """A body without a length ends here (RFC 9112, 6.3); anything else is cut off."""
-        self._keep = False
+        self._keep = self.reusable = False
         if not self._ended:
             if self._status and not self._framed:
                 self._complete()
@@ -197,7 +194,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
         self._transport = None
-        self._keep = False
+        self._keep = self.reusable = False
         if not self._ended:
             self._fail(Breakage.CUT, str(error or "it closed the connection")[:_LONGEST_REASON])
         if self._drained is not None and not self._drained.done():
@@ -215,9 +212,14 @@ class Connection(asyncio.Protocol):
 
     # --- the parser's callbacks ---------------------------------------------------------------------------------------
 
+    def _begin_parsing(self) -> None:
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._body = b""
+        self._status = self._size = self._header_bytes = 0
+        self._framed = self._sized = self._parsed = False
+
     def on_message_begin(self) -> None:
         """A status line begins; an answer that nobody asked for is refused."""
-        self._heard = True
         if self._ended:
             raise Broken(Breakage.UNREADABLE, "it sent a second answer")
 
@@ -250,6 +252,7 @@ class Connection(asyncio.Protocol):
         if name == b"transfer-encoding" and (value.lower() != b"chunked" or self._framed):
             raise Broken(Breakage.UNREADABLE, "its transfer coding is not chunked, once")
         self._framed = True
+        self._sized = name == b"content-length"
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -269,12 +272,11 @@ class Connection(asyncio.Protocol):
             # llhttp would wait for the body that the fields announce.
             self._parser = httptools.HttpResponseParser(self)
         elif self._streaming:
-            self._settle()
+            self._settle(Answer(status, self._fields))
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
         if self._ended:
-            self._keep = False
             self.close()
             return
         self._size += len(data)
@@ -304,23 +306,20 @@ class Connection(asyncio.Protocol):
         self._ended = True
         if not self._framed and not self._bodyless:
             self._keep = False
+        self.reusable = self._keep
         if not self._streaming and self._chunks:
             self._body = b"".join([self._body, *self._chunks])
             self._chunks.clear()
-        self._settle()
+        self._settle(Answer(self._status, self._fields, self._body))
         self._wake()
 
-    def _settle(self) -> None:
-        waiting = self._waiting
-        if waiting is not None:
-            self._waiting = None
-            self.served += 1
-            if not waiting.done():
-                waiting.set_result(Answer(self._status, self._fields, self._body))
+    def _settle(self, answer: Answer) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(answer)
 
     def _fail(self, kind: Breakage, why: str) -> None:
-        self._keep = False
-        failure = self._failure = Broken(kind, why, unanswered=not self._heard)
+        failure = self._failure = Broken(kind, why)
         self._ended = True
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():

@@ -19,7 +19,8 @@ class RetryBudget:
 
     def earn(self) -> None:
         """A first attempt was made."""
-        self._tokens = min(_MOST, self._tokens + _EARNED_PER_REQUEST)
+        if self._tokens < _MOST:
+            self._tokens = min(_MOST, self._tokens + _EARNED_PER_REQUEST)
 
     def spend_on(self, attempt: int, *, left: float) -> float | None:
         """Take retry number `attempt` (0 is the first): seconds before it, None when there are none `left` for it."""

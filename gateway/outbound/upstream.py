@@ -13,69 +13,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
-
-from msgspec import Struct
 
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, CrossdockError, Misconfigured, OutcomeUnknown, Unavailable
 from gateway.kernel.exchange import OUTBOUND_KEY, Exchange, OutboundCall
+from gateway.outbound.answers import Answer, Broken
 from gateway.outbound.breakage import Breakage
 from gateway.outbound.breaker import Breaker
-from gateway.outbound.budget import Budgets, Paces, WhenCacheDown
+from gateway.outbound.budget import Budgets, Paces
 from gateway.outbound.bulkhead import Bulkhead
-from gateway.outbound.http1 import Answer, Broken, Connection, MessageLimits
+from gateway.outbound.connections import Connections
+from gateway.outbound.http1 import Connection
 from gateway.outbound.hygiene import checked_base, retry_after_seconds
+from gateway.outbound.limits import UpstreamLimits
 from gateway.outbound.pace import Pace
 from gateway.outbound.retries import RetryBudget
-from gateway.outbound.targets import Resolve, TargetRules, allowed_addresses, literal_allowed
+from gateway.outbound.targets import Resolve, TargetRules, literal_allowed
 from gateway.outbound.telling import GIVEN_UP
 
 _log: Final = logging.getLogger(__name__)
-_TICK: Final = 0.1
-_RESOLVED_FOR: Final = 30.0
-_UNSAFE_REUSE: Final = 1.0
-_WORTH_A_RETRY: Final = frozenset({502, 503, 504})
+_NEVER: Final = float("inf")
+_WORTH_A_WORD: Final = frozenset({429, 502, 503, 504})  # our pace is told of the first, the others may be asked again
 _SUCCESS: Final = 299
 _SERVER_ERROR: Final = 500
 _TOO_MANY: Final = 429
 _HURRIED: Final = 1.0
-
-
-class UpstreamLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one server bears, and how long it may take (seconds).
-
-    `concurrency` requests at once from this process and `queue` waiting; `rate` requests a second with `burst` at once
-    over all processes (none: not paced), and what holds `when_cache_down`; `timeout` for a whole answer, or the head of
-    a streamed one; `stream_idle` between two parts of a stream; `connect_timeout` for a connection; an idle one is
-    used again for `keep_alive` seconds; `retries` after the first attempt, of what may be repeated; the breaker opens
-    after `breaker_failures` in a row for `breaker_open_s`.
-    """
-
-    concurrency: int = 256
-    queue: int = 256
-    rate: float | None = None
-    burst: int = 1
-    when_cache_down: WhenCacheDown = WhenCacheDown.LOCAL_SHARE
-    timeout: float = 15.0
-    stream_idle: float = 300.0
-    connect_timeout: float = 3.0
-    keep_alive: float = 4.0
-    retries: int = 1
-    breaker_failures: int = 5
-    breaker_open_s: float = 2.0
-    answer: MessageLimits = MessageLimits()
-
-
-def tls_trusting(path: str, *, setting: str) -> ssl.SSLContext:
-    """TLS to servers whose certificate comes from the authorities in a PEM file, and from no others."""
-    try:
-        return ssl.create_default_context(cafile=path)
-    except OSError as error:
-        raise Misconfigured(f"{setting}: {path} has no certificates to read: {error.strerror or error}") from error
 
 
 class Upstream:
@@ -105,27 +71,30 @@ class Upstream:
         self.name = name
         self.contact = contact
         self.base_url = base_url.rstrip("/").encode("ascii")
-        self.limits = limits or UpstreamLimits()
+        self.limits = limits = limits or UpstreamLimits()
         self.base_path = parts.path.rstrip("/").encode("ascii")
         self.host_field = parts.netloc.encode("ascii")
-        self.breaker = Breaker(name, clock, failures=self.limits.breaker_failures, open_for=self.limits.breaker_open_s)
-        self._host = parts.hostname
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
+        self.breaker = Breaker(name, clock, failures=limits.breaker_failures, open_for=limits.breaker_open_s)
         self._monotonic = clock.monotonic
         self._now = clock.now
-        self._rules = rules or TargetRules()
-        self._resolve = resolve
-        literal_allowed(self._host, self._rules, setting=setting)
-        self._bulkhead = Bulkhead(name, concurrency=self.limits.concurrency, queue=self.limits.queue)
+        rules = rules or TargetRules()
+        literal_allowed(parts.hostname, rules, setting=setting)
+        secure = parts.scheme == "https"
+        self._connections = Connections(
+            name,
+            parts.hostname,
+            parts.port or (443 if secure else 80),
+            limits=limits,
+            rules=rules,
+            contact=contact,
+            monotonic=clock.monotonic,
+            resolve=resolve,
+            tls=(tls or ssl.create_default_context()) if secure else None,
+        )
+        self._timeout = limits.timeout
+        self._bulkhead = Bulkhead(name, concurrency=limits.concurrency, queue=limits.queue)
         self._budget = RetryBudget()
         self._pace = self._paced(clock, budgets)
-        self._idle: list[Connection] = []
-        self._until: dict[Connection, float] = {}
-        self._addresses: tuple[str, ...] = ()
-        self._resolved_until = 0.0
-        self._ticking: asyncio.TimerHandle | None = None
-        self._loop: Any = None
 
     async def ask(
         self,
@@ -141,79 +110,49 @@ class Upstream:
         Raises `Unavailable`, `OutcomeUnknown` and `BrokenUpstream` as `Session.request` does; any status is an answer.
         `asked_by` is told of it, unless it is a read that went well and nobody will ask about.
         """
-        begun = self._monotonic()
-        end = min(deadline, begun + self.limits.timeout)
+        # One coroutine from here to the socket: this is what every proxied request costs.
+        begun = tried = self._monotonic()
+        end = min(deadline, begun + self._timeout)
         self._budget.earn()
         attempt, status, outcome = 0, 0, GIVEN_UP
         try:
             while True:
+                broken: Broken | None = None
+                verdict: bool | None = None
+                probe = self.breaker.enter()
                 try:
-                    answer = await self._attempt(request, end, safe=safe, bodyless=bodyless)
-                except Broken as broken:
-                    pause = self._retry_after(broken, attempt, end, safe=safe)
-                    if pause is None:
-                        raise self._failure(broken, safe=safe) from None
-                else:
-                    pause = None
-                    if answer.status in _WORTH_A_RETRY:
-                        pause = self._retry_after(None, attempt, end, safe=safe)
-                    if pause is None:
-                        status = answer.status
-                        return answer
+                    connection = self._at_once(tried, safe=safe) or await self._in_turn(end, safe=safe)
+                    connection.until = end
+                    try:
+                        answer = await connection.ask(request, bodyless=bodyless)
+                    finally:
+                        self._done_with(connection)
+                    verdict = answer.status < _SERVER_ERROR
+                except Broken as error:
+                    broken, verdict = error, _verdict_on(error, hurried=end - tried < _HURRIED)
+                finally:
+                    if probe or not verdict or not self.breaker.calm:
+                        self.breaker.leave(verdict, probe=probe)
+                pause = None
+                if broken is not None or answer.status in _WORTH_A_WORD:
+                    pause = self._pause_before_next(broken or answer, attempt, end, safe=safe)
+                if pause is None:
+                    if broken is not None:
+                        raise self._failure(broken, safe=safe)
+                    status = answer.status
+                    return answer
                 await asyncio.sleep(pause)
+                tried = self._monotonic()
                 attempt += 1
         except CrossdockError as error:
             outcome = error.code
             raise
         finally:
             if asked_by is not None and (asked_by.decisions is not None or attempt or not 200 <= status <= _SUCCESS):  # noqa: PLR2004
-                method, outcome = request[: request.index(b" ")].decode("ascii"), str(status or outcome)
+                method = request[: request.index(b" ")].decode("ascii")
                 took = (self._monotonic() - begun) * 1e6
                 told: list[OutboundCall] = asked_by.notes.setdefault(OUTBOUND_KEY, [])
-                told.append(OutboundCall(self.name, method, outcome, attempt + 1, took))
-
-    async def _attempt(self, request: bytes, end: float, *, safe: bool, bodyless: bool) -> Answer:
-        started = self._monotonic()
-        probe = self.breaker.enter()
-        verdict: bool | None = None
-        held = False
-        try:
-            if self._pace is not None:
-                await self._pace.turn(self._left(end))
-            if not self._bulkhead.take():
-                await self._bulkhead.wait(self._left(end))
-            held = True
-            connection = self._kept(safe=safe) or await self._connect(end)
-            self._until[connection] = end
-            if self._ticking is None:
-                self._tick_soon()
-            try:
-                answer = await connection.ask(request, bodyless=bodyless)
-            except asyncio.CancelledError:
-                connection.close()
-                raise
-            finally:
-                del self._until[connection]
-            self._keep_or_close(connection)
-            verdict = answer.status < _SERVER_ERROR
-        except Broken as broken:
-            hurried = end - started < _HURRIED
-            verdict = None if hurried and broken.kind is Breakage.SILENT else broken.kind is Breakage.UNREADABLE
-            raise
-        finally:
-            if held:
-                self._bulkhead.give()
-            self.breaker.leave(verdict, probe=probe)
-        if answer.status == _TOO_MANY and self._pace is not None:
-            self._pace.pause(self._asked_to_wait(answer))
-        return answer
-
-    def _keep_or_close(self, connection: Connection) -> None:
-        if connection.reusable:
-            connection.idle_since = self._monotonic()
-            self._idle.append(connection)
-        else:
-            connection.close()
+                told.append(OutboundCall(self.name, method, str(status or outcome), attempt + 1, took))
 
     @asynccontextmanager
     async def streaming(self, *, deadline: float, safe: bool) -> AsyncIterator[Connection]:
@@ -221,127 +160,70 @@ class Upstream:
 
         Call `ask` on it with ``streaming=True`` and `guard` every wait; errors as those of `ask`.
         """
-        end = min(deadline, self._monotonic() + self.limits.timeout)
+        end = min(deadline, self._monotonic() + self._timeout)
         probe = self.breaker.enter()
         verdict: bool | None = None
-        held = False
-        connection: Connection | None = None
         try:
-            if self._pace is not None:
-                await self._pace.turn(self._left(end))
-            if not self._bulkhead.take():
-                await self._bulkhead.wait(self._left(end))
-            held = True
-            connection = await self._connect(end)
-            yield connection
+            await self._slot(end)
+            connection = await self._connected(end)
+            try:
+                yield connection
+            finally:
+                connection.close()
+                self._bulkhead.give()
             verdict = True
         except Broken as broken:
             verdict = False
             raise self._failure(broken, safe=safe) from None
         finally:
-            if connection is not None:
-                self._until.pop(connection, None)
-                connection.close()
-            if held:
-                self._bulkhead.give()
             self.breaker.leave(verdict, probe=probe)
 
     def guard(self, connection: Connection, seconds: float | None = None) -> None:
         """Fail what `connection` waits for after so many seconds (the timeout of an answer by default) from now."""
-        self._until[connection] = self._monotonic() + (self.limits.timeout if seconds is None else seconds)
-        self._tick_soon()
+        connection.until = self._monotonic() + (self._timeout if seconds is None else seconds)
 
     def relax(self, connection: Connection) -> None:
         """Take a `guard` back."""
-        self._until.pop(connection, None)
+        connection.until = _NEVER
 
     async def close(self) -> None:
         """Close every connection. Requests in flight fail."""
-        if self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
-        idle, self._idle = self._idle, []
-        for connection in (*idle, *self._until):
-            connection.close()
-        await asyncio.sleep(0)
+        await self._connections.close()
 
-    # --- connections --------------------------------------------------------------------------------------------------
+    # --- a slot and a connection --------------------------------------------------------------------------------------
 
-    def _kept(self, *, safe: bool) -> Connection | None:
-        """The connection used last, if one is fit for this request."""
-        idle = self._idle
-        while idle:
-            connection = idle[-1]
-            if not connection.reusable:
-                idle.pop()
-                continue
-            longest = self.limits.keep_alive if safe else min(_UNSAFE_REUSE, self.limits.keep_alive)
-            if self._monotonic() - connection.idle_since > longest:
-                return None
-            return idle.pop()
-        return None
+    def _at_once(self, now: float, *, safe: bool) -> Connection | None:
+        """A kept connection and a slot for it, where both are there and nothing has to be waited for."""
+        if self._pace is not None or not self._bulkhead.take():
+            return None
+        connection = self._connections.kept(now, safe=safe)
+        if connection is None:
+            self._bulkhead.give()
+        return connection
 
-    async def _connect(self, end: float) -> Connection:
-        self._loop = self._loop or asyncio.get_running_loop()
-        self._tick_soon()
-        wait = min(self.limits.connect_timeout, self._left(end))
+    async def _in_turn(self, end: float, *, safe: bool) -> Connection:
+        await self._slot(end)
+        kept = self._connections.kept(self._monotonic(), safe=safe)
+        return kept or await self._connected(end)
+
+    async def _slot(self, end: float) -> None:
+        if self._pace is not None:
+            await self._pace.turn(self._left(end))
+        if not self._bulkhead.take():
+            await self._bulkhead.wait(self._left(end))
+
+    async def _connected(self, end: float) -> Connection:
+        """A new connection in the slot that is held; the slot is given back where there is none."""
         try:
-            async with asyncio.timeout(wait):
-                addresses = await self._pinned()
-                return await self._first_that_answers(addresses)
-        except TimeoutError:
-            raise Broken(Breakage.NOT_SENT, "no connection in time") from None
-        except ssl.SSLCertVerificationError as error:
-            self._resolved_until = 0.0
-            _log.warning("%s: its certificate is refused: %s", self.name, error.verify_message)
-            raise BrokenUpstream(
-                f"{self.name} shows a certificate that is not its own, or not good any more: nothing was sent, "
-                f"{self.contact} must look",
-                code="outbound.certificate",
-            ) from None
-        except OSError as error:
-            self._resolved_until = 0.0
-            raise Broken(Breakage.NOT_SENT, error.strerror or type(error).__name__) from None
+            return await self._connections.connect(min(self.limits.connect_timeout, self._left(end)))
+        except BaseException:
+            self._bulkhead.give()
+            raise
 
-    async def _first_that_answers(self, addresses: Sequence[str]) -> Connection:
-        for position, address in enumerate(addresses):
-            try:
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self._loop, self.limits.answer),
-                    address,
-                    self._port,
-                    ssl=self._tls,
-                    server_hostname=self._host if self._tls else None,
-                )
-            except OSError:
-                if position == len(addresses) - 1:
-                    raise
-            else:
-                return connection  # type: ignore[no-any-return]
-        raise Broken(Breakage.NOT_SENT, "it has no address")
-
-    async def _pinned(self) -> tuple[str, ...]:
-        """The checked addresses of its host, looked up again now and then."""
-        now = self._monotonic()
-        if now >= self._resolved_until:
-            self._addresses = await allowed_addresses(self.name, self._host, self._port, self._rules, self._resolve)
-            self._resolved_until = now + _RESOLVED_FOR
-        return self._addresses
-
-    def _tick_soon(self) -> None:
-        if self._ticking is None:
-            self._ticking = asyncio.get_running_loop().call_later(_TICK, self._tick)
-
-    def _tick(self) -> None:
-        """One timer for all: a timer per request costs more than everything else here together."""
-        self._ticking = None
-        now = self._monotonic()
-        for connection in [late for late, end in self._until.items() if end < now]:
-            connection.fail(Breakage.SILENT, "no answer in time")
-        while self._idle and (now - self._idle[0].idle_since > self.limits.keep_alive or not self._idle[0].reusable):
-            self._idle.pop(0).close()
-        if self._until or self._idle:
-            self._tick_soon()
+    def _done_with(self, connection: Connection) -> None:
+        connection.until = _NEVER
+        self._connections.give_back(connection)
+        self._bulkhead.give()
 
     def _paced(self, clock: Clock, budgets: Budgets | None) -> Paces | None:
         limits = self.limits
@@ -353,22 +235,25 @@ class Upstream:
 
     # --- what is told -------------------------------------------------------------------------------------------------
 
-    def _asked_to_wait(self, answer: Answer) -> float:
-        found = dict(answer.fields).get(b"retry-after")
-        return retry_after_seconds(found.decode("latin-1") if found else None, self._now())
-
     def _left(self, end: float) -> float:
         left = end - self._monotonic()
         if left <= 0:
             raise Unavailable(f"no time was left to ask {self.name}: nothing was sent", code="outbound.deadline_passed")
         return left
 
-    def _retry_after(self, broken: Broken | None, attempt: int, end: float, *, safe: bool) -> float | None:
+    def _pause_before_next(self, last: Broken | Answer, attempt: int, end: float, *, safe: bool) -> float | None:
         """Seconds until the next attempt, None when there is none."""
-        never_sent = broken is not None and broken.kind is Breakage.NOT_SENT
-        if attempt >= self.limits.retries or not (safe or never_sent):
+        never_sent = False
+        if isinstance(last, Broken):
+            never_sent = last.kind is Breakage.NOT_SENT
+            if last.kind not in (Breakage.NOT_SENT, Breakage.CUT):
+                return None
+        elif last.status == _TOO_MANY:
+            if self._pace is not None:
+                found = dict(last.fields).get(b"retry-after")
+                self._pace.pause(retry_after_seconds(found.decode("latin-1") if found else None, self._now()))
             return None
-        if broken is not None and broken.kind not in (Breakage.NOT_SENT, Breakage.CUT):
+        if attempt >= self.limits.retries or not (safe or never_sent):
             return None
         return self._budget.spend_on(attempt, left=end - self._monotonic())
 
@@ -390,3 +275,10 @@ class Upstream:
             return BrokenUpstream(f"{self.name} {kind.value}: {self.contact} must look", code="outbound.unreadable")
         code = "outbound.timeout" if kind is Breakage.SILENT else "outbound.no_answer"
         return Unavailable(f"{self.name} {kind.value}: try again; if it lasts, ask {self.contact}", code=code)
+
+
+def _verdict_on(broken: Broken, *, hurried: bool) -> bool | None:
+    """What a broken exchange tells of the server: silence within a short while tells nothing."""
+    if hurried and broken.kind is Breakage.SILENT:
+        return None
+    return broken.kind is Breakage.UNREADABLE

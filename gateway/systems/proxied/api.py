@@ -16,9 +16,10 @@ from gateway.kernel.exchange import Idempotency, Route
 from gateway.kernel.secrets import resolve_secret
 from gateway.kernel.spelling import with_nearest
 from gateway.outbound.budget import Budgets
+from gateway.outbound.connections import tls_trusting
 from gateway.outbound.credentials import ClientCredentials, Credential, SecretField
 from gateway.outbound.targets import TargetRules
-from gateway.outbound.upstream import Upstream, tls_trusting
+from gateway.outbound.upstream import Upstream
 from gateway.systems.proxied.checking import AnswerCheck, RequestCheck, Turn
 from gateway.systems.proxied.document import SAFE, Document, Operation, load_document, segments_of
 from gateway.systems.proxied.options import ProxiedOptions

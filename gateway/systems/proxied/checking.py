@@ -18,7 +18,7 @@ import msgspec
 from gateway.kernel.errors import BrokenUpstream, CrossdockError, Invalid, Rejected
 from gateway.kernel.exchange import Exchange
 from gateway.kernel.validation import Mode
-from gateway.outbound.http1 import Answer
+from gateway.outbound.answers import Answer
 from gateway.systems.proxied.document import SAFE, Operation
 from gateway.systems.proxied.parameters import ParameterRules, ParseJson, invalid_parameters, scalar
 from gateway.systems.proxied.schemas import Schemas, Validator, problems_of

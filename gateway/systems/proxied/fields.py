@@ -9,7 +9,7 @@ from urllib.parse import quote
 from gateway.kernel.context import Principal
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Exchange
-from gateway.outbound.http1 import Fields
+from gateway.outbound.answers import Fields
 
 VIA: Final = b"1.1 crossdock"
 _MOST_PASSES: Final = 3
@@ -90,9 +90,9 @@ class Returning:
         self._kept_back = KEPT_BACK - {b"set-cookie"} if cookies else KEPT_BACK
         self._known: dict[bytes, bool] = {}
 
-    def passed(self, fields: Fields) -> Fields:
+    def passed(self, fields: Fields) -> list[tuple[bytes, bytes]]:
         """What of `fields` goes on."""
-        passed: Fields = []
+        passed: list[tuple[bytes, bytes]] = []
         known = self._known
         for field in fields:
             goes = known.get(field[0])
@@ -117,7 +117,7 @@ class Returning:
             self._known[name] = goes
         return goes
 
-    def _without_named(self, fields: Fields) -> Fields:
+    def _without_named(self, fields: Fields) -> list[tuple[bytes, bytes]]:
         """Fields that the ``connection`` field names go no further (RFC 9110, 7.6.1)."""
         values = [value for name, value in fields if name == b"connection"]
         named = {b"connection", *(token.strip().lower() for value in values for token in value.split(b","))}

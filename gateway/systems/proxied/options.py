@@ -14,7 +14,7 @@ from gateway.kernel.context import Zone
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Slo
 from gateway.kernel.validation import Mode
-from gateway.outbound.upstream import UpstreamLimits
+from gateway.outbound.limits import UpstreamLimits
 
 _VERSION: Final = re.compile(r"v[1-9][0-9]{0,3}")
 

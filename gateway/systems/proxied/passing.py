@@ -25,8 +25,8 @@ from gateway.kernel.errors import (
     Unavailable,
 )
 from gateway.kernel.exchange import Exchange, Reply
+from gateway.outbound.answers import Answer
 from gateway.outbound.credentials import Credential
-from gateway.outbound.http1 import Answer
 from gateway.outbound.hygiene import retry_after_seconds
 from gateway.outbound.upstream import Upstream
 from gateway.systems.proxied.checking import AnswerCheck, cookies_of

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 
-from gateway.outbound.http1 import Answer
+from gateway.outbound.answers import Answer
 
 
 class _Flight:

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from gateway.kernel.errors import CrossdockError, Rejected
 from gateway.kernel.exchange import SCOPE_KEY, Exchange
+from gateway.outbound.answers import Answer, Broken
 from gateway.outbound.breakage import Breakage
-from gateway.outbound.http1 import Answer, Broken, Connection
+from gateway.outbound.http1 import Connection
 from gateway.systems.proxied.passing import Passing
 
 Message = dict[str, Any]

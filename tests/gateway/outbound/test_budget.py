@@ -11,8 +11,8 @@ from gateway.kernel.errors import Throttled, Unavailable
 from gateway.kernel.ids import new_id
 from gateway.outbound.budget import Budgets, WhenCacheDown
 from gateway.outbound.door import Outbound
-from gateway.outbound.limits import SystemLimits
-from gateway.outbound.upstream import Upstream, UpstreamLimits
+from gateway.outbound.limits import SystemLimits, UpstreamLimits
+from gateway.outbound.upstream import Upstream
 
 
 class DownCache(Cache):

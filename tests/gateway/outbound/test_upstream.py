@@ -9,9 +9,10 @@ import pytest
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import BrokenUpstream, Misconfigured, OutcomeUnknown, Unavailable
 from gateway.kernel.exchange import OUTBOUND_KEY, Exchange
-from gateway.outbound.http1 import MessageLimits
+from gateway.outbound.answers import MessageLimits
+from gateway.outbound.limits import UpstreamLimits
 from gateway.outbound.targets import TargetRules
-from gateway.outbound.upstream import Upstream, UpstreamLimits
+from gateway.outbound.upstream import Upstream
 
 pytestmark = pytest.mark.integration
 LOOPBACK = TargetRules(networks=("127.0.0.0/8",))

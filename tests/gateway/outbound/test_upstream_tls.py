@@ -13,8 +13,9 @@ from cryptography.x509.oid import NameOID
 
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import BrokenUpstream, Misconfigured, Unavailable
+from gateway.outbound.connections import tls_trusting
 from gateway.outbound.targets import TargetRules
-from gateway.outbound.upstream import Upstream, tls_trusting
+from gateway.outbound.upstream import Upstream
 
 pytestmark = pytest.mark.integration
 HOST = "items.example"
