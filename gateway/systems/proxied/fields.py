@@ -14,6 +14,7 @@ from gateway.outbound.answers import Fields
 VIA: Final = b"1.1 crossdock"
 _MOST_PASSES: Final = 3
 _REMEMBERED: Final = 4096
+_LONGEST_REMEMBERED: Final = 512
 
 # The caller's credentials are for us, not for the API behind us; framing and tracing are said anew.
 STOPPED: Final = frozenset(
@@ -34,26 +35,40 @@ _TARGET: Final = re.compile(rb"<([^<>]*)>")
 _SHARED: Final = re.compile(rb"(?:^|,)\s*(?:private|no-store)\b", re.IGNORECASE)
 _PUBLIC: Final = re.compile(rb"\s*(?:public|s-maxage\s*=\s*\"?[0-9]+\"?)\s*(?:,|$)", re.IGNORECASE)
 
-_forwarded: dict[tuple[str, bytes, str], bytes] = {}
+_own: dict[tuple[str, bytes, str, bytes | None], bytes] = {}
 _identities: dict[tuple[str, str, str | None], bytes] = {}
 
 
-def forwarded_field(exchange: Exchange) -> bytes:
-    """The ``forwarded`` field: whom this is for, by which name and scheme we were asked, and that we passed it on."""
-    host, scheme = exchange.headers.get(b"host", b""), str(exchange.scope.get("scheme", "http"))
+def own_fields(exchange: Exchange) -> bytes:
+    """What we say of ourselves: ``via``, ``forwarded`` (whom this is for, by which name and scheme), no content coding.
+
+    Refuses a request that came round several times.
+    """
+    headers, scheme = exchange.headers, exchange.scope.get("scheme", "http")
     if (trusted := exchange.notes.get("forwarding")) and trusted.get(b"x-forwarded-proto") in (b"http", b"https"):
         scheme = trusted[b"x-forwarded-proto"].decode("ascii")
-    key = (exchange.peer, host, scheme)
-    known = _forwarded.get(key)
+    key = (exchange.peer, headers.get(b"host", b""), scheme, headers.get(b"via"))
+    known = _own.get(key)
     if known is None:
-        peer = f'"[{exchange.peer}]"' if ":" in exchange.peer else exchange.peer
-        if exchange.peer == "unix":
-            peer = "_local"
-        known = f'forwarded: for={peer};host="{host.decode("latin-1")}";proto={scheme}\r\n'.encode("latin-1")
-        if len(_forwarded) >= _REMEMBERED:
-            _forwarded.clear()
-        _forwarded[key] = known
+        known = b"%b%baccept-encoding: identity\r\n" % (_via_field(key[3]), _forwarded_field(key[0], key[1], key[2]))
+        if len(_own) >= _REMEMBERED:
+            _own.clear()
+        if len(known) <= _LONGEST_REMEMBERED:
+            _own[key] = known
     return known
+
+
+def _forwarded_field(peer: str, host: bytes, scheme: str) -> bytes:
+    node = "_local" if peer == "unix" else f'"[{peer}]"' if ":" in peer else peer
+    return f'forwarded: for={node};host="{host.decode("latin-1")}";proto={scheme}\r\n'.encode("latin-1")
+
+
+def _via_field(theirs: bytes | None) -> bytes:
+    if theirs is None:
+        return b"via: " + VIA + b"\r\n"
+    if theirs.count(VIA) >= _MOST_PASSES:
+        raise Rejected("this request goes round in a circle: a base URL points back at a gateway", code="proxied.loop")
+    return b"via: " + theirs + b", " + VIA + b"\r\n"
 
 
 def identity_fields(principal: Principal) -> bytes:
@@ -69,15 +84,6 @@ def identity_fields(principal: Principal) -> bytes:
             _identities.clear()
         _identities[key] = known
     return known
-
-
-def via_field(theirs: bytes | None) -> bytes:
-    """The ``via`` field; refuses a request that came round several times."""
-    if theirs is None:
-        return b"via: " + VIA + b"\r\n"
-    if theirs.count(VIA) >= _MOST_PASSES:
-        raise Rejected("this request goes round in a circle: a base URL points back at a gateway", code="proxied.loop")
-    return b"via: " + theirs + b", " + VIA + b"\r\n"
 
 
 class Returning:

@@ -31,15 +31,15 @@ from gateway.outbound.hygiene import retry_after_seconds
 from gateway.outbound.upstream import Upstream
 from gateway.systems.proxied.checking import AnswerCheck, cookies_of
 from gateway.systems.proxied.document import SAFE, Operation
-from gateway.systems.proxied.fields import STOPPED, Returning, forwarded_field, identity_fields, via_field
+from gateway.systems.proxied.fields import STOPPED, Returning, identity_fields, own_fields
 from gateway.systems.proxied.sharing import SharedReads
 
 Direct = Callable[[Exchange], Awaitable[None]]
 
 _TARGET: Final = re.compile(rb"[!\"$-~]+")
 _WAY_UP: Final = re.compile(rb"/\.{0,2};")
-_VIA: Final = via_field(None)
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})  # RFC 9110, 9.2.2
+_REDIRECT: Final = 300
 _UNAUTHORISED: Final = 401
 
 
@@ -81,20 +81,26 @@ class Passing:
     async def __call__(self, exchange: Exchange) -> None:
         """Set the exchange's reply."""
         body = exchange.body
-        head, tracing = self._fields(exchange), _tracing(exchange)
+        parts = self._fields(exchange)
+        tracing = _tracing(exchange)
         if body or self._framed:
             tracing += b"content-length: %d\r\n" % len(body)
         facts = self.facts
         if facts.reads is not None:
-            answer = await self._sharing(facts.reads, exchange, head, tracing)
+            answer = await self._sharing(facts.reads, exchange, b"".join(parts), tracing)
         elif facts.credential is not None:
-            answer = await self._ask(exchange, head + tracing, body)
+            parts.append(tracing)
+            answer = await self._ask(exchange, b"".join(parts), body)
         else:
-            request = b"%b%b\r\n%b" % (head, tracing, body)
+            parts += (tracing, b"\r\n", body)
             answer = await facts.upstream.ask(
-                request, deadline=exchange.deadline, safe=self.repeatable, bodyless=self._bodyless, asked_by=exchange
+                b"".join(parts),
+                deadline=exchange.deadline,
+                safe=self.repeatable,
+                bodyless=self._bodyless,
+                asked_by=exchange,
             )
-        if not self.check.passes(answer.status):
+        if answer.status >= _REDIRECT and not self.check.passes(answer.status):
             raise self.undeclared(answer)
         self.check(exchange, answer)
         exchange.reply = Reply(answer.status, self._returning.passed(answer.fields), answer.body)
@@ -131,10 +137,10 @@ class Passing:
 
     def head(self, exchange: Exchange) -> bytes:
         """Request line and fields but for the body's length and our credential; each line ended."""
-        return self._fields(exchange) + _tracing(exchange)
+        return b"".join([*self._fields(exchange), _tracing(exchange)])
 
-    def _fields(self, exchange: Exchange) -> bytes:
-        """`head` without what names this one request: the same for identical requests of one caller."""
+    def _fields(self, exchange: Exchange) -> list[bytes]:
+        """The parts of `head` without what names this one request: the same for identical requests of one caller."""
         raw: bytes = exchange.scope["raw_path"]
         target = raw[self._cut :] or b"/"
         if b";" in target and _WAY_UP.search(target):
@@ -145,21 +151,17 @@ class Passing:
             target = b"%b?%b" % (target, exchange.query)
         if not _TARGET.fullmatch(target):
             raise Rejected("path and query must be percent-encoded ASCII", code="request.path")
-        parts = [self._line, target, self._host]
-        stopped, headers = self._stopped, exchange.headers
+        headers = exchange.headers
+        parts = [self._line, target, self._host, own_fields(exchange)]
+        stopped = self._stopped
         for name, value in headers.items():
             if name not in stopped:
                 parts += (name, b": ", value, b"\r\n")
-        parts += (
-            (b"via" in headers and via_field(headers[b"via"])) or _VIA,
-            forwarded_field(exchange),
-            b"accept-encoding: identity\r\n",
-        )
         if self.facts.identity and exchange.principal is not None:
             parts.append(identity_fields(exchange.principal))
         if self._cookies and b"cookie" in headers:
             parts.append(self._cookie(headers[b"cookie"]))
-        return b"".join(parts)
+        return parts
 
     def _cookie(self, field: bytes) -> bytes:
         """The cookies that the document knows, and no others."""
@@ -197,7 +199,7 @@ def _tracing(exchange: Exchange) -> bytes:
     trace = exchange.trace_id
     return (
         f"x-request-id: {exchange.request_id}\r\nx-correlation-id: {exchange.correlation_id}\r\n"
-        f"traceparent: 00-{trace}-{trace[16:]}-0{exchange.sampled:d}\r\n"
+        f"traceparent: 00-{trace}-{trace[16:]}-{'01' if exchange.sampled else '00'}\r\n"
     ).encode("ascii")
 
 
