@@ -52,6 +52,9 @@ class KnownHeads:
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[int, Fields, int]] = {}
 
+    def __len__(self) -> int:
+        return len(self._known)
+
     def answer(self, data: bytes) -> Answer | None:
         """The answer that `data` is, where its head is known and its body is there to the byte."""
         end = data.find(b"\r\n\r\n")
