@@ -16,6 +16,7 @@ from pyreqwest.exceptions import PyreqwestError
 from gateway.canonical.capabilities import Webhook
 from gateway.canonical.order import SalesLine, SalesOrder
 from gateway.canonical.party import Address
+from gateway.kernel.errors import Unavailable
 from gateway.kernel.money import Money
 from system_apis.regional_wms.warehouse.http import HttpAnswer, HttpRequest, HttpServer
 
@@ -100,7 +101,7 @@ class Line:
 
     async def quiet(self) -> None:
         """Wait until the counterpart has answered everything, whether or not anybody still listens."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while self._under_way:  # noqa: ASYNC110 - bounded
                 await asyncio.sleep(0.01)
 
@@ -154,8 +155,18 @@ class FailingWrites:
             self._left -= 1
             if self._left == 0:
                 self._line.fail(self._fault)
-                more["timeout"] = 0.3 if self._fault == "hang" else None
+                if self._fault == "hang":
+                    return await self._hung_up_on(method, path, **more)
         return await self._inner.request(method, path, safe=safe, **more)
+
+    async def _hung_up_on(self, method: str, path: str, **more: Any) -> Any:
+        while True:
+            before = self._line.forwarded
+            try:
+                return await self._inner.request(method, path, safe=False, **{**more, "timeout": 0.3})
+            except Unavailable:  # the machine was held up and nothing was sent: that is another case
+                if self._line.forwarded != before:
+                    raise
 
 
 def live_only(test: Any) -> Any:

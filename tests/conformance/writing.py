@@ -13,7 +13,7 @@ from tests.conformance.counterpart import FAULTS, live_only
 UNKNOWN = (OutcomeUnknown, BrokenUpstream)
 
 
-async def settled(look, seconds=20.0):
+async def settled(look, seconds=60.0):
     """What `look` gives once the system has finished what it was asked: a bounded wait, as callers do."""
     async with asyncio.timeout(seconds):
         while True:

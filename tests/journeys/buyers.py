@@ -22,7 +22,7 @@ from typing import Any
 
 import psutil
 
-_PATIENCE = 30.0
+_PATIENCE = 90.0
 _SHIP_TO = {
     "name": "Harbor Outfitters", "street": "12 Quay Street", "city": "Portland", "postal_code": "04101",
     "country": "US",

@@ -112,7 +112,7 @@ class Browser:
         return answer
 
 
-def until(ready, seconds=20.0):
+def until(ready, seconds=60.0):
     """Poll until `ready()` is true."""
     deadline = time.monotonic() + seconds
     while True:

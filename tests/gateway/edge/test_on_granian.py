@@ -21,7 +21,7 @@ def make_app():
     sys.path.insert(0, str(Path(__file__).parent))
     import conftest  # noqa: PLC0415  # granian's worker finds it only now
 
-    return conftest.Door({}, body_seconds=0.5).front
+    return conftest.Door({}, body_seconds=2.0).front
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """What people see while something takes time."""
 
 import io
+import re
 
 from rich.console import Console
 
@@ -27,7 +28,7 @@ def test_on_a_terminal_the_step_under_way_shows_its_seconds_and_stays_when_it_is
         progress("ready")
     shown = console.file.getvalue()
     assert "starting [Tryton] " in shown
-    assert "0 s" in shown
+    assert re.search(r"\d s", shown)
     assert "  starting [Tryton]\n" in shown
     assert "  ready\n" in shown
     assert shown.endswith("\x1b[2K")  # what moved is gone

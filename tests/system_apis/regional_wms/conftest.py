@@ -19,7 +19,7 @@ from system_apis.regional_wms.adapter import Adapter
 from system_apis.regional_wms.settings import Settings
 
 
-def call(seconds=5.0):
+def call(seconds=60.0):
     return Call(tenant="acme", correlation_id="cor_1", deadline=time.monotonic() + seconds)
 
 
@@ -89,7 +89,12 @@ class Subscriber:
             for event in json.loads(webhook.body)["events"]
         ]
 
-    async def until(self, condition, seconds=10):
+    @property
+    def first_seen(self):
+        """The same without those that came again."""
+        return list(dict.fromkeys(self.sequences))
+
+    async def until(self, condition, seconds=60):
         async with asyncio.timeout(seconds):
             while not condition(self):  # noqa: ASYNC110 - a condition of any kind, bounded
                 await asyncio.sleep(0.01)
