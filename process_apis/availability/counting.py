@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -77,6 +77,11 @@ def count_of_movement(each: Mapped) -> CutCount:
     )
 
 
+def count_key(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    """The key of the figure that a recorded cycle count stated."""
+    return row["location"], row["item"], row["owner"], row["to_bucket"], row["lot"]
+
+
 def location_keys(tenant: str, locations: Iterable[str]) -> list[int]:
     """Advisory lock keys of locations, in the order they are taken."""
     digests = (hashlib.blake2b(f"{tenant}\0{place}".encode(), digest_size=8).digest() for place in set(locations))
@@ -134,14 +139,27 @@ class Counter:
         for start in range(0, len(merged), _CHUNK):
             columns = zip(*merged[start : start + _CHUNK], strict=True)
             rows += await connection.fetch(_sql.rebase, tenant, *map(list, columns))
-        moved = [row for row in rows if not row["same"] and row["bucket"] in ("sellable", "picked")]
-        if moved:
-            columns = zip(*((r["location"], r["item"], r["owner"], r["bucket"], r["lot"]) for r in moved), strict=True)
-            await connection.execute(_sql.drop_settlements, tenant, *map(list, columns))
-            after = {(r["location"], r["item"], r["owner"], r["lot"], r["epoch"], r["sequence"]) for r in moved}
-            groups = await connection.fetch(_sql.groups_after, tenant, *map(list, zip(*sorted(after), strict=True)))
-            await settle_groups(connection, tenant, {tuple(group) for group in groups}, self._clock.now())
+        await self._settle_again(connection, tenant, [row for row in rows if not row["same"]])
         return rows
+
+    async def recall(self, connection: Connection, tenant: str, keys: Iterable[_Key]) -> None:
+        """Stand figures on the latest absolute figure left, after one of theirs was taken back by a revision.
+
+        The caller holds the locks.
+        """
+        if ordered := sorted(set(keys)):
+            rows = await connection.fetch(_sql.recall, tenant, *map(list, zip(*ordered, strict=True)))
+            await self._settle_again(connection, tenant, rows)
+
+    async def _settle_again(self, connection: Connection, tenant: str, rebased: Sequence[Any]) -> None:
+        moved = [row for row in rebased if row["bucket"] in ("sellable", "picked")]
+        if not moved:
+            return
+        columns = zip(*((r["location"], r["item"], r["owner"], r["bucket"], r["lot"]) for r in moved), strict=True)
+        await connection.execute(_sql.drop_settlements, tenant, *map(list, columns))
+        after = {(r["location"], r["item"], r["owner"], r["lot"], r["epoch"], r["sequence"]) for r in moved}
+        groups = await connection.fetch(_sql.groups_after, tenant, *map(list, zip(*sorted(after), strict=True)))
+        await settle_groups(connection, tenant, {tuple(group) for group in groups}, self._clock.now())
 
     def _split(self, tenant: str, snapshot: ReportedSnapshot, counts: Sequence[Count]) -> tuple[list[Count], set[str]]:
         """The figures that may move stock, and the locations this source holds among those of the snapshot."""
@@ -164,16 +182,16 @@ class Counter:
             rows = await connection.fetch(_sql.lines_at, tenant, places)
             keys |= {LineKey(row["item"], row["location"], row["owner"]) for row in rows}
         await lock_lines(connection, tenant, keys)
+        await _keep(connection, tenant, counts)
         if snapshot.full:
             named = {count[:5] for count in counts}
             rows = await connection.fetch(_sql.keys_at, tenant, places)
             counts += [_absent(snapshot, row) for row in rows if tuple(row) not in named]
         rebased = await self.rebase(connection, tenant, counts)
         if snapshot.full:
-            cut = snapshot.cut_off
-            await connection.execute(
-                _sql.cut_full, tenant, places, cut.epoch, cut.sequence, snapshot.event_id, snapshot.taken_at
-            )
+            cut = (snapshot.cut_off.epoch, snapshot.cut_off.sequence, snapshot.event_id, snapshot.taken_at)
+            await connection.execute(_sql.cut_full, tenant, places, *cut)
+            await connection.execute(_sql.keep_full_cut, tenant, places, *cut)
         await self._refresh(connection, tenant, snapshot, keys)
         return await _drift(connection, tenant, rebased)
 
@@ -216,6 +234,12 @@ class Counter:
         )
         if moves:
             await log.append(connection, [_applied(tenant, name, snapshot, figures, len(drift), shown)])
+
+
+async def _keep(connection: Connection, tenant: str, counts: Sequence[CutCount]) -> None:
+    for start in range(0, len(counts), _CHUNK):
+        columns = zip(*counts[start : start + _CHUNK], strict=True)
+        await connection.execute(_sql.keep_figures, tenant, *map(list, columns))
 
 
 def _merge(counts: Iterable[CutCount]) -> Iterable[CutCount]:

@@ -30,7 +30,7 @@ where o.tenant = $1 and o.source = u.source and o.event_id = u.event_id and o.li
 
 -- name: retire_movements
 update availability.movement m
-set live = false
+set live = false, retired_at = clock_timestamp()
 from unnest($2::text[], $3::text[], $4::int[]) as u (source, event_id, line)
 where m.tenant = $1 and m.source = u.source and m.event_id = u.event_id and m.line = u.line and m.live
 returning m.*
@@ -188,6 +188,57 @@ written as (
 )
 select location, item, owner, bucket, lot, before, same, epoch, sequence from figured
 
+-- name: keep_figures
+insert into availability.figure
+    (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, taken_at)
+select $1, u.* from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::bigint[],
+                           $9::bigint[], $10::text[], $11::timestamptz[]) as u
+
+-- name: recall
+-- Figures whose absolute figure was taken back: from the latest of the others, and everything after it.
+with standing as (
+    select k.*, b.epoch, b.sequence, b.event, b.amount, b.taken_at
+    from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as k (location, item, owner, bucket, lot)
+    cross join lateral (
+        select told.epoch, told.sequence, told.event, sum(told.amount) as amount, max(told.taken_at) as taken_at
+        from (
+            select -1::bigint as epoch, -1::bigint as sequence, '' collate "C" as event, 0::numeric as amount,
+                   'epoch'::timestamptz as taken_at
+            union all
+            select f.cut_epoch, f.cut_sequence, f.cut_event, f.amount, f.taken_at from availability.figure f
+            where f.tenant = $1 and f.location = k.location and f.item = k.item and f.owner = k.owner
+              and f.bucket = k.bucket and f.lot = k.lot
+            union all
+            select c.cut_epoch, c.cut_sequence, c.cut_event, 0, c.taken_at from availability.full_cut c
+            where c.tenant = $1 and c.location = k.location
+            union all
+            select m.epoch, m.sequence, m.event_id || case when m.revision > 0 then '#' || lpad(m.revision::text, 6, '0')
+                   else '' end collate "C", m.amount, m.occurred_at
+            from availability.movement m
+            where m.tenant = $1 and m.location = k.location and m.item = k.item and m.owner = k.owner and m.lot = k.lot
+              and m.type = 'cycle_counted' and m.to_bucket = k.bucket and m.moves and m.live
+        ) told
+        group by told.epoch, told.sequence, told.event
+        order by told.epoch desc, told.sequence desc, told.event desc limit 1
+    ) b
+)
+insert into availability.position as p
+    (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
+select $1, s.location, s.item, s.owner, s.bucket, s.lot, s.amount + after.amount, s.epoch, s.sequence, s.event, s.taken_at
+from standing s
+cross join lateral (
+    select coalesce(sum(case when m.to_bucket = s.bucket then m.amount else 0 end
+                        - case when m.from_bucket = s.bucket then m.amount else 0 end), 0) as amount
+    from availability.movement m
+    where m.tenant = $1 and m.location = s.location and m.item = s.item
+      and (m.epoch, m.sequence) > (s.epoch, s.sequence)
+      and m.owner = s.owner and m.lot = s.lot and m.moves and m.live and m.type <> 'cycle_counted'
+) after
+on conflict (tenant, location, item, owner, bucket, lot) do update
+set amount = excluded.amount, cut_epoch = excluded.cut_epoch, cut_sequence = excluded.cut_sequence,
+    cut_event = excluded.cut_event
+returning p.location, p.item, p.owner, p.bucket, p.lot, p.cut_epoch as epoch, p.cut_sequence as sequence
+
 -- name: keys_at
 select p.location, p.item, p.owner, p.bucket, p.lot
 from availability.position p
@@ -210,6 +261,10 @@ on conflict (tenant, location) do update
 set cut_epoch = excluded.cut_epoch, cut_sequence = excluded.cut_sequence, cut_event = excluded.cut_event,
     taken_at = excluded.taken_at
 where (excluded.cut_epoch, excluded.cut_sequence, excluded.cut_event) > (f.cut_epoch, f.cut_sequence, f.cut_event)
+
+-- name: keep_full_cut
+insert into availability.full_cut (tenant, location, cut_epoch, cut_sequence, cut_event, taken_at)
+select $1, location, $3, $4, $5, $6 from unnest($2::text[]) as location
 
 -- name: insert_snapshot
 insert into availability.snapshot

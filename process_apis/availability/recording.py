@@ -18,7 +18,7 @@ from gateway.kernel.clock import Clock
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.counting import Counter, count_of_movement, location_keys
+from process_apis.availability.counting import Counter, count_key, count_of_movement, location_keys
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
@@ -169,6 +169,9 @@ class Recorder:
         await move_figures(connection, tenant, deeds, now)
         counts = [count_of_movement(each) for each in taken if each.moves and _counts(each)]
         await self._counter.rebase(connection, tenant, counts)
+        await self._counter.recall(
+            connection, tenant, [count_key(row) for row in retired if row["moves"] and _counted(row)]
+        )
         await _move_balances(connection, tenant, deeds)
         changes = {key: LineChange() for key in keys}
         _note_times(changes, taken)
@@ -232,6 +235,10 @@ def _event_columns(some: Iterable[Mapped]) -> list[list[Any]]:
 
 def _counts(each: Mapped) -> bool:
     return each.reported.type is MovementType.CYCLE_COUNTED
+
+
+def _counted(row: Mapping[str, Any]) -> bool:
+    return bool(row["type"] == MovementType.CYCLE_COUNTED)
 
 
 def _note_times(changes: Mapping[LineKey, LineChange], taken: Iterable[Mapped]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from gateway.canonical.stock import Outcome
@@ -62,6 +63,23 @@ async def test_a_cycle_count_is_a_snapshot_of_one_key(world):
     assert await world.positions() == {"sellable": 26}
     await world.record(world.movement("c1", 6, "cycle_counted", 24, revision=1))
     assert await world.positions() == {"sellable": 25}
+
+
+async def test_a_count_corrected_to_another_item_gives_back_the_figure_it_had_replaced(world):
+    wrong = world.movement("c1", 20, "cycle_counted", 3)
+    await world.record(
+        world.snapshot("s1", 10, {"A": 100, "B": 40}),
+        world.movement("p", 8, "pick_confirmed", 4, order="ord_1"),
+        world.movement("e1", 15, "stock_adjusted", -2),
+        world.movement("s", 16, "shipment_confirmed", 4, order="ord_1"),
+        wrong,
+        world.movement("e2", 25, "stock_adjusted", 1),
+    )
+    assert await world.positions() == {"sellable": 4}
+    await world.record(msgspec.structs.replace(wrong, source_item="X-B", revision=1))
+    assert await world.positions() == {"sellable": 99}
+    assert await world.positions("B") == {"sellable": 3}
+    assert await world.broken_invariants() == []
 
 
 async def test_drift_is_logged_before_rebasing_and_excludes_what_came_after(world):
