@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import socket
 import sys
@@ -13,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import msgspec
 from litestar import Litestar
@@ -36,6 +38,7 @@ from gateway.apis import (
     with_dates,
     wrapped_api,
 )
+from gateway.backbone.backbone import Backbone
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
 from gateway.configuration.following import Follower
@@ -62,9 +65,10 @@ from gateway.identity.identity import Identity
 from gateway.identity.metadata import RESOURCE_METADATA
 from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.identity.routes import make_routes as identity_routes
+from gateway.kernel.background import background
 from gateway.kernel.clock import Clock, SystemClock
 from gateway.kernel.cursors import Cursors
-from gateway.kernel.errors import Misconfigured
+from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.kernel.exchange import Policy, RecallsOutcome
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret, resolve_secret
@@ -78,6 +82,7 @@ from gateway.serving.state import show_state
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
 from gateway.store.audit import AuditEntry
 from gateway.store.installation import check_installation
+from gateway.store.log_reader import LogReader
 from gateway.store.migrations import Migration, find_migrations, migrate, require_migrations
 from gateway.store.postgres import Store
 from gateway.systems.directory import Directory
@@ -126,10 +131,17 @@ from process_apis.order_to_ship.recalling import order_recallers
 from process_apis.partner_accounts import routes as partner_account_routes
 from process_apis.partner_accounts.process import PartnerAdministration
 from process_apis.partner_notifications import routes as notification_routes
+from process_apis.partner_notifications.following import Following
+from process_apis.partner_notifications.places import Places
 from process_apis.partner_notifications.process import PartnerNotifications
 from process_apis.partner_notifications.rendering import RendersByVersion
+from process_apis.partner_notifications.sharing import SharedBodies
+from process_apis.partner_notifications.streaming import EventStreams
+from process_apis.partner_notifications.streaming import Options as StreamOptions
 
 Answer = TypeVar("Answer")
+_log: Final = logging.getLogger(__name__)
+_PAUSE_SECONDS: Final = 0.5
 MESSAGE_VERSIONS: Final = ("v1", "v2")
 _ROOT: Final = Path(__file__).parents[1]
 PRODUCTS: Final = tuple(sorted(path.parent.name for path in (_ROOT / "system_apis").glob("*/manifest.toml")))
@@ -206,6 +218,20 @@ class Core:
             sender=self.sender,
         )
 
+        self.events = EventStreams(
+            Following(self.store, LogReader()),
+            SharedBodies(self.renderers),
+            Places(self.cache),
+            self.cursors,
+            self.clock,
+            StreamOptions(
+                heartbeat=settings.events.heartbeat_seconds,
+                lifetime=settings.events.lifetime_seconds,
+                replay=settings.events.replay_hours * 3_600,
+                room=settings.events.waiting,
+            ),
+        )
+
     def adopt(self, configuration: Configuration) -> None:
         """Take what holds outside the chain."""
         self.sender.rules = _targets(configuration)
@@ -227,17 +253,15 @@ class Core:
 
     def storefront(self) -> dict[str, list[HTTPRouteHandler]]:
         """The storefront's handlers, by version."""
-        return {
-            version: routes(
-                items=self.items,
-                availability=self.availability,
-                orders=self.orders,
-                accounts=self.accounts,
-                currencies=self.currencies,
-                cursors=self.cursors,
-            )
-            for version, routes in (("v1", storefront_v1.routes), ("v2", storefront_v2.routes))
+        bound: dict[str, Any] = {
+            "items": self.items,
+            "availability": self.availability,
+            "orders": self.orders,
+            "accounts": self.accounts,
+            "currencies": self.currencies,
+            "cursors": self.cursors,
         }
+        return {"v1": storefront_v1.routes(**bound), "v2": storefront_v2.routes(**bound, events=self.events)}
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""
@@ -452,9 +476,21 @@ class Gateway:
             await stack.enter_async_context(self.usage.counting())
             await stack.enter_async_context(self.access.writing())
             await stack.enter_async_context(self.explain.collecting())
+            await stack.enter_async_context(background(self._follow_log(), name="events"))
             for each in self.beside:
                 await stack.enter_async_context(each)
             yield
+
+    async def _follow_log(self) -> None:
+        """Feed the streams of events of this process, from one tail of the log."""
+        core, log = self.core, Backbone(self.core.store, self.core.nats_url, self.core.clock)
+        async with background(core.events.following.run(log), name="events-tail"):
+            while True:
+                try:
+                    await log.run((), asyncio.Event(), relay=False)
+                except* CrossdockError as group:
+                    _log.warning("the log cannot be followed: %s", group.exceptions[0])
+                await asyncio.sleep(_PAUSE_SECONDS)
 
     async def require_ready(self) -> None:
         """Raise what keeps this process from serving, as ``/readyz`` tells it."""

@@ -83,6 +83,24 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     body_seconds: float = 10.0
 
 
+class EventSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Streams of events for partners: one that is silent says so every `heartbeat_seconds`.
+
+    A stream ends after `lifetime_seconds`, and its client comes again. What happened in the last `replay_hours` is told
+    to who comes again. A slow reader may leave `waiting` events unread before its stream ends. How many a partner may
+    have open stands in its plan.
+    """
+
+    heartbeat_seconds: float = 15.0
+    lifetime_seconds: float = 3_600.0
+    replay_hours: float = 24.0
+    waiting: int = 1_000
+
+    def __post_init__(self) -> None:
+        if min(self.heartbeat_seconds, self.lifetime_seconds, self.replay_hours) <= 0 or self.waiting < 1:
+            raise Misconfigured("events: times must be above 0, and waiting at least 1")
+
+
 class MetricsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The figures of all gateway workers, for Prometheus: a listener of its own, on loopback unless told otherwise.
 
@@ -199,6 +217,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     secrets: SecretSettings
     orders: OrderSettings = OrderSettings()
     http: HttpSettings = HttpSettings()
+    events: EventSettings = EventSettings()
     metrics: MetricsSettings = MetricsSettings()
     identity: IdentityOptions = IdentityOptions()
     rate_limit: RateLimitOptions = RateLimitOptions()

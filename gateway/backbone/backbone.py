@@ -18,7 +18,7 @@ from gateway.canonical.events import Position, Recorded
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Misconfigured, Unavailable
 from gateway.store.installation import check_installation
-from gateway.store.log_reader import LogReader, Upcasts
+from gateway.store.log_reader import LogReader, Stretch, Upcasts
 from gateway.store.postgres import Store
 
 
@@ -66,7 +66,9 @@ class Backbone:
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
-                running = [tasks.create_task(self._carrier.run()), tasks.create_task(self._leases.run())]
+                running = [tasks.create_task(self._carrier.run())]
+                if relay or subscriptions:
+                    running.append(tasks.create_task(self._leases.run()))
                 if relay:
                     streams = frozenset({"main", *(subscription.stream for subscription in subscriptions)})
                     running.append(tasks.create_task(self._relay(self._namespace, streams)))
@@ -86,15 +88,24 @@ class Backbone:
 
         The caller filters by tenant. Raises `Unavailable` when the backbone does not run or the record is down.
         """
+        async with contextlib.aclosing(self.stretches(types, after=after, stream=stream)) as stretches:
+            async for stretch in stretches:
+                for recorded in stretch.events:
+                    yield recorded
+
+    async def stretches(
+        self, types: frozenset[str], *, after: Position | None = None, stream: str = "main"
+    ) -> AsyncGenerator[Stretch, None]:
+        """As `live`, in stretches: for who has to know how far the log is read although nothing happened."""
         if self._tasks is None or self._stop is None:
             raise Unavailable("events cannot be followed now; try again", code="backbone.not_running")
         tail = Tail(self._store, self._reader, self._feed(stream), types)
         if after is None:
             async with self._store.connection() as connection:
                 after = await self._reader.end(connection, stream=stream)
-        async with contextlib.aclosing(follow(tail, after, self._stop)) as events:
-            async for recorded in events:
-                yield recorded
+        async with contextlib.aclosing(follow(tail, after, self._stop)) as stretches:
+            async for stretch in stretches:
+                yield stretch
 
     async def _relay(self, namespace: Namespace, streams: frozenset[str]) -> None:
         relay = Relay(self._store, self._reader, self._carrier, namespace, self._clock, streams=streams)

@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 from gateway.backbone.tail import Tail
-from gateway.canonical.events import Position, Recorded
+from gateway.canonical.events import Position
+from gateway.store.log_reader import Stretch
 
 _AT_ONCE: Final = 200
 
 
-async def follow(tail: Tail, after: Position, stop: asyncio.Event) -> AsyncGenerator[Recorded, None]:
-    """Events after `after`, in delivery order, until `stop`. A slow listener holds up nobody but itself."""
+async def follow(tail: Tail, after: Position, stop: asyncio.Event) -> AsyncGenerator[Stretch, None]:
+    """Stretches after `after`, in delivery order, until `stop`; an empty one twice a second where nothing happens."""
     position = after
     while not stop.is_set():
         stretch = await tail.after(position, _AT_ONCE)
         position = stretch.reached
-        for recorded in stretch.events:
-            yield recorded
+        yield stretch

@@ -111,6 +111,7 @@ def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dic
     types: list[Any] = [*payloads]
     for handler in handlers:
         types += [kind for kind in (_body_type(handler), _answer_type(handler)) if kind is not None]
+        types += _events(handler).values()
     unique = list(dict.fromkeys(types))
     found, components = msgspec.json.schema_components(unique, ref_template=_REF)
     for schema in components.values():
@@ -159,6 +160,8 @@ def _success(handler: HTTPRouteHandler, schemas: Mapping[Any, Any], dated: Seque
     success: dict[str, Any] = {"description": answers.PHRASES[int(handler.status_code)], "headers": headers}
     if answer is not None:
         success["content"] = {"application/json": {"schema": schemas[answer]}}
+    if events := _events(handler):
+        success["content"] = {"text/event-stream": {"schema": _event_schema(events, schemas)}}
     if links := handler.opt.get("links"):
         success["links"] = {
             operation: {
@@ -239,6 +242,8 @@ def _inlined(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _leave_out_null(schema: dict[str, Any]) -> None:
     """Say that the word null is no text here: the door refuses it, because it is always a client's mistake."""
+    if schema.get("type") == "array":
+        _leave_out_null(schema["items"])
     if schema.get("type") == "string" and not {"enum", "format"} & set(schema):
         schema["not"] = {"pattern": "^[nN][uU][lL][lL]$"}
 
@@ -259,4 +264,34 @@ def _answer_type(handler: HTTPRouteHandler) -> Any | None:
     answer = get_type_hints(handler.fn)["return"]
     if isinstance(get_origin(answer), type) and issubclass(get_origin(answer), Response):
         answer = get_args(answer)[0]
+    if isinstance(answer, type) and issubclass(answer, Response):
+        return None
     return None if answer in (None, type(None), bytes) else answer
+
+
+def _event_schema(events: Mapping[str, Any], schemas: Mapping[Any, Any]) -> dict[str, Any]:
+    """One event of a stream (HTML Living Standard, section 9.2), as OpenAPI 3.2 describes it in `itemSchema`."""
+    return {
+        "description": "One server-sent event (HTML Living Standard, section 9.2); its `data` is JSON in one line.",
+        "oneOf": [
+            {
+                "type": "object",
+                "required": ["id", "event", "data"],
+                "properties": {
+                    "id": {"type": "string", "maxLength": 400},
+                    "event": {"type": "string", "enum": [name]},
+                    "data": {
+                        "type": "string",
+                        "contentMediaType": "application/json",
+                        "contentSchema": schemas[payload],
+                    },
+                },
+            }
+            for name, payload in sorted(events.items())
+        ],
+    }
+
+
+def _events(handler: HTTPRouteHandler) -> Mapping[str, Any]:
+    """The type of each event's data, by its name; empty where an operation answers no stream of events."""
+    return dict(handler.opt.get("events", {}))

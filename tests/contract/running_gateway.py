@@ -55,6 +55,9 @@ header_seconds = 3
 body_seconds = 3
 {http}
 
+[events]
+lifetime_seconds = {stream_seconds}
+
 [rate_limit]
 failure_cost = 1
 addresses = {{ rate = "1000000000/minute", burst = 1000000000 }}
@@ -110,16 +113,19 @@ async def start_gateway(
     identity: str = ", trust_for = 60.0",
     http: str = "",
     more: str = "",
+    stream_seconds: float = 0.05,
     scopes: Sequence[str] = PARTNER_SCOPES,
 ) -> RunningGateway:
     """Start one on the empty `database`; `scopes` are the partners'.
 
     `operations` are limits by route id, as TOML pairs, `issuers` TOML tables; `identity` and `http` are further
-    settings there, `more` is added to the settings.
+    settings there, `more` is added to the settings. Streams of events end after `stream_seconds`: who takes any
+    operation and reads its answer to the end must not wait.
     """
     installation = await migrate_record(database, progress=lambda _: None)
     port = free_port(set())
     values = {"installation": installation, "port": port, "workers": workers, "operations": operations}
+    values |= {"stream_seconds": stream_seconds}
     values |= {"issuers": issuers, "identity": identity, "http": http}
     settings_path = _write_settings(folder, urls, database, more, **values)
     settings = load_settings(settings_path)
@@ -150,7 +156,7 @@ async def _start(
     return running
 
 
-def _write_settings(folder: Path, urls: EngineUrls, database: str, more: str, **values: str | int) -> Path:
+def _write_settings(folder: Path, urls: EngineUrls, database: str, more: str, **values: str | float) -> Path:
     secrets = {
         "postgres": database,
         "nats": urls.nats,

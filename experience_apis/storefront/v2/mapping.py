@@ -14,11 +14,14 @@ from gateway.canonical.order import OrderState
 from gateway.canonical.party import Address
 from gateway.canonical.stock import ItemAvailability
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, NotAllowed, Problem
+from gateway.kernel.errors import Conflict, NotAllowed, NotFound, Problem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, OrderSummary, PlaceOrder
+from process_apis.partner_notifications.following import Wanted
+from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, ORDER_UPDATED
 
+MESSAGE_TYPES: Final = (ORDER_UPDATED, AVAILABILITY_CHANGED)
 _OUR_MEMBERS: Final = {"amount": "quantity/amount", "uom": "quantity/unit"}
 _SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.REJECTED})
 
@@ -49,6 +52,18 @@ def availability_view(item: Item, figure: ItemAvailability) -> schemas.Availabil
         ],
         freshness=schemas.FreshnessView(as_of=instant(figure.as_of), confidence=figure.confidence.value),
         version=figure.version,
+    )
+
+
+def wanted(caller: Caller, types: Sequence[str] | None, skus: Sequence[str], found: Mapping[str, Item]) -> Wanted:
+    """What a stream tells; raises `NotFound` for an article that there is not."""
+    if missing := [sku for sku in skus if sku not in found]:
+        raise NotFound(f"no article has the number {missing[0]}: list the items to find it", code="item.not_found")
+    return Wanted(
+        tenant=caller.tenant,
+        partner=caller.principal.partner or "",
+        messages=frozenset(types or MESSAGE_TYPES),
+        items=frozenset(item.item for item in found.values()) if skus else None,
     )
 
 

@@ -14,6 +14,7 @@ from process_apis.partner_notifications.models import Message
 from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED
 
 MESSAGES: Final = {"availability.changed": schemas.AvailabilityChanged, "order.updated": schemas.OrderUpdated}
+NOTICES: Final = {"stream.ended": schemas.StreamNotice, "stream.reset": schemas.StreamNotice}
 _encode: Final = msgspec.json.Encoder().encode
 
 

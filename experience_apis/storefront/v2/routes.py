@@ -1,15 +1,16 @@
 """The storefront's operations, version 2: a handler is one process call and one mapping call."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from litestar import Request, Response, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
-from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from experience_apis.storefront.v2 import mapping, schemas
+from experience_apis.storefront.v2.messages import MESSAGES, NOTICES
 from experience_apis.storefront.v2.recalling import placed_reply
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.canonical.item import Item
@@ -22,6 +23,8 @@ from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
 from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
+from process_apis.partner_notifications.sending import EventStream
+from process_apis.partner_notifications.streaming import EventStreams
 
 _API: Final[Mapping[str, Any]] = {"zone": "experience", "tenant_aware": True, "api": "storefront", "version": "v2"}
 _LOCATION: Final = ResponseHeader(name="Location", description="Where the order can be read.", value="")
@@ -32,6 +35,12 @@ _ORDER_ID: Final = PathParameter(
     description="An order's id, from the answer that accepted it.", max_length=30, pattern=schemas.ORDER_ID
 )
 _CURSOR: Final = QueryParameter(description="`next_cursor` of the page before.", max_length=400, pattern=schemas.CURSOR)
+_LAST_EVENT: Final = HeaderParameter(
+    name="Last-Event-ID",
+    description="The id of the last event you saw, of the last day: the stream goes on behind it.",
+    max_length=400,
+    pattern=schemas.CURSOR,
+)
 _OF_ORDER: Final = {"order_id": "$response.body#/id"}
 _OF_LISTED_ORDER: Final = {"order_id": "$response.body#/items/0/id"}
 _EXAMPLE_ORDER: Final[Mapping[str, Any]] = {
@@ -61,6 +70,7 @@ def routes(
     accounts: PartnerAccounts,
     currencies: Mapping[str, str],
     cursors: Cursors,
+    events: EventStreams,
 ) -> list[HTTPRouteHandler]:
     """Every handler of this version, bound to the processes it calls."""
     return [
@@ -68,6 +78,7 @@ def routes(
         *_availability_routes(items, availability),
         *_order_routes(orders, accounts, currencies),
         *_order_reading_routes(orders, cursors),
+        *_event_routes(items, events),
     ]
 
 
@@ -306,6 +317,45 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         return mapping.order_monitor(*await orders.history(caller.tenant, order_id, partner=_partner(caller)))
 
     return [list_orders, get_order, monitor_order]
+
+
+def _event_routes(items: ResolvesItems, events: EventStreams) -> list[HTTPRouteHandler]:
+    @get(
+        "/storefront/v2/events",
+        operation_id="followEvents",
+        tags=["Events"],
+        opt={
+            **_API,
+            "scopes": ["availability:read", "orders:read"],
+            "cost": 2,
+            "streaming": True,
+            "events": {**MESSAGES, **NOTICES},
+            "failures": [404],
+        },
+    )
+    async def follow_events(
+        request: Request[Any, Any, Any],
+        last_event_id: Annotated[str | None, _LAST_EVENT] = None,
+        event_type: Annotated[
+            list[Literal["order.updated", "availability.changed"]] | None,
+            QueryParameter(name="type", description="Only these messages; all without it.", min_items=1, max_items=2),
+        ] = None,
+        sku: Annotated[
+            list[schemas.Sku] | None,
+            QueryParameter(description="Availability of these articles only.", min_items=1, max_items=50),
+        ] = None,
+    ) -> EventStream:
+        """Follow your orders and what you may sell, as it happens.
+
+        The messages that your webhooks have, as server-sent events. The stream ends now and then (`stream.ended`, or
+        without a word): connect again with the last id as Last-Event-ID, and nothing is missed or told twice.
+        """
+        caller = caller_of(request.scope)
+        found = await items.by_sku(caller.tenant, sku) if sku else {}
+        wanted = mapping.wanted(caller, event_type, sku or (), found)
+        return EventStream(await events.open(caller, wanted, last_event_id, version="v2"))
+
+    return [follow_events]
 
 
 def _partner(caller: Caller) -> str:

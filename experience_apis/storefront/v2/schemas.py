@@ -357,3 +357,15 @@ class AvailabilityChanged(Struct, kw_only=True):
     api_version: Literal["v2"]
     timestamp: Instant
     data: AvailabilityView
+
+
+class StreamNotice(Struct, kw_only=True):
+    """What a stream of events says about itself.
+
+    `stream.reset`: what happened since your Last-Event-ID is not known any more, so read your orders and availability
+    afresh. `stream.ended`: connect again.
+    """
+
+    type: Literal["stream.reset", "stream.ended"]
+    reason: str
+    detail: str
