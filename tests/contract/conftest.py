@@ -85,9 +85,10 @@ async def gateway(
 async def gateway_of_two(
     urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory, outside_issuer: SmallIssuer
 ) -> AsyncIterator[RunningGateway]:
-    """The same with two worker processes."""
+    """The same with two worker processes, and streams of events that do not end by themselves."""
     folder = tmp_path_factory.mktemp("two")
-    async with running_on("test_of_two_workers", urls, folder, workers=2, issuers=trust_in(outside_issuer)) as running:
+    options = {"workers": 2, "issuers": trust_in(outside_issuer), "stream_seconds": 3600.0}
+    async with running_on("test_of_two_workers", urls, folder, **options) as running:
         yield running
 
 

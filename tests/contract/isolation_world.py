@@ -35,11 +35,21 @@ ALL_SCOPES = (
     *("system:read", "system:write"),
 )
 # Those of them that we draw, so that nobody else has them by chance.
-DRAWN = ("order_id", "partner_id", "client_id", "key_id", "message_id", "exception_id", "item_id", "cursor")
+DRAWN = (
+    "Last-Event-ID",
+    "order_id",
+    "partner_id",
+    "client_id",
+    "key_id",
+    "message_id",
+    "exception_id",
+    "item_id",
+    "cursor",
+)
 OWNED: Mapping[str, str] = {
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
-         "message_id", "exception_id", "cursor", "Idempotency-Key", "PartnerInput.name"),
+         "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -148,6 +158,7 @@ async def _order(gateway: RunningGateway, first: PartnerCredentials) -> dict[str
         assert placed.status_code == httpx.codes.CREATED, placed.text
         listed = (await client.get("/storefront/v1/orders", params={"limit": 1})).json()
         items = (await client.get("/storefront/v1/items")).json()["items"]
+        events = (await client.get("/storefront/v2/events")).text  # it ends by itself: `stream_seconds`
     item_id = next(each["id"] for each in items if each["sku"] == SKUS[0])
     order_id = placed.json()["id"]
     return {
@@ -157,6 +168,8 @@ async def _order(gateway: RunningGateway, first: PartnerCredentials) -> dict[str
         "external_number": number,
         "Idempotency-Key": key,
         "cursor": listed["next_cursor"],
+        "Last-Event-ID": events.partition("id: ")[2].partition("\n")[0],
+        "type": "order.updated",
         "item_id": item_id,
         "item": item_id,
     }
