@@ -279,7 +279,7 @@ def _event_schema(events: Mapping[str, Any], schemas: Mapping[Any, Any]) -> dict
                 "required": ["id", "event", "data"],
                 "properties": {
                     "id": {"type": "string", "maxLength": 400},
-                    "event": {"type": "string", "enum": [name]},
+                    "event": {"type": "string", "const": name},
                     "data": {
                         "type": "string",
                         "contentMediaType": "application/json",

@@ -20,6 +20,7 @@ _ANNOTATIONS: Final = frozenset(
 _JUDGED: Final = frozenset(
     {
         *(*_UPPER, *_LOWER, *_WORDS, "additionalProperties", "allOf", "anyOf", "const", "default", "enum", "format"),
+        "contentSchema",
         *("items", "not", "nullable", "oneOf", "properties", "propertyNames", "required", "type", "uniqueItems"),
     }
 )
@@ -60,11 +61,12 @@ class SchemaChanges:
         parts: Iterator[tuple[Any, Any]] = zip_longest(old.get("allOf", ()), new.get("allOf", ()), fillvalue={})
         for each, other in parts:
             yield from self.compare(each, other, side, where)
-        if "items" in old and "items" in new:
-            yield from self.compare(old["items"], new["items"], side, f"{where}/*")
-        elif "items" in old or "items" in new:
-            grown = side.wider if "items" in old else side.narrower
-            yield grown(where, "items", f"the members are {'no longer' if 'items' in old else 'now'} described")
+        for word, inner, what in (("items", f"{where}/*", "members are"), ("contentSchema", where, "content is")):
+            if word in old and word in new:
+                yield from self.compare(old[word], new[word], side, inner)
+            elif word in old or word in new:
+                grown = side.wider if word in old else side.narrower
+                yield grown(where, word, f"the {what} {'no longer' if word in old else 'now'} described")
 
     def _properties(self, old: dict[str, Any], new: dict[str, Any], side: Side, where: str) -> Iterator[Change]:
         had, has = old.get("properties", {}), new.get("properties", {})
