@@ -45,6 +45,7 @@ from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
 from gateway.console.app import make_console
 from gateway.console.openid import CALLBACK
+from gateway.console.sign_in import SIGN_IN
 from gateway.contracts.api import Api
 from gateway.contracts.document import build_document
 from gateway.contracts.export import render
@@ -561,6 +562,7 @@ def _openid_sign_in(core: Core) -> OpenIdSignIn | None:
         console.openid,
         None if reference is None else _secret(reference, "console.openid.client_secret"),
         (console.public_url or "").rstrip("/") + CALLBACK,
+        signed_out_uri=(console.public_url or "").rstrip("/") + SIGN_IN,
         outbound=core.outbound,
         clock=core.clock,
     )

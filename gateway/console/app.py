@@ -17,7 +17,7 @@ from gateway.console.pages import detail_routes, page_routes
 from gateway.console.people import PeopleDesk, people_routes
 from gateway.console.reading import Reading
 from gateway.console.rendering import Pages
-from gateway.console.repairs import RedeliversMessages, Repairs, RetriesExceptions, repair_routes
+from gateway.console.repairs import MendsOrders, RedeliversMessages, Repairs, repair_routes
 from gateway.console.security_headers import with_security_headers
 from gateway.console.sign_in import Doors, Tokens, password_routes, sign_in_routes
 from gateway.identity.console_users import ConsoleUsers, SessionTimes
@@ -36,7 +36,7 @@ def make_console(
     store: Store,
     clock: Clock,
     tenant: str,
-    orders: RetriesExceptions,
+    orders: MendsOrders,
     messages: RedeliversMessages,
     bootstrap: Secret | None = None,
     https: bool = False,

@@ -1,4 +1,7 @@
-"""What a person with the role `repair` can do about a failure: through the process's own function, and audited."""
+"""What a person can do about a failure (role `repair`) or decide (role `approve`).
+
+All of it goes through the process's own function, and is audited.
+"""
 
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -17,7 +20,7 @@ from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import CrossdockError, NotFound
+from gateway.kernel.errors import CrossdockError, Invalid, NotFound
 from gateway.kernel.ids import new_id
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
@@ -25,15 +28,20 @@ from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__)
 _REPAIR: Final = {"role": "repair"}
+_APPROVE: Final = {"role": "approve"}
 _DEADLINE_S: Final = 20.0
 _LARGEST: Final = 2**63 - 1
 
 
-class RetriesExceptions(Protocol):
-    """Order to ship: resolves an exception and tries again what it stopped, with its own audit entry."""
+class MendsOrders(Protocol):
+    """Order to ship: each of these writes its own audit entry."""
 
     def retry_exception(self, caller: Caller, exception_id: str) -> Awaitable[object]:
-        """Raises `NotFound` or `Conflict`."""
+        """Resolve an exception and try again what it stopped. Raises `NotFound` or `Conflict`."""
+        ...
+
+    def release_hold(self, caller: Caller, order_id: str, *, reason: str) -> Awaitable[object]:
+        """Let a held order go on, on the caller's responsibility. Raises `NotFound` or `Conflict`."""
         ...
 
 
@@ -49,7 +57,7 @@ class Repairs:
     """The actions. Those whose process writes no audit entry get one here: before, and again when they fail."""
 
     def __init__(
-        self, store: Store, clock: Clock, tenant: str, orders: RetriesExceptions, messages: RedeliversMessages
+        self, store: Store, clock: Clock, tenant: str, orders: MendsOrders, messages: RedeliversMessages
     ) -> None:
         self._store = store
         self._clock = clock
@@ -61,6 +69,13 @@ class Repairs:
         """Retry what an order's exception stopped."""
         caller = caller_of(user, self._tenant, self._clock.monotonic() + _DEADLINE_S)
         await self._orders.retry_exception(caller, exception_id)
+
+    async def release(self, user: ConsoleUser, order_id: str, reason: str) -> None:
+        """Let an order go on that its customer's credit or account holds."""
+        if not reason.strip():
+            raise Invalid("say why the order may go on: the audit trail keeps it", code="console.reason")
+        caller = caller_of(user, self._tenant, self._clock.monotonic() + _DEADLINE_S)
+        await self._orders.release_hold(caller, order_id, reason=reason.strip())
 
     async def replay(self, user: ConsoleUser, letter: int) -> None:
         """Have the consumer try a dead letter again."""
@@ -104,7 +119,7 @@ class Repairs:
 
 
 def repair_routes(pages: Pages, reading: Reading, repairs: Repairs) -> list[HTTPRouteHandler]:
-    """Handlers of the buttons beside failures."""
+    """Handlers of the buttons beside failures and held orders."""
 
     def done(request: Request[Any, Any, Any], text: str) -> Response[Any]:
         reading.forget()
@@ -118,6 +133,12 @@ def repair_routes(pages: Pages, reading: Reading, repairs: Repairs) -> list[HTTP
     async def retry_exception(request: Request[Any, Any, Any], exception_id: FromPath[str]) -> Response[Any]:
         await repairs.retry(user_of(request), _printable(exception_id))
         return done(request, "The order goes on from where it stopped.")
+
+    @post("/orders/{order_id:str}/release", opt=_APPROVE)
+    async def release_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[Any]:
+        reason = form_of(request).get("reason", "")[:500]
+        await repairs.release(user_of(request), _printable(order_id), reason)
+        return done(request, "The order is released and goes on.")
 
     @post("/dead-letters/{letter:int}/replay", opt=_REPAIR)
     async def replay_letter(request: Request[Any, Any, Any], letter: FromPath[int]) -> Response[Any]:
@@ -134,7 +155,7 @@ def repair_routes(pages: Pages, reading: Reading, repairs: Repairs) -> list[HTTP
         await repairs.redeliver(user_of(request), _printable(message))
         return done(request, "The message is sent again under its old id.")
 
-    return [retry_exception, replay_letter, resolve_letter, redeliver_webhook]
+    return [retry_exception, release_order, replay_letter, resolve_letter, redeliver_webhook]
 
 
 def _printable(name: str) -> str:

@@ -16,6 +16,7 @@ from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotAllowed, NotAuthenticated, Throttled
 from gateway.kernel.secrets import Secret
 
+SIGN_IN: Final = "/sign-in"
 _LONGEST: Final = 1_000
 
 
@@ -100,7 +101,7 @@ class Doors:
 def sign_in_routes(doors: Doors) -> list[HTTPRouteHandler]:
     """Handlers that begin and end a session."""
 
-    @get("/sign-in", opt={"public": True})
+    @get(SIGN_IN, opt={"public": True})
     async def show_sign_in(request: Request[Any, Any, Any]) -> Response[str]:
         return await doors.form(request)
 
@@ -122,11 +123,14 @@ def sign_in_routes(doors: Doors) -> list[HTTPRouteHandler]:
         return await doors.begun(request, session, "/password")
 
     @post("/sign-out", opt={"before_password": True})
-    async def sign_out(request: Request[Any, Any, Any]) -> Response[None]:
+    async def sign_out(request: Request[Any, Any, Any]) -> Response[Any]:
         cookie = doors.access.session_cookie(request)
         if cookie is not None:
             await doors.users.sign_out(cookie)
-        response = see_other("/sign-in")
+        place = None if doors.openid is None or not user_of(request).outside else await doors.openid.sign_out()
+        # A page, not a redirect: browsers hold what follows a form to ``form-action``, redirects to others included.
+        left = {"place": place, "provider": None if doors.openid is None else doors.openid.name}
+        response: Response[Any] = see_other(SIGN_IN) if place is None else html(doors.pages.render("left.html", left))
         doors.access.end(response)
         return response
 

@@ -18,7 +18,8 @@ class OpenIdOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `client_secret` is a secret reference, none for a public client; it is sent as `client_authentication` says.
     `roles` leads from values of the claim `roles_claim` (a text or a list) to roles here: view, repair, approve,
-    administer. Who has none of the values is not let in. Claims come from the ID token, else from userinfo.
+    administer. Who has none of the values is not let in. Claims come from the ID token, else from userinfo. With
+    `end_session` who signs out of the console signs out at the provider too, where it has a place for that.
     """
 
     issuer: str
@@ -35,6 +36,7 @@ class OpenIdOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     refresh_every: float = 300.0
     refetch_every: float = 10.0
     stale_for: float = 3_600.0
+    end_session: bool = True
 
     def __post_init__(self) -> None:
         if not is_guarded(self.issuer):

@@ -38,6 +38,7 @@ class Metadata(Struct, frozen=True, kw_only=True):
     authorization_endpoint: str
     token_endpoint: str
     userinfo_endpoint: str | None = None
+    end_session_endpoint: str | None = None
     names_itself: bool = msgspec.field(name="authorization_response_iss_parameter_supported", default=False)
 
 
@@ -126,7 +127,12 @@ def _checked(status: int, body: bytes, issuer: str) -> Metadata:
     found = msgspec.json.decode(body, type=Metadata)
     if found.issuer != issuer:
         raise ValueError("its metadata names another issuer")
-    ends = [found.authorization_endpoint, found.token_endpoint, found.userinfo_endpoint or issuer]
+    ends = [
+        found.authorization_endpoint,
+        found.token_endpoint,
+        found.userinfo_endpoint or issuer,
+        found.end_session_endpoint or issuer,
+    ]
     secure = urlsplit(issuer).scheme == "https"
     if not all(is_guarded(url) and (not secure or urlsplit(url).scheme == "https") for url in ends):
         raise ValueError("its metadata names an address without https")

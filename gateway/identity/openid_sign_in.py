@@ -53,15 +53,26 @@ class Handshake:
 
 
 class OpenIdSignIn:
-    """One provider, and our client there. `redirect_uri` is where it sends people back."""
+    """One provider, and our client there.
+
+    `redirect_uri` is where it sends people back, `signed_out_uri` where it sends them when they have signed out there.
+    """
 
     def __init__(
-        self, options: OpenIdOptions, secret: Secret | None, redirect_uri: str, *, outbound: Outbound, clock: Clock
+        self,
+        options: OpenIdOptions,
+        secret: Secret | None,
+        redirect_uri: str,
+        *,
+        outbound: Outbound,
+        clock: Clock,
+        signed_out_uri: str | None = None,
     ) -> None:
         self.name = options.name
         self._options = options
         self._secret = secret
         self._redirect_uri = redirect_uri
+        self._signed_out_uri = signed_out_uri
         self._provider = Provider(options, outbound, clock)
         self._keys = IssuerKeys(options, outbound, clock)
         self._now = clock.now
@@ -111,6 +122,21 @@ class OpenIdSignIn:
                 raise _unbelieved("userinfo is about somebody else")
             claims = {**told, **claims}
         return self._person(claims)
+
+    async def sign_out(self) -> str | None:
+        """Where to send the browser for its session at the provider to end (RP-Initiated Logout 1.0, section 2).
+
+        None where the provider has no such place, does not answer, or is not to be asked. Our client's id stands in the
+        place of an ID token, which we do not keep; a provider then asks the person first.
+        """
+        if not self._options.end_session or self._signed_out_uri is None:
+            return None
+        try:
+            place = (await self._provider.metadata()).end_session_endpoint
+        except Unavailable:
+            return None
+        asked = {"client_id": self._options.client_id, "post_logout_redirect_uri": self._signed_out_uri}
+        return None if place is None else str(add_params_to_uri(place, list(asked.items())))
 
     def _handshake(self, secret: str | None, state: str) -> Handshake:
         begun, _, rest = (secret or "").partition(".")

@@ -1,4 +1,7 @@
-"""A real worker beside a real gateway: its figures tell of work, of a carrier that is away, and of a record that is."""
+"""A real worker beside a real gateway: its figures tell of work done and left, and of a carrier that is away.
+
+A worker that loses the record ends (`gateway/durable/slots.py`), and with it its port.
+"""
 
 from __future__ import annotations
 
@@ -90,18 +93,11 @@ async def test_a_worker_tells_what_it_has_done_and_what_is_left(working: Running
     await until(working, has_worked)
 
 
-async def test_an_outage_of_carrier_or_record_shows_and_passes(working: RunningGateway, engines: Engines):
+async def test_a_carrier_that_is_away_shows_and_is_there_again(working: RunningGateway, engines: Engines):
     await until(working, caught_up)
     await engines.kill("nats")
     try:
         await until(working, lambda found: found["crossdock_carrier_connected",] == 0)
     finally:
         await engines.restart("nats")
-    await until(working, lambda found: found["crossdock_carrier_connected",] == 1)
-    await engines.kill("postgres")
-    try:
-        found = await until(working, lambda found: found["crossdock_record_answers",] == 0)
-        assert not any(name.startswith("crossdock_consumer") for name, *_ in found)
-    finally:
-        await engines.restart("postgres")
-    await until(working, lambda found: found["crossdock_record_answers",] == 1 and caught_up(found))
+    await until(working, lambda found: found["crossdock_carrier_connected",] == 1 and caught_up(found))

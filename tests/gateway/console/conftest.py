@@ -47,6 +47,11 @@ class Orders:
         if exception_id == "exc_resolved":
             raise Conflict("the exception is resolved already: read it again", code="exception.resolved")
 
+    async def release_hold(self, caller, order_id, *, reason):
+        self.asked.append((caller.tenant, caller.principal.subject, order_id, reason))
+        if order_id == "ord_free":
+            raise Conflict("the order is not held: read it again", code="order.not_held")
+
 
 class Messages:
     def __init__(self):

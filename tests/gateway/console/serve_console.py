@@ -9,6 +9,7 @@ from granian.server import Server
 
 from gateway.console.app import make_console
 from gateway.console.openid import CALLBACK
+from gateway.console.sign_in import SIGN_IN
 from gateway.identity.openid_options import OpenIdOptions
 from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.kernel.clock import SystemClock
@@ -57,7 +58,10 @@ def _openid():
         name="the corporate account",
     )
     back = os.environ["CONSOLE_URL"] + CALLBACK
-    return OpenIdSignIn(options, Secret("s3cret/"), back, outbound=Outbound(), clock=SystemClock())
+    after = os.environ["CONSOLE_URL"] + SIGN_IN
+    return OpenIdSignIn(
+        options, Secret("s3cret/"), back, outbound=Outbound(), clock=SystemClock(), signed_out_uri=after
+    )
 
 
 def make():

@@ -32,7 +32,7 @@ def browser(tmp_path):
 
 @pytest.fixture
 def served(console_url):
-    port = free_port()
+    port = free_port(set())
     command = [sys.executable, str(Path(__file__).with_name("serve_console.py")), console_url, str(port)]
     process = subprocess.Popen(command, env=os.environ | {"CONSOLE_RECORD": console_url})
     url = f"http://127.0.0.1:{port}"

@@ -1,6 +1,8 @@
 """Signing in at an OpenID provider: what is asked, what is believed, what is not, and what a session is worth."""
 
 import asyncio
+import html
+import re
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +24,7 @@ from .conftest import BOOTSTRAP, TENANT, Messages, Orders, client_of, csrf_in
 from .small_provider import STRANGER, SmallProvider
 
 BACK = f"https://console.test{CALLBACK}"
+AFTER = "https://console.test/sign-in"
 ROLES = {"ops": ("view",), "leads": ("repair", "approve"), "owners": ("administer",)}
 
 
@@ -42,7 +45,9 @@ class Installation:
         self.store, self.provider, self.clock = store, provider, clock
         given = {"issuer": provider.url, "client_id": "crossdock-console", "roles": ROLES, **options}
         secret = Secret("s3cret/")
-        self.openid = OpenIdSignIn(OpenIdOptions(**given), secret, BACK, outbound=outbound, clock=clock)
+        self.openid = OpenIdSignIn(
+            OpenIdOptions(**given), secret, BACK, outbound=outbound, clock=clock, signed_out_uri=AFTER
+        )
         self.app = make_console(
             store=store,
             clock=clock,
@@ -380,3 +385,67 @@ def test_settings_that_could_let_strangers_in_are_refused(changed):
     given = {"issuer": "https://login.example", "client_id": "c", "roles": ROLES, **changed}
     with pytest.raises(Misconfigured):
         OpenIdOptions(**given)
+
+
+# --- signing out ------------------------------------------------------------------------------------------------------
+
+
+async def signed_out(installation, client):
+    await installation.sign_in(client)
+    token = csrf_in((await client.get("/")).text)
+    answer = await client.post("/sign-out", data={"csrf_token": token})
+    assert await entries(installation.store) == 0
+    return answer
+
+
+@pytest.mark.integration
+async def test_who_signs_out_is_sent_on_to_end_the_session_at_the_provider(installation, provider):
+    provider.metadata = {"end_session_endpoint": f"{provider.url}/session/end?tenant=x"}
+    async with client_of(installation.app) as client:
+        left = await signed_out(installation, client)
+    assert left.status_code == 200
+    place = urlsplit(html.unescape(re.search(r'content="0; url=([^"]+)"', left.text)[1]))
+    assert f"{place.scheme}://{place.netloc}{place.path}" == f"{provider.url}/session/end"
+    assert parse_qs(place.query) == {
+        "tenant": ["x"],
+        "client_id": ["crossdock-console"],
+        "post_logout_redirect_uri": [AFTER],
+    }
+    assert "Sign out of the company account too" in left.text
+    assert 'crossdock_session=""' in left.headers["set-cookie"] or "Max-Age=0" in left.headers["set-cookie"]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("metadata", "options"),
+    [
+        pytest.param({}, {}, id="the provider has no such place"),
+        pytest.param({"end_session_endpoint": "{}/end"}, {"end_session": False}, id="it is not wanted"),
+    ],
+)
+async def test_elsewhere_signing_out_ends_the_session_here_alone(make_installation, provider, metadata, options):
+    provider.metadata = {name: text.format(provider.url) for name, text in metadata.items()}
+    installation = make_installation(**options)
+    async with client_of(installation.app) as client:
+        left = await signed_out(installation, client)
+    assert (left.status_code, left.headers["location"]) == (303, "/sign-in")
+
+
+@pytest.mark.integration
+async def test_a_provider_that_is_away_keeps_nobody_signed_in(installation, provider):
+    provider.metadata = {"end_session_endpoint": f"{provider.url}/session/end"}
+    async with client_of(installation.app) as client:
+        await installation.sign_in(client)
+        token = csrf_in((await client.get("/")).text)
+        provider.mode, installation.openid._provider._metadata = "failing", None
+        installation.openid._provider._fetched_at = float("-inf")
+        left = await client.post("/sign-out", data={"csrf_token": token})
+    assert (left.status_code, left.headers["location"]) == (303, "/sign-in")
+    assert await entries(installation.store) == 0
+
+
+@pytest.mark.integration
+async def test_a_place_to_sign_out_at_without_https_is_not_believed(make_installation, provider):
+    provider.metadata = {"end_session_endpoint": "http://elsewhere.example/end"}
+    async with client_of(make_installation().app) as client:
+        assert (await client.get("/sign-in/openid")).status_code == 503

@@ -46,6 +46,27 @@ async def test_a_dead_letter_is_replayed_and_resolved_with_a_reason(console):
     ]
 
 
+async def test_a_held_order_is_released_by_who_may_approve_and_with_a_reason(console):
+    order = await seed_order(console.store, "PO-1", "promised")
+    await console.store.execute("update order_to_ship.sales_order set hold_reason = 'credit_limit'")
+    repairer, token = await console.person("view", "repair")
+    async with repairer:
+        assert "/release" not in (await repairer.get(f"/orders/{order}")).text
+        asked = await repairer.post(f"/orders/{order}/release", data={"csrf_token": token, "reason": "paid"})
+        assert asked.status_code == 403
+    approver, token = await console.person("view", "approve")
+    async with approver:
+        assert f"/orders/{order}/release" in (await approver.get(f"/orders/{order}")).text
+        path = f"/orders/{order}/release"
+        assert (await approver.post(path, data={"csrf_token": token, "reason": " "})).status_code == 422
+        assert (await approver.post(path, data={"csrf_token": token, "reason": " paid today "})).status_code == 303
+        free = await approver.post("/orders/ord_free/release", data={"csrf_token": token, "reason": "x"}, headers=HTMX)
+        await console.store.execute("update order_to_ship.sales_order set hold_reason = null")
+        assert "/release" not in (await approver.get(f"/orders/{order}")).text
+    assert console.orders.asked[0] == (TENANT, "console/view-approve-person", order, "paid today")
+    assert (free.status_code, "not held" in free.text) == (409, True)
+
+
 async def test_a_redelivery_leaves_its_trace_even_when_it_fails(console):
     client, token = await console.person("view", "repair")
     async with client:
