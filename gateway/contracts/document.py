@@ -112,6 +112,7 @@ def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dic
     for handler in handlers:
         types += [kind for kind in (_body_type(handler), _answer_type(handler)) if kind is not None]
         types += _events(handler).values()
+        types += handler.opt.get("bodies", {}).values()
     unique = list(dict.fromkeys(types))
     found, components = msgspec.json.schema_components(unique, ref_template=_REF)
     for schema in components.values():
@@ -134,9 +135,12 @@ def _operation(handler: HTTPRouteHandler, schemas: Mapping[Any, Any], lifecycle:
     body = _body_type(handler)
     if body is not None:
         content_types = handler.opt.get("content_types", ("application/json",))
+        bodies = handler.opt.get("bodies", {})
         operation["requestBody"] = {
             "required": True,
-            "content": {kind: {"schema": schemas[body], **_example(handler)} for kind in content_types},
+            "content": {
+                kind: {"schema": schemas[bodies.get(kind, body)], **_example(handler)} for kind in content_types
+            },
         }
     success = _success(handler, schemas, dated_names(lifecycle))
     ends = lifecycle.sunset_at is not None

@@ -10,10 +10,14 @@ from gateway.canonical.capabilities import Report
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import schemas
+from process_apis.availability.cloud_events import MovementReported, StockBatch, StockEvent, StockEvents, report_of
 from process_apis.availability.process import Availability
 
 _API = {"zone": "process", "tenant_aware": True, "api": "availability", "version": "v1"}
 _ROOT = "/process/availability/v1"
+_SINGLE = "application/cloudevents+json"
+_BATCH = "application/cloudevents-batch+json"
+_CLOUD_EVENTS = {_SINGLE: StockEvent, _BATCH: StockBatch}
 
 
 def routes(availability: Availability) -> list[HTTPRouteHandler]:
@@ -72,15 +76,43 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         caller = caller_of(request.scope)
         movements = tuple(schemas.reported_of(data.source, each, caller.correlation_id) for each in data.movements)
         receipt = await availability.record(caller.tenant, Report(movements=movements))
-        others = [
-            schemas.ReceiptLineView(
-                event_id=line.event_id, line=line.line, outcome=line.outcome, cause=line.cause, detail=line.detail
-            )
-            for line in receipt.others
-        ]
-        return schemas.ReceiptView(recorded=receipt.recorded, others=others)
+        return schemas.receipt_view(receipt)
 
-    return [get_availability, list_positions, get_explanation, record_movements]
+    @post(
+        f"{_ROOT}/events",
+        status_code=200,
+        opt={
+            **_API,
+            "scopes": ["stock:write"],
+            "cost": 5,
+            "body_cost": _told,
+            "content_types": tuple(_CLOUD_EVENTS),
+            "bodies": _CLOUD_EVENTS,
+            "idempotency": Idempotency.OPTIONAL,
+        },
+        operation_id="recordEvents",
+    )
+    async def record_events(request: Request[Any, Any, Any], data: JSONBody[StockEvents]) -> schemas.ReceiptView:
+        """Take movements and snapshots as CloudEvents 1.0, one or a batch.
+
+        Each event counts once by its source and id; all of a call's are committed when it is answered.
+        """
+        caller = caller_of(request.scope)
+        batched = request.headers["content-type"].partition(";")[0].strip().lower() == _BATCH
+        if batched is not isinstance(data, list):
+            raise Rejected(
+                f"one event goes as {_SINGLE}, an array of events as {_BATCH}", code="stock.events_content_mode"
+            )
+        events = data if isinstance(data, list) else [data]
+        return schemas.receipt_view(await availability.record(caller.tenant, report_of(events, caller.correlation_id)))
+
+    return [get_availability, list_positions, get_explanation, record_movements, record_events]
+
+
+def _told(body: StockEvents) -> int:
+    events = body if isinstance(body, list) else [body]
+    lines = (each.data.lines if isinstance(each, MovementReported) else each.data.figures for each in events)
+    return sum(map(len, lines)) // 10
 
 
 def _lines(body: schemas.MovementBatch) -> int:

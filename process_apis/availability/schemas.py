@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from gateway.canonical.stock import Bucket, ItemAvailability, MovementType, OrderKey, ReportedMovement
+from gateway.canonical.stock import Bucket, ItemAvailability, MovementType, OrderKey, Receipt, ReportedMovement
 from gateway.kernel.quantity import plain
 
 Figure = Annotated[str, Meta(pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,12})?$(?!\n)", examples=["12", "0.5"])]
@@ -141,8 +141,9 @@ class MovementBatch(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReceiptLineView(Struct, kw_only=True):
-    """A line that was not simply recorded, and why."""
+    """A line that was not simply recorded, and why. Line -1 stands for a snapshot as a whole."""
 
+    source: str
     event_id: str
     line: int
     outcome: str
@@ -183,6 +184,22 @@ def reported_of(source: str, each: MovementInput, correlation_id: str) -> Report
         revision=each.revision,
         correlation_id=correlation_id,
     )
+
+
+def receipt_view(receipt: Receipt) -> ReceiptView:
+    """What became of a report, on the wire."""
+    others = [
+        ReceiptLineView(
+            source=line.source,
+            event_id=line.event_id,
+            line=line.line,
+            outcome=line.outcome,
+            cause=line.cause,
+            detail=line.detail,
+        )
+        for line in receipt.others
+    ]
+    return ReceiptView(recorded=receipt.recorded, others=others)
 
 
 def availability_view(answer: ItemAvailability) -> AvailabilityView:

@@ -204,7 +204,11 @@ BREAKING = {
         lambda node: node["enum"].pop(),
     ),
     "a webhook's tag may be one more value": (
-        lambda document: [each for each in document["components"]["schemas"].values() if _tag(each)],
+        lambda document: [
+            each
+            for each in document["components"]["schemas"].values()
+            if _tag(each) and not any(each is sent for sent in schemas(document, "request"))
+        ],
         lambda node: _tag(node).append("one more"),
     ),
     "a request may not be null any more": (

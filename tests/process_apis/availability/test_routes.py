@@ -125,3 +125,32 @@ async def test_items_are_found_by_id_by_sku_and_in_pages(http, world):
     assert [len(page["items"]), len(rest["items"]), rest["next_cursor"]] == [2, 1, None]
     missing = await http.get("/process/items/v1/items/itm_no")
     assert (missing.status_code, missing.json()["code"]) == (404, "item.not_found")
+
+
+async def test_cloud_events_are_recorded_once_singly_and_in_batches(http, world):
+    figure = {"item": "X-A", "location": "N", "amount": "7", "uom": "EA"}
+    counted = {
+        "specversion": "1.0",
+        "type": "crossdock.stock.snapshot_reported.v1",
+        "source": "wms_n",
+        "id": "s1",
+        "time": "2026-11-01T00:00:09Z",
+        "data": {"sequence": 9, "full": True, "locations": ["N"], "figures": [figure]},
+    }
+    moved = counted | {
+        "type": "crossdock.stock.movement_reported.v1",
+        "id": "e1",
+        "data": {"movement": "stock_adjusted", "sequence": 10, "lines": [figure, figure | {"line": 1, "item": "X-NO"}]},
+    }
+    path = "/process/availability/v1/events"
+    single = {"content-type": "application/cloudevents+json; charset=utf-8"}
+    batched = {"content-type": "application/cloudevents-batch+json"}
+    first = await http.post(path, content=json.dumps(counted), headers=single)
+    assert (first.status_code, first.json()) == (200, {"recorded": 1, "others": []})
+    second = await http.post(path, content=json.dumps([moved, counted]), headers=batched)
+    assert second.json()["recorded"] == 1
+    told = {(line["source"], line["event_id"], line["line"], line["outcome"]) for line in second.json()["others"]}
+    assert told == {("wms_n", "e1", 1, "parked"), ("wms_n", "s1", -1, "duplicate")}
+    assert await world.positions() == {"sellable": 14}
+    wrong = await http.post(path, content=json.dumps([moved]), headers=single)
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "stock.events_content_mode")
