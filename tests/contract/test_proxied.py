@@ -175,6 +175,30 @@ async def test_in_its_brownout_it_is_paused_with_the_time_of_its_end_and_after_i
         assert answer.headers["link"] == '</parts/v2>; rel="successor-version"'
 
 
+@pytest.mark.long
+async def test_a_brownout_is_scheduled_and_taken_back_while_everything_runs(parts, tmp_path, capsys):
+    async def config(*words: str) -> None:
+        told = ["config", *words, "--settings", str(parts.settings_path), "--wait", "90"]
+        assert await asyncio.to_thread(main, told) == 0, capsys.readouterr().err
+
+    async def code_of(path: str) -> tuple[int, str]:
+        answer = await client.get(path)
+        return answer.status_code, answer.json().get("code", "")
+
+    dates = 'api = "undated"\nversion = "v1"\ndeprecated_at = 2026-11-01T00:00:00Z\n'
+    file = tmp_path / "wanted.toml"
+    async with parts.client() as client:
+        assert await code_of("/undated/v1/labels/new") == (200, "")
+        file.write_text(f"[[lifecycles]]\n{dates}brownouts = [{_brownout(datetime.now(UTC))}]\n", encoding="utf-8")
+        await config("apply", str(file))
+        assert await code_of("/undated/v1/labels/new") == (503, "version.brownout")
+        file.write_text(f"[[lifecycles]]\n{dates}sunset_at = 2026-11-02T00:00:00Z\n", encoding="utf-8")
+        await config("apply", str(file))
+        assert await code_of("/undated/v1/labels/new") == (410, "version.sunset")
+        await config("rollback", "0")
+        assert await code_of("/undated/v1/labels/new") == (200, "")
+
+
 async def test_its_own_dates_go_on_where_none_are_declared_and_are_reported_where_they_contradict(parts):
     async with parts.client() as client:
         undated = await client.get("/undated/v1/labels/old")
