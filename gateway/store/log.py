@@ -9,14 +9,16 @@ import msgspec
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import TAXONOMY, Event
+from gateway.store.arrays import Element, array
 
 APPEND: Final = """
 insert into store.event
     (log_epoch, stream, tenant, type, version, aggregate, aggregate_version, occurred_at, correlation_id, causation_id,
      data)
 select (select log_epoch from store.installation), e.*
-from unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::text[], $6::bigint[],
-            $7::timestamptz[], $8::text[], $9::text[], $10::jsonb[]) as e
+from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::int[], $5::text::text[],
+            $6::text::bigint[], $7::text::timestamptz[], $8::text::text[], $9::text::text[],
+            $10::text::jsonb[]) as e
 """
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
@@ -27,12 +29,12 @@ async def append(connection: Connection, events: Sequence[Event]) -> None:
         await connection.execute(APPEND, *columns_of(events))
 
 
-def columns_of(events: Sequence[Event]) -> Sequence[list[object]]:
+def columns_of(events: Sequence[Event]) -> Sequence[str]:
     """The parameters of `APPEND`."""
-    return [list(column) for column in zip(*(_row(event) for event in events), strict=True)]
+    return [array(column) for column in zip(*(_row(event) for event in events), strict=True)]
 
 
-def _row(event: Event) -> tuple[object, ...]:
+def _row(event: Event) -> tuple[Element, ...]:
     return (
         event.stream,
         event.tenant,

@@ -17,12 +17,13 @@ from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState
 from gateway.kernel.errors import Conflict
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
+from gateway.store.arrays import Element, array
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
 from process_apis.availability.models import ChannelRule, LineKey, LocationMap, Need, Portion, StockLine
-from process_apis.availability.rules import available_to_sell, supply
-from process_apis.availability.sourcing import lacking, source
+from process_apis.availability.rules import sell_of_pool, supply
+from process_apis.availability.sourcing import lacking, source, whole
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
@@ -106,23 +107,27 @@ class Shelf:
         sellable: dict[str, Decimal] = {}
         stock: dict[str, dict[str, Decimal]] = {}
         for item in items & self._lines.keys():
-            lines = list(self._lines[item].values())
-            sellable[item] = available_to_sell(lines, terms, self._own.get((item, rule.channel, terms.owner), _ZERO))
-            stock[item] = {line.location: supply(line, terms) for line in lines if line.owner == terms.owner}
+            lines = self._lines[item].values()
+            places_of = {line.location: supply(line, terms) for line in lines if line.owner == terms.owner}
+            own = self._own.get((item, rule.channel, terms.owner), _ZERO)
+            stock[item], sellable[item] = places_of, sell_of_pool(sum(places_of.values(), _ZERO), terms, own)
+        places = {place for some in stock.values() for place in some}
+        order = sorted(places, key=lambda place: self._locations.priority(self._tenant, place))
+        if (portions := whole(needs, stock, sellable, order)) is not None:
+            return portions
         if missing := lacking(needs, stock, sellable):
             raise _insufficient(missing)
-        places = {place for some in stock.values() for place in some}
-        return source(needs, stock, sorted(places, key=lambda place: self._locations.priority(self._tenant, place)))
+        return source(needs, stock, order)
 
     def write(self, writes: GathersWrites, promises: Sequence[Promise], now: datetime) -> None:
         """Give `promises`, which are all that was taken, to `writes`, with the events of the lines that change."""
         tenant, keys = self._tenant, sorted(self._taken)
-        columns = [[key.item for key in keys], [key.location for key in keys], [key.owner for key in keys]]
-        writes.add(_sql.reserve_lines, tenant, *columns, [self._taken[key] for key in keys])
+        rows = [(*key, self._taken[key]) for key in keys]
+        writes.add(_sql.reserve_lines, tenant, *_columns(rows))
         writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
         writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
         sums = _sums(promises)
-        writes.add(_sql.raise_channels, tenant, *map(list, zip(*sums, strict=True)), list(sums.values()))
+        writes.add(_sql.raise_channels, tenant, *_columns([(*counter, amount) for counter, amount in sums.items()]))
         writes.tell(self._events(keys, sums, now))
 
     def _events(self, keys: Sequence[LineKey], counters: Iterable[_Counter], now: datetime) -> list[Event]:
@@ -160,7 +165,11 @@ def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> lis
     ]
 
 
-def _claim_columns(promises: Sequence[Promise]) -> list[list[Any]]:
+def _columns(rows: Sequence[tuple[Element, ...]]) -> list[str]:
+    return [array(column) for column in zip(*rows, strict=True)]
+
+
+def _claim_columns(promises: Sequence[Promise]) -> list[str]:
     rows = [
         (
             claim.claim,
@@ -178,7 +187,7 @@ def _claim_columns(promises: Sequence[Promise]) -> list[list[Any]]:
         for promise in promises
         for claim in promise.made
     ]
-    return list(map(list, zip(*rows, strict=True)))
+    return _columns(rows)
 
 
 def _action_columns(promises: Sequence[Promise]) -> list[list[Any]]:

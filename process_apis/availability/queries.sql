@@ -47,11 +47,11 @@ insert into availability.movement
      from_bucket, to_bucket, amount, source_item, source_location, source_amount, source_uom, factor, order_id,
      order_line, handling, document, reason, serial, bin, correlation_id, causation_id, moves)
 select $1, u.*
-from unnest($2::text[], $3::text[], $4::text[], $5::int[], $6::int[], $7::bigint[], $8::bigint[], $9::text[],
-            $10::timestamptz[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
-            $17::numeric[], $18::text[], $19::text[], $20::numeric[], $21::text[], $22::numeric[], $23::text[],
-            $24::int[], $25::text[], $26::text[], $27::text[], $28::text[], $29::text[], $30::text[], $31::text[],
-            $32::boolean[]) as u
+from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::int[], $6::text::int[], $7::text::bigint[], $8::text::bigint[], $9::text::text[],
+            $10::text::timestamptz[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::text[], $16::text::text[],
+            $17::text::numeric[], $18::text::text[], $19::text::text[], $20::text::numeric[], $21::text::text[], $22::text::numeric[], $23::text::text[],
+            $24::text::int[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[], $29::text::text[], $30::text::text[], $31::text::text[],
+            $32::text::boolean[]) as u
 
 -- name: apply_effects
 with counted as (
@@ -461,7 +461,7 @@ from (
 -- name: reserve_lines
 update availability.stock_line l
 set reserved = l.reserved + k.reserved, version = l.version + 1
-from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as k (item, location, owner, reserved)
+from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[]) as k (item, location, owner, reserved)
 where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
 
 -- name: insert_claims
@@ -470,8 +470,8 @@ insert into availability.claim
      made_at, expires_at)
 select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
        'reserved', u.action, $2, u.expires_at
-from unnest($3::text[], $4::text[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bigint[],
-            $11::numeric[], $12::text[], $13::timestamptz[])
+from unnest($3::text::text[], $4::text::text[], $5::text::int[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[], $10::text::bigint[],
+            $11::text::numeric[], $12::text::text[], $13::text::timestamptz[])
      as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at)
 
 -- name: insert_actions
@@ -481,7 +481,7 @@ from unnest($2::text[], $3::text[], $4::bytea[], $5::jsonb[]) as u (action, orde
 
 -- name: raise_channels
 insert into availability.channel_line as c (tenant, item, channel, owner, open)
-select $1, k.* from unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as k (item, channel, owner, open)
+select $1, k.* from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[]) as k (item, channel, owner, open)
 order by k.item, k.channel, k.owner
 on conflict (tenant, item, channel, owner) do update set open = c.open + excluded.open, version = c.version + 1
 

@@ -127,7 +127,11 @@ def available_to_sell(lines: Sequence[StockLine], terms: ChannelTerms, own_open:
     The pool that a share is taken of is what the channel may take plus what it holds (`own_open`); what it holds then
     counts against its ceiling, so that other channels' promises do not shrink it twice.
     """
-    pool = sum((supply(line, terms) for line in lines), _ZERO)
+    return sell_of_pool(sum((supply(line, terms) for line in lines), _ZERO), terms, own_open)
+
+
+def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO) -> Decimal:
+    """`available_to_sell` where the `supply` of all lines is summed up already."""
     sell = pool - terms.buffer
     if terms.share is not None:
         ceiling = (terms.share * (pool + own_open)).to_integral_value(ROUND_FLOOR)

@@ -37,6 +37,23 @@ def lacking(needs: Sequence[Need], stock: Stock, sellable: Mapping[str, Decimal]
     return sorted(missing, key=lambda need: need.line)
 
 
+def whole(
+    needs: Sequence[Need], stock: Stock, sellable: Mapping[str, Decimal], order: Sequence[str]
+) -> list[Portion] | None:
+    """What `lacking` and `source` come to where one location has everything, as most orders find; else None.
+
+    Lines that name their location or share an item are left to them.
+    """
+    if len({need.item for need in needs}) < len(needs) or any(need.location is not None for need in needs):
+        return None
+    if any(need.amount > sellable.get(need.item, _ZERO) for need in needs):
+        return None
+    for place in order:
+        if all(stock[need.item].get(place, _ZERO) >= need.amount for need in needs):
+            return [Portion(need.line, need.item, place, need.amount) for need in needs]
+    return None
+
+
 def source(needs: Sequence[Need], stock: Stock, order: Sequence[str]) -> list[Portion]:
     """Portions for lines that fit (`lacking` is empty). `order` lists the locations, the preferred one first.
 

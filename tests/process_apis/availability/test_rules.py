@@ -27,7 +27,7 @@ from process_apis.availability.rules import (
     consumption,
     settled,
 )
-from process_apis.availability.sourcing import lacking, source
+from process_apis.availability.sourcing import lacking, source, whole
 
 amounts = st.integers(0, 20).map(Decimal)
 places = st.sampled_from(["n", "s", "w"])
@@ -121,9 +121,12 @@ wanted = st.lists(
 @given(stock=stocks, needs=wanted)
 def test_what_fits_is_sourced_whole_and_from_no_more_than_there_is(stock, needs):
     sellable = {item: sum(places.values(), Decimal(0)) for item, places in stock.items()}
+    at_once = whole(needs, stock, sellable, ["n", "s", "w"])
     if lacking(needs, stock, sellable):
+        assert at_once is None
         return
     portions = source(needs, stock, ["n", "s", "w"])
+    assert at_once in (None, portions)
     for need in needs:
         mine = [portion for portion in portions if portion.line == need.line]
         assert sum(portion.amount for portion in mine) == need.amount
