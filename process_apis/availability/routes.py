@@ -10,6 +10,7 @@ from gateway.canonical.capabilities import Report
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import schemas
+from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import MovementReported, StockBatch, StockEvent, StockEvents, report_of
 from process_apis.availability.process import Availability
 
@@ -106,7 +107,14 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         events = data if isinstance(data, list) else [data]
         return schemas.receipt_view(await availability.record(caller.tenant, report_of(events, caller.correlation_id)))
 
-    return [get_availability, list_positions, get_explanation, record_movements, record_events]
+    return [
+        get_availability,
+        list_positions,
+        get_explanation,
+        record_movements,
+        record_events,
+        *claim_routes(availability),
+    ]
 
 
 def _told(body: StockEvents) -> int:

@@ -31,6 +31,7 @@ ELSEWHERE = "elsewhere"
 PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
 ALL_SCOPES = (
     *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
+    *("claims:read", "claims:write", "claims:override"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
 )
@@ -46,7 +47,15 @@ DRAWN = (
     "item_id",
     "cursor",
 )
+# A claim's command is one action of one order, and a cancelled order stays so.
+_CLAIMS = {
+    **{f"{verb}Input.action": f"isolated-{verb}-action" for verb in
+       ("Reservation", "Extension", "Allocation", "Transfer", "Release", "Cancellation")},
+    "CancellationInput.order": "isolated-cancelled-order",
+    "to": "isolated-receiving-order",
+}  # fmt: skip
 OWNED: Mapping[str, str] = {
+    **dict.fromkeys(_CLAIMS, PARTNER),
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name"),
@@ -63,6 +72,7 @@ _NOBODYS: Mapping[str, Any] = {
     "country": "US",
     "currency": "USD",
     "channel": "web",
+    "expires_in": 60,
     "plan": "standard",
     "accounts": "C-1",
     "limit": 1,
@@ -211,6 +221,7 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "location": "NOR1",
         "event_id": "opening",
         "posting": new_id("pst"),
+        **_CLAIMS,
     }
 
 

@@ -154,3 +154,42 @@ async def test_cloud_events_are_recorded_once_singly_and_in_batches(http, world)
     assert await world.positions() == {"sellable": 14}
     wrong = await http.post(path, content=json.dumps([moved]), headers=single)
     assert (wrong.status_code, wrong.json()["code"]) == (422, "stock.events_content_mode")
+
+
+ROOT = "/process/availability/v1"
+
+
+async def test_a_basket_becomes_an_order_and_ends_by_commands_that_may_be_repeated(http, world):
+    await world.stock("A", 10)
+
+    async def command(kind, expected=200, **body):
+        answers = [await http.post(f"{ROOT}/{kind}", json=body) for _ in range(2)]
+        assert [answer.status_code for answer in answers] == [expected] * 2, answers[0].text
+        assert answers[0].json() == answers[1].json()
+        return answers[0].json()
+
+    lines = [{"line": 1, "item": world.id["A"], "amount": "4"}]
+    basket = {"action": "a1", "order": "cart/1", "channel": "web", "lines": lines, "expires_in": 60}
+    [made] = (await command("claims", 201, **basket))["claims"]
+    assert (made["line"], made["location"], made["amount"], made["state"]) == (1, "loc_n", "4", "reserved")
+    await command("claim-extensions", action="a2", order="cart/1", expires_in=600)
+    [moved] = (await command("claim-transfers", action="a3", order="cart/1", to="ord_1"))["claims"]
+    assert moved["id"] != made["id"]
+    assert (await command("claim-allocations", action="a4", order="ord_1"))["claims"][0]["state"] == "allocated"
+    assert (await command("claim-releases", action="a5", order="ord_1", lines=[2]))["claims"] == []
+    assert (await command("claim-cancellations", action="a6", order="ord_1"))["claims"][0]["amount"] == "4"
+    held = (await http.get(f"{ROOT}/claims", params={"order": "ord_1"})).json()["claims"]
+    assert [(claim["state"], claim["released"]) for claim in held] == [("released", "4")]
+    late = await http.post(f"{ROOT}/claims", json=basket | {"action": "a7", "order": "ord_1"})
+    assert (late.status_code, late.json()["code"]) == (409, "claim.order_cancelled")
+    assert await world.broken_invariants() == []
+
+
+async def test_too_much_names_the_lines_and_an_override_needs_its_scope(http, world):
+    await world.stock("A", 3)
+    lines = [{"line": 7, "item": world.id["A"], "amount": "4"}]
+    body = {"action": "a1", "order": "ord_1", "channel": "web", "lines": lines}
+    answer = await http.post(f"{ROOT}/claims", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (409, "stock.insufficient")
+    answer = await http.post(f"{ROOT}/claims", json=body | {"override_reason": "now"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "claim.override_not_allowed")

@@ -1,0 +1,126 @@
+"""Claims for internal applications: reserve, extend, allocate, hand over, release, cancel, read.
+
+Every command bears the caller's own action id and may be repeated; what was done the first time is answered again.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody, QueryParameter
+
+from gateway.kernel.errors import NotAllowed
+from gateway.kernel.exchange import Idempotency, caller_of
+from process_apis.availability import claim_schemas as schemas
+from process_apis.availability.process import Availability
+from process_apis.availability.schemas import claim_view
+
+_ROOT = "/process/availability/v1"
+_API = {"zone": "process", "tenant_aware": True, "api": "availability", "version": "v1"}
+_READ = {**_API, "scopes": ["claims:read"], "cost": 1}
+_WRITE = {**_API, "scopes": ["claims:write"], "idempotency": Idempotency.OPTIONAL, "failures": (409,)}
+_OVERRIDE = "claims:override"
+
+
+def claim_routes(availability: Availability) -> list[HTTPRouteHandler]:
+    """Handlers bound to the process."""
+    return [*_making(availability), *_ending(availability)]
+
+
+def _making(availability: Availability) -> list[HTTPRouteHandler]:
+    claims = availability.claims
+
+    @get(f"{_ROOT}/claims", opt=_READ, operation_id="listClaims")
+    async def list_claims(
+        request: Request[Any, Any, Any], order: Annotated[str, QueryParameter(min_length=1, max_length=200)]
+    ) -> schemas.ClaimList:
+        """Read what an order holds and held; empty for an order that never did."""
+        rows = await availability.claims_of(caller_of(request.scope).tenant, order)
+        return schemas.ClaimList(claims=[claim_view(row) for row in rows])
+
+    @post(
+        f"{_ROOT}/claims",
+        status_code=201,
+        opt={**_WRITE, "cost": 2, "body_cost": _lines},
+        operation_id="reserveStock",
+    )
+    async def reserve_stock(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.ReservationInput]
+    ) -> schemas.ClaimedList:
+        """Promise stock to an order: all lines or none, under the channel's rule in force."""
+        caller = caller_of(request.scope)
+        if data.override_reason is not None and _OVERRIDE not in caller.principal.scopes:
+            raise NotAllowed(
+                f"promising what the rule keeps back needs the scope {_OVERRIDE}: leave override_reason out",
+                code="claim.override_not_allowed",
+            )
+        made = await claims.reserve(caller.tenant, schemas.request_of(data, caller))
+        return schemas.claimed_list(list(made))
+
+    @post(f"{_ROOT}/claim-extensions", status_code=200, opt=_WRITE, operation_id="extendClaims")
+    async def extend_claims(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.ExtensionInput]
+    ) -> schemas.ClaimedList:
+        """Let reservations expire later."""
+        caller, by = caller_of(request.scope), timedelta(seconds=data.expires_in)
+        found = await claims.extend(
+            caller.tenant, action=data.action, order=data.order, by=by, correlation_id=caller.correlation_id
+        )
+        return schemas.claimed_list(list(found))
+
+    @post(f"{_ROOT}/claim-allocations", status_code=200, opt=_WRITE, operation_id="allocateClaims")
+    async def allocate_claims(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.AllocationInput]
+    ) -> schemas.ClaimedList:
+        """Turn reservations into allocations, which do not expire; answers all that the order holds."""
+        caller = caller_of(request.scope)
+        found = await claims.allocate(
+            caller.tenant, action=data.action, order=data.order, correlation_id=caller.correlation_id
+        )
+        return schemas.claimed_list(list(found))
+
+    return [list_claims, reserve_stock, extend_claims, allocate_claims]
+
+
+def _ending(availability: Availability) -> list[HTTPRouteHandler]:
+    claims = availability.claims
+
+    @post(f"{_ROOT}/claim-transfers", status_code=200, opt=_WRITE, operation_id="transferClaims")
+    async def transfer_claims(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.TransferInput]
+    ) -> schemas.ClaimedList:
+        """Hand over what one order holds to another, as from a basket to its order; nobody can come in between."""
+        caller = caller_of(request.scope)
+        found = await claims.transfer(
+            caller.tenant, action=data.action, order=data.order, to=data.to, correlation_id=caller.correlation_id
+        )
+        return schemas.claimed_list(list(found))
+
+    @post(f"{_ROOT}/claim-releases", status_code=200, opt=_WRITE, operation_id="releaseClaims")
+    async def release_claims(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.ReleaseInput]
+    ) -> schemas.ClaimedList:
+        """Give back what is open of an order or of some of its lines; answers what was given back."""
+        caller = caller_of(request.scope)
+        found = await claims.release(
+            caller.tenant, action=data.action, order=data.order, lines=data.lines, correlation_id=caller.correlation_id
+        )
+        return schemas.claimed_list(list(found))
+
+    @post(f"{_ROOT}/claim-cancellations", status_code=200, opt=_WRITE, operation_id="cancelClaims")
+    async def cancel_claims(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.CancellationInput]
+    ) -> schemas.ClaimedList:
+        """Give back everything, and promise this order nothing more: a reservation on its way is refused."""
+        caller = caller_of(request.scope)
+        found = await claims.cancel(
+            caller.tenant, action=data.action, order=data.order, correlation_id=caller.correlation_id
+        )
+        return schemas.claimed_list(list(found))
+
+    return [transfer_claims, release_claims, cancel_claims]
+
+
+def _lines(body: schemas.ReservationInput) -> int:
+    return len(body.lines) // 10

@@ -1,0 +1,136 @@
+"""The shapes of claims on the wire. Amounts are exact decimals, as strings, in base units of the item."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
+from gateway.kernel.context import Caller
+from gateway.kernel.quantity import plain
+from process_apis.availability.schemas import ClaimView, Figure, Text
+
+_LONGEST = 31 * 86_400
+Amount = Annotated[str, Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,24}(\.[0-9]{1,12})?$(?!\n)", examples=["12", "0.5"])]
+LineNumber = Annotated[int, Meta(ge=0, le=100_000)]
+Seconds = Annotated[int, Meta(ge=1, le=_LONGEST, description="From now, by the clock of our record.")]
+
+
+class ClaimLineInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What one line of an order wants, from any location of the channel or from one."""
+
+    line: LineNumber
+    item: Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_]+$(?!\n)", examples=["itm_01"])]
+    amount: Amount
+    location: Text | None = None
+
+
+class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """All lines are promised, or none. `action` is the caller's own id of this command: repeating it changes nothing.
+
+    Without `expires_in` the promise stands until it is allocated or released. `override_reason` promises what the
+    channel's rule keeps back; it needs the scope ``claims:override`` and is audited.
+    """
+
+    action: Text
+    order: Text
+    channel: Text
+    lines: Annotated[list[ClaimLineInput], Meta(min_length=1, max_length=200)]
+    expires_in: Seconds | None = None
+    override_reason: Text | None = None
+
+
+class AllocationInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is reserved for the order becomes its own."""
+
+    action: Text
+    order: Text
+
+
+class CancellationInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Everything that the order holds is given back."""
+
+    action: Text
+    order: Text
+
+
+class ExtensionInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Reservations expire so many seconds from now; never earlier than they would have."""
+
+    action: Text
+    order: Text
+    expires_in: Seconds
+
+
+class ReleaseInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Without `lines`, everything."""
+
+    action: Text
+    order: Text
+    lines: Annotated[list[LineNumber], Meta(min_length=1, max_length=200)] | None = None
+
+
+class TransferInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What `order` holds open goes to the order `to`, line by line."""
+
+    action: Text
+    order: Text
+    to: Text
+
+
+class ClaimedView(Struct, kw_only=True):
+    """One promise: this much of this item at this location for this line."""
+
+    id: str
+    line: int
+    item: str
+    location: str
+    amount: Figure
+    state: str
+
+
+class ClaimedList(Struct, kw_only=True):
+    """What the command promised, changed or gave back."""
+
+    claims: list[ClaimedView]
+
+
+class ClaimList(Struct, kw_only=True):
+    """All claims of an order, over or not, in the order they were made."""
+
+    claims: list[ClaimView]
+
+
+def request_of(data: ReservationInput, caller: Caller) -> ClaimRequest:
+    """The command in the canonical language."""
+    why = data.override_reason
+    return ClaimRequest(
+        action=data.action,
+        order=data.order,
+        channel=data.channel,
+        lines=[
+            ClaimLine(line=each.line, item=each.item, amount=Decimal(each.amount), location=each.location)
+            for each in data.lines
+        ],
+        correlation_id=caller.correlation_id,
+        expires_in=None if data.expires_in is None else timedelta(seconds=data.expires_in),
+        override=None if why is None else ClaimOverride(actor=caller.principal.subject, reason=why),
+    )
+
+
+def claimed_list(claims: list[ClaimedLine]) -> ClaimedList:
+    """An answer on the wire."""
+    return ClaimedList(
+        claims=[
+            ClaimedView(
+                id=each.claim,
+                line=each.line,
+                item=each.item,
+                location=each.location,
+                amount=plain(each.amount),
+                state=each.state,
+            )
+            for each in claims
+        ]
+    )
