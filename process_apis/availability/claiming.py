@@ -18,6 +18,7 @@ from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, Claim
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.store import log
+from gateway.store.arrays import array
 from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
@@ -99,7 +100,8 @@ class Claimer:
         items = sorted({line.item for request in requests for line in request.lines})
         shelf = await Shelf.lock(connection, tenant, orders, items, self._locations)
         actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
-        head = await connection.fetchrow(_sql.claim_heads, tenant, actions, orders, channels, items)
+        asked = [array(names) for names in (actions, orders, channels, items)]
+        head = await connection.fetchrow(_sql.claim_heads, tenant, *asked)
         shelf.count(head)
         versions = _decode_versions(head["versions"])
         earlier = {row.action: row for row in _decode_actions(head["actions"])}

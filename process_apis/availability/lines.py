@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
+from gateway.store.arrays import array
 from gateway.store.queries import queries_beside
 from process_apis.availability.models import LineKey, StockLine
 
@@ -59,14 +60,9 @@ async def refresh_lines(
         return ()
     rows = [changes[key] for key in ordered]
     statement = _sql.refresh_lines if physical else _sql.move_promises
+    figures = [(row.reserved, row.allocated, row.external, row.as_of) for row in rows]
     return await connection.fetch(
-        statement,
-        tenant,
-        *_columns(ordered),
-        [row.reserved for row in rows],
-        [row.allocated for row in rows],
-        [row.external for row in rows],
-        [row.as_of for row in rows],
+        statement, tenant, *_columns(ordered), *(array(column) for column in zip(*figures, strict=True))
     )
 
 
@@ -139,5 +135,5 @@ def _event(kind: str, tenant: str, row: Mapping[str, Any], now: datetime, why: C
     )
 
 
-def _columns(keys: Sequence[LineKey]) -> list[list[str]]:
-    return [[key.item for key in keys], [key.location for key in keys], [key.owner for key in keys]]
+def _columns(keys: Sequence[LineKey]) -> list[str]:
+    return [array(column) for column in zip(*keys, strict=True)]

@@ -67,7 +67,8 @@ class Shelf:
         cls, connection: Connection, tenant: str, orders: Sequence[str], items: Sequence[str], locations: LocationMap
     ) -> Shelf:
         """Lock `orders` (sorted), then all stock lines of `items` in the one order of stock lines."""
-        return cls(tenant, await connection.fetch(_sql.lock_shelf, tenant, orders, items), locations)
+        rows = await connection.fetch(_sql.lock_shelf, tenant, array(orders), array(items))
+        return cls(tenant, rows, locations)
 
     def count(self, head: Any) -> None:
         """What channels hold already, from the `claim_heads` that were read behind the locks of these items."""
@@ -190,12 +191,12 @@ def _claim_columns(promises: Sequence[Promise]) -> list[str]:
     return _columns(rows)
 
 
-def _action_columns(promises: Sequence[Promise]) -> list[list[Any]]:
+def _action_columns(promises: Sequence[Promise]) -> list[Any]:
     return [
-        [promise.request.action for promise in promises],
-        [promise.request.order for promise in promises],
+        array([promise.request.action for promise in promises]),
+        array([promise.request.order for promise in promises]),
         [promise.digest for promise in promises],
-        [_encode([claim.claim for claim in promise.made]).decode() for promise in promises],
+        array([_encode([claim.claim for claim in promise.made]).decode() for promise in promises]),
     ]
 
 

@@ -57,8 +57,8 @@ from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::int[
 with counted as (
     select e.location, e.item, e.owner, e.bucket, e.lot, sum(e.delta) as delta, max(e.occurred_at) as as_of,
            min(f.cut_epoch) as cut_epoch, min(f.cut_sequence) as cut_sequence, min(f.cut_event) as cut_event
-    from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::bigint[], $9::bigint[],
-                $10::timestamptz[])
+    from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::numeric[], $8::text::bigint[], $9::text::bigint[],
+                $10::text::timestamptz[])
          as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at)
     left join availability.position p
       on p.tenant = $1 and p.location = e.location and p.item = e.item and p.owner = e.owner
@@ -365,14 +365,14 @@ returning c.item, c.channel, c.owner, c.open, c.version
 
 -- name: lock_lines
 select l.item, l.location, l.owner from availability.stock_line l
-join unnest($2::text[], $3::text[], $4::text[]) as k (item, location, owner) using (item, location, owner)
+join unnest($2::text::text[], $3::text::text[], $4::text::text[]) as k (item, location, owner) using (item, location, owner)
 where l.tenant = $1
 order by l.item, l.location, l.owner
 for update of l
 
 -- name: make_lines
 insert into availability.stock_line (tenant, item, location, owner)
-select $1, u.* from unnest($2::text[], $3::text[], $4::text[]) as u (item, location, owner)
+select $1, u.* from unnest($2::text::text[], $3::text::text[], $4::text::text[]) as u (item, location, owner)
 order by item, location, owner
 on conflict (tenant, item, location, owner) do nothing
 
@@ -381,7 +381,7 @@ with figure as (
     select l.item, l.location, l.owner, l.negative as was_negative, p.on_hand, p.sellable, p.lowest,
            l.reserved + k.reserved as reserved, l.allocated + k.allocated as allocated,
            l.external + k.external as external, greatest(l.as_of, k.as_of) as as_of
-    from unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::numeric[], $8::timestamptz[])
+    from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[], $6::text::numeric[], $7::text::numeric[], $8::text::timestamptz[])
          as k (item, location, owner, reserved, allocated, external, as_of)
     join availability.stock_line l
       on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
@@ -409,7 +409,7 @@ update availability.stock_line l
 set reserved = l.reserved + k.reserved, allocated = l.allocated + k.allocated, external = l.external + k.external,
     short = least(l.short, greatest(0, l.reserved + k.reserved + l.allocated + k.allocated + l.external + k.external - l.sellable)),
     version = l.version + 1
-from unnest($2::text[], $3::text[], $4::text[], $5::numeric[], $6::numeric[], $7::numeric[], $8::timestamptz[])
+from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[], $6::text::numeric[], $7::text::numeric[], $8::text::timestamptz[])
      as k (item, location, owner, reserved, allocated, external, as_of)
 where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
 returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
@@ -419,13 +419,13 @@ returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allo
 -- The orders first: no row of a stock line leaves the join, and none is locked, before `held` is complete.
 with held as (
     insert into availability.claim_order as o (tenant, order_id, version)
-    select $1, order_id, 2 from unnest($2::text[]) as order_id order by order_id
+    select $1, order_id, 2 from unnest($2::text::text[]) as order_id order by order_id
     on conflict (tenant, order_id) do update set version = o.version + 2
     returning order_id
 )
 select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.version, l.as_of
 from (select count(*) from held) as first, availability.stock_line l
-where l.tenant = $1 and l.item = any($3::text[])
+where l.tenant = $1 and l.item = any($3::text::text[])
 order by l.item, l.location, l.owner
 for update of l
 
@@ -441,21 +441,21 @@ select
                  'amount', c.amount::text, 'state', 'reserved') order by part.number)
              from jsonb_array_elements_text(a.answer) with ordinality as part (claim, number)
              join availability.claim c on c.claim = part.claim) end)), '[]')
-     from availability.action a where a.tenant = $1 and a.action = any($2::text[])) as actions,
+     from availability.action a where a.tenant = $1 and a.action = any($2::text::text[])) as actions,
     (select jsonb_object_agg(order_id, version) from availability.claim_order
-     where tenant = $1 and order_id = any($3::text[])) as versions,
-    array(select distinct order_id from availability.progress where tenant = $1 and order_id = any($3::text[])) as handled,
+     where tenant = $1 and order_id = any($3::text::text[])) as versions,
+    array(select distinct order_id from availability.progress where tenant = $1 and order_id = any($3::text::text[])) as handled,
     (select coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'version', version,
                                                   'effective_from', effective_from, 'terms', terms)), '[]')
-     from availability.channel_rule where tenant = $1 and channel = any($4::text[])) as rules,
+     from availability.channel_rule where tenant = $1 and channel = any($4::text::text[])) as rules,
     array(select order_id from availability.claim_order
-          where tenant = $1 and order_id = any($3::text[]) and cancelled_at is not null) as cancelled,
+          where tenant = $1 and order_id = any($3::text::text[]) and cancelled_at is not null) as cancelled,
     clock_timestamp() as at,
     counter.*
 from (
     select array_agg(item) as items, array_agg(channel) as channels, array_agg(owner) as owners,
            array_agg(open) as open, array_agg(version) as counted
-    from availability.channel_line where tenant = $1 and item = any($5::text[]) and channel = any($4::text[])
+    from availability.channel_line where tenant = $1 and item = any($5::text::text[]) and channel = any($4::text::text[])
 ) as counter
 
 -- name: reserve_lines
@@ -477,7 +477,7 @@ from unnest($3::text::text[], $4::text::text[], $5::text::int[], $6::text::text[
 -- name: insert_actions
 insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
 select $1, u.action, 'claim', u.order_id, u.fingerprint, u.answer
-from unnest($2::text[], $3::text[], $4::bytea[], $5::jsonb[]) as u (action, order_id, fingerprint, answer)
+from unnest($2::text::text[], $3::text::text[], $4::bytea[], $5::text::jsonb[]) as u (action, order_id, fingerprint, answer)
 
 -- name: raise_channels
 insert into availability.channel_line as c (tenant, item, channel, owner, open)

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.store.arrays import array
 
-ODD = ["", "NULL", "null", None, 'a"b', "a\\b", "\\", '\\"', "{x,y}", " a ", "é日本", "line\nfeed", "\x01", "a\\nb", "'"]
+ODD = ["", "NULL", "null", None, 'a"b', "a\\b", "\\", '\\"', "{x,y}", " a ", "é日本", "line\nfeed", "\x01", "a\\nb"]
 CASES = {
     "text": [*ODD, '{"json": "a\\nb"}'],
     "bigint": [0, -1, 2**62, None],
