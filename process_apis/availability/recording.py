@@ -20,6 +20,7 @@ from gateway.store.arrays import array
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.counting import Counter, count_key, count_of_movement, location_keys
+from process_apis.availability.effects import EFFECTS
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
@@ -235,11 +236,11 @@ def _event_columns(some: Iterable[Mapped]) -> list[list[Any]]:
 
 
 def _counts(each: Mapped) -> bool:
-    return each.reported.type is MovementType.CYCLE_COUNTED
+    return EFFECTS[each.reported.type].absolute
 
 
 def _counted(row: Mapping[str, Any]) -> bool:
-    return bool(row["type"] == MovementType.CYCLE_COUNTED)
+    return EFFECTS[MovementType(row["type"])].absolute
 
 
 def _note_times(changes: Mapping[LineKey, LineChange], taken: Iterable[Mapped]) -> None:
@@ -292,20 +293,12 @@ def _recorded_event(tenant: str, each: Mapped, replaced: Mapping[_OnceKey, str])
 async def _move_balances(connection: Connection, tenant: str, deeds: Iterable[Deed]) -> None:
     sums: dict[tuple[str, str, str], list[Decimal]] = {}
     for deed in deeds:
-        if (side := _BALANCES.get(deed.type)) is not None and deed.document is not None:
-            kind, column = side
-            sums.setdefault((kind, deed.document, deed.item), [_ZERO, _ZERO])[column] += deed.amount * deed.sign
+        side = EFFECTS[MovementType(deed.type)].balance
+        if side is not None and deed.document is not None:
+            both = sums.setdefault((side.kind, deed.document, deed.item), [_ZERO, _ZERO])
+            both[side.column == "closed"] += deed.amount * deed.sign
     if sums:
         keys = sorted(sums)
         columns = [list(column) for column in zip(*keys, strict=True)]
         opened, closed = [sums[key][0] for key in keys], [sums[key][1] for key in keys]
         await connection.execute(_sql.move_balances, tenant, *columns, opened, closed)
-
-
-_BALANCES: Final[Mapping[str, tuple[str, int]]] = {
-    MovementType.TRANSFER_DISPATCHED: ("transfer", 0),
-    MovementType.TRANSFER_RECEIVED: ("transfer", 1),
-    MovementType.RETURN_RECEIVED: ("return", 0),
-    MovementType.RETURN_DISPOSITIONED: ("return", 1),
-    MovementType.RECEIPT_POSTED: ("receipt", 1),
-}

@@ -10,7 +10,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from gateway.canonical.item import Item
-from gateway.canonical.stock import Bucket, Confidence, MovementType, ReportedMovement
+from gateway.canonical.stock import Confidence, MovementType, ReportedMovement
+from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
     ChannelRule,
     ChannelTerms,
@@ -28,40 +29,23 @@ _EXACT: Final = Context(prec=60, traps=[Inexact, Rounded])
 _COUNTED: Final = frozenset({"EA", "C62", "H87", "NAR", "NMB", "PCE", "PR", "SET"})
 _ANY: Final = LocationTerms(location="")
 
-_FIXED: Final[Mapping[MovementType, Way]] = {
-    MovementType.PUT_AWAY: Way(Bucket.RECEIVING, Bucket.SELLABLE),
-    MovementType.PICK_CONFIRMED: Way(Bucket.SELLABLE, Bucket.PICKED),
-    MovementType.UNPICKED: Way(Bucket.PICKED, Bucket.SELLABLE),
-}
-_INWARD: Final[Mapping[MovementType, Bucket]] = {
-    MovementType.RECEIPT_POSTED: Bucket.RECEIVING,
-    MovementType.TRANSFER_RECEIVED: Bucket.RECEIVING,
-    MovementType.RETURN_RECEIVED: Bucket.RETURNED,
-    MovementType.STOCK_ADJUSTED: Bucket.SELLABLE,
-    MovementType.CYCLE_COUNTED: Bucket.SELLABLE,
-}
-_IN_PLACE: Final = frozenset({MovementType.STOCK_ADJUSTED, MovementType.CYCLE_COUNTED})
-_OUTWARD: Final[Mapping[MovementType, Bucket]] = {
-    MovementType.TRANSFER_DISPATCHED: Bucket.SELLABLE,
-    MovementType.RETURN_DISPOSITIONED: Bucket.RETURNED,
-}
-
 
 def route(reported: ReportedMovement) -> Way | Refusal:
-    """From which bucket to which a movement goes (`semantics.md` 2); refused where it must say so and does not."""
+    """From which bucket to which a movement goes, by `EFFECTS`; refused where it must say so and does not."""
     kind, origin, target = reported.type, reported.from_bucket, reported.to_bucket
-    if kind is MovementType.STATUS_CHANGED:
+    effect = EFFECTS[kind]
+    if effect.named:
         if origin is None or target is None:
             detail = "a status change names both buckets: correct the source's mapping"
             return Refusal("stock.bucket_missing", detail, mendable=False)
         return Way(origin, target)
-    if kind is MovementType.SHIPMENT_CONFIRMED:
-        return Way(origin or Bucket.SELLABLE, None, settles=origin is None and handling(reported) is not None)
-    if kind in _INWARD:
-        return Way(None, target or (origin if kind in _IN_PLACE else None) or _INWARD[kind])
-    if kind in _OUTWARD:
-        return Way(origin or _OUTWARD[kind], target)
-    return _FIXED[kind]
+    if effect.said == "origin":
+        settles = effect.ships > 0 and origin is None and handling(reported) is not None
+        return Way(origin or effect.origin, None, settles=settles)
+    if effect.said == "target":
+        # What changes or states one figure has one bucket, whichever side a source calls it.
+        return Way(effect.origin, target or (origin if effect.signed else None) or effect.target)
+    return Way(effect.origin, effect.target)
 
 
 def handling(reported: ReportedMovement) -> str | None:
@@ -91,13 +75,8 @@ def base_amount(item: Item, amount: Decimal, uom: str, *, signed: bool = False) 
 
 def net(kind: MovementType, amount: Decimal) -> tuple[Decimal, Decimal]:
     """What a movement adds to the net picks and shipments of its order line."""
-    if kind is MovementType.PICK_CONFIRMED:
-        return amount, _ZERO
-    if kind is MovementType.UNPICKED:
-        return -amount, _ZERO
-    if kind is MovementType.SHIPMENT_CONFIRMED:
-        return _ZERO, amount
-    return _ZERO, _ZERO
+    effect = EFFECTS[kind]
+    return amount * effect.picks, amount * effect.ships
 
 
 # --- figures ------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from gateway.canonical.item import Item
 from gateway.canonical.location import Location
 from gateway.canonical.stock import Bucket, MovementType, ReportedFigure, ReportedMovement, ReportedSnapshot
 from gateway.kernel.ids import new_id
+from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
     DEFAULT_OWNER,
     Count,
@@ -26,7 +27,6 @@ from process_apis.availability.models import (
 from process_apis.availability.rules import base_amount, handling, route
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
-_SIGNED: Final = frozenset({MovementType.STOCK_ADJUSTED, MovementType.CYCLE_COUNTED})
 _HANDLED: Final = frozenset({MovementType.PICK_CONFIRMED, MovementType.UNPICKED})
 
 
@@ -98,7 +98,7 @@ class Translator:
         way = route(each)
         if isinstance(way, Refusal):
             return way
-        based = base_amount(item, each.amount, each.uom, signed=each.type in _SIGNED)
+        based = base_amount(item, each.amount, each.uom, signed=EFFECTS[each.type].signed)
         if isinstance(based, Refusal):
             return based
         amount, factor = based
