@@ -57,6 +57,7 @@ from gateway.edge.doorway import Doorway
 from gateway.edge.front_door import FrontDoor
 from gateway.edge.health import health_routes
 from gateway.edge.litestar_app import make_litestar
+from gateway.edge.standing import Standing
 from gateway.edge.strict import parse_json
 from gateway.explain.collecting import Collector
 from gateway.identity.accounts import PartnerAccounts
@@ -68,6 +69,7 @@ from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.identity.routes import make_routes as identity_routes
 from gateway.kernel.background import background
 from gateway.kernel.clock import Clock, SystemClock
+from gateway.kernel.context import Principal
 from gateway.kernel.cursors import Cursors
 from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.kernel.exchange import Policy, RecallsOutcome
@@ -323,6 +325,8 @@ class Gateway:
         )
         self.plan_book = PlanBook(workers=limits.workers)
         self.identity.trust.plans_changed = self.plan_book.replace
+        self._plans = limits
+        core.events.allowed = self._streams_allowed
         self.audit = Audit(writes_to(core.store), core.clock)
         self.violations = (
             Violations("request", self.counters, core.clock),
@@ -394,6 +398,7 @@ class Gateway:
         check(configuration)
         policies = self._policies(configuration)
         self.core.adopt(configuration)
+        self._plans = configuration.rate_limit
         self.doorway.put_up(policies)
 
     def check_configuration(self, configuration: Configuration) -> None:
@@ -426,6 +431,13 @@ class Gateway:
                 detail={"request_id": request_id, "why": why},
             )
         )
+
+    def _streams_allowed(self, principal: Principal) -> int:
+        administered = self.plan_book.streams.get((principal.tenant, principal.plan))
+        if administered is not None:
+            return administered
+        plans = self._plans.plans
+        return plans.get(principal.plan, plans[self._plans.fallback_plan]).streams
 
     def _limits(self, configuration: Configuration) -> RateLimitOptions:
         return msgspec.structs.replace(configuration.rate_limit, workers=self.core.settings.http.workers)
@@ -478,6 +490,8 @@ class Gateway:
             await stack.enter_async_context(self.access.writing())
             await stack.enter_async_context(self.explain.collecting())
             await stack.enter_async_context(background(self._follow_log(), name="events"))
+            standing = Standing(self.doorway, self.identity.recheck)
+            await stack.enter_async_context(background(standing.run(), name="standing"))
             for each in self.beside:
                 await stack.enter_async_context(each)
             yield

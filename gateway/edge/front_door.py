@@ -283,6 +283,15 @@ class FrontDoor:
             task for stream, task in self._open.items() if task is not None and (stream.events or not events_only)
         )
 
+    def listening(self) -> Sequence[tuple[Streamed, Exchange]]:
+        """The streams that are open now, each with what it answers."""
+        return [(stream, stream.exchange) for stream in self._open]
+
+    def end_stream(self, stream: Streamed) -> int:
+        """End one, if it is still open; returns how many that was."""
+        task = self._open.get(stream)
+        return 0 if task is None else self._overdue.strike([task])
+
     def _refuse(self, exchange: Exchange, error: BaseException) -> None:
         exchange.error = error
         if exchange.decisions is None and not exchange.reached_handler:

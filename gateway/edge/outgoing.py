@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
+from gateway.edge.pressure import Pressure
 from gateway.edge.problems import problem_reply
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.exchange import Exchange, Reply
@@ -52,13 +53,14 @@ class Collected:
 class Streamed:
     """An ASGI `send` that concludes the chain when the response starts and passes everything on."""
 
-    __slots__ = ("_conclude", "_ended", "_exchange", "_given", "_send", "events", "started")
+    __slots__ = ("_conclude", "_ended", "_exchange", "_given", "_pressure", "_send", "events", "started")
 
     def __init__(self, exchange: Exchange, send: Send, conclude: Callable[[], Awaitable[None]]) -> None:
         self._exchange = exchange
         self._send = send
         self._conclude = conclude
         self._ended = asyncio.Event()
+        self._pressure = Pressure(exchange.scope)
         self._given = False
         self.started = False
         self.events = False
@@ -82,6 +84,13 @@ class Streamed:
             await self._send(message)
             if not message.get("more_body", False):
                 self._ended.set()
+            else:
+                await self._pressure.passed(len(message.get("body", b"")))
+
+    @property
+    def exchange(self) -> Exchange:
+        """What it answers."""
+        return self._exchange
 
     async def receive(self) -> dict[str, Any]:
         """The ASGI `receive` beside it: the body once, then a disconnect when the client leaves or the stream is over.

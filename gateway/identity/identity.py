@@ -121,6 +121,48 @@ class Identity:
             code="credential.missing",
         )
 
+    async def recheck(self, headers: Mapping[bytes, bytes], principal: Principal) -> None:
+        """Raise `NotAuthenticated` unless the credential that proved `principal` a while ago still means the same.
+
+        What it is bound to was proved then and is not asked for again. An outside issuer's token holds until its end.
+        """
+        if principal.expires_at <= self._clock.now().timestamp():
+            raise NotAuthenticated("the credential has expired: get a new one", code="token.expired")
+        authorization = headers.get(_AUTHORIZATION)
+        if authorization is None:
+            found = self._recheck_key(headers[_X_API_KEY])
+            standing = found if isinstance(found, Principal) else await found
+        else:
+            standing = self._recheck_token(authorization, principal)
+        if standing != principal:
+            raise NotAuthenticated("what this credential opens has changed: connect again", code="credential.changed")
+
+    def _recheck_key(self, api_key: bytes) -> Principal | Awaitable[Principal]:
+        _ = self.trust.snapshot
+        return self._api_keys.get(api_key, self._clock.monotonic()) or self._look_up(api_key)
+
+    def _recheck_token(self, authorization: bytes, principal: Principal) -> Principal:
+        snapshot, now = self.trust.snapshot, self._clock.monotonic()
+        known = self._tokens.get(authorization, now)
+        if known is not None:
+            return known
+        bound = self._bound.get(authorization, now)
+        if bound is not None:
+            return bound.principal
+        token = authorization.partition(b" ")[2].strip()
+        if self.federation is not None and self.federation.knows(claimed_issuer(token)):
+            return _as_it_stands(principal, snapshot)
+        verified = self._verified(token, snapshot)
+        self._remember(authorization, verified, now)
+        return verified.principal
+
+    def _verified(self, token: bytes, snapshot: Snapshot) -> VerifiedToken:
+        """A token of ours, with its caller as it stands now."""
+        verified = verify_token(token, snapshot.keys, self.options)
+        if snapshot.has_revoked(verified):
+            raise NotAuthenticated("the access token was revoked: get a new one", code="token.revoked")
+        return msgspec.structs.replace(verified, principal=_as_it_stands(verified.principal, snapshot))
+
     def _verify(
         self, authorization: bytes, headers: Mapping[bytes, bytes], exchange: Exchange | None, now: float
     ) -> Principal | Awaitable[Principal]:
@@ -134,10 +176,7 @@ class Identity:
             self._admit_cold(now)
             if self.federation is not None and self.federation.knows(issuer := claimed_issuer(token)):
                 return self._ask_outside(self.federation, str(issuer), authorization, headers, exchange)
-            bound = verify_token(token, snapshot.keys, self.options)
-            if snapshot.has_revoked(bound):
-                raise NotAuthenticated("the access token was revoked: get a new one", code="token.revoked")
-            bound = msgspec.structs.replace(bound, principal=_as_it_stands(bound.principal, snapshot))
+            bound = self._verified(token, snapshot)
             self._remember(authorization, bound, now)
         return self._bindings.prove(bound, authorization, headers, exchange)
 

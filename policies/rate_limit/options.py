@@ -39,10 +39,18 @@ class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PlanLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The limit of a partner as a whole, and of single operations (by route id) that have a bucket of their own."""
+    """The limit of a partner as a whole, and of single operations (by route id) that have a bucket of their own.
+
+    `streams` is how many streams of events a partner may have open at once.
+    """
 
     default: Limit
     operations: Mapping[str, Limit] = {}
+    streams: int = 10
+
+    def __post_init__(self) -> None:
+        if self.streams < 0:
+            raise Misconfigured("rate_limit.plans: streams is how many may be open at once: 0 or more")
 
 
 def _standard_plan() -> Mapping[str, PlanLimits]:

@@ -22,18 +22,21 @@ class PlanBook:
     def __init__(self, *, workers: int) -> None:
         self._workers = workers
         self.quotas: Mapping[tuple[str, str], Quotas] = {}
+        self.streams: Mapping[tuple[str, str], int] = {}
 
     def replace(self, plans: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
         """Take all plans of the record. One that cannot be read keeps what it was, and is told to the log."""
         fresh: dict[tuple[str, str], Quotas] = {}
+        streams: dict[tuple[str, str], int] = {}
         for key, limits in plans.items():
             try:
-                fresh[key] = quotas_of(check_limits(limits), workers=self._workers)
+                plan = check_limits(limits)
+                fresh[key], streams[key] = quotas_of(plan, workers=self._workers), plan.streams
             except (Invalid, Misconfigured) as error:
                 _log.error("the plan %s is not understood and stays what it was: %s", "/".join(key), error.detail)
                 if key in self.quotas:
-                    fresh[key] = self.quotas[key]
-        self.quotas = fresh
+                    fresh[key], streams[key] = self.quotas[key], self.streams[key]
+        self.quotas, self.streams = fresh, streams
 
 
 def check_limits(limits: Mapping[str, Any]) -> PlanLimits:

@@ -117,10 +117,14 @@ class LimitInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
 
 class LimitsInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The limit of a partner as a whole, and of operations (``METHOD /template``) with a bucket of their own."""
+    """The limit of a partner as a whole, and of operations (``METHOD /template``) with a bucket of their own.
+
+    `streams` is how many streams of events a partner may have open at once.
+    """
 
     default: LimitInput
     operations: Annotated[dict[Annotated[str, Meta(max_length=200)], LimitInput], Meta(max_length=100)] = {}
+    streams: Annotated[int, Meta(ge=0, le=10_000)] = 10
 
 
 class PlanInput(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,12 +6,20 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
-from running_gateway import SKUS, RunningGateway
+from running_gateway import SKUS, TENANT, RunningGateway
+
+from gateway.app import administer
+from gateway.canonical.capabilities import Connection
+from gateway.identity.clients import revoke_api_key, revoke_tokens
+from gateway.identity.partners import PartnerCredentials, add_partner
+from gateway.identity.plans import add_plan
+from gateway.kernel.keyring import KeyRing
+from gateway.settings import load_settings
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 
@@ -28,19 +36,20 @@ def gateway(gateway_of_two: RunningGateway) -> RunningGateway:
 class Listener:
     """An event source (HTML Living Standard, section 9.2): what it was told, and the last id it saw."""
 
-    def __init__(self, gateway: RunningGateway, key: str, **query: str) -> None:
-        self._gateway, self._key, self._query = gateway, key, query
+    def __init__(self, gateway: RunningGateway, key: str, *, scheme: str = "") -> None:
+        self._gateway = gateway
+        self._credential = {"Authorization": f"{scheme} {key}"} if scheme else {"X-Api-Key": key}
         self.last = ""
         self.told: list[tuple[str, dict[str, Any]]] = []
         self.ended = False
 
     async def listen(self) -> None:
-        headers = {"X-Api-Key": self._key, "Accept": "text/event-stream"}
+        headers = {**self._credential, "Accept": "text/event-stream"}
         if self.last:
             headers["Last-Event-ID"] = self.last
         async with (
             httpx.AsyncClient(base_url=self._gateway.url, trust_env=False, timeout=PATIENCE) as client,
-            client.stream("GET", PATH, headers=headers, params=self._query) as answer,
+            client.stream("GET", PATH, headers=headers) as answer,
         ):
             assert answer.status_code == 200, await answer.aread()
             assert answer.headers["content-type"] == "text/event-stream"
@@ -63,12 +72,16 @@ class Listener:
     async def connected(self) -> AsyncIterator[Listener]:
         """Listening inside the block, from the moment that it has an id on."""
         self._rest = ""
-        task = asyncio.create_task(self.listen())
+        self._listening = task = asyncio.create_task(self.listen())
         try:
             yield self
         finally:
             task.cancel()
             await asyncio.wait([task])
+
+    async def settled(self) -> None:
+        """Until it was told an id, or refused."""
+        await self.until(lambda listener: listener.last or listener._listening.done())
 
     async def until(self, fulfilled: Any) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -128,6 +141,71 @@ async def test_an_id_of_another_partner_opens_nothing(gateway):
     async with gateway.client(gateway.second.api_key) as client:
         answer = await client.get(PATH, headers={"Last-Event-ID": mine.last})
     assert (answer.status_code, answer.json()["code"]) == (404, "events.last_event_id")
+
+
+async def test_a_revoked_credential_ends_its_streams_and_no_other(gateway):
+    async def add(connection: Connection, ring: KeyRing) -> PartnerCredentials:
+        return await add_partner(
+            connection, ring, tenant=TENANT, name="Leaving", channel="web", plan="standard", accounts=["L"]
+        )
+
+    settings = load_settings(gateway.settings_path)
+    leaving = await administer(settings, add)
+    async with gateway.client("") as client:
+        granted = await client.post(
+            "/oauth2/token",
+            auth=(leaving.client_id, leaving.client_secret),
+            data={"grant_type": "client_credentials"},
+        )
+    token = granted.json()["access_token"]
+    by_key, stays = Listener(gateway, leaving.api_key), Listener(gateway, gateway.first.api_key)
+    by_token = Listener(gateway, token, scheme="Bearer")
+    async with by_key.connected(), by_token.connected(), stays.connected():
+        for listener in (by_key, by_token, stays):
+            await listener.until(has_id)
+
+        async def revoke(connection: Connection, _: KeyRing) -> None:
+            who = {"tenant": TENANT, "client_id": leaving.client_id}
+            await revoke_api_key(connection, **who, key_id=leaving.api_key.split("_")[2])
+            await revoke_tokens(connection, **who)
+
+        await administer(settings, revoke)
+        await by_key.until(lambda listener: listener.ended)
+        await by_token.until(lambda listener: listener.ended)
+        assert not stays.ended
+    async with gateway.client(leaving.api_key) as client:
+        assert (await client.get(PATH)).status_code == 401
+
+
+async def test_a_plan_bounds_the_streams_of_a_partner_on_all_workers(gateway):
+    settings = load_settings(gateway.settings_path)
+
+    async def add(connection: Connection, ring: KeyRing) -> PartnerCredentials:
+        limits = {"default": {"rate": "1000000/minute", "burst": 100000}, "streams": 3}
+        await add_plan(connection, tenant=TENANT, name="few streams", description="", limits=limits)
+        return await add_partner(
+            connection, ring, tenant=TENANT, name="Busy", channel="web", plan="few streams", accounts=["B"]
+        )
+
+    busy = await administer(settings, add)
+    listeners = [Listener(gateway, busy.api_key) for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        for listener in listeners:
+            await stack.enter_async_context(listener.connected())
+            await listener.until(has_id)
+        async with gateway.client(busy.api_key) as client, asyncio.timeout(PATIENCE):
+            status = 200
+            while status == 200:  # until the worker has heard of the plan; the fallback plan allows more
+                async with client.stream("GET", PATH) as refused:
+                    status = refused.status_code
+                    body = await refused.aread() if status != 200 else b""
+        assert (refused.status_code, json.loads(body)["code"]) == (429, "events.too_many_streams")
+        assert int(refused.headers["retry-after"]) > 0
+    again = Listener(gateway, busy.api_key)
+    async with asyncio.timeout(PATIENCE):
+        while not again.last:
+            async with again.connected():
+                await again.settled()  # a place may take a moment to be given back
 
 
 @pytest.mark.parametrize(
