@@ -34,7 +34,7 @@ class Telling:
     def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
         if self._into is None:
             return
-        if isinstance(error, CrossdockError):
+        if self.outcome == GIVEN_UP and isinstance(error, CrossdockError):
             self.outcome = error.code
         took = (self._monotonic() - self._begun) * 1e6
         self._into.append(OutboundCall(self._system, self._method, self.outcome, self.attempts, took))

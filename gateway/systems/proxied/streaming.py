@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway.kernel.errors import CrossdockError, Rejected
-from gateway.kernel.exchange import SCOPE_KEY, Exchange
+from gateway.kernel.exchange import SCOPE_KEY, Exchange, outbound_calls_of
 from gateway.outbound.answers import Answer, Broken
 from gateway.outbound.breakage import Breakage
 from gateway.outbound.http1 import Connection
+from gateway.outbound.telling import Telling
 from gateway.systems.proxied.passing import Passing
 
 Message = dict[str, Any]
@@ -36,15 +37,30 @@ class Streaming:
     async def __call__(self, scope: Message, _receive: Any, send: Callable[[Message], Awaitable[None]]) -> None:
         """Serve one request of the door."""
         exchange: Exchange = scope[SCOPE_KEY]
+        passing, facts = self._passing, self._passing.facts
+        head, framed = await self._head(exchange)
+        made = outbound_calls_of(scope)
+        with Telling(made, facts.upstream.name, passing.method, facts.clock.monotonic) as told:
+            told.attempts = 1
+            await self._stream(exchange, head, framed, send, told)
+
+    async def _stream(
+        self,
+        exchange: Exchange,
+        head: bytes,
+        framed: bytes | None,
+        send: Callable[[Message], Awaitable[None]],
+        told: Telling,
+    ) -> None:
         passing = self._passing
         upstream = passing.facts.upstream
-        head, framed = await self._head(exchange)
         async with upstream.streaming(deadline=exchange.deadline, safe=passing.repeatable) as connection:
             answering = connection.ask(head, streaming=True, bodyless=passing.method == "HEAD")
             upstream.guard(connection)
             client = asyncio.create_task(self._client(exchange, connection, framed), name="proxied-client")
             try:
                 answer = await answering
+                told.outcome = str(answer.status)
                 if not passing.check.passes(answer.status):
                     raise passing.undeclared(answer)
                 await self._pass_on(exchange, connection, answer, send)

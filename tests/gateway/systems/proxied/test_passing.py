@@ -5,6 +5,8 @@ import asyncio
 import pytest
 from proxied_upstreams import GOOD, answer
 
+from gateway.kernel.exchange import OUTBOUND_KEY
+
 pytestmark = pytest.mark.integration
 ROOT = "/system/legacy/v1"
 
@@ -266,6 +268,26 @@ async def test_a_streamed_upload_is_passed_on_in_parts_and_bounded(make_site, se
     assert seen.count(b"x") == 20_000
     too_much = await site.send("POST", f"{ROOT}/files", [b"x" * 100_000] * 20, kind="application/octet-stream")
     assert (too_much.status, too_much.code) == (413, "request.body_too_large")
+
+
+async def test_what_a_stream_asked_of_the_api_is_told_with_its_end(site, server):
+    ended = []
+    site.front._observe = lambda exchange, _: ended.append(exchange)
+    for status in (200, 500):
+
+        async def once(reader, writer, head, status=status):
+            writer.write(b"HTTP/1.1 %d x\r\ncontent-type: text/event-stream\r\ncontent-length: 0\r\n\r\n" % status)
+
+        server.behave = once
+        await site.send("GET", f"{ROOT}/ticks")
+    await server.stop()
+    await site.send("GET", f"{ROOT}/ticks")
+    made = [exchange.notes[OUTBOUND_KEY] for exchange in ended]
+    assert [(call.system, call.method, call.outcome, call.attempts) for (call,) in made] == [
+        ("legacy", "GET", "200", 1),
+        ("legacy", "GET", "500", 1),
+        ("legacy", "GET", "outbound.unreachable", 1),
+    ]
 
 
 async def test_a_stream_that_breaks_off_is_never_passed_on_as_whole(site, server):
