@@ -27,6 +27,7 @@ async def project(urls: EngineUrls) -> None:
     """Fill the projection as a worker does."""
     store, cache = Store(urls.postgres, size=2), Cache(urls.valkey)
     await store.open()
+    await cache.open()
     await Projection(store, cache).rebuild()
     await cache.close()
     await store.close()

@@ -89,15 +89,19 @@ def available(line: StockLine) -> Decimal:
 
 def usable(location: str, terms: ChannelTerms) -> LocationTerms | None:
     """The terms of `location` for a channel, None when it may not use it."""
-    fallback = None if terms.only_named else _ANY
-    place = next((each for each in terms.locations if each.location == location), fallback)
-    return place if place is not None and place.eligible else None
+    for each in terms.locations:
+        if each.location == location:
+            return each if each.eligible else None
+    return None if terms.only_named else _ANY
 
 
 def supply(line: StockLine, terms: ChannelTerms) -> Decimal:
     """What a channel may take of one stock line: eligible, above the safety stock, never below zero."""
     place = usable(line.location, terms) if line.owner == terms.owner else None
-    return _ZERO if place is None else max(_ZERO, available(line) - place.safety_stock)
+    if place is None:
+        return _ZERO
+    left = line.sellable - line.reserved - line.allocated - line.external - place.safety_stock
+    return left if left > _ZERO else _ZERO
 
 
 def available_to_sell(lines: Sequence[StockLine], terms: ChannelTerms, own_open: Decimal = _ZERO) -> Decimal:
@@ -106,7 +110,10 @@ def available_to_sell(lines: Sequence[StockLine], terms: ChannelTerms, own_open:
     The pool that a share is taken of is what the channel may take plus what it holds (`own_open`); what it holds then
     counts against its ceiling, so that other channels' promises do not shrink it twice.
     """
-    return sell_of_pool(sum((supply(line, terms) for line in lines), _ZERO), terms, own_open)
+    pool = _ZERO
+    for line in lines:
+        pool += supply(line, terms)
+    return sell_of_pool(pool, terms, own_open)
 
 
 def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO) -> Decimal:
