@@ -20,6 +20,7 @@ from benchmarks.edge.__main__ import _machine
 from benchmarks.edge.site import prepare
 from benchmarks.inventory import answers, books, checker
 from benchmarks.inventory.drive import drive
+from benchmarks.processes import seconds_of_family
 from gateway.engines import Engines
 
 MISSING = {
@@ -52,6 +53,8 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Engines up, every phase on empty books."""
     most = given.items * (10 if "scale" in given.only else 1)
     async with Engines(folder / "engines", only={"postgres", "valkey"}) as urls:
+        lock = (folder / "engines" / "postgres" / "postmaster.pid").read_text(encoding="ascii")
+        given.postgres = int(lock.split()[0])
         settings, _, credentials = await prepare(folder, urls, given.seed)
         await books.write_items(urls.postgres, most)
         found: dict[str, Any] = {}
@@ -71,16 +74,21 @@ async def _reserve(url: str, given: argparse.Namespace, name: str, **more: Any) 
 async def _phase(url: str, given: argparse.Namespace, name: str, plan: dict[str, Any]) -> dict[str, Any]:
     plans = [plan | {"name": f"{name}-{n}", "seed": f"{given.seed}-{name}-{n}"} for n in range(given.processes)]
     before = await checker.tally(url)
+    spent = seconds_of_family(given.postgres)
     driven = await asyncio.to_thread(drive, plans)
+    spent = seconds_of_family(given.postgres) - spent
     after = await checker.tally(url)
     rates = {
         f"{what}_per_s": (after[what] - before[what]) / driven["seconds"] for what in ("claimed_orders", "movements")
     }
-    found = {**driven, **rates, **await checker.judge(url, given.lines)}
+    done = max(1, sum(driven["outcomes"].values()))
+    each = {"cpu_us": round(driven["cpu_s"] / done * 1e6), "postgres_cpu_us": round(spent / done * 1e6)}
+    found = {**driven, **rates, **each, **await checker.judge(url, given.lines)}
     print(
         f"{name:12} {rates['claimed_orders_per_s']:7.0f} reservations/s {rates['movements_per_s']:7.0f} movements/s  "
-        f"p50 {found['p50_ms']:.1f} ms  p99 {found['p99_ms']:.1f} ms  CPU of ours {found['cpu_s']:.1f} s in "
-        f"{found['seconds']:.1f} s  {found['outcomes']}  oversold {found['oversold']}  wrong {found['wrong']}  "
+        f"p50 {found['p50_ms']:.1f} ms  p99 {found['p99_ms']:.1f} ms  CPU each: ours "
+        f"{each['cpu_us']} us, PostgreSQL {each['postgres_cpu_us']} us  "
+        f"{found['outcomes']}  oversold {found['oversold']}  wrong {found['wrong']}  "
         f"load average {found['load_average']:.1f}",
         file=sys.stderr,
     )
@@ -93,7 +101,8 @@ async def reservations(_: Path, __: Path, ___: Any, urls: Any, given: argparse.N
     await _reserve(urls.postgres, given, "warm", seconds=2)
     found = await _reserve(urls.postgres, given, "plenty")
     return {"reservations_per_s": round(found["claimed_orders_per_s"]), "reservation_p99_ms": round(found["p99_ms"], 1),
-            "wrong_plenty": found["wrong"]}  # fmt: skip
+            "reservation_cpu_us": found["cpu_us"],
+            "reservation_postgres_cpu_us": found["postgres_cpu_us"], "wrong_plenty": found["wrong"]}  # fmt: skip
 
 
 async def scarce(_: Path, __: Path, ___: Any, urls: Any, given: argparse.Namespace) -> dict[str, Any]:
@@ -116,7 +125,12 @@ async def movements(_: Path, __: Path, ___: Any, urls: Any, given: argparse.Name
     await _phase(urls.postgres, given, "warm", plan | {"seconds": 2, "count": 20_000})
     more = {"seconds": given.seconds, "count": int(given.seconds * 12_000)}
     found = await _phase(urls.postgres, given, "movements", plan | more)
-    return {"movements_per_s": round(found["movements_per_s"]), "wrong_movements": found["wrong"]}
+    return {
+        "movements_per_s": round(found["movements_per_s"]),
+        "movement_cpu_us": found["cpu_us"],
+        "movement_postgres_cpu_us": found["postgres_cpu_us"],
+        "wrong_movements": found["wrong"],
+    }
 
 
 async def scale(_: Path, __: Path, ___: Any, urls: Any, given: argparse.Namespace) -> dict[str, Any]:

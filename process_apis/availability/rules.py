@@ -101,7 +101,7 @@ def supply(line: StockLine, terms: ChannelTerms) -> Decimal:
     if place is None:
         return _ZERO
     left = line.sellable - line.reserved - line.allocated - line.external - place.safety_stock
-    return left if left > _ZERO else _ZERO
+    return max(_ZERO, left)
 
 
 def available_to_sell(lines: Sequence[StockLine], terms: ChannelTerms, own_open: Decimal = _ZERO) -> Decimal:
