@@ -1,1 +1,1 @@
-"""The gateway's server: one listening socket, workers that come and go, one port for the figures of all."""
+"""The gateway's server: listening sockets that stay, workers that come and go, one port for the figures of all."""

@@ -1,4 +1,4 @@
-"""The server of the gateway's workers: granian's processes, on one listening socket that outlives them all.
+"""The server of the gateway's workers: granian's processes, on listening sockets that outlive them all.
 
 - SIGTERM: every worker is unready for `pause` seconds, so that balancers see it and clients go elsewhere; then event
   streams end, what is in flight may finish for `drain` seconds, and the workers stop.
@@ -8,7 +8,8 @@
   up, and the old one stays.
 - A worker that dies is replaced; the others take what comes meanwhile.
 
-Workers inherit the one socket: who waits to be accepted when a worker goes is accepted by another.
+Each slot of workers has a socket that outlives them (`slots.py`): who waits to be accepted when a worker goes is
+accepted by the next one in its slot, and new connections go to slots whose worker answers.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from granian.server.mp import MPServer, WorkerProcess
 
 from gateway.serving.listener import MetricsListener, bound
 from gateway.serving.member import Member, State
+from gateway.serving.slots import Slots
 from gateway.serving.status import Roll, Status, own_families
 from gateway.serving.wake import Wake
 from gateway.serving.worker import DRAIN, END_EVENTS, END_STREAMS, RETIRE
@@ -84,8 +86,7 @@ class GatewayServer(MPServer):
     # --- what granian asks for ----------------------------------------------------------------------------------------
 
     def _init_shared_socket(self) -> None:
-        self._sso = bound(self.bind_addr, self.bind_port, self.backlog)
-        self._shd = SocketHolder(self._sso.fileno(), False, self.backlog)  # type: ignore[assignment, call-arg]
+        self._slots = Slots(self.bind_addr, self.bind_port, self.backlog, count=self.workers)
         if self._metrics_address is not None:
             listening = bound(*self._metrics_address, 16)
             self._figures = MetricsListener(
@@ -95,6 +96,8 @@ class GatewayServer(MPServer):
     def _spawn_worker(self, idx: int, target: Any, callback_loader: Any) -> WorkerProcess:  # type: ignore[override]
         ours, theirs = socket.socketpair()
         self._lines[idx] = ours, theirs
+        self._sso = self._slots.of(idx)
+        self._shd = SocketHolder(self._sso.fileno(), False, self.backlog)  # type: ignore[assignment, call-arg]
         worker: WorkerProcess = super()._spawn_worker(idx, target, partial(_application, callback_loader, theirs))
         return worker
 
@@ -168,6 +171,7 @@ class GatewayServer(MPServer):
                     self.interrupt_children.append(slot)
                     return False
                 self._died += 1
+                self._slots.deal_to([each.slot for each in self._members.values() if each.alive])
                 self._backoff[slot] = self._next_try(member)
                 member.end(self._gathered, kill_after=0)
             if time.monotonic() >= self._backoff[slot][1]:
@@ -231,6 +235,7 @@ class GatewayServer(MPServer):
     def _gather(self) -> None:
         members = self._everybody()
         answered = {member.name: member.gather(self._gathered) for member in members if member.state is not State.ENDED}
+        self._slots.deal_to([each.slot for each in members if answered.get(each.name)])
         self._gathered.tell(OWN, own_families(members, answered, started=self._numbers, died=self._died))
 
     def _keep_gathering(self) -> None:
