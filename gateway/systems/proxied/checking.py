@@ -64,6 +64,8 @@ class RequestCheck:
     ) -> None:
         where = f"{schemas.where}, {operation.identity}"
         self._rules = ParameterRules(operation, schemas, parse_json, where)
+        # One that is in the path is given; where any text fits there is nothing to look at.
+        self._path = {name: rule for name, rule in self._rules.path.items() if rule.validator is not None}
         self._bodies: Contents = {
             kind: schemas.validator(schema, f"{where}: body") for kind, schema in (operation.bodies or {}).items()
         }
@@ -90,8 +92,8 @@ class RequestCheck:
     def _parameters(self, exchange: Exchange) -> None:
         rules = self._rules
         problems = rules.check_query(exchange.query) if exchange.query or rules.query else []
-        if rules.path:
-            problems += rules.check_texts(rules.path, exchange.path_params)
+        if self._path:
+            problems += rules.check_texts(self._path, exchange.path_params)
         if rules.header:
             texts = {name: exchange.headers.get(name.encode()) for name in rules.header}
             problems += rules.check_texts(

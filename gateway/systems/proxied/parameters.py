@@ -156,7 +156,7 @@ def _rule(parameter: Mapping[str, Any], name: str, place: str, schemas: Schemas,
         explode=explode,
         delimiter=_DELIMITERS.get(style, ","),
         deep=style == "deepObject",
-        validator=schemas.validator(schema, where),
+        validator=None if not media and schemas.admits_every_text(schema) else schemas.validator(schema, where),
     )
 
 

@@ -36,6 +36,8 @@ _HOLDS_SCHEMAS: Final = frozenset({"$defs", "definitions", "dependentSchemas", "
 _HOLDS_LIST: Final = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _LEFT_OUT: Final = frozenset({"discriminator", "example", "externalDocs", "nullable", "xml", "$schema", "$id", "id"})
 
+_SAYS_NO_MORE: Final = frozenset({"type", "title", "description", "default", "example", "examples", "deprecated"})
+
 
 class Schemas:
     """The validators of one document in one direction; `hidden` is the keyword of members that do not travel in it."""
@@ -97,6 +99,11 @@ class Schemas:
         if isinstance(kinds, list):
             kinds = next((kind for kind in kinds if kind != "null"), "string")
         return str(kinds), resolved.get("items")
+
+    def admits_every_text(self, schema: Any) -> bool:
+        """Whether any string fits, because nothing but its type is said of it."""
+        said = self._document.resolve(schema or {})
+        return said.get("type") == "string" and said.keys() <= _SAYS_NO_MORE
 
     def member_kinds(self, schema: Any) -> Mapping[str, tuple[str, str]]:
         """The plain types of an object's members, and of a list's items."""
