@@ -43,14 +43,16 @@ class Broken(Exception):
 class KnownHeads:
     """Heads that the parser has read, by their bytes: the same bytes are read alike, without asking it again.
 
-    Known are only heads of answers that left their connection open and are framed by a Content-Length alone. Heads that
-    never come again (dates, ids) push the others out.
+    Known are only heads of answers that left their connection open and are framed by a Content-Length alone, from
+    their second coming on: what never comes again (ids, dates) costs next to nothing and is not kept.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_asked", "_known", "_once")
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[int, Fields, int]] = {}
+        self._once: set[int] = set()
+        self._asked = b""
 
     def __len__(self) -> int:
         return len(self._known)
@@ -58,17 +60,27 @@ class KnownHeads:
     def answer(self, data: bytes) -> Answer | None:
         """The answer that `data` is, where its head is known and its body is there to the byte."""
         end = data.find(b"\r\n\r\n")
-        known = self._known.get(data[:end]) if end > 0 else None
+        self._asked = head = data[:end] if end > 0 else b""
+        known = self._known.get(head)
         if known is None or end + 4 + known[2] != len(data):
             return None
         return Answer(known[0], known[1], data[end + 4 :])
 
     def learn(self, data: bytes, answer: Answer) -> None:
-        """`data`, no more and no less, was read as `answer`, which a Content-Length framed."""
-        end, length = data.find(b"\r\n\r\n"), len(answer.body)
-        # An interim answer (1xx) before it, or one that has no body whatever its length says, is not known by its head.
-        if not 0 < end <= _LONGEST or end + 4 + length != len(data) or answer.status in _BODILESS:
+        """`data`, which `answer` did not know, was read as `answer`: no more, no less, framed by a Content-Length."""
+        head, length = self._asked, len(answer.body)
+        # Not an interim answer (1xx) before it, nor one that has no body whatever its length says.
+        if not 0 < len(head) <= _LONGEST or len(head) + 4 + length != len(data) or answer.status in _BODILESS:
             return
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        self._known[data[:end]] = answer.status, tuple(answer.fields), length
+        sight = hash(head)
+        if sight in self._once:
+            _make_room(self._known)
+            self._known[head] = answer.status, tuple(answer.fields), length
+        else:
+            _make_room(self._once)
+            self._once.add(sight)
+
+
+def _make_room(kept: dict[bytes, tuple[int, Fields, int]] | set[int]) -> None:
+    if len(kept) >= _MOST:
+        kept.clear()

@@ -225,21 +225,25 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field, in the head or behind a chunked body (where it is ignored)."""
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > self._limits.header_bytes or len(self._fields) >= self._limits.fields:
+        fields, limits = self._fields, self._limits
+        size = self._header_bytes = self._header_bytes + len(name) + len(value)
+        if size > limits.header_bytes or len(fields) >= limits.fields:
             raise Broken(Breakage.UNREADABLE, "its header section is too large")
         if self._status:
             return
-        lower = self._lowered.get(name)
-        if lower is None:
-            lower = name.lower()
-            if len(self._lowered) < _MOST_LOWERED:
-                self._lowered[name] = lower
+        lower = self._lowered.get(name) or self._lower(name, value)
+        if lower is not None:
+            fields.append((lower, value))
+
+    def _lower(self, name: bytes, value: bytes) -> bytes | None:
+        """The name as it goes on, None for what does not; those that say nothing of the framing are remembered."""
+        lower = name.lower()
         if lower in _FRAMING:
             self._framing(lower, value)
-            if lower != b"content-length":
-                return
-        self._fields.append((lower, value))
+            return lower if lower == b"content-length" else None
+        if len(self._lowered) < _MOST_LOWERED:
+            self._lowered[name] = lower
+        return lower
 
     def _framing(self, name: bytes, value: bytes) -> None:
         if name == b"connection":
