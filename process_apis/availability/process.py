@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import asyncpg
@@ -30,6 +30,7 @@ from process_apis.availability.standing import Standing
 from process_apis.availability.translating import Translator
 
 _sql: Final = queries_beside(__file__)
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -157,9 +158,24 @@ class Availability:
         """All claims of an order, over or not, in the order they were made."""
         return await self._store.fetch(_sql.claims_of_order, tenant, order)
 
-    async def positions(self, tenant: str, *, items: Sequence[str], location: str | None) -> Sequence[Any]:
-        """The physical figures of `items` by their full key."""
-        return await self._store.fetch(_sql.positions, tenant, list(items), location)
+    async def positions(
+        self,
+        tenant: str,
+        *,
+        items: Sequence[str],
+        location: str | None,
+        as_known_at: datetime | None = None,
+        as_happened_at: datetime | None = None,
+    ) -> Sequence[Any]:
+        """The physical figures of `items` by their full key: now, or at instants of the past.
+
+        `as_known_at`: by what had been recorded then. `as_happened_at`: by what had occurred then, whenever it was
+        told. Those are reckoned from what was told, both together if both are given.
+        """
+        if as_known_at is None and as_happened_at is None:
+            return await self._store.fetch(_sql.positions, tenant, list(items), location)
+        instants = (as_known_at or _NEVER, as_happened_at or _NEVER)
+        return await self._store.fetch(_sql.positions_at, tenant, list(items), location, *instants)
 
     async def explain(self, tenant: str, *, item: str, location: str, limit: int = 50) -> Mapping[str, Sequence[Any]]:
         """Why a figure is what it is."""

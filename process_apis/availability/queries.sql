@@ -538,6 +538,88 @@ select location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, as_o
 where tenant = $1 and item = any($2::text[]) and ($3::text is null or location = $3)
 order by item, location, owner, bucket, lot
 
+-- name: positions_at
+-- Figures as they were known at $4 (recorded) and had happened at $5 (occurred): reckoned from what was told, not kept.
+with place as (
+    select distinct l.location, l.item from availability.stock_line l
+    where l.tenant = $1 and l.item = any($2::text[]) and ($3::text is null or l.location = $3)
+),
+key as (
+    select p.location, p.item, p.owner, p.bucket, p.lot
+    from place join availability.position p using (location, item) where p.tenant = $1
+    union
+    select f.location, f.item, f.owner, f.bucket, f.lot
+    from place join availability.figure f using (location, item) where f.tenant = $1
+),
+moved as (
+    select m.* from place join availability.movement m using (location, item)
+    where m.tenant = $1 and m.moves and m.live and m.recorded_at <= $4 and m.occurred_at <= $5
+    union all
+    select m.* from place join availability.movement m using (location, item)
+    where m.tenant = $1 and m.moves and not m.live and m.recorded_at <= $4 and m.retired_at > $4 and m.occurred_at <= $5
+),
+told as (
+    select f.location, f.item, f.owner, f.bucket, f.lot, f.amount, f.cut_epoch as epoch, f.cut_sequence as sequence,
+           f.cut_event as event, f.taken_at
+    from place join availability.figure f using (location, item)
+    where f.tenant = $1 and f.recorded_at <= $4 and f.taken_at <= $5
+    union all
+    select k.location, k.item, k.owner, k.bucket, k.lot, 0, c.cut_epoch, c.cut_sequence, c.cut_event, c.taken_at
+    from key k join availability.full_cut c on c.tenant = $1 and c.location = k.location
+    where c.recorded_at <= $4 and c.taken_at <= $5
+    union all
+    select m.location, m.item, m.owner, m.to_bucket, m.lot, m.amount, m.epoch, m.sequence,
+           m.event_id || case when m.revision > 0 then '#' || lpad(m.revision::text, 6, '0') else '' end collate "C",
+           m.occurred_at
+    from moved m where m.type = 'cycle_counted'
+    union all
+    select k.*, 0, -1, -1, '', null from key k
+),
+standing as (
+    select distinct on (location, item, owner, bucket, lot)
+           location, item, owner, bucket, lot, epoch, sequence, sum(amount) as amount, max(taken_at) as taken_at
+    from told
+    group by location, item, owner, bucket, lot, epoch, sequence, event
+    order by location, item, owner, bucket, lot, epoch desc, sequence desc, event collate "C" desc
+),
+settled as (
+    select location, item, owner, bucket, lot,
+           sum(least(greatest(picked, 0), shipped) - least(greatest(picked_before, 0), shipped_before)) as amount
+    from (
+        select s.location, s.item, s.owner, s.bucket, s.lot, n.handling, sum(n.picked) as picked, sum(n.shipped) as shipped,
+               coalesce(sum(n.picked) filter (where (n.epoch, n.sequence) <= (s.epoch, s.sequence)), 0) as picked_before,
+               coalesce(sum(n.shipped) filter (where (n.epoch, n.sequence) <= (s.epoch, s.sequence)), 0) as shipped_before
+        from standing s
+        join (
+            select m.*, case when m.type = 'pick_confirmed' then m.amount
+                             when m.type = 'unpicked' or m.from_bucket = 'picked' then -m.amount
+                             else 0 end as picked,
+                   case when m.type = 'shipment_confirmed' and m.from_bucket = 'sellable' then m.amount else 0 end as shipped
+            from moved m where m.handling is not null
+        ) n on n.location = s.location and n.item = s.item and n.owner = s.owner and n.lot = s.lot
+        where s.bucket in ('sellable', 'picked')
+        group by s.location, s.item, s.owner, s.bucket, s.lot, n.handling
+    ) handled
+    group by location, item, owner, bucket, lot
+)
+select s.location, s.item, s.owner, s.bucket, s.lot,
+       s.amount + after.amount + case s.bucket when 'sellable' then coalesce(t.amount, 0) else -coalesce(t.amount, 0) end
+           as amount,
+       s.epoch as cut_epoch, s.sequence as cut_sequence, greatest(s.taken_at, after.as_of) as as_of
+from standing s
+left join settled t on (t.location, t.item, t.owner, t.bucket, t.lot) = (s.location, s.item, s.owner, s.bucket, s.lot)
+cross join lateral (
+    select coalesce(sum(case when m.to_bucket = s.bucket then m.amount else 0 end
+                        - case when m.from_bucket = s.bucket then m.amount else 0 end), 0) as amount,
+           max(m.occurred_at) as as_of
+    from moved m
+    where m.location = s.location and m.item = s.item and m.owner = s.owner and m.lot = s.lot
+      and m.type <> 'cycle_counted' and s.bucket in (m.from_bucket, m.to_bucket)
+      and (m.epoch, m.sequence) > (s.epoch, s.sequence)
+) after
+where greatest(s.taken_at, after.as_of) is not null
+order by s.item, s.location, s.owner, s.bucket, s.lot
+
 -- name: movements_of_line
 select movement, source, event_id, line, revision, type, occurred_at, recorded_at, owner, lot, from_bucket, to_bucket,
        amount, source_amount, source_uom, factor, order_id, order_line, document, reason, epoch, sequence, moves

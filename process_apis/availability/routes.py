@@ -1,5 +1,6 @@
 """The process API of availability, for internal applications. Quantities are exact decimals, as strings."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from litestar import Request, get, post
@@ -19,6 +20,9 @@ _ROOT = "/process/availability/v1"
 _SINGLE = "application/cloudevents+json"
 _BATCH = "application/cloudevents-batch+json"
 _CLOUD_EVENTS = {_SINGLE: StockEvent, _BATCH: StockBatch}
+_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$(?!\n)"
+_KNOWN = "by what had been recorded at this instant (RFC 3339, UTC)"
+_HAPPENED = "by what had occurred at this instant (RFC 3339, UTC), whenever it was told"
 
 
 def routes(availability: Availability) -> list[HTTPRouteHandler]:
@@ -47,8 +51,19 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any],
         item: Annotated[str, QueryParameter(max_length=40)],
         location: Annotated[str | None, QueryParameter(max_length=100)] = None,
+        as_known_at: Annotated[str | None, QueryParameter(max_length=40, pattern=_INSTANT, description=_KNOWN)] = None,
+        as_happened_at: Annotated[
+            str | None, QueryParameter(max_length=40, pattern=_INSTANT, description=_HAPPENED)
+        ] = None,
     ) -> schemas.PositionList:
-        rows = await availability.positions(caller_of(request.scope).tenant, items=[item], location=location)
+        """List the physical figures of an item, now or at an instant of the past."""
+        rows = await availability.positions(
+            caller_of(request.scope).tenant,
+            items=[item],
+            location=location,
+            as_known_at=_instant(as_known_at),
+            as_happened_at=_instant(as_happened_at),
+        )
         return schemas.PositionList(positions=[schemas.position_view(row) for row in rows])
 
     @get(f"{_ROOT}/explain", opt={**_API, "scopes": ["stock:read"], "cost": 5}, operation_id="explainAvailability")
@@ -121,6 +136,13 @@ def _told(body: StockEvents) -> int:
     events = body if isinstance(body, list) else [body]
     lines = (each.data.lines if isinstance(each, MovementReported) else each.data.figures for each in events)
     return sum(map(len, lines)) // 10
+
+
+def _instant(text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Rejected(f"{text} is no instant: write it as 2026-11-01T12:00:00Z", code="stock.instant") from error
 
 
 def _lines(body: schemas.MovementBatch) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from itertools import count
@@ -44,6 +45,8 @@ class Books:
         )
         self.sku: dict[str, str] = {}
         self.refused: list[Promise] = []
+        self.remembers = False
+        self.remembered: list[tuple[datetime, dict[tuple[str, ...], Decimal]]] = []
 
     async def open(self, truth: Truth) -> None:
         for source in (*SOURCES.values(), "erp"):
@@ -79,8 +82,10 @@ class Books:
         for promise in truth.promises:
             steps.insert(random.randint(0, len(steps)), partial(self._promise, promise))
         steps.insert(random.randint(0, len(steps)), self._mend)
-        for step in steps:
+        for number, step in enumerate(steps):
             await step()
+            if number % 4 == 0 and self.remembers:
+                await self._remember()
         for promise in self.refused:
             await self._claim(promise)
         for promise in truth.promises:
@@ -94,6 +99,17 @@ class Books:
             await asyncio.gather(self.tell(some[:half]), self.tell(some[half:]), self.tell(some[::-1]))
         else:
             await self.tell(some)
+
+    async def _remember(self) -> None:
+        instant = await self.store.fetchrow("select clock_timestamp() as now")
+        assert instant is not None
+        self.remembered.append((instant["now"], await self.positions()))
+
+    async def positions(self, **instants: datetime) -> dict[tuple[str, ...], Decimal]:
+        """Through the capability; without those that are zero."""
+        rows = await self.availability.positions(self.tenant, items=list(self.sku), location=None, **instants)
+        keys = ("location", "item", "bucket", "lot")
+        return {tuple(row[name] for name in keys): row["amount"] for row in rows if row["amount"]}
 
     async def _promise(self, promise: Promise) -> None:
         try:

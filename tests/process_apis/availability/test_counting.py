@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from gateway.canonical.stock import Outcome
 
 pytestmark = pytest.mark.integration
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 async def test_a_snapshot_holds_at_its_cut_off_and_later_deltas_are_added(world):
@@ -107,3 +110,31 @@ async def test_a_figure_that_could_not_be_mapped_joins_its_snapshot_when_mended(
     await world.availability.unpark("acme")
     assert await world.positions() == {"sellable": 34}
     assert await world.broken_invariants() == []
+
+
+async def test_questions_about_the_past_tell_what_had_happened_from_what_was_known(world):
+    await world.record(world.snapshot("s1", 10, {"A": 100}, full=True), world.movement("e1", 20, "stock_adjusted", -5))
+    before = (await world.store.fetchrow("select clock_timestamp() as now"))["now"]
+    await world.record(
+        world.movement("late", 12, "stock_adjusted", -30),
+        world.movement("c1", 30, "cycle_counted", 50),
+        world.movement("p", 31, "pick_confirmed", 4, order="ord_1"),
+        world.movement("s", 33, "shipment_confirmed", 4, order="ord_1"),
+    )
+
+    async def asked(second, **more):
+        rows = await world.availability.positions(
+            "acme",
+            items=[world.id["A"]],
+            location="loc_n",
+            as_happened_at=START + timedelta(seconds=second),
+            **more,
+        )
+        return {row["bucket"]: row["amount"] for row in rows if row["amount"]}
+
+    told = [await asked(second) for second in (5, 10, 15, 25, 30, 32, 40)]
+    assert told == [
+        {}, {"sellable": 100}, {"sellable": 70}, {"sellable": 65}, {"sellable": 50}, {"sellable": 46, "picked": 4},
+        {"sellable": 46},
+    ]  # fmt: skip
+    assert [await asked(second, as_known_at=before) for second in (15, 40)] == [{"sellable": 100}, {"sellable": 95}]

@@ -193,3 +193,12 @@ async def test_too_much_names_the_lines_and_an_override_needs_its_scope(http, wo
     assert (answer.status_code, answer.json()["code"]) == (409, "stock.insufficient")
     answer = await http.post(f"{ROOT}/claims", json=body | {"override_reason": "now"})
     assert (answer.status_code, answer.json()["code"]) == (403, "claim.override_not_allowed")
+
+
+async def test_positions_may_be_asked_for_the_past(http, world):
+    await world.record(world.movement("e1", 5, "stock_adjusted", 3), world.movement("e2", 15, "stock_adjusted", 4))
+    query = {"item": world.id["A"], "location": "loc_n", "as_happened_at": "2026-11-01T00:00:10Z"}
+    answer = await http.get("/process/availability/v1/positions", params=query)
+    assert [row["amount"] for row in answer.json()["positions"]] == ["3"], answer.text
+    wrong = await http.get("/process/availability/v1/positions", params=query | {"as_known_at": "2026-02-31T00:00:00Z"})
+    assert wrong.status_code in (400, 422), wrong.text

@@ -41,8 +41,12 @@ def truth_of(played, first, second, released):
 
 async def found_and_true(store, truth, random):
     books = Books(store)
+    books.remembers = True
     await books.open(truth)
     await books.hear(truth, random)
+    # What was known at an instant can be asked for ever after.
+    for instant, known in books.remembered:
+        assert await books.positions(as_known_at=instant) == known
     return await books.read(), true_of(truth)
 
 
