@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 BUYER = Path(__file__).with_name("buyer.py")
 
@@ -24,7 +24,7 @@ async def several(world, job, rounds, processes=3):
         for number in range(processes)
     ]  # fmt: skip
     try:
-        ended = await asyncio.wait_for(asyncio.gather(*(each.communicate() for each in started)), 120)
+        ended = await asyncio.wait_for(asyncio.gather(*(each.communicate() for each in started)), 300)
     finally:
         for each in started:
             if each.returncode is None:
