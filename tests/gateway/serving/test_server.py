@@ -178,8 +178,8 @@ async def test_a_download_goes_on_to_its_end_while_its_worker_is_replaced(served
     rolling = asyncio.create_task(served.roll())
     received = b"".join([part async for part in chunked(reader, ends)])
     assert (received, ends) == (PART * PARTS, ["whole"])
-    assert (await rolling)["roll"]["state"] == "done"
     writer.close()
+    assert (await rolling)["roll"]["state"] == "done"
 
 
 async def test_a_worker_that_does_not_start_is_given_up_and_the_old_one_serves_on(served):
