@@ -62,8 +62,8 @@ OWNED: Mapping[str, str] = {
         PARTNER,
     ),
     **dict.fromkeys(
-        ("item_id", "item", "sku", "skus", "plan_name", "instance", "location", "event_id", "code", "reference",
-         "posting", "source"),
+        ("item_id", "item", "sku", "skus", "plan_name", "id", "instance", "location", "event_id", "code",
+         "reference", "posting", "source"),
         WHOLE_TENANT,
     ),
 }  # fmt: skip
@@ -88,6 +88,7 @@ _NOBODYS: Mapping[str, Any] = {
     "sequence": 1,
     "epoch": 1,
     "occurred_at": "2026-11-21T10:00:00Z",
+    "time": "2026-11-21T10:00:00Z",
     "If-Match": '"v1"',
 }
 
@@ -220,6 +221,7 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "source": "wms_north",
         "location": "NOR1",
         "event_id": "opening",
+        "id": "opening",
         "posting": new_id("pst"),
         **_CLAIMS,
     }

@@ -47,8 +47,12 @@ class Operation:
 
     @property
     def body_schema(self) -> Mapping[str, Any] | None:
-        given = self.definition.get("requestBody")
-        return None if given is None else given["content"]["application/json"]["schema"]
+        return None if self.body_type is None else self.definition["requestBody"]["content"][self.body_type]["schema"]
+
+    @property
+    def body_type(self) -> str | None:
+        """The content type of the body; the first where there are several."""
+        return next(iter(self.definition.get("requestBody", {"content": {}})["content"]), None)
 
     def optional(self) -> set[str]:
         """The names of what may be left out: query parameters and members of the body."""
@@ -72,6 +76,8 @@ class Operation:
         headers = {name: str(self._named(values, name)) for name in self.names("header") if name != "If-None-Match"}
         schema = self.body_schema
         sent = None if schema is None else self._instance(schema, values, "", also) if body else {}
+        if self.body_type is not None:
+            headers["Content-Type"] = self.body_type
         return httpx.Request(self.method, f"http://gateway{path}", params=query, headers=headers, json=sent)
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
