@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 
 from gateway.canonical.party import Address
 from gateway.kernel.money import Money
+
+ORDER_PREFIX: Final = "ord"
+"""Of the ids of accepted orders."""
 
 
 class OrderState(StrEnum):

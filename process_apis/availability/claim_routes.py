@@ -1,6 +1,7 @@
 """Claims for internal applications: reserve, extend, allocate, hand over, release, cancel, read.
 
-Every command bears the caller's own action id and may be repeated; what was done the first time is answered again.
+Every command bears the caller's own action id and may be repeated; what was done the first time is answered again. What
+an accepted order holds is for the process that accepted it: here it may be read and nothing else.
 """
 
 from datetime import timedelta
@@ -10,6 +11,8 @@ from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter
 
+from gateway.canonical.order import ORDER_PREFIX
+from gateway.kernel.context import Caller
 from gateway.kernel.errors import NotAllowed
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import claim_schemas as schemas
@@ -21,6 +24,7 @@ _API = {"zone": "process", "tenant_aware": True, "api": "availability", "version
 _READ = {**_API, "scopes": ["claims:read"], "cost": 1}
 _WRITE = {**_API, "scopes": ["claims:write"], "idempotency": Idempotency.OPTIONAL, "failures": (409,)}
 _OVERRIDE = "claims:override"
+_ACCEPTED = f"{ORDER_PREFIX}_"
 
 
 def claim_routes(availability: Availability) -> list[HTTPRouteHandler]:
@@ -50,12 +54,14 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
     ) -> schemas.ClaimedList:
         """Promise stock to an order: all lines or none, under the channel's rule in force."""
         caller = caller_of(request.scope)
+        _outside(data.order)
         if data.override_reason is not None and _OVERRIDE not in caller.principal.scopes:
             raise NotAllowed(
                 f"promising what the rule keeps back needs the scope {_OVERRIDE}: leave override_reason out",
                 code="claim.override_not_allowed",
             )
-        made = await claims.reserve(caller.tenant, schemas.request_of(data, caller))
+        request_for = schemas.request_of(data, caller, action=_action(caller, data.action))
+        made = await claims.reserve(caller.tenant, request_for)
         return schemas.claimed_list(list(made))
 
     @post(f"{_ROOT}/claim-extensions", status_code=200, opt=_WRITE, operation_id="extendClaims")
@@ -65,7 +71,11 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
         """Let reservations expire later."""
         caller, by = caller_of(request.scope), timedelta(seconds=data.expires_in)
         found = await claims.extend(
-            caller.tenant, action=data.action, order=data.order, by=by, correlation_id=caller.correlation_id
+            caller.tenant,
+            action=_action(caller, data.action),
+            order=_outside(data.order),
+            by=by,
+            correlation_id=caller.correlation_id,
         )
         return schemas.claimed_list(list(found))
 
@@ -76,7 +86,10 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
         """Turn reservations into allocations, which do not expire; answers all that the order holds."""
         caller = caller_of(request.scope)
         found = await claims.allocate(
-            caller.tenant, action=data.action, order=data.order, correlation_id=caller.correlation_id
+            caller.tenant,
+            action=_action(caller, data.action),
+            order=_outside(data.order),
+            correlation_id=caller.correlation_id,
         )
         return schemas.claimed_list(list(found))
 
@@ -93,7 +106,11 @@ def _ending(availability: Availability) -> list[HTTPRouteHandler]:
         """Hand over what one order holds to another, as from a basket to its order; nobody can come in between."""
         caller = caller_of(request.scope)
         found = await claims.transfer(
-            caller.tenant, action=data.action, order=data.order, to=data.to, correlation_id=caller.correlation_id
+            caller.tenant,
+            action=_action(caller, data.action),
+            order=_outside(data.order),
+            to=_outside(data.to),
+            correlation_id=caller.correlation_id,
         )
         return schemas.claimed_list(list(found))
 
@@ -104,7 +121,11 @@ def _ending(availability: Availability) -> list[HTTPRouteHandler]:
         """Give back what is open of an order or of some of its lines; answers what was given back."""
         caller = caller_of(request.scope)
         found = await claims.release(
-            caller.tenant, action=data.action, order=data.order, lines=data.lines, correlation_id=caller.correlation_id
+            caller.tenant,
+            action=_action(caller, data.action),
+            order=_outside(data.order),
+            lines=data.lines,
+            correlation_id=caller.correlation_id,
         )
         return schemas.claimed_list(list(found))
 
@@ -115,11 +136,29 @@ def _ending(availability: Availability) -> list[HTTPRouteHandler]:
         """Give back everything, and promise this order nothing more: a reservation on its way is refused."""
         caller = caller_of(request.scope)
         found = await claims.cancel(
-            caller.tenant, action=data.action, order=data.order, correlation_id=caller.correlation_id
+            caller.tenant,
+            action=_action(caller, data.action),
+            order=_outside(data.order),
+            correlation_id=caller.correlation_id,
         )
         return schemas.claimed_list(list(found))
 
     return [transfer_claims, release_claims, cancel_claims]
+
+
+def _action(caller: Caller, action: str) -> str:
+    """An action id of this caller's own: nobody uses up another's, or a process's."""
+    return f"{caller.principal.subject}/{action}"
+
+
+def _outside(order: str) -> str:
+    if order.startswith(_ACCEPTED):
+        raise NotAllowed(
+            "what an accepted order holds follows the order: change or cancel the order itself, and name what you "
+            "reserve for by an id of your own",
+            code="claim.accepted_order",
+        )
+    return order
 
 
 def _lines(body: schemas.ReservationInput) -> int:

@@ -102,11 +102,11 @@ class ClaimList(Struct, kw_only=True):
     claims: list[ClaimView]
 
 
-def request_of(data: ReservationInput, caller: Caller) -> ClaimRequest:
-    """The command in the canonical language."""
+def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimRequest:
+    """The command in the canonical language, under an action id that is the caller's own."""
     why = data.override_reason
     return ClaimRequest(
-        action=data.action,
+        action=action,
         order=data.order,
         channel=data.channel,
         lines=[

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, Connection, ResolvesItems
+from gateway.canonical.order import ORDER_PREFIX
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest
 from gateway.durable.enqueue import enqueue_all
 from gateway.kernel.clock import Clock
@@ -25,7 +26,6 @@ from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from gateway.store.together import Together
 from process_apis.order_to_ship.models import (
-    ORDER_PREFIX,
     QUEUE,
     WORKFLOW,
     Allocation,

@@ -21,7 +21,6 @@ from gateway.kernel.context import Caller
 from gateway.kernel.exchange import Reply
 from gateway.kernel.money import Money
 
-ORDER_PREFIX: Final = "ord"
 SHIPMENT_PREFIX: Final = "shp"
 EXCEPTION_PREFIX: Final = "exc"
 WORKFLOW: Final = "order_to_ship.advance"

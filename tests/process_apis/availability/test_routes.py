@@ -173,14 +173,14 @@ async def test_a_basket_becomes_an_order_and_ends_by_commands_that_may_be_repeat
     [made] = (await command("claims", 201, **basket))["claims"]
     assert (made["line"], made["location"], made["amount"], made["state"]) == (1, "loc_n", "4", "reserved")
     await command("claim-extensions", action="a2", order="cart/1", expires_in=600)
-    [moved] = (await command("claim-transfers", action="a3", order="cart/1", to="ord_1"))["claims"]
+    [moved] = (await command("claim-transfers", action="a3", order="cart/1", to="so/1"))["claims"]
     assert moved["id"] != made["id"]
-    assert (await command("claim-allocations", action="a4", order="ord_1"))["claims"][0]["state"] == "allocated"
-    assert (await command("claim-releases", action="a5", order="ord_1", lines=[2]))["claims"] == []
-    assert (await command("claim-cancellations", action="a6", order="ord_1"))["claims"][0]["amount"] == "4"
-    held = (await http.get(f"{ROOT}/claims", params={"order": "ord_1"})).json()["claims"]
+    assert (await command("claim-allocations", action="a4", order="so/1"))["claims"][0]["state"] == "allocated"
+    assert (await command("claim-releases", action="a5", order="so/1", lines=[2]))["claims"] == []
+    assert (await command("claim-cancellations", action="a6", order="so/1"))["claims"][0]["amount"] == "4"
+    held = (await http.get(f"{ROOT}/claims", params={"order": "so/1"})).json()["claims"]
     assert [(claim["state"], claim["released"]) for claim in held] == [("released", "4")]
-    late = await http.post(f"{ROOT}/claims", json=basket | {"action": "a7", "order": "ord_1"})
+    late = await http.post(f"{ROOT}/claims", json=basket | {"action": "a7", "order": "so/1"})
     assert (late.status_code, late.json()["code"]) == (409, "claim.order_cancelled")
     assert await world.broken_invariants() == []
 
@@ -188,11 +188,23 @@ async def test_a_basket_becomes_an_order_and_ends_by_commands_that_may_be_repeat
 async def test_too_much_names_the_lines_and_an_override_needs_its_scope(http, world):
     await world.stock("A", 3)
     lines = [{"line": 7, "item": world.id["A"], "amount": "4"}]
-    body = {"action": "a1", "order": "ord_1", "channel": "web", "lines": lines}
+    body = {"action": "a1", "order": "so/1", "channel": "web", "lines": lines}
     answer = await http.post(f"{ROOT}/claims", json=body)
     assert (answer.status_code, answer.json()["code"]) == (409, "stock.insufficient")
     answer = await http.post(f"{ROOT}/claims", json=body | {"override_reason": "now"})
     assert (answer.status_code, answer.json()["code"]) == (403, "claim.override_not_allowed")
+
+
+async def test_what_an_accepted_order_holds_is_not_for_others_to_change(http, world):
+    await world.stock("A", 3)
+    body = {"action": "a1", "order": "ord_01"}
+    reserved = {"channel": "web", "lines": [{"line": 1, "item": world.id["A"], "amount": "1"}]}
+    more = {"claims": reserved, "claim-extensions": {"expires_in": 60}, "claim-transfers": {"to": "so/1"}}
+    for kind in (*more, "claim-allocations", "claim-releases", "claim-cancellations"):
+        answer = await http.post(f"{ROOT}/{kind}", json=body | more.get(kind, {}))
+        assert (answer.status_code, answer.json()["code"]) == (403, "claim.accepted_order"), kind
+    answer = await http.post(f"{ROOT}/claim-transfers", json={"action": "a1", "order": "so/1", "to": "ord_01"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "claim.accepted_order")
 
 
 async def test_positions_may_be_asked_for_the_past(http, world):
