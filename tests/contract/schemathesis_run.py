@@ -43,6 +43,10 @@ values = ["CUST1"]
 "body.lines[*].sku" = {{ dictionary = "skus", probability = 0.8 }}
 "body.account" = {{ dictionary = "accounts", probability = 0.8 }}
 
+# Its own statuses, and 414: too long is a refusal like any other (RFC 9110, 15.5.15).
+[checks.negative_data_rejection]
+expected-statuses = [400, 401, 403, 404, 405, 406, 409, 414, 415, 422, 428, 429, "5xx"]
+
 [generation]
 max-examples = {examples}
 database = "none"

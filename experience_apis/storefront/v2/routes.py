@@ -342,7 +342,7 @@ def _event_routes(items: ResolvesItems, events: EventStreams) -> list[HTTPRouteH
         ] = None,
         sku: Annotated[
             list[schemas.Sku] | None,
-            QueryParameter(description="Availability of these articles only.", min_items=1, max_items=50),
+            QueryParameter(description="Availability of these articles only.", min_items=1, max_items=10),
         ] = None,
     ) -> EventStream:
         """Follow your orders and what you may sell, as it happens.

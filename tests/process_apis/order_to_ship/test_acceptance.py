@@ -1,4 +1,5 @@
 import asyncio
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -38,6 +39,14 @@ async def test_the_same_order_again_returns_the_first_and_promises_nothing_more(
     again = await world.process.place_order(ask("PO-1", ("SKU-1", "2.0")))
     assert (again.created, again.order.order_id) == (False, first.order.order_id)
     assert await world.available("itm_1") == 98
+
+
+@pytest.mark.parametrize("day", [date.min, date(2028, 2, 29), date.max])
+async def test_an_order_may_ask_for_any_date_there_is_and_is_read_with_it(world, day):
+    await world.stock(100, "itm_1")
+    placed = await world.process.place_order(ask("PO-1", requested_date=day))
+    order = await world.process.get_order("acme", placed.order.order_id, partner="P1")
+    assert (placed.order.requested_date, order.requested_date) == (day, day)
 
 
 @pytest.mark.parametrize("change", [{"lines": (("SKU-1", "3"),)}, {"ship_to": "elsewhere"}, {"currency": "EUR"}])
