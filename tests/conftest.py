@@ -97,9 +97,14 @@ async def database(urls: EngineUrls, database_template: str) -> AsyncIterator[st
 
 @pytest.fixture
 async def nats_url(urls: EngineUrls) -> AsyncIterator[str]:
-    """URL of NATS; the streams that a test leaves behind are deleted."""
+    """URL of NATS without streams; those that a test leaves behind are deleted."""
+    await _delete_streams(urls.nats)
     yield urls.nats
-    client = await nats.connect(urls.nats)
+    await _delete_streams(urls.nats)
+
+
+async def _delete_streams(url: str) -> None:
+    client = await nats.connect(url)
     jetstream = client.jetstream()
     for stream in await jetstream.streams_info():
         await jetstream.delete_stream(stream.config.name or "")
