@@ -115,7 +115,7 @@ class AccessLog:
             self._write(b"".join(packed).decode())
 
     def _pack(self) -> None:
-        """Count the lines that are waiting and encode them: together, because one by one they would cost twice that."""
+        """Count the lines that are waiting and encode them: together, because one by one they cost more."""
         lines, self._lines = self._lines, []
         if not lines:
             return
