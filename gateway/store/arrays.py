@@ -7,7 +7,7 @@ everything else about it. A statement that takes `$1::text::text[]` is given one
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -27,6 +27,11 @@ def array(values: Sequence[Element]) -> str:
     if _differs(encoded):
         return "{" + ",".join(_element(value) for value in values) + "}"
     return "{" + encoded[1:-1].decode() + "}"
+
+
+def column_arrays(rows: Iterable[Sequence[Element]]) -> list[str]:
+    """The literals of the columns of `rows`, of which there is at least one and all have as many values."""
+    return [array(column) for column in zip(*rows, strict=True)]
 
 
 def _element(value: Element) -> str:

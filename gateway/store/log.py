@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import TAXONOMY, Event
-from gateway.store.arrays import Element, array
+from gateway.store.arrays import Element, column_arrays
 
 APPEND: Final = """
 insert into store.event
@@ -31,7 +31,7 @@ async def append(connection: Connection, events: Sequence[Event]) -> None:
 
 def columns_of(events: Sequence[Event]) -> Sequence[str]:
     """The parameters of `APPEND`."""
-    return [array(column) for column in zip(*(_row(event) for event in events), strict=True)]
+    return column_arrays(map(_row, events))
 
 
 def _row(event: Event) -> tuple[Element, ...]:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
-from gateway.store.arrays import array
+from gateway.store.arrays import column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.models import LineKey, StockLine
 
@@ -41,7 +41,7 @@ async def lock_lines(connection: Connection, tenant: str, keys: Iterable[LineKey
     ordered = sorted(set(keys))
     if not ordered:
         return
-    columns = _columns(ordered)
+    columns = column_arrays(ordered)
     locked = await connection.fetch(_sql.lock_lines, tenant, *columns)
     if len(locked) < len(ordered):
         await connection.execute(_sql.make_lines, tenant, *columns)
@@ -61,9 +61,7 @@ async def refresh_lines(
     rows = [changes[key] for key in ordered]
     statement = _sql.refresh_lines if physical else _sql.move_promises
     figures = [(row.reserved, row.allocated, row.external, row.as_of) for row in rows]
-    return await connection.fetch(
-        statement, tenant, *_columns(ordered), *(array(column) for column in zip(*figures, strict=True))
-    )
+    return await connection.fetch(statement, tenant, *column_arrays(ordered), *column_arrays(figures))
 
 
 def line_of_row(row: Mapping[str, Any]) -> StockLine:
@@ -133,7 +131,3 @@ def _event(kind: str, tenant: str, row: Mapping[str, Any], now: datetime, why: C
         correlation_id=why.correlation_id,
         causation_id=why.causation_id,
     )
-
-
-def _columns(keys: Sequence[LineKey]) -> list[str]:
-    return [array(column) for column in zip(*keys, strict=True)]

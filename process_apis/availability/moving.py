@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.stock import MovementType
-from gateway.store.arrays import array
+from gateway.store.arrays import Element, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.models import Effect, Mapped
 
@@ -82,7 +82,7 @@ def deed_of_row(row: Mapping[str, Any]) -> Deed:
     )
 
 
-def movement_row(each: Mapped) -> tuple[object, ...]:
+def movement_row(each: Mapped) -> tuple[Element, ...]:
     """The row of `insert_movements`."""
     reported, way = each.reported, each.way
     return (
@@ -125,7 +125,7 @@ async def move_figures(connection: Connection, tenant: str, deeds: Sequence[Deed
     effects = [effect for deed in deeds if deed.type != MovementType.CYCLE_COUNTED for effect in _effects(deed)]
     if effects:
         effects.sort()
-        await connection.execute(_sql.apply_effects, tenant, *map(array, zip(*effects, strict=True)))
+        await connection.execute(_sql.apply_effects, tenant, *column_arrays(effects))
     groups = {
         (deed.location, deed.item, deed.owner, deed.lot, deed.handling) for deed in deeds if deed.handling is not None
     }

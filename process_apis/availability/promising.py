@@ -17,7 +17,7 @@ from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState
 from gateway.kernel.errors import Conflict
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
-from gateway.store.arrays import Element, array
+from gateway.store.arrays import array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
@@ -124,11 +124,13 @@ class Shelf:
         """Give `promises`, which are all that was taken, to `writes`, with the events of the lines that change."""
         tenant, keys = self._tenant, sorted(self._taken)
         rows = [(*key, self._taken[key]) for key in keys]
-        writes.add(_sql.reserve_lines, tenant, *_columns(rows))
+        writes.add(_sql.reserve_lines, tenant, *column_arrays(rows))
         writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
         writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
         sums = _sums(promises)
-        writes.add(_sql.raise_channels, tenant, *_columns([(*counter, amount) for counter, amount in sums.items()]))
+        writes.add(
+            _sql.raise_channels, tenant, *column_arrays([(*counter, amount) for counter, amount in sums.items()])
+        )
         writes.tell(self._events(keys, sums, now))
 
     def _events(self, keys: Sequence[LineKey], counters: Iterable[_Counter], now: datetime) -> list[Event]:
@@ -166,10 +168,6 @@ def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> lis
     ]
 
 
-def _columns(rows: Sequence[tuple[Element, ...]]) -> list[str]:
-    return [array(column) for column in zip(*rows, strict=True)]
-
-
 def _claim_columns(promises: Sequence[Promise]) -> list[str]:
     rows = [
         (
@@ -188,7 +186,7 @@ def _claim_columns(promises: Sequence[Promise]) -> list[str]:
         for promise in promises
         for claim in promise.made
     ]
-    return _columns(rows)
+    return column_arrays(rows)
 
 
 def _action_columns(promises: Sequence[Promise]) -> list[Any]:

@@ -16,7 +16,7 @@ from gateway.canonical.events import Event
 from gateway.canonical.stock import MovementType, Outcome, Receipt, ReceiptLine, ReportedMovement
 from gateway.kernel.clock import Clock
 from gateway.store import log
-from gateway.store.arrays import array
+from gateway.store.arrays import column_arrays
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.counting import Counter, count_key, count_of_movement, location_keys
@@ -167,7 +167,7 @@ class Recorder:
         deeds = [deed_of_row(row) for row in retired if row["moves"]]
         deeds += [deed_of_mapped(each) for each in taken if each.moves]
         rows = [movement_row(each) for each in taken]
-        await connection.execute(_sql.insert_movements, tenant, *map(array, zip(*rows, strict=True)))
+        await connection.execute(_sql.insert_movements, tenant, *column_arrays(rows))
         await move_figures(connection, tenant, deeds, now)
         counts = [count_of_movement(each) for each in taken if each.moves and _counts(each)]
         await self._counter.rebase(connection, tenant, counts)
