@@ -1,13 +1,15 @@
-"""Starts what is measured as a process of its own, waits until it answers, stops it."""
+"""Starts what is measured as a process of its own, waits until it answers, stops it; and tells on what machine."""
 
 from __future__ import annotations
 
 import os
+import platform
 import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -93,3 +95,14 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def machine() -> str:
+    """Versions, cores and load, in one line."""
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("granian", "litestar", "fastapi", "msgspec", "pyjwt"))
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.machine(),
+    )
+    cores = f"{os.cpu_count()} cores of {model}; load average {os.getloadavg()[0]:.1f}"
+    return f"Python {platform.python_version()}, {libraries}; {cores}"

@@ -23,9 +23,8 @@ from typing import Any
 from benchmarks.acceptance import checker
 from benchmarks.acceptance.books import analyze, open_books
 from benchmarks.acceptance.sides import ours_serving, peer_serving
-from benchmarks.edge.__main__ import _machine
-from benchmarks.edge.site import tokens_of
-from benchmarks.processes import ROOT, seconds_of_children
+from benchmarks.edge.site import ABOUT_PEER, tokens_of
+from benchmarks.processes import ROOT, machine, seconds_of_children
 from gateway.engines import Engines
 
 
@@ -43,7 +42,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="without the peer")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     given = parser.parse_args()
-    print(_machine(), file=sys.stderr)
+    print(ABOUT_PEER, machine(), sep="\n", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-acceptance-") as folder:
         found = asyncio.run(measure(Path(folder), given))
     print(json.dumps(found))

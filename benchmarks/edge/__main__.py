@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import secrets
 import statistics
 import subprocess
@@ -15,14 +14,13 @@ import tempfile
 import urllib.request
 from collections.abc import Mapping
 from contextlib import ExitStack
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.edge import proxies
 from benchmarks.edge.peer_proxies import checks_of, upstream_serving
-from benchmarks.edge.site import PROXIED_PATH, cores, load, prepare, proxying_settings, serving, tokens_of
-from benchmarks.processes import free_port, processor_seconds
+from benchmarks.edge.site import ABOUT_PEER, PROXIED_PATH, cores, load, prepare, proxying_settings, serving, tokens_of
+from benchmarks.processes import free_port, machine, processor_seconds
 from gateway.engines import Engines
 from gateway.settings import load_settings
 
@@ -37,7 +35,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     given = parser.parse_args()
-    print(_machine(), file=sys.stderr)
+    print(ABOUT_PEER, machine(), sep="\n", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-edge-") as folder:
         found = asyncio.run(measure(Path(folder), given))
     print(json.dumps(found | _acceptance(given.seed)))
@@ -161,20 +159,6 @@ def _get(port: int, item: str, token: str) -> bytes:
     with urllib.request.urlopen(request, timeout=5) as answer:
         body: bytes = answer.read()
         return body
-
-
-def _machine() -> str:
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("granian", "litestar", "fastapi", "msgspec", "pyjwt"))
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )
-    print(
-        "The peer's limiter counts in its own process only; ours leases from a store that all workers share.",
-        file=sys.stderr,
-    )
-    cores = f"{os.cpu_count()} cores of {model}; load average {os.getloadavg()[0]:.1f}"
-    return f"Python {platform.python_version()}, {libraries}; {cores}"
 
 
 if __name__ == "__main__":

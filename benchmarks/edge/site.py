@@ -25,6 +25,7 @@ from gateway.identity.partners import PARTNER_SCOPES, add_partner
 from gateway.settings import load_settings
 
 TENANT = "bench"
+ABOUT_PEER = "The peer's limiter counts in its own process only; ours leases from a store that all workers share."
 PROXIED_PATH = "/bench/v1/orders/ord_1"  # of `proxying_settings`
 _ENOUGH = "100000000/minute"
 

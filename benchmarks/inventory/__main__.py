@@ -16,11 +16,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.edge.__main__ import _machine
 from benchmarks.edge.site import prepare
 from benchmarks.inventory import answers, books, checker
 from benchmarks.inventory.drive import drive
-from benchmarks.processes import seconds_of_family
+from benchmarks.processes import machine, seconds_of_family
 from gateway.engines import Engines
 
 MISSING = {
@@ -41,7 +40,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", choices=[*PHASES], default=[*PHASES])
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     given = parser.parse_args()
-    print(_machine(), file=sys.stderr)
+    print(machine(), file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-inventory-") as folder:
         found = asyncio.run(measure(Path(folder), given))
     for name, reason in MISSING.items():
