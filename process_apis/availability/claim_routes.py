@@ -5,7 +5,7 @@ an accepted order holds is for the process that accepted it: here it may be read
 """
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypedDict
 
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -70,13 +70,7 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
     ) -> schemas.ClaimedList:
         """Let reservations expire later."""
         caller, by = caller_of(request.scope), timedelta(seconds=data.expires_in)
-        found = await claims.extend(
-            caller.tenant,
-            action=_action(caller, data.action),
-            order=_outside(data.order),
-            by=by,
-            correlation_id=caller.correlation_id,
-        )
+        found = await claims.extend(**_command(caller, data), by=by)
         return schemas.claimed_list(list(found))
 
     @post(f"{_ROOT}/claim-allocations", status_code=200, opt=_WRITE, operation_id="allocateClaims")
@@ -85,12 +79,7 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
     ) -> schemas.ClaimedList:
         """Turn reservations into allocations, which do not expire; answers all that the order holds."""
         caller = caller_of(request.scope)
-        found = await claims.allocate(
-            caller.tenant,
-            action=_action(caller, data.action),
-            order=_outside(data.order),
-            correlation_id=caller.correlation_id,
-        )
+        found = await claims.allocate(**_command(caller, data))
         return schemas.claimed_list(list(found))
 
     return [list_claims, reserve_stock, extend_claims, allocate_claims]
@@ -105,13 +94,7 @@ def _ending(availability: Availability) -> list[HTTPRouteHandler]:
     ) -> schemas.ClaimedList:
         """Hand over what one order holds to another, as from a basket to its order; nobody can come in between."""
         caller = caller_of(request.scope)
-        found = await claims.transfer(
-            caller.tenant,
-            action=_action(caller, data.action),
-            order=_outside(data.order),
-            to=_outside(data.to),
-            correlation_id=caller.correlation_id,
-        )
+        found = await claims.transfer(**_command(caller, data), to=_outside(data.to))
         return schemas.claimed_list(list(found))
 
     @post(f"{_ROOT}/claim-releases", status_code=200, opt=_WRITE, operation_id="releaseClaims")
@@ -120,13 +103,7 @@ def _ending(availability: Availability) -> list[HTTPRouteHandler]:
     ) -> schemas.ClaimedList:
         """Give back what is open of an order or of some of its lines; answers what was given back."""
         caller = caller_of(request.scope)
-        found = await claims.release(
-            caller.tenant,
-            action=_action(caller, data.action),
-            order=_outside(data.order),
-            lines=data.lines,
-            correlation_id=caller.correlation_id,
-        )
+        found = await claims.release(**_command(caller, data), lines=data.lines)
         return schemas.claimed_list(list(found))
 
     @post(f"{_ROOT}/claim-cancellations", status_code=200, opt=_WRITE, operation_id="cancelClaims")
@@ -135,15 +112,33 @@ def _ending(availability: Availability) -> list[HTTPRouteHandler]:
     ) -> schemas.ClaimedList:
         """Give back everything, and promise this order nothing more: a reservation on its way is refused."""
         caller = caller_of(request.scope)
-        found = await claims.cancel(
-            caller.tenant,
-            action=_action(caller, data.action),
-            order=_outside(data.order),
-            correlation_id=caller.correlation_id,
-        )
+        found = await claims.cancel(**_command(caller, data))
         return schemas.claimed_list(list(found))
 
     return [transfer_claims, release_claims, cancel_claims]
+
+
+class _Command(TypedDict):
+    tenant: str
+    action: str
+    order: str
+    correlation_id: str
+
+
+class _Names(Protocol):
+    """What every command names."""
+
+    action: str
+    order: str
+
+
+def _command(caller: Caller, data: _Names) -> _Command:
+    return {
+        "tenant": caller.tenant,
+        "action": _action(caller, data.action),
+        "order": _outside(data.order),
+        "correlation_id": caller.correlation_id,
+    }
 
 
 def _action(caller: Caller, action: str) -> str:
