@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import date
 from typing import Any, Final
 
 import asyncpg
@@ -27,6 +28,7 @@ _SESSION: Final = {
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "5s",
 }
+_INFINITE: Final = {"infinity": date.max, "-infinity": date.min}
 _TRANSACTION_CAP: Final = {"transaction_timeout": "30s"}
 _CAPS_TRANSACTIONS: Final = 17
 _OLDEST_SERVER: Final = 15
@@ -66,6 +68,17 @@ class _Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no ty
         return ""
 
 
+async def _exact_dates(connection: asyncpg.Connection) -> None:
+    """Dates as text: asyncpg sends the first and the last date that there are as infinity, which no JSON reads back."""
+    await connection.set_type_codec(
+        "date", schema="pg_catalog", encoder=date.isoformat, decoder=_date_of, format="text"
+    )
+
+
+def _date_of(text: str) -> date:
+    return _INFINITE.get(text) or date.fromisoformat(text)
+
+
 class Store:
     """A pool on the record. Every failure that says "nothing was committed" becomes `Unavailable`.
 
@@ -98,6 +111,7 @@ class Store:
                 server_settings=settings,
                 command_timeout=20,
                 connection_class=_Session,
+                init=_exact_dates,
             )
         except (
             asyncpg.InvalidPasswordError,

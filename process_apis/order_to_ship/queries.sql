@@ -5,9 +5,9 @@ insert into order_to_ship.sales_order
     (order_id, tenant, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
      requested_date, total, placed_at, correlation_id, state, exposure, due_at)
 select o.order_id, $1, o.channel, o.partner, o.sold_to, o.external_number, o.release, o.fingerprint, o.currency,
-       o.ship_to, o.requested_date::date, o.total, o.placed_at, o.correlation_id, 'promised', o.total, o.placed_at
+       o.ship_to, o.requested_date, o.total, o.placed_at, o.correlation_id, 'promised', o.total, o.placed_at
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[],
-            $10::jsonb[], $11::text[], $12::numeric[], $13::timestamptz[], $14::text[])
+            $10::jsonb[], $11::date[], $12::numeric[], $13::timestamptz[], $14::text[])
      as o (order_id, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
            requested_date, total, placed_at, correlation_id)
 order by o.channel, o.sold_to, o.external_number, o.release

@@ -202,16 +202,14 @@ async def write_allocations(connection: Connection, order_id: str, parts: Sequen
 async def insert_orders(connection: Connection, orders: Sequence[Order], contents: Sequence[bytes]) -> frozenset[str]:
     """Insert new orders of one tenant, promised, with their lines; returns the ids of those whose identity was free."""
     before = _columns(orders, ("order_id", "channel", "partner", "sold_to", "external_number", "release"))
-    after = _columns(orders, ("total", "placed_at", "correlation_id"))
-    # As text: asyncpg takes the first and the last date that there are for infinity, and "9999-12-31" is ordered for.
-    dates = [None if order.requested_date is None else order.requested_date.isoformat() for order in orders]
+    after = _columns(orders, ("requested_date", "total", "placed_at", "correlation_id"))
     addresses = [msgspec.json.encode(order.ship_to).decode() for order in orders]
     currencies = [order.currency for order in orders]
     names = ("line", "item", "sku", "asked_amount", "asked_uom", "uom", "factor", "unit_price", "ordered")
     ids = [order.order_id for order in orders for _ in order.lines]
     lines = _columns([line for order in orders for line in order.lines], names)
     rows = await connection.fetch(
-        sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, dates, *after, ids, *lines
+        sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after, ids, *lines
     )
     return frozenset(row["order_id"] for row in rows)
 

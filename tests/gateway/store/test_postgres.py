@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+from datetime import date
 
 import asyncpg
 import pytest
@@ -121,3 +122,14 @@ async def test_a_connection_cut_in_the_middle_of_an_answer_is_replaced(store):
             raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
     assert caught.value.code == "store.unavailable"
     assert await store.fetchval("select pg_backend_pid()") != confused
+
+
+@pytest.mark.parametrize("day", [date.min, date(2028, 2, 29), date.max])
+async def test_every_date_is_kept_as_the_date_it_is(store, day):
+    row = await store.fetchrow("select $1::date as day, ($1::date)::text as text, $2::date[] as days", day, [day, None])
+    assert tuple(row) == (day, day.isoformat(), [day, None])
+
+
+@pytest.mark.parametrize(("text", "day"), [("infinity", date.max), ("-infinity", date.min)])
+async def test_what_was_kept_as_infinity_is_read_as_the_last_date(store, text, day):
+    assert await store.fetchval(f"select '{text}'::date") == day
