@@ -1,4 +1,5 @@
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,6 +32,24 @@ TABLES = (
 )
 RING = KeyRing({1: Secret("test master key, long enough to be accepted")})
 OPTIONS = IdentityOptions(issuer="https://api.example", poll_every=0.2, trust_for=5.0)
+
+
+class HeldClock:
+    """Stands still until `seconds` is moved; began when it was made, so that tokens made now are good."""
+
+    def __init__(self):
+        self.seconds = 0.0
+        self.start = datetime.now(UTC)
+
+    def now(self):
+        return self.start + timedelta(seconds=self.seconds)
+
+    def monotonic(self):
+        return 1_000.0 + self.seconds
+
+
+def bearer(token):
+    return {b"authorization": b"Bearer " + token}
 
 
 @pytest.fixture(scope="session")

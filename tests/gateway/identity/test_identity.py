@@ -1,5 +1,4 @@
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,23 +9,7 @@ from gateway.kernel.context import Principal
 from gateway.kernel.errors import Invalid, Misconfigured, NotAuthenticated, Unavailable
 from gateway.store.postgres import Store
 
-from .conftest import RING
-
-
-class HeldClock:
-    def __init__(self):
-        self.seconds = 0.0
-        self.start = datetime.now(UTC)
-
-    def now(self):
-        return self.start + timedelta(seconds=self.seconds)
-
-    def monotonic(self):
-        return 1_000.0 + self.seconds
-
-
-def bearer(token):
-    return {b"authorization": b"Bearer " + token}
+from .conftest import RING, HeldClock, bearer
 
 
 def test_a_token_is_verified_once_and_then_found_by_its_bytes(make_identity, make_token, monkeypatch):

@@ -1,7 +1,5 @@
 """Whether a credential that opened a stream still holds, long after its request."""
 
-from datetime import UTC, datetime, timedelta
-
 import msgspec
 import pytest
 
@@ -9,24 +7,9 @@ from gateway.identity import public_keys
 from gateway.identity.partners import Standing
 from gateway.kernel.errors import NotAuthenticated, Unavailable
 
+from .conftest import HeldClock, bearer
 from .crypto import Key
 from .test_bindings import exchange, with_proof
-
-
-class HeldClock:
-    def __init__(self):
-        self.seconds = 0.0
-        self.start = datetime.now(UTC)
-
-    def now(self):
-        return self.start + timedelta(seconds=self.seconds)
-
-    def monotonic(self):
-        return 1_000.0 + self.seconds
-
-
-def bearer(token):
-    return {b"authorization": b"Bearer " + token}
 
 
 def change(identity, **given):

@@ -18,7 +18,7 @@ from gateway.kernel.errors import Invalid, NotAuthenticated
 from gateway.kernel.exchange import Exchange, Route
 from policies.authenticate.policy import Authenticate
 
-from .conftest import OPTIONS
+from .conftest import OPTIONS, bearer
 from .crypto import from_now
 
 EVIL = "https://evil.example/keys"
@@ -64,10 +64,6 @@ def segment(value):
 
 def claims_of(token):
     return jwt.decode(token, options={"verify_signature": False})
-
-
-def bearer(token):
-    return {b"authorization": b"Bearer " + token}
 
 
 async def settled(found):
