@@ -41,6 +41,7 @@ from gateway.apis import (
 from gateway.backbone.backbone import Backbone
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
+from gateway.canonical.location import LocationMap
 from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
 from gateway.console.app import make_console
@@ -123,7 +124,6 @@ from policies.version.policy import Version
 from policies.version.usage import Usage
 from policies.version.usage import writes_to as adds_usage_to
 from process_apis.availability import routes as availability_routes
-from process_apis.availability.models import LocationMap
 from process_apis.availability.process import Availability
 from process_apis.items import routes as items_routes
 from process_apis.items.process import Items

@@ -20,12 +20,11 @@ import uvloop
 
 from benchmarks.inventory.books import PLACE, SOURCE, TENANT, code_of, item_of
 from gateway.canonical.capabilities import Report
-from gateway.canonical.location import Location
+from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import Bucket, ClaimLine, ClaimRequest, MovementType, OrderKey, ReportedMovement
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
 from gateway.store.postgres import Store
-from process_apis.availability.models import LocationMap
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 

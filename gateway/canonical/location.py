@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from msgspec import Struct
 
@@ -22,3 +23,71 @@ class Location(Struct, frozen=True, kw_only=True):
     poster_to: str | None = None
     codes: Mapping[str, str] = {}
     priority: int = 100
+
+
+class LocationCode(Struct, frozen=True, kw_only=True):
+    """What `source` calls a location from `valid_from` on and before `valid_until`; None leaves that end open."""
+
+    location: str
+    source: str
+    code: str
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it means this location at that instant."""
+        return (self.valid_from is None or self.valid_from <= at) and (
+            self.valid_until is None or at < self.valid_until
+        )
+
+
+class _Places:
+    """The locations of one tenant, by whatever they are asked for."""
+
+    def __init__(self, locations: Sequence[Location], codes: Sequence[LocationCode]) -> None:
+        self.by_id = {each.location: each for each in locations}
+        self.by_code = {(source, code): each for each in locations for source, code in each.codes.items()}
+        self.dated: dict[tuple[str, str], list[LocationCode]] = {}
+        for each in codes:
+            self.dated.setdefault((each.source, each.code), []).append(each)
+
+
+_NOWHERE = _Places((), ())
+
+
+class LocationMap:
+    """The locations of each tenant, by our id and by the code of each system; as they were declared.
+
+    `refresh` makes sure that what the record has by now is known: nothing to do for what never changes.
+    """
+
+    def __init__(self, locations: Mapping[str, Sequence[Location]]) -> None:
+        self._places = {tenant: _Places(some, ()) for tenant, some in locations.items()}
+
+    def replace(self, tenant: str, locations: Sequence[Location], codes: Sequence[LocationCode] = ()) -> None:
+        """Know these from now on; `codes` are those that have dates or that a source has several of."""
+        self._places[tenant] = _Places(locations, codes)
+
+    async def refresh(self, tenant: str) -> None:
+        """Know what is in the record now."""
+
+    def of(self, tenant: str) -> Iterable[Location]:
+        """All locations of a tenant."""
+        return self._places.get(tenant, _NOWHERE).by_id.values()
+
+    def by_id(self, tenant: str, location: str) -> Location | None:
+        """A location by our id."""
+        return self._places.get(tenant, _NOWHERE).by_id.get(location)
+
+    def by_code(self, tenant: str, source: str, code: str, at: datetime | None = None) -> Location | None:
+        """The location that `source` calls `code`, at the instant `at` where codes change hands."""
+        places = self._places.get(tenant, _NOWHERE)
+        dated = places.dated.get((source, code)) if places.dated else None
+        if dated is None or at is None:
+            return places.by_code.get((source, code))
+        return next((places.by_id.get(each.location) for each in dated if each.holds(at)), None)
+
+    def priority(self, tenant: str, location: str) -> tuple[int, str]:
+        """What decides between locations that would do: lower goes first."""
+        known = self.by_id(tenant, location)
+        return (known.priority if known else 1_000_000, location)

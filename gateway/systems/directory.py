@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from gateway.canonical.capabilities import CancelsTwins, PostsShipments, ReadsCustomers, ReleasesWork, TakesOrders
-from gateway.canonical.location import Location
+from gateway.canonical.location import Location, LocationMap
 from gateway.kernel.errors import Misconfigured, NotFound
 from gateway.systems.loader import LoadedSystem
 from gateway.systems.translation import (
@@ -29,14 +29,14 @@ class Directory:
     def __init__(
         self,
         systems: Sequence[LoadedSystem],
-        locations: Sequence[Location] = (),
+        locations: Sequence[Location] | LocationMap = (),
         *,
         tenant: str,
         orders: str | None = None,
     ) -> None:
         self._tenant = tenant
         self._systems: Mapping[str, LoadedSystem] = {system.name: system for system in systems}
-        self._locations: Mapping[str, Location] = {location.location: location for location in locations}
+        self._places = locations if isinstance(locations, LocationMap) else LocationMap({tenant: locations})
         self._orders = orders
 
     @property
@@ -46,8 +46,8 @@ class Directory:
 
     @property
     def locations(self) -> Sequence[Location]:
-        """All locations, in the order of the settings."""
-        return tuple(self._locations.values())
+        """All locations, as they are known now."""
+        return tuple(self._places.of(self._tenant))
 
     def system(self, name: str) -> LoadedSystem:
         """The instance `name`; raises `NotFound`."""
@@ -81,7 +81,7 @@ class Directory:
 
     def held_by(self, name: str) -> Sequence[Location]:
         """The locations whose physical stock the instance `name` owns."""
-        return [location for location in self._locations.values() if location.holder == name]
+        return [location for location in self._places.of(self._tenant) if location.holder == name]
 
     def erp_of(self, tenant: str, location: str) -> str:
         """The ERP that takes orders for `location`."""
@@ -136,15 +136,15 @@ class Directory:
         return LocationCodes(
             {
                 location.location: location.codes[instance]
-                for location in self._locations.values()
+                for location in self._places.of(self._tenant)
                 if instance in location.codes
             }
         )
 
     def _location(self, tenant: str, location: str) -> Location:
-        found = self._locations.get(location) if tenant == self._tenant else None
+        found = self._places.by_id(tenant, location) if tenant == self._tenant else None
         if found is None:
-            raise Misconfigured(f"{tenant} has no location {location!r}: add it to [[locations]] of its own gateway")
+            raise Misconfigured(f"{tenant} has no location {location!r}: add it to the locations of its own gateway")
         return found
 
     def _around(self, location: str) -> Sequence[str]:

@@ -11,13 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from gateway.canonical.capabilities import ResolvesItems
+from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import Confidence, ItemAvailability, LocationAvailability
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.lines import line_of_row
-from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, LocationMap, StockLine
+from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
 from process_apis.availability.rules import available, available_to_sell, confidence, rule_in_force, supply, usable
 

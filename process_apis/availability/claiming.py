@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from gateway.canonical.capabilities import Connection, GathersWrites
+from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Rejected
@@ -25,7 +26,7 @@ from gateway.store.together import Together
 from process_apis.availability.actions import ActionRow, action_reused, answered, digest
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.lines import Cause, LineChange, line_events, refresh_lines
-from process_apis.availability.models import ChannelRule, ChannelTerms, LineKey, LocationMap, Need
+from process_apis.availability.models import ChannelRule, ChannelTerms, LineKey, Need
 from process_apis.availability.promising import Promise, Shelf, claim_events
 from process_apis.availability.rules import rule_in_force, unreserved
 

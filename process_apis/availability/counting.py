@@ -165,7 +165,7 @@ class Counter:
         """The figures that may move stock, and the locations this source holds among those of the snapshot."""
         scope = set()
         for code in {*snapshot.locations, *(figure.source_location for figure in snapshot.figures)}:
-            place = self._translator.place(tenant, snapshot.source, code)
+            place = self._translator.place(tenant, snapshot.source, code, snapshot.taken_at)
             if not isinstance(place, Refusal) and place.holder == snapshot.source:
                 scope.add(place.location)
         return [count for count in counts if count.location in scope], scope

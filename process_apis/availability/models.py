@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from gateway.canonical.location import Location
 from gateway.canonical.stock import Bucket, DemandLine, ReportedFigure, ReportedMovement, ReportedSnapshot
 
 DEFAULT_OWNER: Final = "main"
@@ -210,31 +208,3 @@ class Freshness(Struct, frozen=True):
 
     degraded_after: float = 900.0
     stale_after: float = 3600.0
-
-
-class LocationMap:
-    """The locations of each tenant, by our id and by the code of each system."""
-
-    def __init__(self, locations: Mapping[str, Sequence[Location]]) -> None:
-        self._by_id = {tenant: {each.location: each for each in some} for tenant, some in locations.items()}
-        self._by_code = {
-            tenant: {(source, code): each for each in some for source, code in each.codes.items()}
-            for tenant, some in locations.items()
-        }
-
-    def of(self, tenant: str) -> Iterable[Location]:
-        """All locations of a tenant."""
-        return self._by_id.get(tenant, {}).values()
-
-    def by_id(self, tenant: str, location: str) -> Location | None:
-        """A location by our id."""
-        return self._by_id.get(tenant, {}).get(location)
-
-    def by_code(self, tenant: str, source: str, code: str) -> Location | None:
-        """A location by the code that `source` uses for it."""
-        return self._by_code.get(tenant, {}).get((source, code))
-
-    def priority(self, tenant: str, location: str) -> tuple[int, str]:
-        """What decides between locations that would do: lower goes first."""
-        known = self.by_id(tenant, location)
-        return (known.priority if known else 1_000_000, location)

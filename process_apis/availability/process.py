@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesItems
+from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, DemandLine, ItemAvailability, Receipt
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
@@ -22,7 +23,7 @@ from process_apis.availability.claiming import Claimer
 from process_apis.availability.counting import Counter
 from process_apis.availability.demanding import DemandRecorder
 from process_apis.availability.hearing import hear
-from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, LocationMap
+from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness
 from process_apis.availability.projecting import Projection
 from process_apis.availability.recording import Recorder
 from process_apis.availability.reserving import Reserver

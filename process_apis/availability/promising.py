@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
+from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState
 from gateway.kernel.errors import Conflict
 from gateway.kernel.ids import new_id
@@ -21,7 +22,7 @@ from gateway.store.arrays import array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
-from process_apis.availability.models import ChannelRule, LineKey, LocationMap, Need, Portion, StockLine
+from process_apis.availability.models import ChannelRule, LineKey, Need, Portion, StockLine
 from process_apis.availability.rules import sell_of_pool, supply
 from process_apis.availability.sourcing import lacking, source, whole
 

@@ -59,6 +59,7 @@ class Recorder:
 
     async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
         """Try everything that waits for a mapping again; what still cannot be mapped goes on waiting."""
+        await self._translator.refresh(tenant)
         receipt, after = Receipt(), 0
         while rows := await self._store.fetch(_sql.parked_open, tenant, source, after, _BATCH):
             after = rows[-1]["id"]

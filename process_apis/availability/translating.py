@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from gateway.canonical.capabilities import ResolvesItems
 from gateway.canonical.item import Item
-from gateway.canonical.location import Location
+from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import Bucket, MovementType, ReportedFigure, ReportedMovement, ReportedSnapshot
 from gateway.kernel.ids import new_id
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
     DEFAULT_OWNER,
     Count,
-    LocationMap,
     Mapped,
     Parked,
     ParkedFigure,
@@ -47,6 +47,7 @@ class Translator:
     async def movements(self, tenant: str, reported: Sequence[ReportedMovement]) -> tuple[list[Mapped], list[Parked]]:
         """Every movement, mapped or parked."""
         items = await self._resolve(tenant, [(each.source, each.source_item) for each in reported])
+        await self._look_again(tenant, ((each.source, each.source_location) for each in reported))
         mapped: list[Mapped] = []
         parked: list[Parked] = []
         for each in reported:
@@ -60,19 +61,29 @@ class Translator:
     async def figures(self, tenant: str, snapshot: ReportedSnapshot) -> tuple[list[Count], list[Parked]]:
         """Every figure of a snapshot, mapped or parked; the line of a parked one is its place in the snapshot."""
         items = await self._resolve(tenant, [(snapshot.source, each.source_item) for each in snapshot.figures])
+        await self._look_again(tenant, ((snapshot.source, each.source_location) for each in snapshot.figures))
         counts: list[Count] = []
         parked: list[Parked] = []
         for line, figure in enumerate(snapshot.figures):
-            made = self._figure(tenant, snapshot.source, figure, items.get((snapshot.source, figure.source_item)))
+            made = self._figure(tenant, snapshot, figure, items.get((snapshot.source, figure.source_item)))
             if isinstance(made, Count):
                 counts.append(made)
             else:
                 parked.append(_park_figure(snapshot, figure, line, made))
         return counts, parked
 
-    def place(self, tenant: str, source: str, code: str) -> Location | Refusal:
-        """The location that `source` calls `code`."""
-        found = self._locations.by_code(tenant, source, code)
+    async def refresh(self, tenant: str) -> None:
+        """Map by what the record has now."""
+        await self._locations.refresh(tenant)
+
+    async def _look_again(self, tenant: str, codes: Iterable[tuple[str, str]]) -> None:
+        """Compare with the record before anything is parked for a location that this process has not heard of yet."""
+        if any(self._locations.by_code(tenant, source, code) is None for source, code in codes):
+            await self._locations.refresh(tenant)
+
+    def place(self, tenant: str, source: str, code: str, at: datetime | None = None) -> Location | Refusal:
+        """The location that `source` calls `code`, or called so at the instant `at`."""
+        found = self._locations.by_code(tenant, source, code, at)
         if found is None:
             return Refusal(
                 "stock.location_unknown", f"{source} knows a location {code!r}: add it to a location's codes"
@@ -90,7 +101,7 @@ class Translator:
         return found
 
     def _movement(self, tenant: str, each: ReportedMovement, item: Item | None) -> Mapped | Refusal:
-        place = self.place(tenant, each.source, each.source_location)
+        place = self.place(tenant, each.source, each.source_location, each.occurred_at)
         if isinstance(place, Refusal):
             return place
         if item is None:
@@ -116,8 +127,11 @@ class Translator:
             moves=place.holder == each.source,
         )
 
-    def _figure(self, tenant: str, source: str, figure: ReportedFigure, item: Item | None) -> Count | Refusal:
-        place = self.place(tenant, source, figure.source_location)
+    def _figure(
+        self, tenant: str, snapshot: ReportedSnapshot, figure: ReportedFigure, item: Item | None
+    ) -> Count | Refusal:
+        source = snapshot.source
+        place = self.place(tenant, source, figure.source_location, snapshot.taken_at)
         if isinstance(place, Refusal):
             return place
         if item is None:

@@ -13,13 +13,12 @@ from typing import Any
 
 from gateway.canonical.capabilities import Report
 from gateway.canonical.item import ReportedItem
-from gateway.canonical.location import Location
+from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import ClaimLine, ReportedMovement, ReportedSnapshot
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
 from gateway.kernel.quantity import UnitConversion
 from gateway.store.postgres import Store
-from process_apis.availability.models import LocationMap
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 from tests.process_apis.availability.warehouse_world import SKUS, UNITS, Promise, Truth

@@ -12,7 +12,7 @@ import pytest
 
 from gateway.canonical.capabilities import Report
 from gateway.canonical.item import ReportedItem
-from gateway.canonical.location import Location
+from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import (
     Bucket,
     ClaimLine,
@@ -26,7 +26,6 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.quantity import UnitConversion
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
-from process_apis.availability.models import LocationMap
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 import pytest
 
 from gateway.cache.valkey import Cache
-from gateway.canonical.location import Location
+from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import Confidence
 from gateway.kernel.errors import Unavailable
 from gateway.store.log_reader import BEGINNING, LogReader
-from process_apis.availability.models import ChannelTerms, LocationMap
+from process_apis.availability.models import ChannelTerms
 from process_apis.availability.process import Availability
 from process_apis.availability.projecting import Projection
 from process_apis.availability.subscriptions import subscriptions

@@ -13,7 +13,7 @@ from order_world import CALLER, PACE, ask
 from gateway.backbone.backbone import Backbone
 from gateway.canonical.capabilities import Report
 from gateway.canonical.item import ReportedItem
-from gateway.canonical.location import Location
+from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.order import OrderState
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.durable.runtime import Durable
@@ -22,7 +22,6 @@ from gateway.kernel.errors import Conflict
 from gateway.kernel.money import Money
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
-from process_apis.availability.models import LocationMap
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 from process_apis.order_to_ship.process import Options, OrderToShip
