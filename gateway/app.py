@@ -190,6 +190,7 @@ class Core:
             items=self.items,
             locations=LocationMap({settings.tenant: settings.locations}),
             clock=self.clock,
+            freshness=settings.sources,
         )
         self.orders = OrderToShip(
             self.store,

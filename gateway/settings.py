@@ -29,6 +29,7 @@ from policies.idempotency.options import IdempotencyOptions
 from policies.rate_limit.options import RateLimitOptions
 from policies.validate_request.options import ValidateRequestOptions
 from policies.validate_response.options import ValidateResponseOptions
+from process_apis.availability.freshness import SourceObjectives
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
 _SHORTEST_IDLE_S: Final = 60
@@ -228,6 +229,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     systems: Mapping[str, SystemSettings] = {}
     proxied: Mapping[str, ProxiedOptions] = {}
     locations: tuple[Location, ...] = ()
+    sources: Mapping[str, SourceObjectives] = {}
     channels: tuple[ChannelSettings, ...] = ()
     notifications: NotificationSettings = NotificationSettings()
     console: ConsoleSettings = ConsoleSettings()

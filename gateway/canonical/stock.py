@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -209,6 +210,17 @@ class Confidence(StrEnum):
     STALE = "stale"
 
 
+class SilentSource(Struct, frozen=True, kw_only=True):
+    """A source that misses its objective in a `domain`, by silence `since` (None: it was never heard) or by drift."""
+
+    source: str
+    domain: str
+    cause: Literal["silent", "drift"]
+    since: datetime | None
+    confidence: Confidence
+    locations: tuple[str, ...]
+
+
 class LocationAvailability(Struct, frozen=True, kw_only=True):
     """The figures of one item at one location, in base units.
 
@@ -226,7 +238,10 @@ class LocationAvailability(Struct, frozen=True, kw_only=True):
 
 
 class ItemAvailability(Struct, frozen=True, kw_only=True):
-    """What one channel may sell of one item now, in base units; locations only for those who may see them."""
+    """What one channel may sell of one item now, in base units; locations only for those who may see them.
+
+    With `silent` sources the answer is partial: they say what it rests on that was not heard in time.
+    """
 
     item: str
     available_to_sell: Decimal
@@ -235,3 +250,4 @@ class ItemAvailability(Struct, frozen=True, kw_only=True):
     confidence: Confidence
     version: int
     locations: tuple[LocationAvailability, ...] = ()
+    silent: tuple[SilentSource, ...] = ()

@@ -12,15 +12,16 @@ import msgspec
 
 from gateway.canonical.capabilities import ResolvesItems
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import Confidence, ItemAvailability, LocationAvailability
+from gateway.canonical.stock import ItemAvailability, LocationAvailability
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.availability.freshness import Certainty, Heard, SourceObjectives, certainty, fallen_back
 from process_apis.availability.lines import line_of_row
-from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness, StockLine
+from process_apis.availability.models import ChannelRule, ChannelTerms, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
-from process_apis.availability.rules import available, available_to_sell, confidence, rule_in_force, supply, usable
+from process_apis.availability.rules import available, available_to_sell, rule_in_force, supply, usable
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
@@ -33,7 +34,7 @@ class _Known:
 
     def __init__(self) -> None:
         self.rules: dict[str, list[tuple[int, datetime, ChannelTerms]]] = {}
-        self.heard: dict[str, datetime] = {}
+        self.heard: dict[str, Heard] = {}
         self.read_at = float("-inf")
         self.reading = asyncio.Lock()
 
@@ -48,7 +49,7 @@ class Answerer:
         items: ResolvesItems,
         locations: LocationMap,
         clock: Clock,
-        freshness: Mapping[str, Freshness],
+        freshness: Mapping[str, SourceObjectives],
     ) -> None:
         self._store = store
         self._projection = projection
@@ -78,9 +79,11 @@ class Answerer:
         stocks = dict(await self._read(tenant, wanted, from_record=from_record)) if wanted else {}
         now = self._clock.now()
         rule = rule_in_force(channel, known.rules.get(channel, []), now)
-        certainty, as_of = self._certainty(tenant, rule.terms, known.heard, now)
+        places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
+        sure = certainty(places, self._freshness, known.heard, now)
+        terms = fallen_back(rule.terms, sure.doubtful)
         return [
-            _answer(described[item].base_uom, item, stocks.get(item, _EMPTY), rule, certainty, as_of, locations)
+            _answer(described[item].base_uom, item, stocks.get(item, _EMPTY), rule, terms, sure, locations)
             for item in wanted
         ]
 
@@ -141,21 +144,8 @@ class Answerer:
         for row in rules:
             terms = msgspec.json.decode(row["terms"], type=ChannelTerms)
             fresh.setdefault(row["channel"], []).append((row["version"], row["effective_from"], terms))
-        known.rules, known.heard = fresh, {row["source"]: row["heard_at"] for row in sources}
+        known.rules, known.heard = fresh, {row["source"]: Heard(*row[1:]) for row in sources}
         known.read_at = at
-
-    def _certainty(
-        self, tenant: str, terms: ChannelTerms, heard: Mapping[str, datetime], now: datetime
-    ) -> tuple[Confidence, datetime]:
-        holders = {place.holder for place in self._locations.of(tenant) if usable(place.location, terms) is not None}
-        worst = Confidence.HIGH
-        for holder in holders:
-            age = (now - heard[holder]).total_seconds() if holder in heard else None
-            worst = max(worst, confidence(age, self._freshness.get(holder, Freshness())), key=_RANK.__getitem__)
-        return worst, min((heard[holder] for holder in holders if holder in heard), default=now)
-
-
-_RANK: Final = {Confidence.HIGH: 0, Confidence.DEGRADED: 1, Confidence.STALE: 2}
 
 
 def _answer(
@@ -163,21 +153,21 @@ def _answer(
     item: str,
     stock: ItemStock,
     rule: ChannelRule,
-    certainty: Confidence,
-    as_of: datetime,
+    terms: ChannelTerms,
+    sure: Certainty,
     locations: bool,
 ) -> ItemAvailability:
     own, own_version = stock.channels.get((rule.channel, rule.terms.owner), (_ZERO, 0))
-    stopped = certainty is Confidence.STALE and rule.terms.fallback == "stop"
     shown = [line for line in stock.lines if line.owner == rule.terms.owner and usable(line.location, rule.terms)]
     return ItemAvailability(
         item=item,
-        available_to_sell=_ZERO if stopped else available_to_sell(stock.lines, rule.terms, own),
+        available_to_sell=available_to_sell(stock.lines, terms, own),
         uom=uom,
-        as_of=as_of,
-        confidence=certainty,
+        as_of=sure.as_of,
+        confidence=sure.confidence,
         version=sum(line.version for line in stock.lines) + own_version,
-        locations=tuple(_at(line, rule.terms) for line in sorted(shown, key=_place)) if locations else (),
+        locations=tuple(_at(line, terms) for line in sorted(shown, key=_place)) if locations else (),
+        silent=sure.silent,
     )
 
 

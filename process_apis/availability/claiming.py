@@ -6,7 +6,7 @@ force; the CHECK of `stock_line` is the last line of defence and has never anyth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -24,11 +24,12 @@ from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
 from process_apis.availability.actions import ActionRow, action_reused, answered, digest
+from process_apis.availability.freshness import Heard, SourceObjectives, certainty, fallen_back
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.lines import Cause, LineChange, line_events, refresh_lines
 from process_apis.availability.models import ChannelRule, ChannelTerms, LineKey, Need
 from process_apis.availability.promising import Promise, Shelf, claim_events
-from process_apis.availability.rules import rule_in_force, unreserved
+from process_apis.availability.rules import rule_in_force, unreserved, usable
 
 _sql: Final = queries_beside(__file__)
 
@@ -43,6 +44,7 @@ class RuleRow(msgspec.Struct, frozen=True):
 
 
 _decode_rules: Final = msgspec.json.Decoder(list[RuleRow], strict=False).decode
+_decode_heard: Final = msgspec.json.Decoder(dict[str, Heard]).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 
@@ -50,9 +52,10 @@ _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 class Claimer:
     """Implements `ClaimsStock`."""
 
-    def __init__(self, locations: LocationMap, clock: Clock) -> None:
+    def __init__(self, locations: LocationMap, clock: Clock, freshness: Mapping[str, SourceObjectives]) -> None:
         self._locations = locations
         self._clock = clock
+        self._freshness = freshness
 
     async def claim(
         self,
@@ -108,6 +111,9 @@ class Claimer:
         earlier = {row.action: row for row in _decode_actions(head["actions"])}
         now = self._clock.now()
         rules = {channel: _rule(channel, head["rules"], now) for channel in channels}
+        if head["heard"] is not None:
+            heard = _decode_heard(head["heard"])
+            rules = {channel: self._in_doubt(tenant, rule, heard, now) for channel, rule in rules.items()}
         answers: list[Sequence[ClaimedLine] | Conflict] = []
         promises: list[Promise] = []
         for request in requests:
@@ -140,6 +146,12 @@ class Claimer:
             if each.request.override is not None:
                 await _audit(connection, tenant, each.request, each.request.override)
         return answers
+
+    def _in_doubt(self, tenant: str, rule: ChannelRule, heard: Mapping[str, Heard], now: datetime) -> ChannelRule:
+        """The rule as it holds now, by the same reckoning as in answers: see `fallen_back`."""
+        places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
+        doubtful = certainty(places, self._freshness, heard, now).doubtful
+        return msgspec.structs.replace(rule, terms=fallen_back(rule.terms, doubtful))
 
 
 async def catch_up(connection: Connection, tenant: str, order: str, now: datetime) -> None:

@@ -165,8 +165,9 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `buffer` is taken off the sum of the locations, per item; `share` is the ceiling of the channel's own open claims
     as a part of the pool (available plus those claims). Locations not named are eligible without safety stock, unless
-    `only_named` is set. `fallback` says whether the channel goes on
-    selling by a stale answer (`serve`) or sells nothing until its sources are heard again (`stop`).
+    `only_named` is set. `fallback` says what the channel does at a location whose
+    sources are not heard in time: go on (`serve`), keep `fallback_buffer` more of each item back there (`buffer`), or
+    sell nothing of it while it is stale (`stop`).
     """
 
     owner: str = DEFAULT_OWNER
@@ -174,7 +175,8 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     only_named: bool = False
     buffer: Decimal = Decimal(0)
     share: Decimal | None = None
-    fallback: Literal["serve", "stop"] = "serve"
+    fallback: Literal["serve", "buffer", "stop"] = "serve"
+    fallback_buffer: Decimal = Decimal(0)
 
 
 class ChannelRule(Struct, frozen=True, kw_only=True):
@@ -201,10 +203,3 @@ class Portion(NamedTuple):
     item: str
     location: str
     amount: Decimal
-
-
-class Freshness(Struct, frozen=True):
-    """Objectives: a source silent for longer than so many seconds lowers the confidence."""
-
-    degraded_after: float = 900.0
-    stale_after: float = 3600.0

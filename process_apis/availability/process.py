@@ -22,8 +22,9 @@ from process_apis.availability.answering import Answerer, explain
 from process_apis.availability.claiming import Claimer
 from process_apis.availability.counting import Counter
 from process_apis.availability.demanding import DemandRecorder
+from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
-from process_apis.availability.models import ChannelRule, ChannelTerms, Freshness
+from process_apis.availability.models import ChannelRule, ChannelTerms
 from process_apis.availability.projecting import Projection
 from process_apis.availability.recording import Recorder
 from process_apis.availability.reserving import Reserver
@@ -50,14 +51,14 @@ class Availability:
         items: ResolvesItems,
         locations: LocationMap,
         clock: Clock,
-        freshness: Mapping[str, Freshness] | None = None,
+        freshness: Mapping[str, SourceObjectives] | None = None,
     ) -> None:
         translator = Translator(items, locations)
         self._store = store
         self._clock = clock
         self.projection = None if cache is None else Projection(store, cache)
         self._recorder = Recorder(store, translator, Counter(store, translator, clock), clock)
-        self._claimer = Claimer(locations, clock)
+        self._claimer = Claimer(locations, clock, freshness or {})
         self._standing = Standing(store, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
         self._demand = DemandRecorder(store, translator, items, clock)

@@ -318,7 +318,7 @@ select $1, source, $3 from unnest($2::text[]) as source order by source
 on conflict (tenant, source) do nothing
 
 -- name: sources
-select source, heard_at from availability.source where tenant = $1
+select source, heard_at, compared_at, figures, drifted from availability.source_heard where tenant = $1
 
 -- name: lock_orders
 insert into availability.claim_order as o (tenant, order_id, version)
@@ -450,6 +450,12 @@ select
      from availability.channel_rule where tenant = $1 and channel = any($4::text::text[])) as rules,
     array(select order_id from availability.claim_order
           where tenant = $1 and order_id = any($3::text::text[]) and cancelled_at is not null) as cancelled,
+    case when exists (
+             select from availability.channel_rule where tenant = $1 and channel = any($4::text::text[])
+             and coalesce(terms ->> 'fallback', 'serve') <> 'serve')
+         then (select coalesce(jsonb_object_agg(source, jsonb_build_object(
+                   'at', heard_at, 'compared_at', compared_at, 'figures', figures, 'drifted', drifted)), '{}')
+               from availability.source_heard where tenant = $1) end as heard,
     clock_timestamp() as at,
     counter.*
 from (

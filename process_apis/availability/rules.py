@@ -10,12 +10,11 @@ from typing import Final
 from msgspec.structs import replace
 
 from gateway.canonical.item import Item
-from gateway.canonical.stock import Confidence, MovementType, ReportedMovement
+from gateway.canonical.stock import MovementType, ReportedMovement
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
     ChannelRule,
     ChannelTerms,
-    Freshness,
     LocationTerms,
     OpenClaim,
     Progress,
@@ -140,13 +139,6 @@ def unreserved(rule: ChannelRule) -> ChannelRule:
     terms = rule.terms
     places = tuple(replace(place, safety_stock=_ZERO) for place in terms.locations)
     return replace(rule, terms=replace(terms, locations=places, buffer=_ZERO, share=None))
-
-
-def confidence(age: float | None, objective: Freshness) -> Confidence:
-    """From the age in seconds of a source's last word; None stands for a source that was never heard."""
-    if age is None or age > objective.stale_after:
-        return Confidence.STALE
-    return Confidence.DEGRADED if age > objective.degraded_after else Confidence.HIGH
 
 
 # --- what consumes a promise --------------------------------------------------------------------------------------

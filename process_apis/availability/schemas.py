@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from gateway.canonical.stock import Bucket, ItemAvailability, MovementType, OrderKey, Receipt, ReportedMovement
+from gateway.canonical.stock import (
+    Bucket,
+    ItemAvailability,
+    MovementType,
+    OrderKey,
+    Receipt,
+    ReportedMovement,
+    SilentSource,
+)
 from gateway.kernel.quantity import plain
 
 Figure = Annotated[str, Meta(pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,12})?$(?!\n)", examples=["12", "0.5"])]
@@ -25,8 +33,26 @@ class LocationView(Struct, kw_only=True):
     available: Figure
 
 
+class SilentSourceView(Struct, kw_only=True):
+    """A source that misses its objective: in which `domain` and for which locations.
+
+    `cause` is `silent` where it was not heard since `since` (null: never), and `drift` where its last snapshot was too
+    far from our figures.
+    """
+
+    source: str
+    domain: str
+    cause: str
+    since: datetime | None
+    confidence: str
+    locations: list[str]
+
+
 class AvailabilityView(Struct, kw_only=True):
-    """What a channel may sell of one item, in base units, with how sure that is."""
+    """What a channel may sell of one item, in base units, with how sure that is.
+
+    Where `silent_sources` is not empty the answer is partial: it rests on what was not heard in time.
+    """
 
     item: str
     available_to_sell: Figure
@@ -35,6 +61,7 @@ class AvailabilityView(Struct, kw_only=True):
     confidence: str
     version: int
     locations: list[LocationView]
+    silent_sources: list[SilentSourceView]
 
 
 class AvailabilityList(Struct, kw_only=True):
@@ -218,6 +245,19 @@ def availability_view(answer: ItemAvailability) -> AvailabilityView:
             )
             for place in answer.locations
         ],
+        silent_sources=[silent_view(each) for each in answer.silent],
+    )
+
+
+def silent_view(each: SilentSource) -> SilentSourceView:
+    """A silent source on the wire."""
+    return SilentSourceView(
+        source=each.source,
+        domain=each.domain,
+        cause=each.cause,
+        since=each.since,
+        confidence=each.confidence,
+        locations=list(each.locations),
     )
 
 

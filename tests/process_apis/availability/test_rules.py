@@ -7,12 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.canonical.item import Item
-from gateway.canonical.stock import Confidence
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.quantity import UnitConversion
 from process_apis.availability.models import (
     ChannelTerms,
-    Freshness,
     LocationTerms,
     Need,
     OpenClaim,
@@ -23,7 +21,6 @@ from process_apis.availability.models import (
 from process_apis.availability.rules import (
     available_to_sell,
     base_amount,
-    confidence,
     consumption,
     settled,
 )
@@ -67,12 +64,6 @@ def test_a_share_never_lets_a_channel_hold_more_than_its_part_of_the_pool(sellab
     pool = max(Decimal(0), sellable - own - external) + own
     assert 0 <= sell <= max(0, sellable - own - external)
     assert sell == 0 or own + sell <= Decimal(share) * pool
-
-
-def test_confidence_falls_with_the_age_of_the_source():
-    ages = (0, 901, 3601, None)
-    grades = [confidence(age, Freshness()) for age in ages]
-    assert grades == [Confidence.HIGH, Confidence.DEGRADED, Confidence.STALE, Confidence.STALE]
 
 
 claims = st.lists(st.tuples(places, st.integers(1, 10), st.booleans()), min_size=1, max_size=4).map(
