@@ -48,10 +48,10 @@ def test_confidence_falls_with_the_age_of_the_last_word(age, expected):
 
 
 @pytest.mark.parametrize(
-    ("drifted", "seconds_ago", "expected"),
+    ("drifted", "ago", "expected"),
     [(5, 0, "high"), (6, 0, "degraded"), (6, 3600, "degraded"), (6, 3601, "high")],
 )
-def test_a_snapshot_that_drifted_further_than_is_allowed_lowers_the_confidence_for_a_time(drifted, ago, expected):
+def test_a_snapshot_that_drifted_too_far_lowers_the_confidence_for_a_time(drifted, ago, expected):
     compared = NOW - timedelta(seconds=ago)
     known = heard(1, compared_at=compared, figures=100, drifted=drifted)
     assert confidence(known, Objective(), NOW) is Confidence(expected)
