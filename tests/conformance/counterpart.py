@@ -18,7 +18,7 @@ from gateway.canonical.order import SalesLine, SalesOrder
 from gateway.canonical.party import Address
 from gateway.kernel.errors import Unavailable
 from gateway.kernel.money import Money
-from system_apis.regional_wms.warehouse.http import HttpAnswer, HttpRequest, HttpServer
+from gateway.sandboxes.http import HttpAnswer, HttpRequest, HttpServer
 
 _HANG_S = 60.0
 FAULTS = ("hang", "cut", "status_500", "garbage")

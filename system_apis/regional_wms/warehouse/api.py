@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from gateway.sandboxes.faults import FaultBox, Faults, Rule
+from gateway.sandboxes.http import HttpAnswer, HttpRequest
+from gateway.sandboxes.journal import Journal
 from system_apis.regional_wms.warehouse import orders
-from system_apis.regional_wms.warehouse.faults import FaultBox, Faults, Rule
-from system_apis.regional_wms.warehouse.http import HttpAnswer, HttpRequest
-from system_apis.regional_wms.warehouse.journal import Journal
 from system_apis.regional_wms.warehouse.ledger import Ledger, Refusal
 from system_apis.regional_wms.warehouse.webhooks import Sender
 from system_apis.regional_wms.warehouse.work import OPERATIONS

@@ -20,8 +20,8 @@ from typing import Any, Final
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from system_apis.regional_wms.warehouse.faults import FaultBox
-from system_apis.regional_wms.warehouse.journal import Journal
+from gateway.sandboxes.faults import FaultBox
+from gateway.sandboxes.journal import Journal
 from system_apis.regional_wms.warehouse.ledger import Ledger
 
 _BATCH: Final = 100

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from system_apis.regional_wms.sandbox import ControlRefused
+from gateway.sandboxes.child import ControlRefused
 
 from .conftest import call, order
 
