@@ -17,6 +17,7 @@ import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
 from system_apis.regional_wms.sandbox import WmsSandbox
+from system_apis.storefront_shop.sandbox import ShopSandbox
 from system_apis.tryton.sandbox import TrytonSandbox
 
 if TYPE_CHECKING:
@@ -148,6 +149,20 @@ WMS_SEED: Final[dict[str, Any]] = {
 async def wms(tmp_path: Path) -> AsyncIterator[WmsSandbox]:
     """A running Regional WMS of its own: warehouse NOR1, items W-000001… with 100 each, and some odd ones."""
     sandbox = WmsSandbox(tmp_path / "wms", seed=WMS_SEED)
+    await sandbox.start()
+    yield sandbox
+    await sandbox.stop()
+
+
+# --- storefront_shop --------------------------------------------------------------------------------------------------
+
+SHOP_LEVELS: Final[dict[str, int]] = {"A": 10, "B": 0, "SKU/1 #é": 7, "SKU%2F+&=?": 3}
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[ShopSandbox]:
+    """A running shop of its own, without a call limit, that sells A, B and some odd SKUs."""
+    sandbox = ShopSandbox(tmp_path / "shop", levels=SHOP_LEVELS, rate=0)
     await sandbox.start()
     yield sandbox
     await sandbox.stop()

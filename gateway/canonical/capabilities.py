@@ -13,6 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
+from gateway.canonical.channel import ChannelOrderPage, PublishedFigure, ShownFigure, WantedFigure
 from gateway.canonical.events import Event
 from gateway.canonical.item import Item, ReportedItem
 from gateway.canonical.order import (
@@ -176,6 +177,33 @@ class ReportsMovements(Protocol):
     """A system whose movements can be read again from a cursor: how silence and loss are repaired."""
 
     async def read_movements(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]: ...
+
+
+@runtime_checkable
+class PublishesAvailability(Protocol):
+    """A channel that shows stock figures of its own, and lowers them itself when it sells.
+
+    `publish_figures` takes at most `figures_per_call` and answers for each, in their order; with `compares` a figure
+    is set only while the channel still shows what it showed at that version. `OutcomeUnknown` means that some, all or
+    none were set. `read_figures` leaves out what the channel does not sell.
+    """
+
+    @property
+    def figures_per_call(self) -> int: ...
+
+    @property
+    def compares(self) -> bool: ...
+
+    async def read_figures(self, call: Call, *, skus: Sequence[str]) -> Sequence[ShownFigure]: ...
+
+    async def publish_figures(self, call: Call, *, figures: Sequence[WantedFigure]) -> Sequence[PublishedFigure]: ...
+
+
+@runtime_checkable
+class ReadsChannelOrders(Protocol):
+    """A channel whose orders can be read from a cursor, oldest first; an empty page is the end and repeats it."""
+
+    async def read_channel_orders(self, call: Call, *, cursor: str | None) -> ChannelOrderPage: ...
 
 
 class FindsSystems(Protocol):

@@ -32,6 +32,8 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReleasesWork,
         capabilities.SendsWebhooks,
         capabilities.ReportsMovements,
+        capabilities.PublishesAvailability,
+        capabilities.ReadsChannelOrders,
     )
 }
 

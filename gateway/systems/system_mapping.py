@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from gateway.canonical.capabilities import Page, Report
+from gateway.canonical.channel import ChannelOrderPage, ShownFigure
 from gateway.canonical.order import (
     SalesLine,
     SalesOrder,
@@ -180,3 +181,31 @@ def _key(key: OrderKey) -> shapes.OrderKeyView:
 
 def _instant(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def channel_figures(found: Sequence[ShownFigure]) -> shapes.ChannelFiguresView:
+    """What a channel shows."""
+    return shapes.ChannelFiguresView(
+        figures=[
+            shapes.ChannelFigureView(sku=figure.sku, quantity=figure.quantity, version=figure.version)
+            for figure in found
+        ]
+    )
+
+
+def channel_orders(page: ChannelOrderPage) -> shapes.ChannelOrderPageView:
+    """A page of what happened to a channel's orders."""
+    orders = [
+        shapes.ChannelOrderView(
+            event=order.event,
+            reference=order.reference,
+            kind=order.kind.value,
+            at=_instant(order.at),
+            lines=[
+                shapes.ChannelOrderLineView(line=line.line, sku=line.sku, quantity=line.quantity)
+                for line in order.lines
+            ],
+        )
+        for order in page.orders
+    ]
+    return shapes.ChannelOrderPageView(orders=orders, next_cursor=page.cursor)

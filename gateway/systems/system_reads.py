@@ -8,6 +8,8 @@ from litestar.params import FromPath, QueryParameter
 
 from gateway.canonical.capabilities import (
     ChecksHealth,
+    PublishesAvailability,
+    ReadsChannelOrders,
     ReadsCustomers,
     ReadsDemand,
     ReadsItems,
@@ -102,3 +104,33 @@ def movements(api: ProductApi) -> list[HTTPRouteHandler]:
         return mapping.movements(report, following)
 
     return [list_movements]
+
+
+def figures(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`PublishesAvailability`: what is shown. What is to be shown is for `channel_publication` alone."""
+
+    @get(api.path("figures"), opt=api.read_opt(), operation_id="readFigure")
+    async def read_figure(
+        request: Request[Any, Any, Any],
+        instance: FromPath[str],
+        sku: Annotated[str, QueryParameter(min_length=1, max_length=100)],
+    ) -> shapes.ChannelFiguresView:
+        channel = api.ask(instance, PublishesAvailability)
+        return mapping.channel_figures(await channel.read_figures(call_of(request), skus=[sku]))
+
+    return [read_figure]
+
+
+def channel_orders(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ReadsChannelOrders`."""
+
+    @get(api.path("channel-orders"), opt=api.read_opt(cost=5), operation_id="listChannelOrders")
+    async def list_channel_orders(
+        request: Request[Any, Any, Any],
+        instance: FromPath[str],
+        cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+    ) -> shapes.ChannelOrderPageView:
+        channel = api.ask(instance, ReadsChannelOrders)
+        return mapping.channel_orders(await channel.read_channel_orders(call_of(request), cursor=cursor))
+
+    return [list_channel_orders]

@@ -20,6 +20,8 @@ _GENERATORS: Final[Mapping[str, Callable[[ProductApi], list[HTTPRouteHandler]]]]
     "ReadsCustomers": system_reads.customers,
     "ReadsDemand": system_reads.demand,
     "ReportsMovements": system_reads.movements,
+    "PublishesAvailability": system_reads.figures,
+    "ReadsChannelOrders": system_reads.channel_orders,
     "TakesOrders": system_writes.orders,
     "PostsShipments": system_writes.postings,
     "ReleasesWork": system_writes.work,

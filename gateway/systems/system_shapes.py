@@ -231,3 +231,42 @@ class PostingInput(Struct, kw_only=True, forbid_unknown_fields=True):
     posting: Reference
     location: Code
     lines: Annotated[list[ShippedLineInput], Meta(min_length=1, max_length=1000)]
+
+
+class ChannelFigureView(Struct, kw_only=True):
+    """What a channel shows of one SKU, in whole selling units; `version` where the channel counts changes."""
+
+    sku: str
+    quantity: int
+    version: int | None
+
+
+class ChannelFiguresView(Struct, kw_only=True):
+    """What a channel shows; SKUs that it does not sell are left out."""
+
+    figures: list[ChannelFigureView]
+
+
+class ChannelOrderLineView(Struct, kw_only=True):
+    """One line of a channel's order."""
+
+    line: int
+    sku: str
+    quantity: int
+
+
+class ChannelOrderView(Struct, kw_only=True):
+    """Something that happened to an order of the channel's; `kind` is placed or cancelled."""
+
+    event: str
+    reference: str
+    kind: str
+    at: Instant
+    lines: list[ChannelOrderLineView]
+
+
+class ChannelOrderPageView(Struct, kw_only=True):
+    """A page of them; an empty one is the end for now, and `next_cursor` continues later."""
+
+    orders: list[ChannelOrderView]
+    next_cursor: str

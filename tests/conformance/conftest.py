@@ -17,10 +17,12 @@ from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
 from gateway.outbound.limits import SystemLimits
 from system_apis.regional_wms.settings import Settings as WmsSettings
+from system_apis.storefront_shop.settings import Settings as ShopSettings
 from system_apis.tryton import sandbox_build, sandbox_data
 from system_apis.tryton.client import Client as TrytonClient
 from system_apis.tryton.settings import Settings as TrytonSettings
 from tests.conformance.counterpart import Counterpart, FailingWrites, Line, reference_of
+from tests.conftest import SHOP_LEVELS
 from tests.system_apis.regional_wms.conftest import Subscriber
 from tests.system_apis.tryton.exchanges import Player, Recorder
 
@@ -62,6 +64,20 @@ async def regional_wms(wms):
         begin_work=begin_work,
         cause_movement=cause_movement,
         genuine_webhook=genuine_webhook,
+    )
+
+
+@pytest.fixture
+async def storefront_shop(shop):
+    async def sell(sku, quantity):
+        await shop.control("buy", lines=[{"sku": sku, "quantity": quantity}])
+
+    return Counterpart(
+        product="storefront_shop",
+        url=shop.url,
+        settings=lambda url: msgspec.convert({**shop.settings(), "base_url": url}, ShopSettings),
+        shown=SHOP_LEVELS,
+        sell=sell,
     )
 
 

@@ -29,18 +29,21 @@ class Counterpart:
     """A running system. Codes are its own; `count_orders` and `begin_work` go past the adapter.
 
     `lines` are what an order may ask for, as (SKU, amount, unit), odd SKUs and the finest amounts included. `figures`
-    are known stock figures at `location`, exact. With a `session` of its own it is played from records.
+    are known stock figures at `location`, exact; `shown` is what a channel shows, `sell` has it sell. With a `session`
+    of its own it is played from records.
     """
 
     product: str
     url: str
     settings: Callable[[str], Any]
-    location: str
-    lines: tuple[tuple[str, str, str], ...]
-    items: frozenset[str]
-    figures: Mapping[str, Decimal]
-    count_orders: Callable[[str], Awaitable[int]]
-    begin_work: Callable[[str], Awaitable[object]]
+    location: str = ""
+    lines: tuple[tuple[str, str, str], ...] = ()
+    items: frozenset[str] = frozenset()
+    figures: Mapping[str, Decimal] = field(default_factory=dict)
+    count_orders: Callable[[str], Awaitable[int]] | None = None
+    begin_work: Callable[[str], Awaitable[object]] | None = None
+    shown: Mapping[str, int] = field(default_factory=dict)
+    sell: Callable[[str, int], Awaitable[object]] | None = None
     customer: str | None = None
     cause_movement: Callable[[], Awaitable[object]] | None = None
     genuine_webhook: Callable[[], Awaitable[Webhook]] | None = None

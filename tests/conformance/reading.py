@@ -156,3 +156,29 @@ class SendsWebhooksCases:
         ):
             with pytest.raises(NotAuthenticated):
                 bench.adapter.parse_webhook(forged)
+
+
+class ReadsChannelOrdersCases:
+    async def test_a_cursor_reaches_every_order_once_with_the_version_that_each_line_made(self, bench):
+        known = bench.counterpart
+        sku = next(sku for sku, quantity in known.shown.items() if quantity > 5)
+        for quantity in (2, 1):
+            await known.sell(sku, quantity)
+        found, cursor = await self._drain(bench, None)
+        assert [line.quantity for order in found for line in order.lines] == [2, 1]
+        assert {line.sku for order in found for line in order.lines} == {sku}
+        versions = [line.version for order in found for line in order.lines]
+        assert versions == sorted(set(versions))
+        await known.sell(sku, 1)
+        later, end = await self._drain(bench, cursor)
+        assert len(later) == 1
+        assert later[0].event not in {order.event for order in found}
+        assert await self._drain(bench, end) == ([], end)
+
+    async def _drain(self, bench, cursor):
+        found = []
+        while True:
+            page = await bench.adapter.read_channel_orders(call(), cursor=cursor)
+            if not page.orders:
+                return found, page.cursor
+            found, cursor = found + list(page.orders), page.cursor

@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 
+from gateway.canonical.channel import Published, WantedFigure
 from gateway.canonical.order import ShipmentLine, WorkState
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound, OutcomeUnknown, Unavailable
 from tests.conformance.conftest import call
@@ -191,3 +192,52 @@ class ReleasesWorkCases:
 
     async def _release(self, adapter, order, seconds=30.0):
         return await adapter.release_work(call(seconds), order=order, location=order.lines[0].location)
+
+
+class PublishesAvailabilityCases:
+    async def test_what_is_shown_is_read_whatever_the_sku_and_what_is_not_sold_is_left_out(self, bench):
+        known = bench.counterpart.shown
+        found = await bench.adapter.read_figures(call(), skus=[*known, "not sold here"])
+        assert {figure.sku: figure.quantity for figure in found} == known
+
+    async def test_a_figure_is_set_while_it_is_as_it_was_read_and_never_over_a_sale(self, bench):
+        known = bench.counterpart
+        sku = next(sku for sku, quantity in known.shown.items() if quantity > 5)
+        [before] = await bench.adapter.read_figures(call(), skus=[sku])
+        await known.sell(sku, 2)
+        wanted = [WantedFigure(sku=sku, quantity=99, version=before.version)]
+        [refused] = await bench.adapter.publish_figures(call(), figures=wanted)
+        assert (refused.became, refused.quantity) == (Published.CHANGED, before.quantity - 2)
+        wanted = [WantedFigure(sku=sku, quantity=3, version=refused.version)]
+        [applied] = await bench.adapter.publish_figures(call(), figures=wanted)
+        assert (applied.became, applied.quantity) == (Published.APPLIED, 3)
+        [after] = await bench.adapter.read_figures(call(), skus=[sku])
+        assert (after.quantity, after.version) == (3, applied.version)
+
+    async def test_an_sku_that_is_not_sold_is_named_and_holds_up_no_other(self, bench):
+        sku = next(iter(bench.counterpart.shown))
+        [before] = await bench.adapter.read_figures(call(), skus=[sku])
+        wanted = [
+            WantedFigure(sku="not sold here", quantity=1, version=1),
+            WantedFigure(sku=sku, quantity=8, version=before.version),
+        ]
+        results = await bench.adapter.publish_figures(call(), figures=wanted)
+        assert [result.became for result in results] == [Published.UNKNOWN, Published.APPLIED]
+
+    @live_only
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_a_lost_answer_is_an_unknown_outcome_and_looking_tells(self, bench, fault):
+        sku = next(iter(bench.counterpart.shown))
+        [before] = await bench.adapter.read_figures(call(), skus=[sku])
+        wanted = [WantedFigure(sku=sku, quantity=4, version=before.version)]
+        with pytest.raises(OutcomeUnknown):
+            await bench.failing(fault).publish_figures(call(), figures=wanted)
+        await bench.line.quiet()
+        [after] = await bench.adapter.read_figures(call(), skus=[sku])
+        assert after.quantity == 4
+
+    @live_only
+    async def test_a_shop_that_is_down_was_told_nothing(self, bench):
+        adapter = await bench.down()
+        with pytest.raises(Unavailable):
+            await adapter.publish_figures(call(), figures=[WantedFigure(sku="any", quantity=1, version=1)])

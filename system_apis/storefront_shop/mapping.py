@@ -1,0 +1,83 @@
+"""Wire ⇄ canonical, pure. SKUs are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from gateway.canonical.channel import (
+    ChannelOrder,
+    ChannelOrderKind,
+    ChannelOrderLine,
+    ChannelOrderPage,
+    Published,
+    PublishedFigure,
+    ShownFigure,
+    WantedFigure,
+)
+from gateway.kernel.errors import BrokenUpstream, OutcomeUnknown, Rejected
+from system_apis.storefront_shop import wire
+
+_PUBLISHED: Final[Mapping[str, Published]] = {
+    "applied": Published.APPLIED,
+    "version_mismatch": Published.CHANGED,
+    "unknown_sku": Published.UNKNOWN,
+}
+_KINDS: Final[Mapping[str, ChannelOrderKind]] = {
+    "placed": ChannelOrderKind.PLACED,
+    "cancelled": ChannelOrderKind.CANCELLED,
+}
+
+
+def shown(levels: wire.Levels) -> list[ShownFigure]:
+    """What the shop shows."""
+    return [ShownFigure(sku=level.sku, quantity=level.quantity, version=level.version) for level in levels.levels]
+
+
+def new_levels(figures: Sequence[WantedFigure]) -> list[wire.NewLevel]:
+    """What to set, each only at the version it was read at; raises `Rejected` for one without."""
+    levels = []
+    for figure in figures:
+        if figure.version is None:
+            raise Rejected("a figure is set at the version it was read at: read it first", code="shop.no_version")
+        levels.append(wire.NewLevel(figure.sku, figure.quantity, figure.version))
+    return levels
+
+
+def published(results: wire.SetResults) -> list[PublishedFigure]:
+    """What became of it."""
+    return [_published(result) for result in results.results]
+
+
+def _published(result: wire.SetResult) -> PublishedFigure:
+    became = _PUBLISHED.get(result.status)
+    if became is None or (became is not Published.UNKNOWN and (result.quantity is None or result.version is None)):
+        raise OutcomeUnknown(
+            f"the shop says {result.status[:40]!r} of a level: look there before repeating it",
+            code="shop.outcome_unknown",
+        )
+    return PublishedFigure(sku=result.sku, became=became, quantity=result.quantity, version=result.version)
+
+
+def orders(page: wire.OrderEventPage) -> ChannelOrderPage:
+    """A page of what happened to the shop's orders."""
+    return ChannelOrderPage(orders=tuple(_order(event) for event in page.events), cursor=str(page.next))
+
+
+def _order(event: wire.OrderEvent) -> ChannelOrder:
+    kind = _KINDS.get(event.type)
+    if kind is None or event.at.tzinfo is None:
+        raise BrokenUpstream(
+            f"the shop tells of an order event {event.type[:40]!r} that its contract does not know",
+            code="shop.broken_contract",
+        )
+    return ChannelOrder(
+        event=str(event.sequence),
+        reference=event.order,
+        kind=kind,
+        at=event.at,
+        lines=tuple(
+            ChannelOrderLine(line=line.line, sku=line.sku, quantity=line.quantity, version=line.level_version)
+            for line in event.lines
+        ),
+    )

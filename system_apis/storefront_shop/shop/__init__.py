@@ -1,0 +1,1 @@
+"""The shop that the sandbox runs: levels, shoppers, orders, a leaky bucket."""

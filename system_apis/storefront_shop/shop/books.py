@@ -1,0 +1,157 @@
+"""The shop's books in SQLite: levels, their history, orders and their numbered events. Survives ``kill -9``.
+
+A change of a level, its history and the order event that made it are one transaction.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+_SCHEMA: Final = """
+create table if not exists meta (key text primary key, value text not null);
+create table if not exists level (sku text primary key, quantity integer not null check (quantity >= 0),
+    version integer not null);
+create table if not exists history (id integer primary key autoincrement, at real not null, sku text not null,
+    was integer not null, quantity integer not null, version integer not null, cause text not null);
+create table if not exists event (sequence integer primary key autoincrement, reference text not null,
+    type text not null, at real not null, lines text not null);
+create index if not exists event_reference on event (reference);
+create index if not exists history_sku on history (sku, version);
+"""
+
+
+class Refusal(Exception):
+    """An answer of the vendor's: a status, a code and a sentence."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+class Books:
+    """The books of one shop."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.row_factory = sqlite3.Row
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = normal")
+        self._db.executescript(_SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self._db.execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+
+    def rows(self, query: str, *args: Any) -> list[sqlite3.Row]:
+        """Rows of one statement."""
+        return self._db.execute(query, args).fetchall()
+
+    def seed(self, data: dict[str, Any]) -> None:
+        """Fill empty books: ``{"levels": {"SKU": 7}}``; filled ones stay as they are."""
+        if self.rows("select value from meta where key = 'seeded'"):
+            return
+        with self.transaction():
+            self._db.execute("insert into meta values ('seeded', 'yes')")
+            self._db.executemany("insert into level values (?, ?, 1)", list(data.get("levels", {}).items()))
+
+    def level(self, sku: str) -> tuple[int, int] | None:
+        """Quantity and version, or None for an SKU that the shop does not sell."""
+        found = self._db.execute("select quantity, version from level where sku = ?", (sku,)).fetchone()
+        return None if found is None else (found["quantity"], found["version"])
+
+    def put(self, sku: str, quantity: int, cause: str) -> int:
+        """Change a level that exists; returns its new version. The caller holds the transaction."""
+        found = self.level(sku)
+        if found is None:
+            raise Refusal(422, "UNKNOWN_SKU", f"the shop does not sell {sku!r}")
+        was, version = found
+        if quantity < 0:
+            raise Refusal(409, "SOLD_OUT", f"only {was} of {sku!r} are left")
+        self._db.execute("update level set quantity = ?, version = ? where sku = ?", (quantity, version + 1, sku))
+        self._db.execute(
+            "insert into history (at, sku, was, quantity, version, cause) values (?, ?, ?, ?, ?, ?)",
+            (time.time(), sku, was, quantity, version + 1, cause),
+        )
+        return version + 1
+
+    def buy(self, lines: Sequence[tuple[str, int]]) -> str:
+        """A shopper's order: all lines or `Refusal`; returns its number."""
+        with self.transaction():
+            number = self._next_order()
+            bought = []
+            for line, (sku, quantity) in enumerate(lines, start=1):
+                found = self.level(sku) or (0, 0)
+                version = self.put(sku, found[0] - quantity, f"order {number}")
+                bought.append({"line": line, "sku": sku, "quantity": quantity, "level_version": version})
+            self._tell(number, "placed", bought)
+        return number
+
+    def cancel(self, number: str) -> None:
+        """Cancel an order and put its goods back on show; again changes nothing."""
+        with self.transaction():
+            events = self.rows("select type, lines from event where reference = ? order by sequence", number)
+            if not events:
+                raise Refusal(404, "NOT_FOUND", f"no order {number!r}")
+            if events[-1]["type"] == "cancelled":
+                return
+            back = []
+            for line in json.loads(events[0]["lines"]):
+                found = self.level(line["sku"])
+                if found is None:
+                    continue
+                version = self.put(line["sku"], found[0] + line["quantity"], f"cancel {number}")
+                back.append({**line, "level_version": version})
+            self._tell(number, "cancelled", back)
+
+    def adjust(self, sku: str, amount: int) -> None:
+        """What the shop's own people change by hand."""
+        with self.transaction():
+            self.put(sku, (self.level(sku) or (0, 0))[0] + amount, "hand")
+
+    def list_sku(self, sku: str, quantity: int) -> None:
+        """Sell an SKU from now on."""
+        with self.transaction():
+            self._db.execute("insert into level values (?, ?, 1)", (sku, quantity))
+
+    def remove(self, sku: str) -> None:
+        """Sell it no longer."""
+        with self.transaction():
+            self._db.execute("delete from level where sku = ?", (sku,))
+
+    def events(self, after: int, limit: int, *, before: float) -> list[dict[str, Any]]:
+        """Order events after a sequence number that are older than `before` (epoch seconds), without a gap."""
+        rows = self.rows("select * from event where sequence > ? order by sequence limit ?", after, limit)
+        found = []
+        for row in rows:
+            if row["at"] > before:
+                break
+            found.append({**dict(row), "lines": json.loads(row["lines"])})
+        return found
+
+    def _next_order(self) -> str:
+        return f"S-{1 + self.rows('select coalesce(max(sequence), 0) n from event')[0]['n']:06d}"
+
+    def _tell(self, number: str, kind: str, lines: Sequence[dict[str, Any]]) -> None:
+        self._db.execute(
+            "insert into event (reference, type, at, lines) values (?, ?, ?, ?)",
+            (number, kind, time.time(), json.dumps(lines)),
+        )

@@ -1,0 +1,107 @@
+"""The vendor's shapes in the vendor's names, as README.md publishes them. Quantities are whole selling units."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class Level(Struct, frozen=True):
+    """What the shop shows of one SKU; `version` counts every change of it, the shop's own sales too."""
+
+    sku: str
+    quantity: int
+    version: int
+
+
+class Levels(Struct, frozen=True):
+    """``POST /levels/query``: unknown SKUs are left out."""
+
+    levels: tuple[Level, ...]
+
+
+class NewLevel(Struct, frozen=True):
+    """One level of ``POST /levels/set``."""
+
+    sku: str
+    quantity: int
+    if_version: int
+
+
+class FeedLevel(Struct, frozen=True):
+    """One level of ``POST /feeds/levels``."""
+
+    sku: str
+    quantity: int
+
+
+class SetResult(Struct, frozen=True):
+    """What became of one level; `status` is applied, version_mismatch or unknown_sku."""
+
+    sku: str
+    status: str
+    quantity: int | None = None
+    version: int | None = None
+
+
+class SetResults(Struct, frozen=True):
+    """``POST /levels/set``: one result for each level, in their order."""
+
+    results: tuple[SetResult, ...]
+
+
+class FeedTaken(Struct, frozen=True):
+    """``POST /feeds/levels``: how many lines were read, known or not."""
+
+    feed: str
+    accepted: int
+
+
+class EventLine(Struct, frozen=True, kw_only=True):
+    """One line; `level_version` is the version that its change made."""
+
+    line: int
+    sku: str
+    quantity: int
+    level_version: int
+
+
+class OrderEvent(Struct, frozen=True, kw_only=True):
+    """An order was ``placed`` or ``cancelled`` (its goods are in the shop's figure again)."""
+
+    sequence: int
+    order: str
+    type: str
+    at: datetime
+    lines: tuple[EventLine, ...]
+
+
+class OrderEventPage(Struct, frozen=True):
+    """``GET /order-events``; `next` continues, an empty page repeats it."""
+
+    events: tuple[OrderEvent, ...]
+    next: int
+
+
+class Problem(Struct, frozen=True):
+    """One error."""
+
+    code: str
+    message: str
+
+
+class ProblemAnswer(Struct, frozen=True):
+    """An error answer."""
+
+    errors: tuple[Problem, ...]
+
+
+def decode(body: bytes, shape: Any) -> Any:
+    """Strictly typed, open to fields that the vendor adds. Raises `ValueError`."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
