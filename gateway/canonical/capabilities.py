@@ -34,6 +34,7 @@ from gateway.canonical.stock import (
     Receipt,
     ReportedMovement,
     ReportedSnapshot,
+    ReportedSupply,
 )
 from gateway.kernel.errors import Conflict
 from gateway.kernel.exchange import OutboundCall, Reply
@@ -159,10 +160,11 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What one webhook or poll told: movements, snapshots, both or neither."""
+    """What one webhook or poll told: movements, snapshots, supply lines, any of them or none."""
 
     movements: tuple[ReportedMovement, ...] = ()
     snapshots: tuple[ReportedSnapshot, ...] = ()
+    supply: tuple[ReportedSupply, ...] = ()
 
 
 @runtime_checkable
@@ -275,7 +277,7 @@ class KeepsAnswer(Protocol):
 
 @runtime_checkable
 class RecordsStock(Protocol):
-    """Takes reports of movements and snapshots; returns when they are committed.
+    """Takes reports of movements, snapshots and supply; returns when they are committed.
 
     `heard` says that a source answered and had nothing new to tell: its figures are as of now.
     """

@@ -34,6 +34,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("claim.made", 1, "order", "stock was promised to an order"),
         EventType("claim.ended", 1, "order", "a promise was fulfilled, released, expired or went to another order"),
         EventType("claim.extended", 1, "order", "reservations of an order expire at another time"),
+        EventType("supply.changed", 1, "supply", "a line of a purchase order or transfer was told, or told anew"),
         EventType("item.changed", 1, "item", "an item was created or changed"),
         EventType("order.accepted", 1, "order", "an order was accepted and its stock promised"),
         EventType("order.held", 1, "order", "an order waits for a person or for credit"),

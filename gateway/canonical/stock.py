@@ -105,6 +105,39 @@ class ReportedSnapshot(Struct, frozen=True, kw_only=True):
     figures: tuple[ReportedFigure, ...]
 
 
+class SupplyKind(StrEnum):
+    """What a supply document is: an order to a supplier, or a transfer from another location of ours."""
+
+    PURCHASE = "purchase"
+    TRANSFER = "transfer"
+
+
+class ReportedSupply(Struct, frozen=True, kw_only=True):
+    """One line of a purchase order or transfer as its source sees it now, in the source's own codes and units.
+
+    `location` is where the goods will come in. The best date known counts: `advised` (the ASN's), else `acknowledged`
+    (the supplier's), else `requested`; a line without any counts nothing. What movements name as received under this
+    document is subtracted here; `received` is for sources whose warehouses tell us no movements. A transfer counts what
+    movements say was dispatched and not received. `order_key` is the line's version: older news never wins.
+    """
+
+    source: str
+    document: str
+    line: int
+    order_key: OrderKey
+    source_item: str
+    source_location: str
+    ordered: Decimal
+    uom: str
+    kind: SupplyKind = SupplyKind.PURCHASE
+    cancelled: Decimal = Decimal(0)
+    received: Decimal = Decimal(0)
+    requested: date | None = None
+    acknowledged: date | None = None
+    advised: date | None = None
+    owner: str | None = None
+
+
 class Outcome(StrEnum):
     """What became of one reported line."""
 
@@ -251,3 +284,20 @@ class ItemAvailability(Struct, frozen=True, kw_only=True):
     version: int
     locations: tuple[LocationAvailability, ...] = ()
     silent: tuple[SilentSource, ...] = ()
+
+
+class DatePromise(Struct, frozen=True):
+    """What may be promised of one item for one date, in base units."""
+
+    on: date
+    available_to_promise: Decimal
+
+
+class ItemPromises(Struct, frozen=True, kw_only=True):
+    """What one channel may promise of one item by date; `earliest` is the first date for the amount that was asked."""
+
+    item: str
+    uom: str
+    promises: tuple[DatePromise, ...]
+    earliest: date | None
+    as_of: datetime

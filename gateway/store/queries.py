@@ -28,6 +28,6 @@ class Queries:
             raise AttributeError(f"{self._path} has no query named {name}") from None
 
 
-def queries_beside(module_file: str) -> Queries:
-    """The `queries.sql` beside a module: ``sql = queries_beside(__file__)``."""
-    return Queries(Path(module_file).with_name("queries.sql"))
+def queries_beside(module_file: str, name: str = "queries.sql") -> Queries:
+    """The `queries.sql` beside a module, or another file of statements: ``sql = queries_beside(__file__)``."""
+    return Queries(Path(module_file).with_name(name))

@@ -92,6 +92,14 @@ class Answerer:
         known = await self._renewed(tenant)
         return rule_in_force(channel, known.rules.get(channel, []), self._clock.now())
 
+    async def rule_now(self, tenant: str, channel: str) -> ChannelRule:
+        """The rule in force for `channel`, as it holds while some of its sources are in doubt."""
+        known, now = await self._renewed(tenant), self._clock.now()
+        rule = rule_in_force(channel, known.rules.get(channel, []), now)
+        places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
+        sure = certainty(places, self._freshness, known.heard, now)
+        return msgspec.structs.replace(rule, terms=fallen_back(rule.terms, sure.doubtful))
+
     def forget(self, tenant: str) -> None:
         """Read rules and sources again before the next answer."""
         if (known := self._known.get(tenant)) is not None:

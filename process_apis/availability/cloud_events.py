@@ -22,6 +22,7 @@ from gateway.canonical.stock import (
 )
 from gateway.kernel.errors import Rejected
 from process_apis.availability.schemas import Figure, Text
+from process_apis.availability.supply_schemas import SupplyLineData, supply_of
 
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 Small = Annotated[int, Meta(ge=0, le=100_000)]
@@ -97,6 +98,12 @@ class SnapshotData(Struct, kw_only=True, forbid_unknown_fields=True):
     figures: Annotated[list[CountedFigure], Meta(max_length=MOST_LINES)]
 
 
+class SupplyData(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Lines of purchase orders and transfers, each with its own version."""
+
+    lines: Annotated[list[SupplyLineData], Meta(min_length=1, max_length=500)]
+
+
 class MovementReported(_Envelope, kw_only=True, tag="crossdock.stock.movement_reported.v1"):
     """Goods moved, at the source that holds them."""
 
@@ -109,15 +116,21 @@ class SnapshotReported(_Envelope, kw_only=True, tag="crossdock.stock.snapshot_re
     data: SnapshotData
 
 
-StockEvent = MovementReported | SnapshotReported
+class SupplyReported(_Envelope, kw_only=True, tag="crossdock.stock.supply_reported.v1"):
+    """What is on order or in transit, as its source sees it now."""
+
+    data: SupplyData
+
+
+StockEvent = MovementReported | SnapshotReported | SupplyReported
 StockBatch = Annotated[list[StockEvent], Meta(min_length=1, max_length=500)]
-StockEvents = MovementReported | SnapshotReported | StockBatch
+StockEvents = MovementReported | SnapshotReported | SupplyReported | StockBatch
 """One event (``application/cloudevents+json``) or a batch of them (``application/cloudevents-batch+json``)."""
 
 
 def report_of(events: Sequence[StockEvent], correlation_id: str) -> Report:
     """All events in the canonical language. Raises `Rejected` for more than `MOST_LINES` lines and figures."""
-    lines = sum(len(each.data.lines if isinstance(each, MovementReported) else each.data.figures) for each in events)
+    lines = sum(map(lines_of, events))
     if lines > MOST_LINES:
         detail = f"{lines} lines and figures in one call: send at most {MOST_LINES}"
         raise Rejected(detail, code="stock.events_too_many")
@@ -129,7 +142,18 @@ def report_of(events: Sequence[StockEvent], correlation_id: str) -> Report:
             for movement in _movements(each, each.correlationid or correlation_id)
         ),
         snapshots=tuple(_snapshot(each) for each in events if isinstance(each, SnapshotReported)),
+        supply=tuple(
+            supply_of(each.source, line)
+            for each in events
+            if isinstance(each, SupplyReported)
+            for line in each.data.lines
+        ),
     )
+
+
+def lines_of(event: StockEvent) -> int:
+    """How many lines or figures an event has."""
+    return len(event.data.figures if isinstance(event, SnapshotReported) else event.data.lines)
 
 
 def _movements(event: MovementReported, correlation_id: str) -> list[ReportedMovement]:

@@ -8,7 +8,14 @@ from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
 
-from gateway.canonical.stock import Bucket, DemandLine, ReportedFigure, ReportedMovement, ReportedSnapshot
+from gateway.canonical.stock import (
+    Bucket,
+    DemandLine,
+    ReportedFigure,
+    ReportedMovement,
+    ReportedSnapshot,
+    ReportedSupply,
+)
 
 DEFAULT_OWNER: Final = "main"
 """The stock-owning entity of whatever names none."""
@@ -93,7 +100,7 @@ class Parked(Struct, frozen=True, kw_only=True):
     kind: str
     fingerprint: bytes
     refusal: Refusal
-    payload: ReportedMovement | ParkedFigure | DemandLine
+    payload: ReportedMovement | ParkedFigure | DemandLine | ReportedSupply
 
 
 class ParkedFigure(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import asyncpg
@@ -12,7 +13,15 @@ import msgspec
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesItems
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, DemandLine, ItemAvailability, Receipt
+from gateway.canonical.stock import (
+    ClaimedLine,
+    ClaimLine,
+    ClaimRequest,
+    DemandLine,
+    ItemAvailability,
+    ItemPromises,
+    Receipt,
+)
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
 from gateway.store.audit import record_audit
@@ -22,13 +31,16 @@ from process_apis.availability.answering import Answerer, explain
 from process_apis.availability.claiming import Claimer
 from process_apis.availability.counting import Counter
 from process_apis.availability.demanding import DemandRecorder
+from process_apis.availability.foreseeing import Calendar, Foreseer
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
 from process_apis.availability.models import ChannelRule, ChannelTerms
 from process_apis.availability.projecting import Projection
+from process_apis.availability.promising_dates import SupplyLine
 from process_apis.availability.recording import Recorder
 from process_apis.availability.reserving import Reserver
 from process_apis.availability.standing import Standing
+from process_apis.availability.supplying import SupplyRecorder
 from process_apis.availability.translating import Translator
 
 _sql: Final = queries_beside(__file__)
@@ -62,13 +74,17 @@ class Availability:
         self._standing = Standing(store, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
         self._demand = DemandRecorder(store, translator, items, clock)
+        self._calendar = Calendar(locations, clock)
+        self._supply = SupplyRecorder(store, translator, items, clock)
+        self._foreseer = Foreseer(store, items, self._calendar, clock)
         self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {})
 
     # --- stock in -------------------------------------------------------------------------------------------------
 
     async def record(self, tenant: str, report: Report) -> Receipt:
-        """Record movements and snapshots; committed when it returns. Delivering a report again changes nothing."""
-        return await self._recorder.record(tenant, report)
+        """Record movements, snapshots and supply; committed when it returns. Delivering it again changes nothing."""
+        receipt = await self._recorder.record(tenant, report)
+        return receipt.plus(await self._supply.record(tenant, report.supply)) if report.supply else receipt
 
     async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> Receipt:
         """Replace the open demand of `source` by `lines`."""
@@ -76,7 +92,8 @@ class Availability:
 
     async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
         """Try what is parked again, after a mapping was mended."""
-        return await self._recorder.unpark(tenant, source)
+        receipt = await self._recorder.unpark(tenant, source)
+        return receipt.plus(await self._supply.unpark(tenant, source))
 
     async def heard(self, tenant: str, source: str) -> None:
         """A source answered and had nothing to tell: its figures are as of now."""
@@ -155,6 +172,24 @@ class Availability:
         return await self._answerer.availability(
             tenant, channel=channel, items=items, locations=locations, from_record=from_record
         )
+
+    async def promises(
+        self,
+        tenant: str,
+        *,
+        channel: str,
+        items: Sequence[str],
+        dates: Sequence[date] | None = None,
+        amount: Decimal | None = None,
+    ) -> Sequence[ItemPromises]:
+        """`available_to_promise` for each of `dates` (today by default); see `Foreseer.promises`."""
+        rule = await self._answerer.rule_now(tenant, channel)
+        on = [self._calendar.today(tenant)] if dates is None else dates
+        return await self._foreseer.promises(tenant, rule=rule, items=items, dates=on, amount=amount)
+
+    async def supply(self, tenant: str, items: Sequence[str]) -> Sequence[tuple[SupplyLine, Decimal, Any]]:
+        """See `Foreseer.supply`."""
+        return await self._foreseer.supply(tenant, items)
 
     async def claims_of(self, tenant: str, order: str) -> Sequence[Any]:
         """All claims of an order, over or not, in the order they were made."""

@@ -12,8 +12,9 @@ from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import schemas
 from process_apis.availability.claim_routes import claim_routes
-from process_apis.availability.cloud_events import MovementReported, StockBatch, StockEvent, StockEvents, report_of
+from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.process import Availability
+from process_apis.availability.supply_routes import supply_routes
 
 _API = {"zone": "process", "tenant_aware": True, "api": "availability", "version": "v1"}
 _ROOT = "/process/availability/v1"
@@ -109,7 +110,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         operation_id="recordEvents",
     )
     async def record_events(request: Request[Any, Any, Any], data: JSONBody[StockEvents]) -> schemas.ReceiptView:
-        """Take movements and snapshots as CloudEvents 1.0, one or a batch.
+        """Take movements, snapshots and supply as CloudEvents 1.0, one or a batch.
 
         Each event counts once by its source and id; all of a call's are committed when it is answered.
         """
@@ -129,13 +130,13 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         record_movements,
         record_events,
         *claim_routes(availability),
+        *supply_routes(availability),
     ]
 
 
 def _told(body: StockEvents) -> int:
     events = body if isinstance(body, list) else [body]
-    lines = (each.data.lines if isinstance(each, MovementReported) else each.data.figures for each in events)
-    return sum(map(len, lines)) // 10
+    return sum(map(lines_of, events)) // 10
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -214,3 +215,44 @@ async def test_positions_may_be_asked_for_the_past(http, world):
     assert [row["amount"] for row in answer.json()["positions"]] == ["3"], answer.text
     wrong = await http.get("/process/availability/v1/positions", params=query | {"as_known_at": "2026-02-31T00:00:00Z"})
     assert wrong.status_code in (400, 422), wrong.text
+
+
+async def test_supply_is_told_read_and_promised_by_date(http, world):
+    await world.stock("A", 3)
+    due = (world.clock.now().date() + timedelta(days=7)).isoformat()
+    told = {
+        "document": "PO-1",
+        "line": 1,
+        "sequence": 1,
+        "item": "X-A",
+        "location": "WH-N",
+        "uom": "CS",
+        "ordered": "2",
+    }
+    body = {"source": "erp", "lines": [told | {"requested": due}, told | {"line": 2, "item": "X-NO"}]}
+    answer = await http.post(f"{ROOT}/supply", json=body)
+    assert (answer.status_code, answer.json()["recorded"]) == (200, 1), answer.text
+    assert [(line["event_id"], line["line"], line["cause"]) for line in answer.json()["others"]] == [
+        ("PO-1", 2, "stock.item_unknown")
+    ]
+    event = {
+        "specversion": "1.0",
+        "type": "crossdock.stock.supply_reported.v1",
+        "source": "erp",
+        "id": "s1",
+        "time": "2026-11-01T00:00:09Z",
+        "data": {"lines": [told | {"requested": due, "acknowledged": due, "sequence": 2}]},
+    }
+    headers = {"content-type": "application/cloudevents+json"}
+    answer = await http.post(f"{ROOT}/events", content=json.dumps(event), headers=headers)
+    assert answer.json() == {"recorded": 1, "others": []}, answer.text
+    query = {"item": world.id["A"], "channel": "web"}
+    [line] = (await http.get(f"{ROOT}/supply", params=query)).json()["lines"]
+    assert (line["ordered"], line["to_come"], line["due"], line["acknowledged"]) == ("24", "24", due, due)
+    asked = query | {"date": f"{world.clock.now().date().isoformat()},{due}", "amount": "20"}
+    [found] = (await http.get(f"{ROOT}/promises", params=asked)).json()["items"]
+    assert [each["available_to_promise"] for each in found["promises"]] == ["3", "27"]
+    assert found["earliest"] == due
+    for wrong in ("2026-02-31", "soon", ",", ",".join([due] * 13), "2999-01-01"):
+        answer = await http.get(f"{ROOT}/promises", params=query | {"date": wrong})
+        assert answer.json()["code"].startswith("promise."), wrong
