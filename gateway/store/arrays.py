@@ -14,7 +14,11 @@ from typing import Final
 
 import msgspec
 
-_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+_encoder: Final = msgspec.json.Encoder(decimal_format="string")
+_encode: Final = _encoder.encode
+_encode_into: Final = _encoder.encode_into
+_OPENS: Final = ord("{")
+_CLOSES: Final = ord("}")
 # JSON and array literals (postgresql.org/docs/current/arrays.html, 8.15.6) write strings alike but for these.
 _differs: Final = re.compile(rb'\\[^"\\]').search
 
@@ -23,10 +27,12 @@ Element = str | int | bool | Decimal | datetime | None
 
 def array(values: Sequence[Element]) -> str:
     """The literal of a one-dimensional array; datetimes are aware."""
-    encoded = _encode(values)
+    encoded = bytearray()
+    _encode_into(values, encoded)
     if _differs(encoded):
         return "{" + ",".join(_element(value) for value in values) + "}"
-    return "{" + encoded[1:-1].decode() + "}"
+    encoded[0], encoded[-1] = _OPENS, _CLOSES
+    return encoded.decode()
 
 
 def column_arrays(rows: Iterable[Sequence[Element]]) -> list[str]:

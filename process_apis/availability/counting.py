@@ -16,6 +16,7 @@ from gateway.canonical.stock import Outcome, Receipt, ReceiptLine, ReportedSnaps
 from gateway.kernel.clock import Clock
 from gateway.kernel.ids import new_id
 from gateway.store import log
+from gateway.store.arrays import array
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.hearing import hear
@@ -30,6 +31,8 @@ _CHUNK: Final = 5_000
 _DRIFT_SHOWN: Final = 100
 _ZERO: Final = Decimal(0)
 _Key = tuple[str, str, str, str, str]
+OnceRow = tuple[str, str, int, int, bytes, str | None]
+"""Source, event, line, revision, fingerprint, movement."""
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
@@ -80,6 +83,12 @@ def count_of_movement(each: Mapped) -> CutCount:
 def count_key(row: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     """The key of the figure that a recorded cycle count stated."""
     return row["location"], row["item"], row["owner"], row["to_bucket"], row["lot"]
+
+
+def once_columns(rows: Iterable[OnceRow]) -> list[Any]:
+    """The arrays of `record_once` and `revise_once`."""
+    source, event, line, revision, digest, movement = zip(*rows, strict=True)
+    return [array(source), array(event), array(line), array(revision), list(digest), array(movement)]
 
 
 def location_keys(tenant: str, locations: Iterable[str]) -> list[int]:
@@ -281,10 +290,10 @@ def _absent(snapshot: ReportedSnapshot, row: Any) -> CutCount:
 async def _admit(connection: Connection, tenant: str, snapshot: ReportedSnapshot) -> Outcome | None:
     """Once per snapshot: None when it is new."""
     digest = fingerprint(snapshot)
-    row = ([snapshot.source], [snapshot.event_id], [-1])
-    if await connection.fetch(_sql.record_once, tenant, *row, [0], [digest]):
+    row: OnceRow = (snapshot.source, snapshot.event_id, -1, 0, digest, None)
+    if await connection.fetch(_sql.record_once, tenant, *once_columns([row])):
         return None
-    known = await connection.fetch(_sql.known_once, tenant, *row)
+    known = await connection.fetch(_sql.known_once, tenant, [snapshot.source], [snapshot.event_id], [-1])
     return Outcome.DUPLICATE if known[0]["fingerprint"] == digest else Outcome.CONFLICT
 
 

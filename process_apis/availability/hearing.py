@@ -15,6 +15,4 @@ _sql: Final = queries_beside(__file__)
 async def hear(connection: Connection, tenant: str, sources: Sequence[str], clock: Clock) -> None:
     """Note that these sources were heard now."""
     if sources:
-        tag = await connection.execute(_sql.hear, tenant, list(sources), clock.now())
-        if tag != f"UPDATE {len(sources)}":
-            await connection.execute(_sql.first_heard, tenant, list(sources), clock.now())
+        await connection.execute(_sql.hear, tenant, list(sources), clock.now())

@@ -42,10 +42,9 @@ async def lock_lines(connection: Connection, tenant: str, keys: Iterable[LineKey
     if not ordered:
         return
     columns = column_arrays(ordered)
-    locked = await connection.fetch(_sql.lock_lines, tenant, *columns)
-    if len(locked) < len(ordered):
+    if await connection.fetchval(_sql.lock_lines, tenant, *columns) < len(ordered):
         await connection.execute(_sql.make_lines, tenant, *columns)
-        await connection.fetch(_sql.lock_lines, tenant, *columns)
+        await connection.execute(_sql.lock_lines, tenant, *columns)
 
 
 async def refresh_lines(

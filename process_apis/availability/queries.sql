@@ -7,15 +7,21 @@ select pg_advisory_xact_lock_shared(key) from unnest($1::bigint[]) as key
 select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
 
 -- name: record_once
-insert into availability.once (tenant, source, event_id, line, revision, fingerprint)
-select $1, u.source, u.event_id, u.line, u.revision, u.fingerprint
-from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::bytea[]) as u (source, event_id, line, revision, fingerprint)
+insert into availability.once (tenant, source, event_id, line, revision, fingerprint, movement)
+select $1, u.*
+from unnest($2::text::text[], $3::text::text[], $4::text::int[], $5::text::int[], $6::bytea[], $7::text::text[])
+     as u (source, event_id, line, revision, fingerprint, movement)
 order by u.source, u.event_id, u.line
 on conflict (tenant, source, event_id, line) do nothing
 returning source, event_id, line
 
 -- name: known_once
-select o.source, o.event_id, o.line, o.revision, o.fingerprint
+-- What an older release recorded during a deploy does not name its movement, which is looked for then.
+select o.source, o.event_id, o.line, o.revision, o.fingerprint,
+       coalesce(o.movement, (
+           select m.movement from availability.movement m
+           where o.line >= 0 and m.tenant = $1 and m.source = o.source and m.event_id = o.event_id and m.line = o.line
+             and m.live)) as movement
 from availability.once o
 join unnest($2::text[], $3::text[], $4::int[]) as u (source, event_id, line) using (source, event_id, line)
 where o.tenant = $1
@@ -24,22 +30,21 @@ for update of o
 
 -- name: revise_once
 update availability.once o
-set revision = u.revision, fingerprint = u.fingerprint, recorded_at = now()
-from unnest($2::text[], $3::text[], $4::int[], $5::int[], $6::bytea[]) as u (source, event_id, line, revision, fingerprint)
+set revision = u.revision, fingerprint = u.fingerprint, movement = u.movement, recorded_at = now()
+from unnest($2::text::text[], $3::text::text[], $4::text::int[], $5::text::int[], $6::bytea[], $7::text::text[])
+     as u (source, event_id, line, revision, fingerprint, movement)
 where o.tenant = $1 and o.source = u.source and o.event_id = u.event_id and o.line = u.line
 
 -- name: retire_movements
 update availability.movement m
 set live = false, retired_at = clock_timestamp()
-from unnest($2::text[], $3::text[], $4::int[]) as u (source, event_id, line)
-where m.tenant = $1 and m.source = u.source and m.event_id = u.event_id and m.line = u.line and m.live
+where m.tenant = $1 and m.movement = any($2::text[]) and m.live
 returning m.*
 
--- name: movements_of_events
-select m.movement, m.location, m.item, m.owner, m.order_id
+-- name: movements_by_id
+select m.location, m.item, m.owner, m.order_id
 from availability.movement m
-join unnest($2::text[], $3::text[], $4::int[]) as u (source, event_id, line) using (source, event_id, line)
-where m.tenant = $1 and m.live
+where m.tenant = $1 and m.movement = any($2::text[]) and m.live
 
 -- name: insert_movements
 insert into availability.movement
@@ -54,27 +59,34 @@ from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::int[
             $32::text::boolean[]) as u
 
 -- name: apply_effects
-with counted as (
-    select e.location, e.item, e.owner, e.bucket, e.lot, sum(e.delta) as delta, max(e.occurred_at) as as_of,
-           min(f.cut_epoch) as cut_epoch, min(f.cut_sequence) as cut_sequence, min(f.cut_event) as cut_event
+-- Whoever writes figures of a stock line holds its lock: what `place` says stays true until the update.
+with effect as (
+    select e.*, p.ctid as place, p.cut_epoch, p.cut_sequence
     from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::numeric[], $8::text::bigint[], $9::text::bigint[],
                 $10::text::timestamptz[])
          as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at)
     left join availability.position p
       on p.tenant = $1 and p.location = e.location and p.item = e.item and p.owner = e.owner
      and p.bucket = e.bucket and p.lot = e.lot
-    left join availability.full_snapshot f on p.tenant is null and f.tenant = $1 and f.location = e.location
-    where (e.epoch, e.sequence)
-        > (coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1))
-    group by e.location, e.item, e.owner, e.bucket, e.lot
+),
+changed as (
+    update availability.position p
+    set amount = p.amount + counted.delta, as_of = greatest(p.as_of, counted.as_of)
+    from (
+        select place, sum(delta) as delta, max(occurred_at) as as_of from effect
+        where place is not null and (epoch, sequence) > (cut_epoch, cut_sequence)
+        group by place
+    ) as counted
+    where p.ctid = counted.place
 )
-insert into availability.position as p
+insert into availability.position
     (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
-select $1, location, item, owner, bucket, lot, delta,
-       coalesce(cut_epoch, -1), coalesce(cut_sequence, -1), coalesce(cut_event, ''), as_of
-from counted
-on conflict (tenant, location, item, owner, bucket, lot) do update
-set amount = p.amount + excluded.amount, as_of = greatest(p.as_of, excluded.as_of)
+select $1, e.location, e.item, e.owner, e.bucket, e.lot, sum(e.delta),
+       coalesce(min(f.cut_epoch), -1), coalesce(min(f.cut_sequence), -1), coalesce(min(f.cut_event), ''), max(e.occurred_at)
+from effect e
+left join availability.full_snapshot f on f.tenant = $1 and f.location = e.location
+where e.place is null and (e.epoch, e.sequence) > (coalesce(f.cut_epoch, -1), coalesce(f.cut_sequence, -1))
+group by e.location, e.item, e.owner, e.bucket, e.lot
 
 -- name: settle
 with cut as (
@@ -304,17 +316,22 @@ returning id
 delete from availability.parked where tenant = $1 and source = $2 and kind = 'demand' and resolved_at is null
 
 -- name: hear
-with heard as (
+-- A source that is being noted by somebody else is heard all the same.
+with known as (
+    select source, heard_at from availability.source where tenant = $1 and source = any($2::text[])
+),
+stale as (
     select source from availability.source where tenant = $1 and source = any($2::text[])
       and heard_at < $3::timestamptz - interval '1 second'
     order by source for update skip locked
+),
+heard as (
+    update availability.source s set heard_at = greatest(s.heard_at, $3) from stale
+    where s.tenant = $1 and s.source = stale.source
 )
-update availability.source s set heard_at = greatest(s.heard_at, $3) from heard
-where s.tenant = $1 and s.source = heard.source
-
--- name: first_heard
 insert into availability.source (tenant, source, heard_at)
-select $1, source, $3 from unnest($2::text[]) as source order by source
+select $1, source, $3 from unnest($2::text[]) as source where source not in (select source from known)
+order by source
 on conflict (tenant, source) do nothing
 
 -- name: sources
@@ -364,11 +381,13 @@ where c.tenant = $1 and c.item = l.item and c.channel = l.channel and c.owner = 
 returning c.item, c.channel, c.owner, c.open, c.version
 
 -- name: lock_lines
-select l.item, l.location, l.owner from availability.stock_line l
-join unnest($2::text::text[], $3::text::text[], $4::text::text[]) as k (item, location, owner) using (item, location, owner)
-where l.tenant = $1
-order by l.item, l.location, l.owner
-for update of l
+select count(*) from (
+    select from availability.stock_line l
+    join unnest($2::text::text[], $3::text::text[], $4::text::text[]) as k (item, location, owner) using (item, location, owner)
+    where l.tenant = $1
+    order by l.item, l.location, l.owner
+    for update of l
+) as locked
 
 -- name: make_lines
 insert into availability.stock_line (tenant, item, location, owner)
@@ -378,7 +397,7 @@ on conflict (tenant, item, location, owner) do nothing
 
 -- name: refresh_lines
 with figure as (
-    select l.item, l.location, l.owner, l.negative as was_negative, p.on_hand, p.sellable, p.lowest,
+    select l.ctid as place, l.negative as was_negative, p.on_hand, p.sellable, p.lowest,
            l.reserved + k.reserved as reserved, l.allocated + k.allocated as allocated,
            l.external + k.external as external, greatest(l.as_of, k.as_of) as as_of
     from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[], $6::text::numeric[], $7::text::numeric[], $8::text::timestamptz[])
@@ -398,7 +417,7 @@ set on_hand = f.on_hand, sellable = f.sellable, reserved = f.reserved, allocated
     short = greatest(0, f.reserved + f.allocated + f.external - f.sellable), negative = f.lowest < 0,
     version = l.version + 1, as_of = f.as_of
 from figure f
-where l.tenant = $1 and l.item = f.item and l.location = f.location and l.owner = f.owner
+where l.ctid = f.place
   and (l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.negative)
       is distinct from (f.on_hand, f.sellable, f.reserved, f.allocated, f.external, f.lowest < 0)
 returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,

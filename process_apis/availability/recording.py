@@ -19,7 +19,14 @@ from gateway.store import log
 from gateway.store.arrays import column_arrays
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.counting import Counter, count_key, count_of_movement, location_keys
+from process_apis.availability.counting import (
+    Counter,
+    OnceRow,
+    count_key,
+    count_of_movement,
+    location_keys,
+    once_columns,
+)
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
@@ -102,9 +109,9 @@ class Recorder:
         events: list[Event] = await park(connection, tenant, parked, self._clock.now())
         if resolved:
             await connection.fetch(_sql.resolve_parked, tenant, list(resolved))
-        taken = [*fresh, *revised]
+        taken = [*fresh, *(each for each, _ in revised)]
         if taken:
-            events += await self._apply(connection, tenant, taken, revised)
+            events += await self._apply(connection, tenant, taken, {each.movement: old for each, old in revised})
         heard = sorted({each.reported.source for each in mapped} | {each.source for each in parked})
         await hear(connection, tenant, heard, self._clock)
         await log.append(connection, events)
@@ -117,72 +124,69 @@ class Recorder:
 
     async def _admit(
         self, connection: Connection, tenant: str, mapped: Sequence[Mapped], parked: list[Parked]
-    ) -> tuple[list[Mapped], list[Mapped], list[ReceiptLine]]:
-        """Sort out what is new, what revises, and what was here before; clashes are added to `parked`."""
+    ) -> tuple[list[Mapped], list[tuple[Mapped, str]], list[ReceiptLine]]:
+        """Sort out what is new, what revises which movement, and what was here before; clashes join `parked`."""
         chosen, others = _latest_of_each(mapped, parked)
         if not chosen:
             return [], [], others
         rows = [_once_row(each) for each in chosen.values()]
-        inserted = await connection.fetch(_sql.record_once, tenant, *map(list, zip(*rows, strict=True)))
+        inserted = await connection.fetch(_sql.record_once, tenant, *once_columns(rows))
+        if len(inserted) == len(chosen):
+            return list(chosen.values()), [], others
         new = {(row["source"], row["event_id"], row["line"]) for row in inserted}
         fresh = [each for key, each in chosen.items() if key in new]
-        if len(new) == len(chosen):
-            return fresh, [], others
         old = {key: each for key, each in chosen.items() if key not in new}
-        revised: list[Mapped] = []
+        revised: list[tuple[Mapped, str]] = []
         for row in await connection.fetch(_sql.known_once, tenant, *map(list, zip(*sorted(old), strict=True))):
             each = old[row["source"], row["event_id"], row["line"]]
             verdict = _compare(each, row["revision"], row["fingerprint"])
             if verdict is None:
-                revised.append(each)
+                revised.append((each, row["movement"]))
             elif verdict is Outcome.CONFLICT:
                 parked.append(park_movement(each.reported, _CLASH))
             else:
                 others.append(_line(each.reported, verdict))
         if revised:
-            rows = [_once_row(each) for each in revised]
-            await connection.execute(_sql.revise_once, tenant, *map(list, zip(*rows, strict=True)))
+            await connection.execute(_sql.revise_once, tenant, *once_columns([_once_row(each) for each, _ in revised]))
         return fresh, revised, others
 
     # --- effects --------------------------------------------------------------------------------------------------
 
     async def _apply(
-        self, connection: Connection, tenant: str, taken: Sequence[Mapped], revised: Sequence[Mapped]
+        self, connection: Connection, tenant: str, taken: Sequence[Mapped], replaced: Mapping[str, str]
     ) -> list[Event]:
+        """Into the ledger, then into the figures: stock lines are locked as late as can be, until the commit.
+
+        `replaced` names, for each movement that revises one, the one that it revises.
+        """
         now = self._clock.now()
-        keys = {each.key for each in taken if each.moves}
-        orders: set[str | None] = {each.reported.order_reference for each in taken if each.moves}
+        moving = [each for each in taken if each.moves]
+        await connection.execute(_sql.insert_movements, tenant, *column_arrays(map(movement_row, taken)))
+        await log.append(connection, [_recorded_event(tenant, each, replaced) for each in moving])
+        keys = {each.key for each in moving}
+        orders = {each.reported.order_reference for each in moving}
         places = {each.location for each in taken}
-        revisions = _event_columns(revised)
-        if revised:
-            for row in await connection.fetch(_sql.movements_of_events, tenant, *revisions):
-                keys.add(LineKey(row["item"], row["location"], row["owner"]))
-                places.add(row["location"])
-                orders.add(row["order_id"])
-        await connection.fetch(_sql.lock_locations_shared, location_keys(tenant, places))
-        ordered = sorted(order for order in orders if order is not None)
-        claimed = await OrderClaims.lock(connection, tenant, ordered)
+        old = sorted(replaced.values())
+        for row in await connection.fetch(_sql.movements_by_id, tenant, old) if old else ():
+            keys.add(LineKey(row["item"], row["location"], row["owner"]))
+            places.add(row["location"])
+            orders.add(row["order_id"])
+        await connection.execute(_sql.lock_locations_shared, location_keys(tenant, places))
+        claimed = await OrderClaims.lock(connection, tenant, sorted(order for order in orders if order is not None))
         keys |= claimed.keys
         await lock_lines(connection, tenant, keys)
-        retired = await connection.fetch(_sql.retire_movements, tenant, *revisions) if revised else []
-        deeds = [deed_of_row(row) for row in retired if row["moves"]]
-        deeds += [deed_of_mapped(each) for each in taken if each.moves]
-        rows = [movement_row(each) for each in taken]
-        await connection.execute(_sql.insert_movements, tenant, *column_arrays(rows))
+        retired = await connection.fetch(_sql.retire_movements, tenant, old) if old else []
+        undone = [row for row in retired if row["moves"]]
+        deeds = [*map(deed_of_row, undone), *map(deed_of_mapped, moving)]
         await move_figures(connection, tenant, deeds, now)
-        counts = [count_of_movement(each) for each in taken if each.moves and _counts(each)]
+        counts = [count_of_movement(each) for each in moving if _counts(each)]
         await self._counter.rebase(connection, tenant, counts)
-        await self._counter.recall(
-            connection, tenant, [count_key(row) for row in retired if row["moves"] and _counted(row)]
-        )
+        await self._counter.recall(connection, tenant, [count_key(row) for row in undone if _counted(row)])
         await _move_balances(connection, tenant, deeds)
-        changes = {key: LineChange() for key in keys}
-        _note_times(changes, taken)
+        changes = _changes(keys, moving)
         events = await claimed.settle(connection, tenant, deeds, changes, now)
         lines = await refresh_lines(connection, tenant, changes, physical=True)
-        replaced = {(row["source"], row["event_id"], row["line"]): row["movement"] for row in retired}
-        told = [_recorded_event(tenant, each, replaced) for each in taken if each.moves]
-        return told + line_events(tenant, lines, now, _causes(taken), Cause("availability"), changes) + events
+        return line_events(tenant, lines, now, _causes(taken), Cause("availability"), changes) + events
 
 
 def _latest_of_each(mapped: Sequence[Mapped], parked: list[Parked]) -> tuple[dict[_OnceKey, Mapped], list[ReceiptLine]]:
@@ -226,14 +230,9 @@ def _line(reported: ReportedMovement | Parked, outcome: Outcome, refusal: Refusa
     )
 
 
-def _once_row(each: Mapped) -> tuple[object, ...]:
+def _once_row(each: Mapped) -> OnceRow:
     reported = each.reported
-    return (reported.source, reported.event_id, reported.line, reported.revision, each.fingerprint)
-
-
-def _event_columns(some: Iterable[Mapped]) -> list[list[Any]]:
-    keys = [(each.reported.source, each.reported.event_id, each.reported.line) for each in some]
-    return [list(column) for column in zip(*keys, strict=True)]
+    return (reported.source, reported.event_id, reported.line, reported.revision, each.fingerprint, each.movement)
 
 
 def _counts(each: Mapped) -> bool:
@@ -244,11 +243,14 @@ def _counted(row: Mapping[str, Any]) -> bool:
     return EFFECTS[MovementType(row["type"])].absolute
 
 
-def _note_times(changes: Mapping[LineKey, LineChange], taken: Iterable[Mapped]) -> None:
-    for each in taken:
-        if each.moves:
-            change = changes[each.key]
-            change.as_of = max(change.as_of or each.reported.occurred_at, each.reported.occurred_at)
+def _changes(keys: Iterable[LineKey], moving: Iterable[Mapped]) -> dict[LineKey, LineChange]:
+    changes = {key: LineChange() for key in keys}
+    for each in moving:
+        change = changes[each.key]
+        at = each.reported.occurred_at
+        if change.as_of is None or at > change.as_of:
+            change.as_of = at
+    return changes
 
 
 def _causes(taken: Iterable[Mapped]) -> dict[LineKey, Cause]:
@@ -259,7 +261,7 @@ def _correlation(each: Mapped) -> str:
     return each.reported.correlation_id or f"{each.reported.source}:{each.reported.event_id}"
 
 
-def _recorded_event(tenant: str, each: Mapped, replaced: Mapping[_OnceKey, str]) -> Event:
+def _recorded_event(tenant: str, each: Mapped, replaced: Mapping[str, str]) -> Event:
     reported = each.reported
     return Event(
         tenant=tenant,
@@ -271,7 +273,7 @@ def _recorded_event(tenant: str, each: Mapped, replaced: Mapping[_OnceKey, str])
         causation_id=reported.event_id,
         data={
             "movement": each.movement,
-            "type": reported.type.value,
+            "type": reported.type,
             "item": each.item,
             "location": each.location,
             "owner": each.owner,
@@ -286,7 +288,7 @@ def _recorded_event(tenant: str, each: Mapped, replaced: Mapping[_OnceKey, str])
             "event_id": reported.event_id,
             "line": reported.line,
             "revision": reported.revision,
-            "replaces": replaced.get((reported.source, reported.event_id, reported.line)),
+            "replaces": replaced.get(each.movement),
         },
     )
 

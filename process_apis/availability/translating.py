@@ -13,7 +13,7 @@ from gateway.canonical.capabilities import ResolvesItems
 from gateway.canonical.item import Item
 from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import Bucket, MovementType, ReportedFigure, ReportedMovement, ReportedSnapshot
-from gateway.kernel.ids import new_id
+from gateway.kernel.ids import new_ids
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
     DEFAULT_OWNER,
@@ -50,8 +50,8 @@ class Translator:
         await self._look_again(tenant, ((each.source, each.source_location) for each in reported))
         mapped: list[Mapped] = []
         parked: list[Parked] = []
-        for each in reported:
-            made = self._movement(tenant, each, items.get((each.source, each.source_item)))
+        for name, each in zip(new_ids("mov", len(reported)), reported, strict=True):
+            made = self._movement(tenant, name, each, items.get((each.source, each.source_item)))
             if isinstance(made, Mapped):
                 mapped.append(made)
             else:
@@ -100,7 +100,7 @@ class Translator:
                 found[source, code] = item
         return found
 
-    def _movement(self, tenant: str, each: ReportedMovement, item: Item | None) -> Mapped | Refusal:
+    def _movement(self, tenant: str, name: str, each: ReportedMovement, item: Item | None) -> Mapped | Refusal:
         place = self.place(tenant, each.source, each.source_location, each.occurred_at)
         if isinstance(place, Refusal):
             return place
@@ -114,7 +114,7 @@ class Translator:
             return based
         amount, factor = based
         return Mapped(
-            movement=new_id("mov"),
+            movement=name,
             reported=each,
             fingerprint=fingerprint(each),
             item=item.item,

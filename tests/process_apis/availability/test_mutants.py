@@ -66,8 +66,8 @@ def in_sql(monkeypatch, module, query, old, new):
 
 
 def clips_negatives(monkeypatch):
-    in_sql(monkeypatch, moving, "apply_effects", "set amount = p.amount + excluded.amount",
-           "set amount = greatest(0, p.amount + excluded.amount)")  # fmt: skip
+    in_sql(monkeypatch, moving, "apply_effects", "set amount = p.amount + counted.delta",
+           "set amount = greatest(0, p.amount + counted.delta)")  # fmt: skip
 
 
 def drops_a_late_picks_claim_effect(monkeypatch):
