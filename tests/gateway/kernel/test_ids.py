@@ -1,12 +1,13 @@
 """What an id tells of the time it was made."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.kernel.ids import first_id_at, new_id, request_named_at
+from gateway.kernel.ids import ID_PATTERN, first_id_at, new_id, new_ids, request_named_at
 
 INSTANTS = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -33,3 +34,10 @@ def test_what_is_no_id_of_a_request_tells_nothing(text):
 def test_no_text_breaks_the_reading(text):
     request_named_at(text)
     request_named_at("req_" + text)
+
+
+def test_ids_made_at_once_are_like_those_made_one_by_one_and_all_differ():
+    before, made, after = new_id("mov"), new_ids("mov", 1000), new_id("mov")
+    assert len(set(made)) == 1000
+    assert all(re.fullmatch(ID_PATTERN, each) for each in made)
+    assert before[:14] <= min(made)[:14] <= max(made)[:14] <= after[:14]
