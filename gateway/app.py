@@ -557,6 +557,7 @@ def build_console(settings: Settings) -> ASGIApp:
         tenant=settings.tenant,
         orders=core.orders,
         messages=core.notifications,
+        regions=core.availability,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,

@@ -35,6 +35,8 @@ from process_apis.partner_notifications import subscriptions as notification_sub
 _log: Final = logging.getLogger("crossdock.worker")
 _PAUSE_SECONDS: Final = 1.0
 _HOUSEKEEPING_SECONDS: Final = 2.0
+_LAGS_SECONDS: Final = 2.0
+_LAGS_REST: Final = 20
 _PRUNE_SECONDS: Final = 60.0
 _KEEP_WORKFLOWS: Final = timedelta(days=7)
 _ITEMS_CALL_SECONDS: Final = 120.0
@@ -130,6 +132,7 @@ class Worker:
                 group.create_task(self._again("backbone", lambda: self._backbone.run(self._subscriptions, self._stop)))
                 group.create_task(self._again("items", self._follow_items))
                 group.create_task(self._again("projection", self._keep_projection))
+                group.create_task(self._again("lags", self._keep_lags))
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
                 group.create_task(self._again("housekeeping", self._keep_house))
@@ -174,6 +177,13 @@ class Worker:
     async def _keep_projection(self) -> None:
         if self._core.availability.projection is not None:
             await self._core.availability.projection.run(self._stop)
+
+    async def _keep_lags(self) -> None:
+        while not self._stop.is_set():
+            began = self._core.clock.monotonic()
+            await self._core.availability.lags.keep()
+            # Counting a busy minute takes longer: never more than a part of the record's time.
+            await self._pause(max(_LAGS_SECONDS, _LAGS_REST * (self._core.clock.monotonic() - began)))
 
     async def _keep_house(self) -> None:
         while not self._stop.is_set():

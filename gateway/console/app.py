@@ -16,6 +16,7 @@ from gateway.console.openid import openid_routes
 from gateway.console.pages import detail_routes, page_routes
 from gateway.console.people import PeopleDesk, people_routes
 from gateway.console.reading import Reading
+from gateway.console.regions import TellsRegions, region_routes
 from gateway.console.rendering import Pages
 from gateway.console.repairs import MendsOrders, RedeliversMessages, Repairs, repair_routes
 from gateway.console.security_headers import with_security_headers
@@ -38,6 +39,7 @@ def make_console(
     tenant: str,
     orders: MendsOrders,
     messages: RedeliversMessages,
+    regions: TellsRegions | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -70,6 +72,7 @@ def make_console(
             *page_routes(pages, reading),
             *detail_routes(pages, reading),
             *repair_routes(pages, reading, repairs),
+            *(region_routes(pages, regions, tenant) if regions is not None else ()),
             *explain_routes(pages, store, clock, tenant, hours=explain_hours),
             *people_routes(
                 pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None

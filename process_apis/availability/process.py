@@ -34,10 +34,12 @@ from process_apis.availability.demanding import DemandRecorder
 from process_apis.availability.foreseeing import Calendar, Foreseer
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
+from process_apis.availability.lags import Lags
 from process_apis.availability.models import ChannelRule, ChannelTerms
 from process_apis.availability.projecting import Projection
 from process_apis.availability.promising_dates import SupplyLine
 from process_apis.availability.recording import Recorder
+from process_apis.availability.regions import Regions, RegionStanding
 from process_apis.availability.reserving import Reserver
 from process_apis.availability.standing import Standing
 from process_apis.availability.supplying import SupplyRecorder
@@ -68,7 +70,8 @@ class Availability:
         translator = Translator(items, locations)
         self._store = store
         self._clock = clock
-        self.projection = None if cache is None else Projection(store, cache)
+        self.lags = Lags(store, clock)
+        self.projection = None if cache is None else Projection(store, cache, self.lags)
         self._recorder = Recorder(store, translator, Counter(store, translator, clock), clock)
         self._claimer = Claimer(locations, clock, freshness or {})
         self._standing = Standing(store, clock)
@@ -77,6 +80,7 @@ class Availability:
         self._calendar = Calendar(locations, clock)
         self._supply = SupplyRecorder(store, translator, items, clock)
         self._foreseer = Foreseer(store, items, self._calendar, clock)
+        self._regions = Regions(store, locations, freshness or {}, clock)
         self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {})
 
     # --- stock in -------------------------------------------------------------------------------------------------
@@ -190,6 +194,10 @@ class Availability:
     async def supply(self, tenant: str, items: Sequence[str]) -> Sequence[tuple[SupplyLine, Decimal, Any]]:
         """See `Foreseer.supply`."""
         return await self._foreseer.supply(tenant, items)
+
+    async def regions(self, tenant: str, *, minutes: int = 15) -> Sequence[RegionStanding]:
+        """See `Regions.standing`."""
+        return await self._regions.standing(tenant, minutes=minutes)
 
     async def claims_of(self, tenant: str, order: str) -> Sequence[Any]:
         """All claims of an order, over or not, in the order they were made."""

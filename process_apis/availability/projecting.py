@@ -24,6 +24,7 @@ from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.ids import new_id
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.availability.lags import Lags
 from process_apis.availability.models import StockLine
 
 _sql: Final = queries_beside(__file__)
@@ -84,9 +85,10 @@ Field = tuple[str, int, int, bytes]
 class Projection:
     """Writes and reads the projection. Its handler belongs to a subscription; `run` to one task of each worker."""
 
-    def __init__(self, store: Store, cache: Cache) -> None:
+    def __init__(self, store: Store, cache: Cache, lags: Lags | None = None) -> None:
         self._store = store
         self._cache = cache
+        self._lags = lags
         self._write = cache.script(_WRITE)
         self._flip = cache.script(_FLIP)
         self._current = cache.key("{availability}", "current")
@@ -109,6 +111,9 @@ class Projection:
                 await self._put(generation.decode(), recorded.event.tenant, data["item"], fields)
         except Unavailable:
             await connection.execute(_sql.set_dirty, True)
+            return
+        if self._lags is not None:
+            self._lags.published(recorded.event.tenant, data["location"], recorded.recorded_at)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the projection complete until `stop` is set: look once a second, rebuild when needed."""

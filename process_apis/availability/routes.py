@@ -14,6 +14,7 @@ from process_apis.availability import schemas
 from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.process import Availability
+from process_apis.availability.region_routes import region_routes
 from process_apis.availability.supply_routes import supply_routes
 
 _API = {"zone": "process", "tenant_aware": True, "api": "availability", "version": "v1"}
@@ -131,6 +132,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         record_events,
         *claim_routes(availability),
         *supply_routes(availability),
+        *region_routes(availability),
     ]
 
 

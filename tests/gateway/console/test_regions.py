@@ -1,0 +1,78 @@
+"""The page of regions, with availability as it is on a real record."""
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.canonical.location import Location, LocationMap
+from gateway.console.app import make_console
+from gateway.kernel.clock import SystemClock
+from process_apis.availability.freshness import Objective, SourceObjectives
+from process_apis.availability.process import Availability
+from process_apis.items.process import Items
+
+from .conftest import TENANT, Messages, Orders, client_of
+
+pytestmark = pytest.mark.integration
+PLACES = [
+    Location(location=f"loc_{region}", name=region, region=region, time_zone="UTC", holder=holder, codes={holder: "X"})
+    for region, holder in (("na", "wms_na"), ("emea", "wms_emea"), ("apac", "<3pl>"))
+]
+
+
+@pytest.fixture
+async def shown(console):
+    """The console with regions, and a client signed in to it."""
+    clock = SystemClock()
+    store = console.store
+    console.app = make_console(
+        store=store,
+        clock=clock,
+        tenant=TENANT,
+        orders=Orders(),
+        messages=Messages(),
+        regions=Availability(
+            store=store,
+            cache=None,
+            items=Items(store, clock),
+            locations=LocationMap({TENANT: PLACES}),
+            clock=clock,
+            freshness={"wms_emea": SourceObjectives(stock=Objective(degraded_after_seconds=60))},
+        ),
+    )
+    for source, seconds in (("wms_na", 310), ("wms_emea", 610)):
+        at = clock.now() - timedelta(seconds=seconds)
+        await store.execute("insert into availability.source values ($1, $2, $3)", TENANT, source, at)
+    for minutes, slot, news in ((0, 60, 40), (1, 80, 20)):
+        at = (clock.now() - timedelta(minutes=minutes)).replace(second=0, microsecond=0)
+        await store.execute(
+            "insert into availability.lag values ($1, 'loc_na', $2, 'recorded', $3, $4)", TENANT, at, slot, news
+        )
+    client, _ = await console.person("view")
+    async with client:
+        yield client
+
+
+async def test_each_region_shows_its_confidence_lags_and_silent_sources(shown):
+    page = (await shown.get("/regions")).text
+    for region, confidence in (("na", "high"), ("emea", "degraded"), ("apac", "stale")):
+        assert f'data-region="{region}" data-confidence="{confidence}"' in page
+    assert "319 ms" in page  # the middle of slot 60: half of the news
+    assert "2.1 s" in page  # that of slot 80: the latest
+    assert "was never heard" in page
+    assert "&lt;3pl&gt;" in page
+    assert "<3pl>" not in page
+    assert page.count("<svg") == 2
+    assert "style=" not in page
+
+
+async def test_the_panel_is_sent_again_only_when_it_changed(shown):
+    page = (await shown.get("/panels/regions")).text
+    digest = page.split('"digest": "')[1].split('"')[0]
+    assert (await shown.get("/panels/regions", params={"digest": digest})).status_code == 204
+    assert (await shown.get("/panels/regions", params={"digest": "other"})).status_code == 200
+
+
+async def test_who_is_not_signed_in_sees_no_regions(console, shown):
+    async with client_of(console.app) as stranger:
+        assert (await stranger.get("/regions")).status_code in (303, 401)
