@@ -142,6 +142,7 @@ class Claimer:
             await first.run(connection)
         for order in late:
             await catch_up(connection, tenant, order, now)
+        _forget_refused(tenant, requests, answers, writes)
         for each in promises:
             if each.request.override is not None:
                 await _audit(connection, tenant, each.request, each.request.override)
@@ -161,6 +162,16 @@ async def catch_up(connection: Connection, tenant: str, order: str, now: datetim
     events = await claims.consume(connection, tenant, None, changes, now)
     rows = await refresh_lines(connection, tenant, changes, physical=False)
     await log.append(connection, [*line_events(tenant, rows, now, {}, Cause(order), changes), *events])
+
+
+def _forget_refused(
+    tenant: str, requests: Sequence[ClaimRequest], answers: Sequence[object], writes: GathersWrites
+) -> None:
+    both = zip(requests, answers, strict=True)
+    refused = [request.order for request, answer in both if isinstance(answer, Conflict)]
+    if refused:
+        # Only rows that this transaction made: version 2 is the first that a lock gives.
+        writes.add(_sql.forget_orders, tenant, array(refused))
 
 
 def _check(lines: Sequence[ClaimLine]) -> None:

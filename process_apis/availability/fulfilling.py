@@ -17,9 +17,9 @@ from gateway.canonical.events import Event
 from gateway.canonical.stock import MovementType
 from gateway.store.queries import queries_beside
 from process_apis.availability.lines import LineChange
-from process_apis.availability.models import LineKey, OpenClaim, Progress
+from process_apis.availability.models import NO_LINE, Handled, LineKey, OpenClaim, Progress
 from process_apis.availability.moving import Deed
-from process_apis.availability.rules import consumption, net, settled
+from process_apis.availability.rules import assigned, consumption, net, settled
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
@@ -64,7 +64,7 @@ class OrderClaims:
             return []
         rows = [(*key, *sums) for key, sums in sorted(handled.items())]
         await connection.execute(_sql.move_progress, tenant, *map(list, zip(*rows, strict=True)))
-        touched = {(order, line) for order, line, _ in handled}
+        touched = {(order, line) for order, line, *_ in handled}
         return await self.consume(connection, tenant, touched, changes, now)
 
     async def consume(
@@ -76,13 +76,16 @@ class OrderClaims:
         now: datetime,
     ) -> list[Event]:
         """Reckon the claims of these order lines (None: all) again from what is recorded of them."""
-        claims = [claim for claim in self.claims if touched is None or (claim.order, claim.line) in touched]
+        loose = {order for order, line in touched or () if line == NO_LINE}
+        claims = [
+            claim
+            for claim in self.claims
+            if touched is None or claim.order in loose or (claim.order, claim.line) in touched
+        ]
         if not claims:
             return []
-        progress: dict[tuple[str, int], list[Progress]] = defaultdict(list)
-        for row in await connection.fetch(_sql.progress_of, tenant, sorted({claim.order for claim in claims})):
-            each = Progress(row["location"], row["picked"], row["shipped"])
-            progress[row["order_id"], row["order_line"]].append(each)
+        rows = await connection.fetch(_sql.progress_of, tenant, sorted({claim.order for claim in claims}))
+        progress = assigned(self.claims, [handled_of_row(row) for row in rows])
         by_line: dict[tuple[str, int], list[OpenClaim]] = defaultdict(list)
         for claim in claims:
             by_line[claim.order, claim.line].append(claim)
@@ -110,16 +113,7 @@ async def write_claims(
     """Write claims (before, after), their channels' counters, and add their effect on stock lines to `changes`."""
     if not pairs:
         return []
-    after = [claim for _, claim in pairs]
-    await connection.execute(
-        _sql.update_claims,
-        tenant,
-        [claim.claim for claim in after],
-        [claim.consumed for claim in after],
-        [claim.released for claim in after],
-        [claim.state for claim in after],
-        now,
-    )
+    await update_claims(connection, tenant, [claim for _, claim in pairs], now)
     channels: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
     for before, claim in pairs:
         change = changes.setdefault(claim.key, LineChange())
@@ -132,6 +126,20 @@ async def write_claims(
         rows = await connection.fetch(_sql.move_channels, tenant, *map(list, zip(*moved, strict=True)))
         note_channels(changes, rows)
     return _events(tenant, pairs, versions, now, reason, correlation_id)
+
+
+async def update_claims(connection: Connection, tenant: str, claims: Sequence[OpenClaim], now: datetime) -> None:
+    """Write claims as they are after a change, whose effect on sums is the caller's."""
+    await connection.execute(
+        _sql.update_claims,
+        tenant,
+        [claim.claim for claim in claims],
+        [claim.consumed for claim in claims],
+        [claim.released for claim in claims],
+        [claim.state for claim in claims],
+        now,
+        [claim.commitment for claim in claims],
+    )
 
 
 def note_channels(changes: Mapping[LineKey, LineChange], rows: Iterable[Any]) -> None:
@@ -157,6 +165,7 @@ def claim_of_row(row: Mapping[str, Any]) -> OpenClaim:
         consumed=row["consumed"],
         released=row["released"],
         state=row["state"],
+        commitment=row["commitment"],
     )
 
 
@@ -189,14 +198,21 @@ def claim_data(claim: OpenClaim) -> dict[str, Any]:
     }
 
 
-def _net_of(deeds: Iterable[Deed]) -> dict[tuple[str, int, str], tuple[Decimal, Decimal]]:
-    sums: dict[tuple[str, int, str], tuple[Decimal, Decimal]] = {}
+def handled_of_row(row: Mapping[str, Any]) -> Handled:
+    """Progress from its row."""
+    each = Progress(row["location"], row["picked"], row["shipped"])
+    return Handled(row["order_id"], row["order_line"], row["item"], each)
+
+
+def _net_of(deeds: Iterable[Deed]) -> dict[tuple[str, int, str, str], tuple[Decimal, Decimal]]:
+    sums: dict[tuple[str, int, str, str], tuple[Decimal, Decimal]] = {}
     for deed in deeds:
-        if deed.order is None or deed.order_line is None:
+        if deed.order is None:
             continue
         picked, shipped = net(MovementType(deed.type), deed.amount * deed.sign)
         if picked or shipped:
-            key = (deed.order, deed.order_line, deed.location)
+            line, item = (NO_LINE, deed.item) if deed.order_line is None else (deed.order_line, "")
+            key = (deed.order, line, deed.location, item)
             before = sums.get(key, (_ZERO, _ZERO))
             sums[key] = (before[0] + picked, before[1] + shipped)
     return sums

@@ -118,8 +118,25 @@ class Progress(Struct, frozen=True):
     shipped: Decimal
 
 
+NO_LINE: Final = -1
+"""Where the handling of an order stands that names no line of it."""
+
+
+class Handled(Struct, frozen=True):
+    """Progress of an order; `item` is given where `line` is `NO_LINE`, and empty otherwise."""
+
+    order: str
+    line: int
+    item: str
+    progress: Progress
+
+
 class OpenClaim(Struct, frozen=True, kw_only=True):
-    """A claim as its row has it. `open` = amount - consumed - released counts in its stock line."""
+    """A claim as its row has it. `open` = amount - consumed - released counts in its stock line.
+
+    `commitment`: `soft` (reserved), `firm` (allocated), `handed` (allocated, and another system works on it). It
+    outlives the claim's end.
+    """
 
     claim: str
     order: str
@@ -132,6 +149,7 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     consumed: Decimal
     released: Decimal
     state: str
+    commitment: str = "soft"
 
     @property
     def open(self) -> Decimal:

@@ -344,25 +344,26 @@ on conflict (tenant, order_id) do update set version = o.version + 2
 returning order_id, version
 
 -- name: move_progress
-insert into availability.progress as p (tenant, order_id, order_line, location, picked, shipped)
-select $1, u.* from unnest($2::text[], $3::int[], $4::text[], $5::numeric[], $6::numeric[]) as u
-on conflict (tenant, order_id, order_line, location) do update
+insert into availability.progress as p (tenant, order_id, order_line, location, item, picked, shipped)
+select $1, u.* from unnest($2::text[], $3::int[], $4::text[], $5::text[], $6::numeric[], $7::numeric[]) as u
+on conflict (tenant, order_id, order_line, location, item) do update
 set picked = p.picked + excluded.picked, shipped = p.shipped + excluded.shipped
 
 -- name: progress_of
-select order_id, order_line, location, picked, shipped from availability.progress
+select order_id, order_line, location, item, picked, shipped from availability.progress
 where tenant = $1 and order_id = any($2::text[])
 
 -- name: claims_of
-select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state
+select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment
 from availability.claim where tenant = $1 and order_id = any($2::text[]) order by claim
 
 -- name: update_claims
 update availability.claim c
-set consumed = u.consumed, released = u.released, state = u.state,
+set consumed = u.consumed, released = u.released, state = u.state, commitment = u.commitment,
     ended_at = case when u.state in ('fulfilled', 'released') then coalesce(c.ended_at, $6) end,
     expires_at = case when u.state <> 'allocated' then c.expires_at end
-from unnest($2::text[], $3::numeric[], $4::numeric[], $5::text[]) as u (claim, consumed, released, state)
+from unnest($2::text[], $3::numeric[], $4::numeric[], $5::text[], $7::text[])
+     as u (claim, consumed, released, state, commitment)
 where c.tenant = $1 and c.claim = u.claim
 
 -- name: move_channels
@@ -512,7 +513,7 @@ on conflict (tenant, item, channel, owner) do update set open = c.open + exclude
 
 -- name: order_claims
 select a.fingerprint, a.answer, a.verb, c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel,
-       c.amount, c.consumed, c.released, c.state, c.expires_at
+       c.amount, c.consumed, c.released, c.state, c.commitment, c.expires_at
 from (select) as one
 left join availability.action a on a.tenant = $1 and a.action = $2
 left join availability.claim c on c.tenant = $1 and c.order_id = $3
@@ -678,7 +679,7 @@ select dirty from availability.projection
 update availability.projection set dirty = $1 where dirty <> $1
 
 -- name: claims_due
-select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state
+select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment
 from availability.claim
 where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at <= now() order by claim
 
@@ -692,6 +693,10 @@ returning claim, order_line, item, location, amount, expires_at
 update availability.claim_order set cancelled_at = now()
 where tenant = $1 and order_id = $2 and cancelled_at is null
 
+-- name: forget_orders
+delete from availability.claim_order o
+where o.tenant = $1 and o.order_id = any($2::text::text[]) and o.version = 2
+
 -- name: cancelled_orders
 select order_id from availability.claim_order
 where tenant = $1 and order_id = any($2::text[]) and cancelled_at is not null
@@ -699,9 +704,9 @@ where tenant = $1 and order_id = any($2::text[]) and cancelled_at is not null
 -- name: transfer_claims
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-     made_at, expires_at)
+     made_at, expires_at, commitment)
 select u.claim, $1, $2, c.order_line, c.item, c.location, c.owner, c.channel, c.rule_version, u.amount, u.state, $3, $4,
-       c.expires_at
+       c.expires_at, c.commitment
 from unnest($5::text[], $6::text[], $7::numeric[], $8::text[]) as u (claim, origin, amount, state)
 join availability.claim c on c.tenant = $1 and c.claim = u.origin
 

@@ -15,6 +15,7 @@ from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.process import Availability
 from process_apis.availability.region_routes import region_routes
+from process_apis.availability.sources import may_speak_for
 from process_apis.availability.supply_routes import supply_routes
 
 _API = {"zone": "process", "tenant_aware": True, "api": "availability", "version": "v1"}
@@ -91,7 +92,9 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
     async def record_movements(
         request: Request[Any, Any, Any], data: JSONBody[schemas.MovementBatch]
     ) -> schemas.ReceiptView:
+        """Take movements of one source, for which the caller bears the scope `source:NAME`, or `source:*`."""
         caller = caller_of(request.scope)
+        may_speak_for(caller.principal, [data.source])
         movements = tuple(schemas.reported_of(data.source, each, caller.correlation_id) for each in data.movements)
         receipt = await availability.record(caller.tenant, Report(movements=movements))
         return schemas.receipt_view(receipt)
@@ -113,7 +116,8 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
     async def record_events(request: Request[Any, Any, Any], data: JSONBody[StockEvents]) -> schemas.ReceiptView:
         """Take movements, snapshots and supply as CloudEvents 1.0, one or a batch.
 
-        Each event counts once by its source and id; all of a call's are committed when it is answered.
+        Each event counts once by its source and id; all of a call's are committed when it is answered. The scope
+        `source:NAME` lets a client tell what the source NAME saw, `source:*` what any did.
         """
         caller = caller_of(request.scope)
         batched = request.headers["content-type"].partition(";")[0].strip().lower() == _BATCH
@@ -122,6 +126,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
                 f"one event goes as {_SINGLE}, an array of events as {_BATCH}", code="stock.events_content_mode"
             )
         events = data if isinstance(data, list) else [data]
+        may_speak_for(caller.principal, [each.source for each in events])
         return schemas.receipt_view(await availability.record(caller.tenant, report_of(events, caller.correlation_id)))
 
     return [

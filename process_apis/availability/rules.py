@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
 from typing import Final
@@ -13,8 +14,10 @@ from gateway.canonical.item import Item
 from gateway.canonical.stock import MovementType, ReportedMovement
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
+    NO_LINE,
     ChannelRule,
     ChannelTerms,
+    Handled,
     LocationTerms,
     OpenClaim,
     Progress,
@@ -144,21 +147,47 @@ def unreserved(rule: ChannelRule) -> ChannelRule:
 # --- what consumes a promise --------------------------------------------------------------------------------------
 
 
+def assigned(claims: Iterable[OpenClaim], handled: Iterable[Handled]) -> Mapping[tuple[str, int], list[Progress]]:
+    """The progress of each (order, line) that has some.
+
+    Handling that names no line belongs to the one line of its order that claims its item; where none does, or several
+    do, it belongs to none: it waits for the claim, or for a revision that names the line.
+    """
+    lines: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for claim in claims:
+        lines[claim.order, claim.item].add(claim.line)
+    sums: dict[tuple[str, int], dict[str, Progress]] = defaultdict(dict)
+    for each in handled:
+        known = lines[each.order, each.item] if each.line == NO_LINE else {each.line}
+        if len(known) == 1:
+            at = sums[each.order, next(iter(known))]
+            before = at.get(each.progress.location, Progress(each.progress.location, _ZERO, _ZERO))
+            picked, shipped = before.picked + each.progress.picked, before.shipped + each.progress.shipped
+            at[before.location] = Progress(before.location, picked, shipped)
+    return {key: list(places.values()) for key, places in sums.items()}
+
+
 def consumption(claims: Sequence[OpenClaim], progress: Sequence[Progress]) -> Mapping[str, tuple[Decimal, Decimal]]:
     """How much of each claim of one order line is (consumed, shipped), whatever the order things arrived in.
 
-    Consumed in all: the larger of net picks and net shipments, shipments first. What a location handled goes to the
-    claims there; the rest is matched by line alone, because another location, lot or substitute may have served it.
+    Consumed in all: what left `sellable` for the line, which at each location is the larger of net picks and net
+    shipments; shipments first. What a location handled goes to the claims there; the rest is matched by line alone,
+    because another location, lot or substitute may have served it.
     """
+    left = {each.location: _left(each) for each in progress}
     shipped = {each.location: max(each.shipped, _ZERO) for each in progress}
-    waiting = {each.location: max(each.picked - max(each.shipped, _ZERO), _ZERO) for each in progress}
-    picks = sum((each.picked for each in progress), _ZERO)
+    waiting = {location: max(amount - shipped[location], _ZERO) for location, amount in left.items()}
     ships = max(sum((each.shipped for each in progress), _ZERO), _ZERO)
     limits = {claim.claim: _limit(claim) for claim in claims}
     gone = _spread(claims, limits, shipped, ships)
     rooms = {claim: limit - gone[claim] for claim, limit in limits.items()}
-    packed = _spread(claims, rooms, waiting, max(picks - ships, _ZERO))
+    packed = _spread(claims, rooms, waiting, max(sum(left.values(), _ZERO) - ships, _ZERO))
     return {claim.claim: (gone[claim.claim] + packed[claim.claim], gone[claim.claim]) for claim in claims}
+
+
+def _left(each: Progress) -> Decimal:
+    # Net figures below zero (an unpick where nothing was picked) lower what other locations took.
+    return max(each.picked, each.shipped) if each.shipped > 0 else each.picked
 
 
 def _spread(
@@ -186,23 +215,15 @@ def _limit(claim: OpenClaim) -> Decimal:
 
 
 def settled(claim: OpenClaim, consumed: Decimal, shipped: Decimal) -> OpenClaim:
-    """The claim after its order line was handled that far. It ends as fulfilled once all of it was shipped."""
+    """The claim after its order line was handled that far. It ends as fulfilled once all of it was shipped.
+
+    One that comes back, as when a shipment is revised down, comes back as what it was.
+    """
     released = claim.amount - consumed if claim.state == "released" else claim.released
     state = claim.state
     if state != "released":
         wanted = claim.amount - released
         done = wanted > 0 and shipped >= wanted
-        state = "fulfilled" if done else ("allocated" if state == "fulfilled" else state)
-    return OpenClaim(
-        claim=claim.claim,
-        order=claim.order,
-        line=claim.line,
-        item=claim.item,
-        location=claim.location,
-        owner=claim.owner,
-        channel=claim.channel,
-        amount=claim.amount,
-        consumed=consumed,
-        released=released,
-        state=state,
-    )
+        before = "reserved" if claim.commitment == "soft" else "allocated"
+        state = "fulfilled" if done else (before if state == "fulfilled" else state)
+    return replace(claim, consumed=consumed, released=released, state=state)

@@ -23,7 +23,7 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.actions import action_of_row, answered, digest, record_action
 from process_apis.availability.claiming import catch_up
-from process_apis.availability.fulfilling import claim_data, claim_event, claim_of_row, write_claims
+from process_apis.availability.fulfilling import claim_data, claim_event, claim_of_row, update_claims, write_claims
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.models import LineKey, OpenClaim
 
@@ -49,7 +49,9 @@ class Standing:
         if (known := action_of_row(action, head)) is not None:
             return answered(known, content)
         pairs = [
-            (claim, msgspec.structs.replace(claim, state="allocated")) for claim in claims if claim.state == "reserved"
+            (claim, msgspec.structs.replace(claim, state="allocated", commitment="firm"))
+            for claim in claims
+            if claim.state == "reserved"
         ]
         answer = [_claimed(after) for after in [*(pair[1] for pair in pairs), *claims] if after.state == "allocated"]
         await self._finish(connection, tenant, order, version, pairs, correlation_id, "allocated")
@@ -207,9 +209,7 @@ class Standing:
         # The sums of stock lines and channels stay as they are, so none is locked or told of.
         now, to = self._clock.now(), made[0].order
         ended = [_released(claim) for claim in given]
-        columns = [[claim.claim for claim in ended], [claim.consumed for claim in ended]]
-        states = ["released"] * len(ended)
-        await connection.execute(_sql.update_claims, tenant, *columns, [claim.released for claim in ended], states, now)
+        await update_claims(connection, tenant, ended, now)
         new, old = [claim.claim for claim in made], [claim.claim for claim in given]
         amounts, kept = [claim.amount for claim in made], [claim.state for claim in made]
         await connection.execute(_sql.transfer_claims, tenant, to, action, now, new, old, amounts, kept)

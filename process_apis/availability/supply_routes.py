@@ -14,6 +14,7 @@ from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import supply_schemas as schemas
 from process_apis.availability.process import Availability
 from process_apis.availability.schemas import ReceiptView, receipt_view
+from process_apis.availability.sources import may_speak_for
 
 _ROOT: Final = "/process/availability/v1"
 _API: Final = {"zone": "process", "tenant_aware": True, "api": "availability", "version": "v1"}
@@ -33,8 +34,10 @@ def supply_routes(availability: Availability) -> list[HTTPRouteHandler]:
     )
     async def record_supply(request: Request[Any, Any, Any], data: JSONBody[schemas.SupplyBatch]) -> ReceiptView:
         """Take lines of purchase orders and transfers; of each line the newest version counts."""
+        caller = caller_of(request.scope)
+        may_speak_for(caller.principal, [data.source])
         lines = tuple(schemas.supply_of(data.source, each) for each in data.lines)
-        return receipt_view(await availability.record(caller_of(request.scope).tenant, Report(supply=lines)))
+        return receipt_view(await availability.record(caller.tenant, Report(supply=lines)))
 
     @get(f"{_ROOT}/supply", opt={**_API, "scopes": ["stock:read"], "cost": 1}, operation_id="listSupply")
     async def list_supply(

@@ -59,6 +59,11 @@ class Shipping:
         told = bool(data.get("replaces")) and await _take_back(change, data)
         if data["type"] == MovementType.PICK_CONFIRMED and order.picking_began_at is None:
             change.set(picking_began_at=now)
+        if _is_unclear(order, data):
+            detail = (
+                f"{data['type']} of {data['item']} names no line, and several have it: its source must name the line"
+            )
+            change.find(replace(_mismatch(data, detail), code="order.line_unclear"))
         shipped = data["type"] == MovementType.SHIPMENT_CONFIRMED and Decimal(data["amount"]) > 0
         if shipped and not await connection.fetchval(sql.movement_known, str(data["movement"])):
             await self._ship(change, data, told=told)
@@ -67,6 +72,8 @@ class Shipping:
 
     async def _ship(self, change: Change, data: dict[str, Any], *, told: bool) -> None:
         """Count one line. `told`: the ERP knows what this one corrects, so that a person tells it the difference."""
+        if _is_unclear(change.order, data):
+            return
         line = _line_of(change.order, data)
         if line is None:
             change.find(_mismatch(data, f"{data['item']} was shipped for the order, which has no such line"))
@@ -174,6 +181,11 @@ def _drop_empty_documents(change: Change) -> None:
 def _is_open(order: Order, shipment_id: str) -> bool:
     task = order.task(TaskKind.SHIPMENT_POSTING, shipment_id)
     return task is not None and task.state is TaskState.PENDING and task.attempts == 0
+
+
+def _is_unclear(order: Order, data: dict[str, Any]) -> bool:
+    """Goods of a movement without a line could belong to several: they wait for a revision that names one."""
+    return data.get("order_line") is None and sum(line.item == data["item"] for line in order.lines) > 1
 
 
 def _line_of(order: Order, data: dict[str, Any]) -> OrderLine | None:

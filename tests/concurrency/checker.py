@@ -113,10 +113,14 @@ WRONG = {
         where movement is null or admitted is null""",
     "consumed is more than was handled": """
         select c.order_id, c.order_line, c.consumed from (
-            select tenant, order_id, order_line, sum(consumed) as consumed from availability.claim group by 1, 2, 3) c
-        left join (select tenant, order_id, order_line, greatest(sum(picked), sum(shipped)) as handled
-                   from availability.progress group by 1, 2, 3) p using (tenant, order_id, order_line)
-        where c.consumed > coalesce(p.handled, 0)""",
+            select tenant, order_id, order_line, item, sum(consumed) as consumed from availability.claim
+            group by 1, 2, 3, 4) c
+        cross join lateral (
+            select coalesce(sum(greatest(picked, shipped)), 0) as handled from (
+                select sum(picked) as picked, sum(shipped) as shipped from availability.progress
+                where tenant = c.tenant and order_id = c.order_id
+                  and (order_line = c.order_line or (order_line = -1 and item = c.item)) group by location) places) p
+        where c.consumed > p.handled""",
     "an order that was cancelled holds stock": """
         select o.order_id from availability.claim_order o join availability.claim c using (tenant, order_id)
         where o.cancelled_at is not null and c.amount > c.consumed + c.released""",

@@ -31,7 +31,7 @@ ELSEWHERE = "elsewhere"
 PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
 ALL_SCOPES = (
     *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
-    *("claims:read", "claims:write", "claims:override"),
+    *("claims:read", "claims:write", "claims:override", "source:*"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
 )

@@ -7,19 +7,25 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from msgspec import structs
 
 from gateway.edge.litestar_app import make_litestar
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Invalid
 from gateway.kernel.exchange import SCOPE_KEY, Exchange
 from process_apis.availability.routes import routes
+from process_apis.availability.sources import may_speak_for
 from process_apis.items.routes import routes as item_routes
 
 pytestmark = pytest.mark.integration
 
 CALLER = Caller(
     principal=Principal(
-        tenant="acme", subject="app", credential="c", zones=frozenset({Zone.PROCESS}), scopes=frozenset()
+        tenant="acme",
+        subject="app",
+        credential="c",
+        zones=frozenset({Zone.PROCESS}),
+        scopes=frozenset({"source:wms_n", "source:erp"}),
     ),
     request_id="req_1",
     correlation_id="cor_1",
@@ -73,6 +79,32 @@ async def test_movements_are_recorded_and_every_other_line_is_told(http, world):
     again = await http.post("/process/availability/v1/movements", json=body)
     assert {line["outcome"] for line in again.json()["others"]} == {"duplicate", "parked"}
     assert await world.positions() == {"sellable": 24}
+
+
+async def test_a_source_is_spoken_for_by_whom_it_was_granted(http, world):
+    foreign = {"source": "wms_s", "movements": [MOVEMENT]}
+    refused = await http.post("/process/availability/v1/movements", json=foreign)
+    assert (refused.status_code, refused.json()["code"]) == (403, "stock.source_foreign")
+    assert "source:wms_s" in refused.json()["detail"]
+    event = {
+        "specversion": "1.0", "id": "e9", "source": "wms_s", "time": "2026-11-01T00:00:00Z",
+        "type": "crossdock.stock.snapshot_reported.v1",
+        "data": {"sequence": 1, "full": True, "locations": ["S"], "figures": []},
+    }  # fmt: skip
+    batch = json.dumps([event | {"source": "wms_n"}, event])
+    refused = await http.post(
+        "/process/availability/v1/events",
+        content=batch,
+        headers={"content-type": "application/cloudevents-batch+json"},
+    )
+    assert refused.status_code == 403
+    assert await world.store.fetchval("select count(*) from availability.snapshot") == 0
+    for granted in (
+        structs.replace(CALLER.principal, scopes=frozenset({"source:*"})),
+        structs.replace(CALLER.principal, subject="wms_s"),
+        structs.replace(CALLER.principal, zones=frozenset({Zone.SYSTEM})),
+    ):
+        may_speak_for(granted, ["wms_s"])
 
 
 async def test_figures_positions_and_reasons_are_readable(http, world):

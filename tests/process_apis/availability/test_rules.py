@@ -10,7 +10,9 @@ from gateway.canonical.item import Item
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.quantity import UnitConversion
 from process_apis.availability.models import (
+    NO_LINE,
     ChannelTerms,
+    Handled,
     LocationTerms,
     Need,
     OpenClaim,
@@ -19,6 +21,7 @@ from process_apis.availability.models import (
     StockLine,
 )
 from process_apis.availability.rules import (
+    assigned,
     available_to_sell,
     base_amount,
     consumption,
@@ -82,11 +85,11 @@ handled = st.dictionaries(places, st.tuples(st.integers(-2, 12), st.integers(0, 
 
 
 @given(claims=claims, progress=handled)
-def test_what_is_consumed_is_the_larger_of_picks_and_shipments_and_never_more_than_claimed(claims, progress):
+def test_what_is_consumed_is_what_left_each_place_and_never_more_than_claimed(claims, progress):
     shares = consumption(claims, progress)
-    picks, ships = sum(p.picked for p in progress), sum(p.shipped for p in progress)
+    left = sum(max(p.picked, p.shipped) if p.shipped > 0 else p.picked for p in progress)
     consumed = sum(share[0] for share in shares.values())
-    assert consumed == min(max(picks, ships, 0), sum(claim.amount for claim in claims))
+    assert consumed == min(max(left, sum(p.shipped for p in progress), 0), sum(claim.amount for claim in claims))
     for claim in claims:
         eaten, gone = shares[claim.claim]
         after = settled(claim, eaten, gone)
@@ -101,6 +104,20 @@ def test_consumption_does_not_depend_on_how_far_it_had_come(claims, progress):
     once = [settled(claim, *shares[claim.claim]) for claim in claims]
     again = consumption(once, progress)
     assert [settled(claim, *again[claim.claim]) for claim in once] == once
+
+
+def test_handling_without_a_line_belongs_to_the_one_line_that_has_its_item():
+    def claim(line, item):
+        return OpenClaim(
+            claim=f"clm{line}", order="o", line=line, item=item, location="n", owner="main", channel="web",
+            amount=Decimal(9), consumed=Decimal(0), released=Decimal(0), state="allocated",
+        )  # fmt: skip
+
+    told = [Handled("o", 1, "", Progress("n", Decimal(1), Decimal(0))),
+            Handled("o", NO_LINE, "A", Progress("n", Decimal(2), Decimal(1)))]  # fmt: skip
+    assert assigned([claim(1, "A"), claim(2, "B")], told) == {("o", 1): [Progress("n", Decimal(3), Decimal(1))]}
+    assert assigned([claim(1, "A"), claim(2, "A")], told) == {("o", 1): [told[0].progress]}
+    assert assigned([claim(2, "B")], told[1:]) == {}
 
 
 stocks = st.dictionaries(st.sampled_from("AB"), st.dictionaries(places, amounts, max_size=3), max_size=2)
