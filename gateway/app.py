@@ -41,7 +41,6 @@ from gateway.apis import (
 from gateway.backbone.backbone import Backbone
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.location import LocationMap
 from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
 from gateway.console.app import make_console
@@ -127,6 +126,9 @@ from process_apis.availability import routes as availability_routes
 from process_apis.availability.process import Availability
 from process_apis.items import routes as items_routes
 from process_apis.items.process import Items
+from process_apis.locations import routes as locations_routes
+from process_apis.locations.known import KnownLocations
+from process_apis.locations.process import Locations
 from process_apis.order_to_ship import routes as order_routes
 from process_apis.order_to_ship.process import Options as OrderOptions
 from process_apis.order_to_ship.process import OrderToShip
@@ -166,6 +168,8 @@ class Core:
         processes = settings.outbound.processes
         self.budgets = Budgets(self.cache, self.clock, processes=processes or settings.http.workers + 1)
         self.outbound = Outbound(self.clock, budgets=self.budgets)
+        places = KnownLocations(self.store, self.clock, {settings.tenant: settings.locations})
+        self.locations = Locations(self.store, self.clock, known=places, systems=settings.systems)
         self.directory = Directory(
             [
                 load_system(
@@ -179,7 +183,7 @@ class Core:
                 )
                 for name, system in settings.systems.items()
             ],
-            settings.locations,
+            places,
             tenant=settings.tenant,
             orders=settings.orders.erp,
         )
@@ -188,7 +192,7 @@ class Core:
             store=self.store,
             cache=self.cache,
             items=self.items,
-            locations=LocationMap({settings.tenant: settings.locations}),
+            locations=places,
             clock=self.clock,
             freshness=settings.sources,
         )
@@ -248,7 +252,8 @@ class Core:
         try:
             await check_installation(self.store, self.settings.store.installation)
             await self.cache.open()
-            yield self
+            async with self.locations.following(self.settings.tenant, self.settings.locations):
+                yield self
         finally:
             await self.sender.close()
             await self.outbound.close()
@@ -594,6 +599,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
             {"v1": messages_v1.MESSAGES, "v2": messages_v2.MESSAGES},
         ),
         *component_api("process_apis/items", {"v1": items_routes.routes(core.items)}),
+        *component_api("process_apis/locations", {"v1": locations_routes.routes(core.locations)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),
         *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),
         *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),

@@ -36,6 +36,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("claim.extended", 1, "order", "reservations of an order expire at another time"),
         EventType("supply.changed", 1, "supply", "a line of a purchase order or transfer was told, or told anew"),
         EventType("item.changed", 1, "item", "an item was created or changed"),
+        EventType("location.changed", 1, "location", "a location, or a code that a system has for it, changed"),
         EventType("order.accepted", 1, "order", "an order was accepted and its stock promised"),
         EventType("order.held", 1, "order", "an order waits for a person or for credit"),
         EventType("order.submitted", 1, "order", "the ERP confirmed the order"),

@@ -99,6 +99,10 @@ class Availability:
         receipt = await self._recorder.unpark(tenant, source)
         return receipt.plus(await self._supply.unpark(tenant, source))
 
+    async def unpark_one(self, tenant: str, parked: int) -> Receipt:
+        """See `Recorder.unpark_one`."""
+        return await self._recorder.unpark_one(tenant, parked)
+
     async def heard(self, tenant: str, source: str) -> None:
         """A source answered and had nothing to tell: its figures are as of now."""
         async with self._store.transaction() as connection:

@@ -70,12 +70,24 @@ class Recorder:
         receipt, after = Receipt(), 0
         while rows := await self._store.fetch(_sql.parked_open, tenant, source, after, _BATCH):
             after = rows[-1]["id"]
-            waiting = [(row["id"], row["kind"], row["payload"]) for row in rows]
-            receipt = receipt.plus(await self._unpark_movements(tenant, waiting))
-            for parked, kind, payload in waiting:
-                if kind == "figure":
-                    figure = msgspec.json.decode(payload, type=ParkedFigure)
-                    receipt = receipt.plus(await self._counter.record_parked(tenant, parked, figure))
+            receipt = receipt.plus(await self._unpark_rows(tenant, rows))
+        return receipt
+
+    async def unpark_one(self, tenant: str, parked: int) -> Receipt:
+        """Try one that was parked just now: its mapping may have been mended while it was on its way in."""
+        rows = await self._store.fetch(_sql.parked_open, tenant, None, parked - 1, 1)
+        if not rows or rows[0]["id"] != parked:
+            return Receipt()
+        await self._translator.refresh(tenant)
+        return await self._unpark_rows(tenant, rows)
+
+    async def _unpark_rows(self, tenant: str, rows: Sequence[Any]) -> Receipt:
+        waiting = [(row["id"], row["kind"], row["payload"]) for row in rows]
+        receipt = await self._unpark_movements(tenant, waiting)
+        for parked, kind, payload in waiting:
+            if kind == "figure":
+                figure = msgspec.json.decode(payload, type=ParkedFigure)
+                receipt = receipt.plus(await self._counter.record_parked(tenant, parked, figure))
         return receipt
 
     async def _unpark_movements(self, tenant: str, waiting: Sequence[tuple[int, str, str]]) -> Receipt:

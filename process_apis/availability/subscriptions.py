@@ -9,12 +9,22 @@ from process_apis.availability.process import Availability
 
 
 def subscriptions(availability: Availability) -> list[Subscription]:
-    """The projection, and the mending of what waits for an item's code."""
+    """The projection, and the mending of what waits for an item's or a location's code."""
 
     async def mend(_: Connection, recorded: Recorded) -> None:
-        await availability.unpark(recorded.event.tenant)
+        event = recorded.event
+        if event.type == "stock.movement_parked":
+            # Whoever parked it may have looked before a code was there, and the code's event come before it was parked.
+            await availability.unpark_one(event.tenant, int(event.aggregate.removeprefix("parked/")))
+        else:
+            await availability.unpark(event.tenant)
 
-    mending = Subscription(name="availability.mending", types=frozenset({"item.changed"}), handler=mend, ordered=False)
+    mending = Subscription(
+        name="availability.mending",
+        types=frozenset({"item.changed", "location.changed", "stock.movement_parked"}),
+        handler=mend,
+        ordered=False,
+    )
     if availability.projection is None:
         return [mending]
     projecting = Subscription(

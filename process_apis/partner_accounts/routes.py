@@ -6,11 +6,11 @@ from litestar import Request, Response, delete, get, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
+from gateway.kernel.entity_tags import entity_tag, expected_version
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.partner_accounts import schemas
 from process_apis.partner_accounts.process import PartnerAdministration
-from process_apis.partner_accounts.rules import entity_tag, expected_version
 
 _API: Final[dict[str, Any]] = {"zone": "process", "tenant_aware": True, "api": "partner-accounts", "version": "v1"}
 _READ: Final = {**_API, "scopes": ["partners:read"]}

@@ -32,6 +32,7 @@ PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
 ALL_SCOPES = (
     *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
     *("claims:read", "claims:write", "claims:override", "source:*"),
+    *("locations:read", "locations:write", "reference:own"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
 )
@@ -58,12 +59,13 @@ OWNED: Mapping[str, str] = {
     **dict.fromkeys(_CLAIMS, PARTNER),
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
-         "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name"),
+         "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
+         "LocationInput.id"),
         PARTNER,
     ),
     **dict.fromkeys(
-        ("item_id", "item", "sku", "skus", "plan_name", "id", "instance", "location", "event_id", "code",
-         "reference", "posting", "source"),
+        ("item_id", "location_id", "below", "item", "sku", "skus", "plan_name", "id", "instance", "location", "event_id",
+         "code", "reference", "posting", "source"),
         WHOLE_TENANT,
     ),
 }  # fmt: skip
@@ -90,6 +92,8 @@ _NOBODYS: Mapping[str, Any] = {
     "occurred_at": "2026-11-21T10:00:00Z",
     "time": "2026-11-21T10:00:00Z",
     "If-Match": '"v1"',
+    "attribute": "name",
+    "publishes": "*",
 }
 
 
@@ -220,6 +224,9 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "instance": "wms_north",
         "source": "wms_north",
         "location": "NOR1",
+        "location_id": "north",
+        "below": "north",
+        "LocationInput.id": "isolated-site",
         "event_id": "opening",
         "id": "opening",
         "posting": new_id("pst"),

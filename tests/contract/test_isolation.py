@@ -131,7 +131,13 @@ async def assert_learns_nothing(
     for also in (frozenset[str](), *(frozenset({name}) for name in optional)):
         theirs = world.theirs
         if also:  # one identity and one key name one thing: what the first request made is the stranger's own by now
-            theirs = {**theirs, **{name: world.ghost(PARTNER)[name] for name in ("Idempotency-Key", "external_number")}}
+            theirs = {
+                **theirs,
+                **{
+                    name: world.ghost(PARTNER)[name]
+                    for name in ("Idempotency-Key", "external_number", "LocationInput.id")
+                },
+            }
         real, ghost = values_for(operation, theirs), values_for(operation, world.ghost(*levels))
         requests = [operation.request(values, also=also) for values in (real, ghost)]
         asked = [await ask(client, request, key) for request in requests]

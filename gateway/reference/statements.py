@@ -1,0 +1,80 @@
+"""What each source says of each record, kept beside each other on the connection of the change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from gateway.canonical.capabilities import Connection
+from gateway.reference.survivorship import Statement
+from gateway.store.queries import queries_beside
+
+_sql: Final = queries_beside(__file__)
+_encode: Final = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
+_instants: Final = msgspec.json.Decoder(dict[str, datetime]).decode
+_values: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+Statements = dict[str, list[Statement]]
+"""By record, in no order."""
+
+
+async def statements_of(connection: Connection, tenant: str, domain: str, records: Sequence[str]) -> Statements:
+    """What is said of these records."""
+    return _by_record(await connection.fetch(_sql.statements_of, tenant, domain, list(records)))
+
+
+async def all_statements(connection: Connection, tenant: str, domain: str) -> Statements:
+    """What is said of every record of a domain: for domains that fit into memory."""
+    return _by_record(await connection.fetch(_sql.all_statements, tenant, domain))
+
+
+def restated(
+    before: Statement | None, source: str, attributes: Mapping[str, Any], now: datetime, *, whole: bool
+) -> Statement | None:
+    """What `source` says after saying `attributes`; None when that is what it said before.
+
+    `whole`: it says nothing else any more. Else what it said of other attributes stands.
+    """
+    old = {} if before is None else before.attributes
+    said = dict(attributes) if whole else {**old, **attributes}
+    if before is not None and said == old:
+        return None
+    since = {} if before is None else before.said_at
+    return Statement(
+        source=source,
+        first_at=now if before is None else before.first_at,
+        said_at={
+            attribute: since[attribute] if attribute in since and old[attribute] == value else now
+            for attribute, value in said.items()
+        },
+        attributes=said,
+    )
+
+
+async def keep_statements(
+    connection: Connection, tenant: str, domain: str, said: Iterable[tuple[str, Statement]]
+) -> None:
+    """Write what sources say now, (record, statement) each."""
+    rows = [
+        (record, statement.source, statement.first_at, _encode(statement.said_at).decode(),
+         _encode(statement.attributes).decode())
+        for record, statement in sorted(said, key=lambda each: (each[0], each[1].source))
+    ]  # fmt: skip
+    if rows:
+        await connection.execute(_sql.write_statements, tenant, domain, *map(list, zip(*rows, strict=True)))
+
+
+def _by_record(rows: Iterable[Any]) -> Statements:
+    found: Statements = {}
+    for row in rows:
+        statement = Statement(
+            source=row["source"],
+            first_at=row["first_at"],
+            said_at=_instants(row["said_at"]),
+            attributes=_values(row["attributes"]),
+        )
+        found.setdefault(row["record"], []).append(statement)
+    return found

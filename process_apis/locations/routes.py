@@ -1,0 +1,127 @@
+"""The process API of locations, for internal applications and stewards of master data."""
+
+from typing import Annotated, Any, Final
+
+from litestar import Request, Response, get, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+
+from gateway.kernel.entity_tags import entity_tag, expected_version
+from gateway.kernel.errors import Rejected
+from gateway.kernel.exchange import Idempotency, caller_of
+from process_apis.locations import schemas
+from process_apis.locations.models import Change
+from process_apis.locations.process import Locations
+
+_API: Final[dict[str, Any]] = {"zone": "process", "tenant_aware": True, "api": "locations", "version": "v1"}
+_READ: Final = {**_API, "scopes": ["locations:read"], "cost": 1}
+_WRITE: Final = {**_API, "scopes": ["locations:write"], "cost": 5, "idempotency": Idempotency.OPTIONAL}
+_OWN: Final = {**_API, "scopes": ["reference:own"], "cost": 5, "idempotency": Idempotency.OPTIONAL}
+_ROOT: Final = "/process/locations/v1"
+_ONE: Final = f"{_ROOT}/locations/{{location_id:str}}"
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag you saw.", max_length=40)]
+Source = Annotated[str | None, QueryParameter(min_length=1, max_length=200)]
+
+
+def routes(locations: Locations) -> list[HTTPRouteHandler]:
+    """Handlers bound to the process."""
+    return [*_reading(locations), *_changing(locations), *_owning(locations)]
+
+
+def _reading(locations: Locations) -> list[HTTPRouteHandler]:
+    @get(f"{_ROOT}/locations", opt=_READ, operation_id="listLocations")
+    async def list_locations(
+        request: Request[Any, Any, Any],
+        source: Source = None,
+        code: Annotated[str | None, QueryParameter(min_length=1, max_length=200)] = None,
+        below: Annotated[str | None, QueryParameter(max_length=64, description="all that belongs to it")] = None,
+        cursor: Annotated[str | None, QueryParameter(max_length=64)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
+    ) -> schemas.LocationPage:
+        """List locations: all, those below one, or the one that `source` calls `code` now."""
+        tenant = caller_of(request.scope).tenant
+        if (source is None) is not (code is None):
+            raise Rejected("a code means something to its source only: give both", code="location.code_alone")
+        if source is not None and code is not None:
+            found = await locations.by_code(tenant, source, code)
+            return schemas.LocationPage(items=[schemas.location_view(each) for each in found], next_cursor=None)
+        page = await locations.page(tenant, after=cursor, limit=limit, below=below)
+        return schemas.LocationPage(
+            items=[schemas.location_view(each) for each in page],
+            next_cursor=page[-1].location if len(page) == limit else None,
+        )
+
+    @get(_ONE, opt=_READ, operation_id="getLocation")
+    async def get_location(request: Request[Any, Any, Any], location_id: FromPath[str]) -> schemas.LocationView:
+        """Read a location with what it inherits."""
+        return schemas.location_view(await locations.node(caller_of(request.scope).tenant, location_id))
+
+    @get(f"{_ONE}/codes", opt=_READ, operation_id="listLocationCodes")
+    async def list_codes(request: Request[Any, Any, Any], location_id: FromPath[str]) -> schemas.CodeList:
+        """List what each system calls a location, and when."""
+        tenant = caller_of(request.scope).tenant
+        await locations.node(tenant, location_id)
+        return schemas.code_list(await locations.codes(tenant, location_id))
+
+    @get(f"{_ONE}/provenance", opt=_READ, operation_id="getLocationProvenance")
+    async def get_provenance(request: Request[Any, Any, Any], location_id: FromPath[str]) -> schemas.ProvenanceList:
+        """Tell of each attribute where its value comes from, since when, and what the other sources say."""
+        found = await locations.provenance(caller_of(request.scope).tenant, location_id)
+        return schemas.provenance_list(found)
+
+    return [list_locations, get_location, list_codes, get_provenance]
+
+
+def _changing(locations: Locations) -> list[HTTPRouteHandler]:
+    @post(f"{_ROOT}/locations", opt={**_WRITE, "failures": (409,)}, operation_id="addLocation")
+    async def add_location(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.LocationInput]
+    ) -> schemas.LocationView:
+        """Add a location. Every worker knows it within a second, and what was parked for its codes is let in."""
+        made = await locations.add(caller_of(request.scope), data.source, schemas.new_location(data))
+        return schemas.location_view(made)
+
+    @put(f"{_ONE}/statements/{{source:str}}", opt=_WRITE, operation_id="stateLocation")
+    async def state_location(
+        request: Request[Any, Any, Any],
+        location_id: FromPath[str],
+        source: FromPath[str],
+        data: JSONBody[schemas.StatementInput],
+    ) -> schemas.LocationView:
+        """Say what a source knows of a location, in place of what it said before. Answers what counts now."""
+        change = Change(location=location_id, attributes=schemas.said_of(data), whole=True)
+        made = await locations.state(caller_of(request.scope), source, change)
+        return schemas.location_view(made)
+
+    @put(f"{_ONE}/codes/{{source:str}}", opt=_WRITE, operation_id="setLocationCodes")
+    async def set_codes(
+        request: Request[Any, Any, Any],
+        location_id: FromPath[str],
+        source: FromPath[str],
+        data: JSONBody[schemas.CodesInput],
+    ) -> schemas.CodeList:
+        """Say what a system calls a location, in place of all its codes for it. A code means one location at a time."""
+        caller = caller_of(request.scope)
+        await locations.state(caller, source, schemas.codes_of(location_id, source, data))
+        return schemas.code_list(await locations.codes(caller.tenant, location_id))
+
+    return [add_location, state_location, set_codes]
+
+
+def _owning(locations: Locations) -> list[HTTPRouteHandler]:
+    @get(f"{_ROOT}/ownership", opt=_READ, operation_id="getLocationOwnership")
+    async def get_ownership(request: Request[Any, Any, Any]) -> Response[schemas.OwnershipMatrix]:
+        """Tell who publishes, enriches, validates and consumes each attribute."""
+        matrix = await locations.ownership(caller_of(request.scope).tenant)
+        return Response(schemas.matrix_view(matrix), headers={"ETag": entity_tag(matrix.version)})
+
+    @put(f"{_ROOT}/ownership", opt={**_OWN, "failures": (412, 428)}, operation_id="setLocationOwnership")
+    async def set_ownership(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.OwnershipChange], if_match: IfMatch = None
+    ) -> Response[schemas.OwnershipMatrix]:
+        """Say who owns some attributes. What counts of every location follows at once."""
+        caller, expected = caller_of(request.scope), expected_version(if_match)
+        matrix = await locations.change_ownership(caller, schemas.ownership_of(data), expected=expected, note=data.note)
+        return Response(schemas.matrix_view(matrix), headers={"ETag": entity_tag(matrix.version)})
+
+    return [get_ownership, set_ownership]
