@@ -64,8 +64,8 @@ OWNED: Mapping[str, str] = {
         PARTNER,
     ),
     **dict.fromkeys(
-        ("item_id", "location_id", "below", "item", "sku", "skus", "plan_name", "id", "instance", "location", "event_id",
-         "code", "reference", "posting", "source"),
+        ("item_id", "location_id", "below", "item", "sku", "skus", "plan_name", "id", "instance", "location",
+         "event_id", "code", "reference", "posting", "source"),
         WHOLE_TENANT,
     ),
 }  # fmt: skip
