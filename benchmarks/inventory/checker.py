@@ -12,7 +12,10 @@ _COUNTS = {
     "pieces_claimed": "select coalesce(sum(amount), 0)::bigint from availability.claim",
     "claim_events": "select count(*) from store.event where type = 'claim.made'",
     "movements": "select count(*) from availability.movement where live",
-    "movement_events": "select count(*) from store.event where type = 'stock.movement_recorded'",
+    "movement_events": """
+        select count(*) from store.event
+        left join lateral jsonb_array_elements(data -> 'movements') on type = 'stock.movements_recorded'
+        where type in ('stock.movement_recorded', 'stock.movements_recorded')""",
     "once": "select count(*) from availability.once where line >= 0",
 }
 OVERSOLD = """

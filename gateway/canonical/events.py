@@ -24,7 +24,13 @@ class EventType(Struct, frozen=True):
 TAXONOMY: Final[dict[str, EventType]] = {
     entry.name: entry
     for entry in (
-        EventType("stock.movement_recorded", 1, "movement", "a movement was recorded and applied"),
+        EventType(
+            "stock.movement_recorded",
+            1,
+            "movement",
+            "a movement of an order was recorded, or one that replaces another",
+        ),
+        EventType("stock.movements_recorded", 1, "movements", "movements that name no order were recorded together"),
         EventType("stock.movement_parked", 1, "movement", "a movement could not be mapped and waits for a person"),
         EventType("stock.snapshot_applied", 1, "snapshot", "absolute figures were applied; drift is in the data"),
         EventType(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -139,6 +140,15 @@ def _movement(data: Mapping[str, Any], item: str) -> str:
     return f"{kind}: {amount(data.get('amount', 0))} of {item} at {data.get('location')} ({way or 'adjusted'}){order}"
 
 
+def _movements(data: Mapping[str, Any], _item: str) -> str:
+    told = data.get("movements")
+    some = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
+    kinds = Counter(words(str(each.get("type", ""))) for each in some)
+    places = sorted({str(each.get("location")) for each in some})
+    shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
+    return f"{len(some)} movements at {', '.join(places[:_KINDS_SHOWN])} ({shown})"
+
+
 def _availability(data: Mapping[str, Any], item: str) -> str:
     try:
         available = sum((Decimal(str(data[key])) * sign for key, sign in _AVAILABLE), Decimal(0))
@@ -147,6 +157,7 @@ def _availability(data: Mapping[str, Any], item: str) -> str:
     return f"{item} at {data.get('location')}: {amount(available)} available of {amount(data.get('on_hand', 0))}"
 
 
+_KINDS_SHOWN: Final = 3
 _AVAILABLE: Final = (("sellable", 1), ("reserved", -1), ("allocated", -1), ("external", -1))
 
 
@@ -182,6 +193,7 @@ def _generic(data: Mapping[str, Any], item: str) -> str:
 
 _SENTENCES: Final = {
     "stock.movement_recorded": _movement,
+    "stock.movements_recorded": _movements,
     "stock.movement_parked": _parked,
     "stock.snapshot_applied": _snapshot,
     "availability.changed": _availability,

@@ -16,19 +16,21 @@ where tenant = $1 and order_id >= $2
 group by state;
 
 -- name: pace
--- Events of one type among the newest $4 of the log, by slots of $3 seconds, and the instant since when they are complete.
+-- Movements among the newest $3 events of the log, by slots of $2 seconds, and the instant since when they are complete.
 with newest as (
-    select type, tenant, recorded_at
+    select tenant, recorded_at,
+           case type when 'stock.movement_recorded' then 1
+                     when 'stock.movements_recorded' then jsonb_array_length(data -> 'movements') end as movements
     from store.event
-    where id > (select coalesce(max(id), 0) from store.event) - $4
+    where id > (select coalesce(max(id), 0) from store.event) - $3
 ), span as (
-    select min(recorded_at) as since, (select min(id) from store.event) > (select max(id) from store.event) - $4 as whole
+    select min(recorded_at) as since, (select min(id) from store.event) > (select max(id) from store.event) - $3 as whole
     from newest
 )
-select floor(extract(epoch from n.recorded_at) / $3)::bigint as slot, count(*) as events,
+select floor(extract(epoch from n.recorded_at) / $2)::bigint as slot, sum(n.movements) as movements,
        (select case when whole then '-infinity'::timestamptz else since end from span) as since
 from newest n
-where n.tenant = $1 and n.type = $2 and n.recorded_at > now() - make_interval(secs => $3 * $5)
+where n.tenant = $1 and n.movements > 0 and n.recorded_at > now() - make_interval(secs => $2 * $4)
 group by slot;
 
 -- name: consumers

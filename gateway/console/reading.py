@@ -93,9 +93,7 @@ class Reading:
         today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         async with self._store.connection() as connection:
             states = await connection.fetch(_sql.orders_by_state, self._tenant, first_id_at("ord", today))
-            pace = await connection.fetch(
-                _sql.pace, self._tenant, "stock.movement_recorded", float(_SLOT_S), _NEWEST, _SLOTS
-            )
+            pace = await connection.fetch(_sql.pace, self._tenant, float(_SLOT_S), _NEWEST, _SLOTS)
             consumers = await connection.fetch(_sql.consumers)
             counts = await connection.fetchrow(_sql.failures_count, self._tenant, self._webhooks_since(now))
             systems = await connection.fetch(_sql.systems, self._tenant)
@@ -201,7 +199,7 @@ async def _as_coroutine(read: Callable[[], Awaitable[Row]]) -> Row:
 def _pace(rows: Sequence[Mapping[str, Any]], now: datetime) -> Row:
     """Movements a minute, and the line of the last ten minutes as far as it is known whole."""
     newest = int(now.timestamp()) // _SLOT_S - 1  # the slot under way is not over
-    counts = {row["slot"]: row["events"] for row in rows}
+    counts = {row["slot"]: row["movements"] for row in rows}
     since = rows[0]["since"] if rows else None
     known = newest - _SLOTS + 2
     if since is not None and since.year > 1:

@@ -34,6 +34,7 @@ from process_apis.availability.lines import Cause, LineChange, line_events, lock
 from process_apis.availability.models import LineKey, Mapped, Parked, ParkedFigure, Refusal
 from process_apis.availability.moving import Deed, deed_of_mapped, deed_of_row, move_figures, movement_row
 from process_apis.availability.parking import park
+from process_apis.availability.telling import correlation_of, movement_events
 from process_apis.availability.translating import Translator, park_movement
 
 _sql: Final = queries_beside(__file__)
@@ -174,7 +175,7 @@ class Recorder:
         now = self._clock.now()
         moving = [each for each in taken if each.moves]
         await connection.execute(_sql.insert_movements, tenant, *column_arrays(map(movement_row, taken)))
-        await log.append(connection, [_recorded_event(tenant, each, replaced) for each in moving])
+        await log.append(connection, movement_events(tenant, moving, replaced))
         keys = {each.key for each in moving}
         orders = {each.reported.order_reference for each in moving}
         places = {each.location for each in taken}
@@ -266,43 +267,7 @@ def _changes(keys: Iterable[LineKey], moving: Iterable[Mapped]) -> dict[LineKey,
 
 
 def _causes(taken: Iterable[Mapped]) -> dict[LineKey, Cause]:
-    return {each.key: Cause(_correlation(each), each.movement) for each in taken}
-
-
-def _correlation(each: Mapped) -> str:
-    return each.reported.correlation_id or f"{each.reported.source}:{each.reported.event_id}"
-
-
-def _recorded_event(tenant: str, each: Mapped, replaced: Mapping[str, str]) -> Event:
-    reported = each.reported
-    return Event(
-        tenant=tenant,
-        type="stock.movement_recorded",
-        aggregate=each.movement,
-        aggregate_version=1,
-        occurred_at=reported.occurred_at,
-        correlation_id=_correlation(each),
-        causation_id=reported.event_id,
-        data={
-            "movement": each.movement,
-            "type": reported.type,
-            "item": each.item,
-            "location": each.location,
-            "owner": each.owner,
-            "amount": each.amount,
-            "from": each.way.origin,
-            "to": each.way.target,
-            "lot": reported.lot,
-            "order": reported.order_reference,
-            "order_line": reported.order_line,
-            "document": reported.document,
-            "source": reported.source,
-            "event_id": reported.event_id,
-            "line": reported.line,
-            "revision": reported.revision,
-            "replaces": replaced.get(each.movement),
-        },
-    )
+    return {each.key: Cause(correlation_of(each), each.movement) for each in taken}
 
 
 async def _move_balances(connection: Connection, tenant: str, deeds: Iterable[Deed]) -> None:

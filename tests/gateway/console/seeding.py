@@ -131,11 +131,15 @@ async def seed_movements(store, count=300):
             data = {"movement": f"mov_{number}", "type": "pick_confirmed", "item": item, "location": location,
                     "amount": chance.randint(1, 20), "from": "sellable", "to": "picked", "source": "wms_north",
                     "event_id": f"e{number}", "operator_name": "Sam Picker"}  # fmt: skip
-            events.append(_stock_event("stock.movement_recorded", f"mov_{number}", data))
+            if number % 3:
+                events.append(_stock_event("stock.movement_recorded", f"mov_{number}", data))
+            else:
+                data = {"movements": [data]}
+                events.append(_stock_event("stock.movements_recorded", f"movements/mov_{number}", data))
         await append(connection, events)
         await connection.execute(
             """update store.event set recorded_at = now() - (600 - 600.0 * id / (select max(id) from store.event)
-               + 20 * sin(id / 25.0)) * interval '1 second' where type = 'stock.movement_recorded'"""
+               + 20 * sin(id / 25.0)) * interval '1 second' where type like 'stock.movement%_recorded'"""
         )
 
 

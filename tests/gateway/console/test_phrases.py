@@ -60,6 +60,12 @@ def _masked(value):
     return value is None or isinstance(value, bool) or value == MASK
 
 
+def test_movements_told_together_are_counted_by_kind():
+    some = [{"type": "put_away", "location": "WH-1"}] * 2 + [{"type": "stock_adjusted", "location": "WH-2"}]
+    text = sentence("stock.movements_recorded", {"movements": some}, None)
+    assert text == "3 movements at WH-1, WH-2 (2 put away, 1 stock adjusted)"
+
+
 def test_free_text_loses_its_credentials():
     for text in (
         "cannot reach https://user:hunter2@wms.test/x",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -208,6 +209,14 @@ class World:
             "select aggregate, aggregate_version, data from store.event where type = $1 order by id", kind
         )
 
+    async def movements_told(self) -> list[dict[str, Any]]:
+        """What the log tells of movements, alone or together."""
+        rows = await self.store.fetch(
+            "select type, data from store.event where type like 'stock.movement%_recorded' order by id"
+        )
+        told = [(row["type"], json.loads(row["data"])) for row in rows]
+        return [each for kind, data in told for each in (data["movements"] if "movements" in kind else [data])]
+
     async def broken_invariants(self) -> list[str]:
         """What must never be, in SQL: empty when all is well."""
         found = []
@@ -265,7 +274,8 @@ INVARIANTS = {
         where standing is distinct from case when state in ('fulfilled', 'released') then 0 else 1 end""",
     "an aggregate's versions are unique": """
         select tenant, aggregate, aggregate_version from store.event
-        where type in ('availability.changed', 'claim.made', 'claim.ended', 'stock.movement_recorded')
+        where type in ('availability.changed', 'claim.made', 'claim.ended', 'stock.movement_recorded',
+                       'stock.movements_recorded')
         group by 1, 2, 3, type having count(*) > 1""",
 }
 

@@ -50,7 +50,7 @@ async def test_an_event_delivered_ten_times_at_once_counts_once(world):
     assert sum(receipt.recorded for receipt in receipts) == 20
     assert await world.positions("A") == {"sellable": 10}
     assert await world.positions("B") == {"sellable": 10}
-    assert len(await world.events("stock.movement_recorded")) == 20
+    assert len(await world.movements_told()) == 20
 
 
 async def test_the_same_id_with_other_content_is_kept_out_and_raised(world):
@@ -83,6 +83,25 @@ async def test_a_revision_replaces_the_effect_of_the_one_before_in_either_order(
     assert await world.positions("B") == {"sellable": -1, "picked": 1}
     told = [json.loads(row["data"]) for row in await world.events("stock.movement_recorded")]
     assert told[-1]["replaces"] == told[-2]["movement"]
+
+
+async def test_the_log_tells_movements_of_orders_one_by_one_and_the_others_together(world):
+    orders = [world.movement(f"p{n}", n, "pick_confirmed", 1, order="ord_1") for n in range(3)]
+    others = [world.movement(f"a{n}", 10 + n, "stock_adjusted", 1) for n in range(250)]
+    asked = [world.movement(f"r{n}", 300 + n, "stock_adjusted", 1, correlation_id=f"req_{n % 2}") for n in range(4)]
+    await world.record(*orders, *others, *asked)
+    assert len(await world.events("stock.movement_recorded")) == 3
+    told = [json.loads(row["data"])["movements"] for row in await world.events("stock.movements_recorded")]
+    assert sorted(len(some) for some in told) == [2, 2, 50, 100, 100]
+    rows = await world.store.fetch("select distinct correlation_id from store.event where correlation_id like 'req%'")
+    assert {row["correlation_id"] for row in rows} == {"req_0", "req_1"}
+    assert {each["movement"] for each in await world.movements_told()} == {
+        row["movement"] for row in await world.store.fetch("select movement from availability.movement")
+    }
+    await world.record(msgspec.structs.replace(others[0], amount=Decimal(3), revision=1))
+    assert (await world.movements_told())[-1]["replaces"] == next(
+        each["movement"] for some in told for each in some if each["event_id"] == "a0"
+    )
 
 
 async def test_a_negative_figure_is_kept_flagged_and_raised_once(world):
@@ -128,7 +147,7 @@ async def test_what_another_system_says_about_owned_buckets_moves_nothing(world)
         world.snapshot("s1", 1, {"A": 7}, source="erp"),
     )
     assert await world.positions() == {"sellable": 10}
-    assert len(await world.events("stock.movement_recorded")) == 1
+    assert len(await world.movements_told()) == 1
     rows = await world.store.fetch("select moves, drifted, drift from availability.snapshot where not moves")
     assert [(row["moves"], row["drifted"]) for row in rows] == [(False, 1)]
     assert json.loads(rows[0]["drift"])[0]["drift"] == "-3"
