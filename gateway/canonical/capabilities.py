@@ -8,7 +8,8 @@ introduces the two. Every call carries a `Call`: its deadline holds for everythi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
@@ -25,6 +26,13 @@ from gateway.canonical.order import (
     WarehouseWork,
 )
 from gateway.canonical.party import CustomerAccount
+from gateway.canonical.reconciliation import (
+    DriftedSnapshot,
+    StockDifference,
+    StockFigure,
+    SystemAdjustment,
+    UnpostedLine,
+)
 from gateway.canonical.stock import (
     ClaimedLine,
     ClaimLine,
@@ -142,6 +150,21 @@ class PostsShipments(Protocol):
 
 
 @runtime_checkable
+class PostsAdjustments(Protocol):
+    """An ERP whose figures can be corrected. `posting` is our id of the correction, looked up before a retry.
+
+    `amount` is added to whatever the ERP has at `location` by then: signed, in `uom`, of the ERP's own item `code`.
+    `post_adjustment` may be called for one that was begun and not finished: it finishes it.
+    """
+
+    async def find_adjustment(self, call: Call, *, posting: str) -> SystemAdjustment | None: ...
+
+    async def post_adjustment(
+        self, call: Call, *, posting: str, location: str, code: str, amount: Decimal, uom: str
+    ) -> SystemAdjustment: ...
+
+
+@runtime_checkable
 class ReleasesWork(Protocol):
     """A warehouse that takes orders to pick and ship. `cancel_work` raises `Conflict` once picking began."""
 
@@ -230,6 +253,26 @@ class FindsSystems(Protocol):
     def releases_work(self, instance: str) -> ReleasesWork: ...
 
 
+class StockAccount(Struct, frozen=True, kw_only=True):
+    """A system that tells absolute stock, and its codes of those locations of ours that are meant."""
+
+    name: str
+    reads: ReadsStock
+    codes: Mapping[str, str]
+
+
+class FindsAccounts(Protocol):
+    """Whose word is held against whose: the owners of stock, their journals, and the ERPs that are told about it."""
+
+    def journals(self, tenant: str) -> Mapping[str, ReportsMovements]: ...
+
+    def owners(self, tenant: str) -> Sequence[StockAccount]: ...
+
+    def ledgers(self, tenant: str) -> Sequence[StockAccount]: ...
+
+    def posts_adjustments(self, instance: str) -> PostsAdjustments | None: ...
+
+
 # --- what processes offer each other ------------------------------------------------------------------------------
 
 
@@ -285,6 +328,26 @@ class RecordsStock(Protocol):
     async def record(self, tenant: str, report: Report) -> Receipt: ...
 
     async def heard(self, tenant: str, source: str) -> None: ...
+
+
+@runtime_checkable
+class ExaminesStock(Protocol):
+    """What the books say of snapshots that drifted, and of what is on hand; asked by reconciliation, after the fact."""
+
+    async def drifted(
+        self, tenant: str, *, since: datetime, source: str | None, limit: int
+    ) -> Sequence[DriftedSnapshot]: ...
+
+    async def differences(self, tenant: str, snapshot: str) -> Sequence[StockDifference]: ...
+
+    async def on_hand(self, tenant: str, locations: Sequence[str]) -> Sequence[StockFigure]: ...
+
+
+@runtime_checkable
+class TellsUnposted(Protocol):
+    """What was shipped and, as far as is known for certain, is not booked in any ERP yet."""
+
+    async def unposted(self, tenant: str, locations: Sequence[str]) -> Sequence[UnpostedLine]: ...
 
 
 @runtime_checkable

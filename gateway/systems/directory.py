@@ -1,11 +1,24 @@
-"""Who answers what, for which location: the only place where a role meets an instance. Implements `FindsSystems`."""
+"""Who answers what, for which location: the only place where a role meets an instance.
+
+Implements `FindsSystems` and `FindsAccounts`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from gateway.canonical.capabilities import CancelsTwins, PostsShipments, ReadsCustomers, ReleasesWork, TakesOrders
+from gateway.canonical.capabilities import (
+    CancelsTwins,
+    PostsAdjustments,
+    PostsShipments,
+    ReadsCustomers,
+    ReadsStock,
+    ReleasesWork,
+    ReportsMovements,
+    StockAccount,
+    TakesOrders,
+)
 from gateway.canonical.location import Location, LocationMap
 from gateway.kernel.errors import Misconfigured, NotFound
 from gateway.systems.loader import LoadedSystem
@@ -119,6 +132,43 @@ class Directory:
     def releases_work(self, instance: str) -> ReleasesWork:
         """The instance as a warehouse that takes work, in our location codes."""
         return TranslatedWork(self.instance(instance, ReleasesWork), self._codes(instance))
+
+    # --- who is held against whom (`FindsAccounts`) ---------------------------------------------------------------
+
+    def journals(self, tenant: str) -> Mapping[str, ReportsMovements]:
+        """Every system whose movements can be read again."""
+        return dict(self.find(ReportsMovements)) if tenant == self._tenant else {}
+
+    def owners(self, tenant: str) -> Sequence[StockAccount]:
+        """Systems that hold stock and tell it whole, with the locations that they hold."""
+        return self._accounts(tenant, lambda location: location.holder)
+
+    def ledgers(self, tenant: str) -> Sequence[StockAccount]:
+        """Systems that are told about stock that others hold, with those locations."""
+        return self._accounts(
+            tenant, lambda location: location.poster_to if location.poster_to != location.holder else None
+        )
+
+    def posts_adjustments(self, instance: str) -> PostsAdjustments | None:
+        """The instance as an ERP whose figures can be corrected, in its own codes; None where it cannot."""
+        if not self.system(instance).offers(PostsAdjustments):
+            return None
+        return self.instance(instance, PostsAdjustments)
+
+    def _accounts(self, tenant: str, whose: Callable[[Location], str | None]) -> Sequence[StockAccount]:
+        if tenant != self._tenant:
+            return ()
+        return [
+            StockAccount(name=name, reads=reads, codes=codes)
+            for name, reads in self.find(ReadsStock)
+            if (
+                codes := {
+                    each.location: each.codes.get(name, each.location)
+                    for each in self.locations
+                    if whose(each) == name
+                }
+            )
+        ]
 
     def translated(self, name: str, capability: type[Capability]) -> Capability:
         """`ask`, in our location codes where the capability speaks of locations."""

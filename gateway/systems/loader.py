@@ -29,6 +29,7 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.TakesOrders,
         capabilities.CancelsTwins,
         capabilities.PostsShipments,
+        capabilities.PostsAdjustments,
         capabilities.ReleasesWork,
         capabilities.SendsWebhooks,
         capabilities.ReportsMovements,

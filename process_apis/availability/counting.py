@@ -27,6 +27,7 @@ from process_apis.availability.parking import park
 from process_apis.availability.translating import Translator, fingerprint
 
 _sql: Final = queries_beside(__file__)
+_drift_sql: Final = queries_beside(__file__, "drift_queries.sql")
 _CHUNK: Final = 5_000
 _DRIFT_SHOWN: Final = 100
 _ZERO: Final = Decimal(0)
@@ -52,7 +53,10 @@ class CutCount(NamedTuple):
 
 
 class Drift(NamedTuple):
-    """How far a reported figure was from what was expected at its cut-off, in base units."""
+    """How far a reported figure was from what was expected at its cut-off, in base units, and where it stood before.
+
+    `known` is false for a figure of which nothing at all was known: it opens the books.
+    """
 
     location: str
     item: str
@@ -60,6 +64,13 @@ class Drift(NamedTuple):
     bucket: str
     lot: str
     drift: Decimal
+    was_epoch: int = -1
+    was_sequence: int = -1
+    known: bool = True
+
+    def shown(self) -> dict[str, Any]:
+        """What the event tells of it."""
+        return dict(zip(self._fields[:6], self, strict=False))
 
 
 def count_of_movement(each: Mapped) -> CutCount:
@@ -225,7 +236,7 @@ class Counter:
         moves: bool,
     ) -> None:
         name, cut = new_id("snp"), snapshot.cut_off
-        shown = [each._asdict() for each in drift[:_DRIFT_SHOWN]]
+        shown = [each.shown() for each in drift[:_DRIFT_SHOWN]]
         await connection.execute(
             _sql.insert_snapshot,
             tenant,
@@ -242,6 +253,7 @@ class Counter:
             _encode(shown).decode(),
         )
         if moves:
+            await _keep_drift(connection, tenant, name, drift)
             await log.append(connection, [_applied(tenant, name, snapshot, figures, len(drift), shown)])
 
 
@@ -298,13 +310,24 @@ async def _admit(connection: Connection, tenant: str, snapshot: ReportedSnapshot
 
 
 async def _drift(connection: Connection, tenant: str, rebased: Sequence[Any]) -> list[Drift]:
-    before = {
-        (row["location"], row["item"], row["owner"], row["bucket"], row["lot"]): row["before"]
+    rows = {
+        (row["location"], row["item"], row["owner"], row["bucket"], row["lot"]): row
         for row in rebased
         if not row["same"]
     }
-    after = await _amounts(connection, tenant, sorted(before))
-    return [Drift(*key, after[key] - was) for key, was in sorted(before.items()) if after[key] != was]
+    after = await _amounts(connection, tenant, sorted(rows))
+    return [
+        Drift(*key, after[key] - row["before"], row["was_epoch"], row["was_sequence"], row["known"])
+        for key, row in sorted(rows.items())
+        if after[key] != row["before"]
+    ]
+
+
+async def _keep_drift(connection: Connection, tenant: str, name: str, drift: Sequence[Drift]) -> None:
+    known = [each[:8] for each in drift if each.known]
+    for start in range(0, len(known), _CHUNK):
+        columns = zip(*known[start : start + _CHUNK], strict=True)
+        await connection.execute(_drift_sql.keep_drift, tenant, name, *map(list, columns))
 
 
 async def _compare(connection: Connection, tenant: str, counts: Sequence[Count]) -> list[Drift]:

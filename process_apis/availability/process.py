@@ -31,6 +31,7 @@ from process_apis.availability.answering import Answerer, explain
 from process_apis.availability.claiming import Claimer
 from process_apis.availability.counting import Counter
 from process_apis.availability.demanding import DemandRecorder
+from process_apis.availability.examining import Examiner
 from process_apis.availability.foreseeing import Calendar, Foreseer
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
@@ -54,7 +55,7 @@ class Availability:
     """Implements `RecordsStock`, `ClaimsStock` and `AnswersAvailability`.
 
     Without a `cache` every answer comes from the record: right, and slower. `freshness` gives objectives by source.
-    `claims` has the verbs for whoever holds no transaction.
+    `claims` has the verbs for whoever holds no transaction, `examiner` implements `ExaminesStock`.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Availability:
         self._claimer = Claimer(locations, clock, freshness or {})
         self._standing = Standing(store, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
+        self.examiner = Examiner(store, translator, items)
         self._demand = DemandRecorder(store, translator, items, clock)
         self._calendar = Calendar(locations, clock)
         self._supply = SupplyRecorder(store, translator, items, clock)

@@ -166,6 +166,9 @@ with standing as (
            row(w.epoch, w.sequence, w.event collate "C")
              = row(coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1),
                    coalesce(p.cut_event, f.cut_event, '')) as same,
+           coalesce(p.cut_epoch, f.cut_epoch, -1) as was_epoch,
+           coalesce(p.cut_sequence, f.cut_sequence, -1) as was_sequence,
+           p.tenant is not null or f.tenant is not null as known,
            row(w.epoch, w.sequence, w.event collate "C")
              > row(coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1),
                    coalesce(p.cut_event, f.cut_event, '')) as later
@@ -198,7 +201,7 @@ written as (
     set amount = excluded.amount, cut_epoch = excluded.cut_epoch, cut_sequence = excluded.cut_sequence,
         cut_event = excluded.cut_event, as_of = greatest(p.as_of, excluded.as_of)
 )
-select location, item, owner, bucket, lot, before, same, epoch, sequence from figured
+select location, item, owner, bucket, lot, before, same, epoch, sequence, was_epoch, was_sequence, known from figured
 
 -- name: keep_figures
 insert into availability.figure

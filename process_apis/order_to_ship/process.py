@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems, ResolvesItems
 from gateway.canonical.events import Recorded
 from gateway.canonical.order import OrderState
+from gateway.canonical.reconciliation import UnpostedLine
 from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.kernel.clock import Clock
@@ -125,6 +126,10 @@ class OrderToShip:
     async def get_order(self, tenant: str, order_id: str, *, partner: str | None = None) -> Order:
         """One order. `partner` restricts to that partner's own: `NotFound` otherwise."""
         return await self._reading.order(tenant, order_id, partner)
+
+    async def unposted(self, tenant: str, locations: Sequence[str]) -> Sequence[UnpostedLine]:
+        """See `TellsUnposted`."""
+        return await self._reading.unposted(tenant, locations)
 
     async def list_orders(
         self,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from gateway.canonical.events import Recorded
 from gateway.canonical.order import OrderState
+from gateway.canonical.reconciliation import UnpostedLine
 from gateway.kernel.errors import NotFound
 from gateway.kernel.money import Money
 from gateway.store.log_reader import LogReader
 from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
 from process_apis.order_to_ship.models import ExceptionClass, Order, OrderException, OrderSummary, Progress
 from process_apis.order_to_ship.records import load, sql
 from process_apis.order_to_ship.rules import FINAL
 from process_apis.order_to_ship.steps import is_going_back
+
+_unposted: Final = queries_beside(__file__, "unposted_queries.sql")
 
 
 class Reading:
@@ -84,6 +88,12 @@ class Reading:
         """The newest first; `before` is the last exception id of the page before."""
         rows = await self._store.fetch(sql.list_exceptions, tenant, state, order_id, before, limit)
         return [exception_of(row) for row in rows]
+
+    async def unposted(self, tenant: str, locations: Sequence[str]) -> Sequence[UnpostedLine]:
+        """See `TellsUnposted`."""
+        return [
+            UnpostedLine(**dict(row)) for row in await self._store.fetch(_unposted.unposted, tenant, list(locations))
+        ]
 
 
 def exception_of(row: Any) -> OrderException:
