@@ -143,6 +143,8 @@ from process_apis.partner_notifications.rendering import RendersByVersion
 from process_apis.partner_notifications.sharing import SharedBodies
 from process_apis.partner_notifications.streaming import EventStreams
 from process_apis.partner_notifications.streaming import Options as StreamOptions
+from process_apis.reconciliation import routes as reconciliation_routes
+from process_apis.reconciliation.process import Reconciliation
 
 Answer = TypeVar("Answer")
 _log: Final = logging.getLogger(__name__)
@@ -203,6 +205,17 @@ class Core:
             claims=self.availability,
             systems=self.directory,
             options=OrderOptions(call_timeout=settings.orders.call_seconds, per_worker=settings.worker.concurrency),
+        )
+        self.reconciliation = Reconciliation(
+            self.store,
+            self.clock,
+            tenant=settings.tenant,
+            stock=self.availability.examiner,
+            records=self.availability,
+            unposted=self.orders,
+            items=self.items,
+            accounts=self.directory,
+            options=settings.reconciliation,
         )
         self.accounts = PartnerAccounts(self.store, self.clock)
         self.partner_accounts = PartnerAdministration(
@@ -604,6 +617,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
         *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),
         *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),
         *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),
+        *component_api("process_apis/reconciliation", {"v1": reconciliation_routes.routes(core.reconciliation)}),
     ]
     for manifest in map(load_manifest, PRODUCTS):
         apis += system_api(manifest, product_routes(manifest, core.directory, exclusive))

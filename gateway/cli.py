@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from gateway.cli_partners import add_partner_commands
+from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_users import add_user_commands
 from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
@@ -92,6 +93,8 @@ def command_parser() -> argparse.ArgumentParser:
     explain.add_argument("request_id", help="X-Request-Id of the answer; every problem repeats it as request_id")
     _settings(explain)
     _json(explain)
+
+    add_reconcile_command(commands, _command, _on_record)
 
     config = commands.add_parser("config", help="the configuration: what changes while workers run")
     _config_commands(config.add_subparsers(metavar="VERB"))

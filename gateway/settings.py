@@ -30,6 +30,7 @@ from policies.rate_limit.options import RateLimitOptions
 from policies.validate_request.options import ValidateRequestOptions
 from policies.validate_response.options import ValidateResponseOptions
 from process_apis.availability.freshness import SourceObjectives
+from process_apis.reconciliation.options import ReconciliationOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
 _SHORTEST_IDLE_S: Final = 60
@@ -235,6 +236,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     console: ConsoleSettings = ConsoleSettings()
     worker: WorkerSettings = WorkerSettings()
     explain: ExplainOptions = ExplainOptions()
+    reconciliation: ReconciliationOptions = ReconciliationOptions()
     lifecycles: tuple[Lifecycle, ...] = ()
 
 

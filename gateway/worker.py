@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from gateway.app import Core, initial_configuration
 from gateway.backbone.backbone import Backbone
+from gateway.backbone.leases import Leases
 from gateway.canonical.capabilities import Call, ReadsItems, TakesOrders
 from gateway.configuration.following import Follower
 from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
+from gateway.kernel.background import background
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
 from gateway.serving.backlog import Backlog
@@ -31,6 +33,7 @@ from gateway.telemetry.counters import CountedElsewhere, Counters, Family, Kind
 from process_apis.availability import subscriptions as availability_subscriptions
 from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.partner_notifications import subscriptions as notification_subscriptions
+from process_apis.reconciliation.figures import Tallies
 
 _log: Final = logging.getLogger("crossdock.worker")
 _PAUSE_SECONDS: Final = 1.0
@@ -38,6 +41,7 @@ _HOUSEKEEPING_SECONDS: Final = 2.0
 _LAGS_SECONDS: Final = 2.0
 _LAGS_REST: Final = 20
 _PRUNE_SECONDS: Final = 60.0
+_RECONCILE_SECONDS: Final = 10.0
 _KEEP_WORKFLOWS: Final = timedelta(days=7)
 _ITEMS_CALL_SECONDS: Final = 120.0
 _DRAIN_SECONDS: Final = 8
@@ -134,6 +138,7 @@ class Worker:
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("lags", self._keep_lags))
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
+                group.create_task(self._again("reconciliation", self._reconcile))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
                 group.create_task(self._again("housekeeping", self._keep_house))
                 group.create_task(self._again("figures", self._tell_figures))
@@ -195,6 +200,22 @@ class Worker:
                     await prune_workflows(connection, older_than=_KEEP_WORKFLOWS)
             await self._pause(_HOUSEKEEPING_SECONDS)
 
+    async def _reconcile(self) -> None:
+        """Hold accounts against each other as the settings ask, in one worker of all."""
+        leases = Leases(self._core.store.url)
+        async with background(leases.run(), name="reconciliation-lease"):
+            scheduled = asyncio.ensure_future(leases.while_held("reconciliation", self._reconcile_now_and_then))
+            try:
+                await self._stop.wait()
+            finally:
+                scheduled.cancel()
+                await asyncio.gather(scheduled, return_exceptions=True)
+
+    async def _reconcile_now_and_then(self) -> None:
+        while not self._stop.is_set():
+            await self._core.reconciliation.tick()
+            await self._pause(_RECONCILE_SECONDS)
+
     async def _tell_figures(self) -> None:
         metrics = self._core.settings.metrics
         if metrics.worker_port is None:
@@ -204,7 +225,8 @@ class Worker:
         await show_figures(address, self._figures, lambda: sorted(self._backbone.runs), self._stop)
 
     async def _figures(self) -> list[Family]:
-        return [*self._counters.families(), *await self._left.families()]
+        tallies = Tallies(self._core.reconciliation, self._core.settings.tenant)
+        return [*self._counters.families(), *await self._left.families(), *await tallies.families()]
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

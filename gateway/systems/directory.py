@@ -163,9 +163,7 @@ class Directory:
             for name, reads in self.find(ReadsStock)
             if (
                 codes := {
-                    each.location: each.codes.get(name, each.location)
-                    for each in self.locations
-                    if whose(each) == name
+                    each.location: each.codes.get(name, each.location) for each in self.locations if whose(each) == name
                 }
             )
         ]

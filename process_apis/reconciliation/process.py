@@ -207,6 +207,11 @@ class Reconciliation:
         wanted = (what, cause, state, source, location, run, before, limit)
         return [finding_of(row) for row in await self._store.fetch(sql.list_findings, tenant, *wanted)]
 
+    async def standing(self, run: Run, limit: int = 500) -> Sequence[Finding]:
+        """What a run raised, and what of its scope is not settled from before, newest first."""
+        wanted = (run.run, run.what.value, run.source, run.location, limit)
+        return [finding_of(row) for row in await self._store.fetch(sql.list_standing, self._tenant, *wanted)]
+
     async def get_finding(self, tenant: str, finding: str) -> Finding:
         """One finding; raises `NotFound`."""
         row = await self._store.fetchrow(sql.get_finding, tenant, finding)

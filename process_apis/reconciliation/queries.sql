@@ -114,6 +114,12 @@ where tenant = $1 and ($2::text is null or what = $2) and ($3::text is null or c
   and ($7::text is null or run = $7) and ($8::text is null or finding < $8)
 order by finding desc limit $9
 
+-- name: list_standing
+select * from reconciliation.finding
+where tenant = $1 and (run = $2 or state in ('open', 'adjusting')) and what = $3
+  and ($4::text is null or source = $4) and ($5::text is null or location = $5)
+order by finding desc limit $6
+
 -- name: propose_finding
 update reconciliation.finding set proposed_by = $3, reason = $4, changed_at = clock_timestamp()
 where tenant = $1 and finding = $2
