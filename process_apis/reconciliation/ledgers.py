@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -62,6 +63,7 @@ class Ledgers:
         codes = {ours: theirs for ours, theirs in account.codes.items() if scope.location in (None, ours)}
         if not codes:
             return []
+        since = await self._store.fetchval(sql.now)
         before = await self._books(call.tenant, list(codes))
         snapshot = await account.reads.read_stock(call, locations=list(codes.values()))
         after = await self._books(call.tenant, list(codes))
@@ -80,7 +82,7 @@ class Ledgers:
         findings += [_unmapped(run, account.name, figure, place) for figure, place in unmapped]
         tally.differing += len(findings)
         if not dry:
-            await self._write(call, account.name, findings, {(item, place) for item, place in moving}, set(codes))
+            await self._write(call, account.name, findings, moving, set(codes), since)
         return findings
 
     async def _books(self, tenant: str, locations: Sequence[str]) -> Books:
@@ -149,7 +151,13 @@ class Ledgers:
         )
 
     async def _write(
-        self, call: Call, source: str, findings: Sequence[Finding], moving: set[_Key], places: set[str]
+        self,
+        call: Call,
+        source: str,
+        findings: Sequence[Finding],
+        moving: set[_Key],
+        places: set[str],
+        since: datetime,
     ) -> None:
         tenant = call.tenant
         async with self._store.transaction() as connection:
@@ -158,11 +166,16 @@ class Ledgers:
             standing = {(row["item"], row["code"], row["location"]): row for row in rows}
             rows = await connection.fetch(sql.rejected_against, tenant, What.STOCK.value, source)
             refused = {(row["item"], row["location"], row["amount"]) for row in rows}
+            # Somebody else's run corrected it after this one began to read: what this one read may be older.
+            rows = await connection.fetch(sql.corrected_since, tenant, What.STOCK.value, source, since)
+            corrected = {(row["item"], row["location"]) for row in rows}
             for each in findings:
                 known = standing.pop((each.item, each.code, each.location), None)
                 if known is not None and known["state"] == State.ADJUSTING.value:
                     continue  # being corrected: what the ERP says now may or may not hold the correction
                 if known is None and (each.item, each.location, each.amount) in refused:
+                    continue
+                if (each.item, each.location) in corrected:
                     continue
                 scoped = each if known is None else structs.replace(each, scope=known["scope"])
                 if known is not None and known["error"] is not None:

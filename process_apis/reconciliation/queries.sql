@@ -96,6 +96,10 @@ select * from reconciliation.finding
 where tenant = $1 and what = $2 and against = 'erp' and source = $3 and state in ('open', 'adjusting')
 for update
 
+-- name: corrected_since
+select item, location from reconciliation.finding
+where tenant = $1 and what = $2 and against = 'erp' and source = $3 and state = 'adjusted' and changed_at >= $4
+
 -- name: rejected_against
 -- A person said no: the same difference is not raised again.
 select location, item, amount from reconciliation.finding
