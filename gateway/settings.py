@@ -282,9 +282,10 @@ def _cross_check(settings: Settings, name: str) -> None:
             raise Misconfigured(f"{name}: [proxied.{proxied}] becomes a path: name it in lower case, with hyphens")
     for location in settings.locations:
         for instance in (location.holder, location.poster_to, *location.codes):
-            if instance is not None and instance not in settings.systems:
+            if instance is not None and instance not in settings.systems and instance not in settings.sources:
                 raise Misconfigured(
-                    f"{name}: location {location.location} names the system {instance!r}: define it in [systems]"
+                    f"{name}: location {location.location} names {instance!r}: define it in [systems], or in [sources] "
+                    "if it only reports to us"
                 )
     if settings.orders.erp is not None and settings.orders.erp not in settings.systems:
         raise Misconfigured(f"{name}: orders.erp names {settings.orders.erp!r}, which [systems] does not define")

@@ -49,7 +49,7 @@ class PartnerClient:
         content = None if body is None else msgspec.json.encode(body)
         sent = {**(headers or {}), "Authorization": f"Bearer {await self.token()}"}
         if content is not None:
-            sent["Content-Type"] = "application/json"
+            sent.setdefault("Content-Type", "application/json")
         started = time.perf_counter()
         answer = await self._client.request(method, path, content=content, headers=sent)
         self._write(label, answer, time.perf_counter() - started)

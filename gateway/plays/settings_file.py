@@ -23,8 +23,12 @@ def write_settings(
     ports: tuple[int, int],
     gateway_workers: int,
     demo: Demo | None,
+    more: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `path`. Secrets go to files of mode 0600 beside it; those that must survive restarts are made once."""
+    """Write `path`, with `more` settings of whoever asks.
+
+    Secrets go to files of mode 0600 beside it; those that must survive restarts are made once.
+    """
     secrets_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     refs = {
         name: _keep(secrets_folder / name, value, renew=True)
@@ -47,6 +51,7 @@ def write_settings(
         },
         "console": {"port": console_port, "bootstrap_token": bootstrap},
         **(demo.settings() if demo is not None else _EMPTY),
+        **(more or _EMPTY),
     }
     path.write_text(toml_text(tree), encoding="utf-8")
 

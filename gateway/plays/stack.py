@@ -9,10 +9,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import httpx
 import msgspec
@@ -65,6 +65,7 @@ class Stack:
         port: int | None = None,
         gateway_workers: int = 1,
         cache: Path | None = None,
+        settings: Mapping[str, Any] | None = None,
         progress: Callable[[str], None],
     ) -> None:
         self.folder = folder.absolute()
@@ -72,6 +73,7 @@ class Stack:
         self.demo = Demo(self.folder, cache=cache, progress=progress) if demo else None
         self.settings_path = self.folder / "settings.toml"
         self._port = port
+        self._settings = settings
         self._gateway_workers = gateway_workers
         self._progress = progress
         self._children: dict[str, Child] = {}
@@ -129,6 +131,7 @@ class Stack:
             ports=(gateway_port, console_port),
             gateway_workers=self._gateway_workers,
             demo=self.demo,
+            more=self._settings,
         )
         if self.demo is not None:
             await self.demo.seed(self.settings_path)

@@ -111,8 +111,8 @@ class Directory:
 
     def warehouse_of(self, tenant: str, location: str) -> str | None:
         """The warehouse system that work for `location` is released to; None when its holder takes no work."""
-        holder = self._known(self._location(tenant, location).holder)
-        return holder if holder is not None and self._systems[holder].offers(ReleasesWork) else None
+        holder = self._location(tenant, location).holder
+        return holder if holder in self._systems and self._systems[holder].offers(ReleasesWork) else None
 
     def takes_orders(self, instance: str) -> TakesOrders:
         """The instance as an ERP that takes orders, in our location codes."""

@@ -19,6 +19,7 @@ from process_apis.availability.models import ChannelTerms, LocationTerms
 from process_apis.availability.rules import usable
 
 STOCK: Final = "stock"
+_KEYS: Final = {STOCK: "{}", "demand": "{}/demand", "supply": "supply/{}"}
 RANK: Final = {Confidence.HIGH: 0, Confidence.DEGRADED: 1, Confidence.STALE: 2}
 
 
@@ -71,8 +72,8 @@ class Expected(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Under what it is heard: the source's name for stock, with the domain behind it for the others."""
-        return self.source if self.domain == STOCK else f"{self.source}/{self.domain}"
+        """Under what it is heard: the source's name for stock, what its feeds are noted as for the others."""
+        return _KEYS[self.domain].format(self.source)
 
 
 class Certainty(Struct, frozen=True):
