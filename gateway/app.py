@@ -40,7 +40,7 @@ from gateway.apis import (
 )
 from gateway.backbone.backbone import Backbone
 from gateway.cache.valkey import Cache
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, PublishesAvailability, ReadsChannelOrders
 from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
 from gateway.console.app import make_console
@@ -124,6 +124,10 @@ from policies.version.usage import Usage
 from policies.version.usage import writes_to as adds_usage_to
 from process_apis.availability import routes as availability_routes
 from process_apis.availability.process import Availability
+from process_apis.channel_publication import routes as publication_routes
+from process_apis.channel_publication.models import Options as PublicationOptions
+from process_apis.channel_publication.models import PublishedChannel
+from process_apis.channel_publication.process import ChannelPublication
 from process_apis.items import routes as items_routes
 from process_apis.items.process import Items
 from process_apis.locations import routes as locations_routes
@@ -217,6 +221,16 @@ class Core:
             accounts=self.directory,
             options=settings.reconciliation,
         )
+        self.publication = ChannelPublication(
+            self.store,
+            self.clock,
+            tenant=settings.tenant,
+            channels=_published(settings, self.directory),
+            items=self.items,
+            availability=self.availability,
+            claims=self.availability,
+            rules=self._rule_version,
+        )
         self.accounts = PartnerAccounts(self.store, self.clock)
         self.partner_accounts = PartnerAdministration(
             self.store,
@@ -252,6 +266,9 @@ class Core:
                 room=settings.events.waiting,
             ),
         )
+
+    async def _rule_version(self, tenant: str, channel: str) -> int:
+        return (await self.availability.rule(tenant, channel)).version
 
     def adopt(self, configuration: Configuration) -> None:
         """Take what holds outside the chain."""
@@ -308,6 +325,31 @@ def initial_configuration(settings: Settings) -> Configuration:
             private_targets=settings.notifications.private_targets, plain_http=settings.notifications.plain_http
         ),
     )
+
+
+def _published(settings: Settings, directory: Directory) -> list[PublishedChannel]:
+    channels = []
+    for channel in settings.channels:
+        if (chosen := channel.publication) is None:
+            continue
+        system = directory.system(chosen.system)
+        sells = system.offers(ReadsChannelOrders)
+        channels.append(
+            PublishedChannel(
+                name=channel.name,
+                system=system.name,
+                shows=directory.instance(system.name, PublishesAvailability),
+                orders=directory.instance(system.name, ReadsChannelOrders) if sells else None,
+                options=PublicationOptions(
+                    in_flight_buffer=chosen.in_flight_buffer,
+                    import_seconds=chosen.import_seconds,
+                    sweep_seconds=chosen.sweep_seconds,
+                    read_back_seconds=chosen.read_back_seconds,
+                    settle=system.manifest.settle_time,
+                ),
+            )
+        )
+    return channels
 
 
 def _targets(configuration: Configuration) -> TargetRules:
@@ -614,6 +656,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
         *component_api("process_apis/items", {"v1": items_routes.routes(core.items)}),
         *component_api("process_apis/locations", {"v1": locations_routes.routes(core.locations)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),
+        *component_api("process_apis/channel_publication", {"v1": publication_routes.routes(core.publication)}),
         *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),
         *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),
         *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),

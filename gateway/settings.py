@@ -147,6 +147,25 @@ class OutboundSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise Misconfigured("outbound.processes is how many processes share a system's limits: at least 1")
 
 
+class PublicationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Publication of a channel's figures to the instance `system`, a shop or marketplace that shows them.
+
+    `in_flight_buffer` units are held back where the vendor cannot compare before it sets. Its orders are read every
+    `import_seconds` at least, a sample of its figures every `read_back_seconds`, and all is reckoned again every
+    `sweep_seconds`.
+    """
+
+    system: str
+    in_flight_buffer: int = 0
+    import_seconds: float = 5.0
+    read_back_seconds: float = 60.0
+    sweep_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        if self.in_flight_buffer < 0 or min(self.import_seconds, self.read_back_seconds, self.sweep_seconds) <= 0:
+            raise Misconfigured("publication: the buffer must be at least 0, times above 0")
+
+
 class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sales channel and the currency (ISO 4217) it sells in.
 
@@ -156,6 +175,7 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     name: str
     currency: str = "USD"
     buyer_committed: bool = False
+    publication: PublicationSettings | None = None
 
 
 class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -287,5 +307,10 @@ def _cross_check(settings: Settings, name: str) -> None:
                     f"{name}: location {location.location} names {instance!r}: define it in [systems], or in [sources] "
                     "if it only reports to us"
                 )
+    for channel in settings.channels:
+        if channel.publication is not None and channel.publication.system not in settings.systems:
+            raise Misconfigured(
+                f"{name}: channel {channel.name} is published to {channel.publication.system!r}: define it in [systems]"
+            )
     if settings.orders.erp is not None and settings.orders.erp not in settings.systems:
         raise Misconfigured(f"{name}: orders.erp names {settings.orders.erp!r}, which [systems] does not define")

@@ -31,6 +31,7 @@ from gateway.store.postgres import Store
 from gateway.systems.poller import Poller
 from gateway.telemetry.counters import CountedElsewhere, Counters, Family, Kind
 from process_apis.availability import subscriptions as availability_subscriptions
+from process_apis.channel_publication import subscriptions as publication_subscriptions
 from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.partner_notifications import subscriptions as notification_subscriptions
 from process_apis.reconciliation.figures import Tallies
@@ -88,6 +89,7 @@ class Worker:
             *availability_subscriptions.subscriptions(core.availability),
             *order_subscriptions.subscriptions(core.orders),
             *notification_subscriptions.subscriptions(),
+            *publication_subscriptions.subscriptions(core.publication.names),
         )
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
@@ -140,6 +142,7 @@ class Worker:
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
                 group.create_task(self._again("reconciliation", self._reconcile))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
+                group.create_task(self._again("publication", lambda: self._core.publication.run(self._stop)))
                 group.create_task(self._again("housekeeping", self._keep_house))
                 group.create_task(self._again("figures", self._tell_figures))
         finally:
@@ -226,7 +229,8 @@ class Worker:
 
     async def _figures(self) -> list[Family]:
         tallies = Tallies(self._core.reconciliation, self._core.settings.tenant)
-        return [*self._counters.families(), *await self._left.families(), *await tallies.families()]
+        published = await self._core.publication.families() if self._core.publication.names else []
+        return [*self._counters.families(), *await self._left.families(), *await tallies.families(), *published]
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -3,6 +3,7 @@ import pytest
 from tests.conformance.suite import conformance
 
 
+@pytest.mark.long
 @pytest.mark.integration
 class TestStorefrontShop(*conformance("storefront_shop")):
     @pytest.fixture

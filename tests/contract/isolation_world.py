@@ -33,6 +33,7 @@ ALL_SCOPES = (
     *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
     *("claims:read", "claims:write", "claims:override", "source:*"),
     *("locations:read", "locations:write", "reference:own"),
+    *("publication:read", "publication:repair"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
 )

@@ -1,0 +1,1 @@
+"""Channel publication: what shops and marketplaces show is what may be sold, and what they sold is promised."""
