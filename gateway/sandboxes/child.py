@@ -18,7 +18,7 @@ from typing import Any, Final
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _PR_SET_PDEATHSIG: Final = 1
-_START_S: Final = 20.0
+_START_S: Final = 60.0
 
 
 class ControlRefused(Exception):

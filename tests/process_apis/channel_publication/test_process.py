@@ -268,11 +268,11 @@ async def test_every_figure_is_reckoned_again_when_the_rule_changes_or_somebody_
 @pytest.mark.long
 async def test_shoppers_buy_while_stock_moves_and_the_end_is_the_ledgers(world):
     """The shop's own log judges: every set replaced the figure that it was compared with, and no sale was lost."""
-    await world.stock_of({"A": 60, "B": 60})
+    await world.stock_of({"A": 160, "B": 160})
     await world.settle()
     await world.shop.control("feed", delay_s=0.15)
     await world.shop.control("shoppers", skus=["A", "B"], per_second=60, orders=60, seed=7)
-    for amount in (55, 64, 58, 70, 66):
+    for amount in (155, 164, 158, 170, 166):
         await world.stock_of({"A": amount, "B": amount})
         await world.hear()
         for _ in range(6):
