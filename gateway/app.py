@@ -81,6 +81,7 @@ from gateway.outbound.budget import Budgets
 from gateway.outbound.door import Outbound
 from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import WebhookSender
+from gateway.reference.importing import TakesRows
 from gateway.serving.state import show_state
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
 from gateway.store.audit import AuditEntry
@@ -301,6 +302,10 @@ class Core:
             "cursors": self.cursors,
         }
         return {"v1": storefront_v1.routes(**bound), "v2": storefront_v2.routes(**bound, events=self.events)}
+
+    def takes_rows(self) -> dict[str, TakesRows]:
+        """Who takes a file of which kind of master data."""
+        return {"locations": self.locations}
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from gateway.cli_imports import add_import_command
 from gateway.cli_partners import add_partner_commands
 from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_users import add_user_commands
@@ -86,6 +87,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     add_partner_commands(commands, _command, _on_record)
     add_user_commands(commands, _command, _on_record)
+    add_import_command(commands, _command, _on_record)
 
     _api_commands(commands)
 

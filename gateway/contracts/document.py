@@ -261,7 +261,9 @@ def _without_null(kind: Any) -> Any:
 
 def _body_type(handler: HTTPRouteHandler) -> Any | None:
     field = handler.parsed_fn_signature.parameters.get("data")
-    return None if field is None or not isinstance(field.kwarg_definition, BodyKwarg) else field.annotation
+    if field is None:
+        return handler.opt.get("body")
+    return field.annotation if isinstance(field.kwarg_definition, BodyKwarg) else None
 
 
 def _answer_type(handler: HTTPRouteHandler) -> Any | None:

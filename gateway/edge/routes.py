@@ -10,8 +10,8 @@ segment by segment, turning back where that leads nowhere (``/a/{x}/c`` beside `
 A handler says what it asks of the door in its `opt`: `zone` (required: ``experience``, ``process``, ``system``, or None
 for what needs no credential), `tenant_aware`, `scopes`, `api`, `version`, `cost`, `body_cost`, `idempotency`,
 `idempotency_retention` (seconds), `streaming`, `max_body` (bytes), `content_types`, `bodies` (the contract's type for
-each content type, where they differ), and `query` (names of parameters that it reads from the request itself; ``"any"``
-for all). A route's id is ``METHOD /template``.
+each content type, where they differ), `body` (that of a body which the handler reads itself), and `query` (names of
+parameters that it reads from the request itself; ``"any"`` for all). A route's id is ``METHOD /template``.
 """
 
 from __future__ import annotations

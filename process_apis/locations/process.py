@@ -16,6 +16,8 @@ from gateway.kernel.background import background
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotFound, Problem
+from gateway.reference.csv_rows import Layout, RefusedRow, Row
+from gateway.reference.importing import Taken
 from gateway.reference.ownership import Matrix, change_matrix, matrix_of
 from gateway.reference.statements import statements_of
 from gateway.reference.survivorship import SETTINGS, Ownership, Provenance, provenance
@@ -23,6 +25,7 @@ from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.locations.changing import change_locations
+from process_apis.locations.files import LAYOUT, change_of_row
 from process_apis.locations.known import KnownLocations
 from process_apis.locations.models import ATTRIBUTES, DOMAIN, Change, Node, Outcome
 
@@ -31,11 +34,11 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Locations:
-    """The locations process. `systems` are the configured instances; `known` is this process's copy."""
+    """The locations process. `systems` are the configured instances; `known` is this process's copy of `store`."""
 
     def __init__(self, store: Store, clock: Clock, *, known: KnownLocations, systems: Collection[str]) -> None:
         self.known = known
-        self._store = store
+        self.store = store
         self._clock = clock
         self._systems = frozenset(systems)
 
@@ -59,7 +62,7 @@ class Locations:
         """Let the settings say what they declare. What anybody ranked above them says goes on to count."""
         if not declared:
             return Outcome()
-        async with self._store.connection() as connection:
+        async with self.store.connection() as connection:
             said = await statements_of(connection, tenant, DOMAIN, [each.location for each in declared])
         known = {
             location: next((each.attributes for each in some if each.source == SETTINGS), None)
@@ -68,7 +71,7 @@ class Locations:
         changes = [_declared(each, known.get(each.location)) for each in declared]
         if all(known.get(each.location) == each.attributes for each in changes):
             return Outcome(unchanged=tuple(each.location for each in changes))
-        async with self._store.transaction() as connection:
+        async with self.store.transaction() as connection:
             outcome = await self.change_in(
                 connection, tenant=tenant, source=SETTINGS, changes=changes, correlation_id="settings"
             )
@@ -101,7 +104,7 @@ class Locations:
         )  # fmt: skip
 
     async def _change(self, caller: Caller, source: str, change: Change) -> Node:
-        async with self._store.transaction() as connection:
+        async with self.store.transaction() as connection:
             outcome = await self.change_in(
                 connection, tenant=caller.tenant, source=source, changes=[change],
                 correlation_id=caller.correlation_id,
@@ -122,6 +125,33 @@ class Locations:
                     detail={"source": source, "says": change.attributes, "codes": _told(change)},
                 )
         return await self.node(caller.tenant, change.location)
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    @property
+    def layout(self) -> Layout:
+        """The columns of a file of locations."""
+        return LAYOUT
+
+    async def take_rows(
+        self, connection: Connection, *, tenant: str, source: str, rows: Sequence[Row], correlation_id: str
+    ) -> Taken:
+        """Let `source` say what the rows say, besides what it said before of columns that they leave empty."""
+        lines = {row.values[LAYOUT.key]: row.line for row in rows}
+        outcome = await self.change_in(
+            connection, tenant=tenant, source=source, changes=[change_of_row(row.values) for row in rows],
+            correlation_id=correlation_id,
+        )  # fmt: skip
+        first = {each.location: each for each in reversed(outcome.refused)}
+        return Taken(
+            created=len(outcome.created),
+            changed=len(outcome.changed),
+            unchanged=len(outcome.unchanged),
+            refused=tuple(
+                RefusedRow(line=lines[each.location], column=each.attribute, code=each.code, detail=each.detail)
+                for each in first.values()
+            ),
+        )
 
     # --- answers --------------------------------------------------------------------------------------------------
 
@@ -152,21 +182,21 @@ class Locations:
     async def provenance(self, tenant: str, location: str) -> Sequence[Provenance]:
         """Where each value of a location comes from; raises `NotFound`."""
         await self.node(tenant, location)
-        async with self._store.connection() as connection:
+        async with self.store.connection() as connection:
             matrix = await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
             said = await statements_of(connection, tenant, DOMAIN, [location])
         return provenance(said.get(location, []), matrix.attributes, ATTRIBUTES)
 
     async def ownership(self, tenant: str) -> Matrix:
         """Who owns which attribute."""
-        async with self._store.connection() as connection:
+        async with self.store.connection() as connection:
             return await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
 
     async def change_ownership(
         self, caller: Caller, attributes: Mapping[str, Ownership], *, expected: int, note: str
     ) -> Matrix:
         """Own `attributes` so from now on; what counts of every location follows at once."""
-        async with self._store.transaction() as connection:
+        async with self.store.transaction() as connection:
             made = await change_matrix(
                 connection,
                 self._clock,

@@ -9,8 +9,11 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from gateway.kernel.entity_tags import entity_tag, expected_version
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
+from gateway.reference.http import IMPORT_OPTIONS, ImportReport, import_body
+from gateway.reference.speaking import may_state
+from gateway.reference.survivorship import STEWARD
 from process_apis.locations import schemas
-from process_apis.locations.models import Change
+from process_apis.locations.models import DOMAIN, Change
 from process_apis.locations.process import Locations
 
 _API: Final[dict[str, Any]] = {"zone": "process", "tenant_aware": True, "api": "locations", "version": "v1"}
@@ -25,7 +28,7 @@ Source = Annotated[str | None, QueryParameter(min_length=1, max_length=200)]
 
 def routes(locations: Locations) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_reading(locations), *_changing(locations), *_owning(locations)]
+    return [*_reading(locations), *_changing(locations), *_importing(locations), *_owning(locations)]
 
 
 def _reading(locations: Locations) -> list[HTTPRouteHandler]:
@@ -78,7 +81,9 @@ def _changing(locations: Locations) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any], data: JSONBody[schemas.LocationInput]
     ) -> schemas.LocationView:
         """Add a location. Every worker knows it within a second, and what was parked for its codes is let in."""
-        made = await locations.add(caller_of(request.scope), data.source, schemas.new_location(data))
+        caller = caller_of(request.scope)
+        may_state(caller.principal, data.source)
+        made = await locations.add(caller, data.source, schemas.new_location(data))
         return schemas.location_view(made)
 
     @put(f"{_ONE}/statements/{{source:str}}", opt=_WRITE, operation_id="stateLocation")
@@ -89,8 +94,10 @@ def _changing(locations: Locations) -> list[HTTPRouteHandler]:
         data: JSONBody[schemas.StatementInput],
     ) -> schemas.LocationView:
         """Say what a source knows of a location, in place of what it said before. Answers what counts now."""
+        caller = caller_of(request.scope)
+        may_state(caller.principal, source)
         change = Change(location=location_id, attributes=schemas.said_of(data), whole=True)
-        made = await locations.state(caller_of(request.scope), source, change)
+        made = await locations.state(caller, source, change)
         return schemas.location_view(made)
 
     @put(f"{_ONE}/codes/{{source:str}}", opt=_WRITE, operation_id="setLocationCodes")
@@ -102,10 +109,32 @@ def _changing(locations: Locations) -> list[HTTPRouteHandler]:
     ) -> schemas.CodeList:
         """Say what a system calls a location, in place of all its codes for it. A code means one location at a time."""
         caller = caller_of(request.scope)
+        may_state(caller.principal, source)
         await locations.state(caller, source, schemas.codes_of(location_id, source, data))
         return schemas.code_list(await locations.codes(caller.tenant, location_id))
 
     return [add_location, state_location, set_codes]
+
+
+def _importing(locations: Locations) -> list[HTTPRouteHandler]:
+    @post(
+        f"{_ROOT}/imports",
+        status_code=200,
+        opt={**_API, "scopes": ["locations:write"], "idempotency": Idempotency.OPTIONAL, **IMPORT_OPTIONS},
+        operation_id="importLocations",
+    )
+    async def import_locations(
+        request: Request[Any, Any, Any],
+        source: Annotated[str, QueryParameter(min_length=1, max_length=200, description="whose word it is")] = STEWARD,
+        dry_run: Annotated[bool, QueryParameter(description="change nothing, tell what would happen")] = False,
+        partial: Annotated[bool, QueryParameter(description="take what can be taken, not all or none")] = False,
+    ) -> ImportReport:
+        """Take a CSV file of locations: all of it or, unless `partial`, nothing, with a report of each refused row."""
+        return await import_body(
+            request, locations.store, locations, domain=DOMAIN, source=source, dry_run=dry_run, partial=partial
+        )
+
+    return [import_locations]
 
 
 def _owning(locations: Locations) -> list[HTTPRouteHandler]:

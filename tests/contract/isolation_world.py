@@ -95,6 +95,9 @@ _NOBODYS: Mapping[str, Any] = {
     "If-Match": '"v1"',
     "attribute": "name",
     "publishes": "*",
+    "importLocations": "location,parent\r\nimported,north\r\n",
+    "dry_run": "false",
+    "partial": "false",
 }
 
 

@@ -58,7 +58,7 @@ class Operation:
         """The names of what may be left out: query parameters and members of the body."""
         found = {name for name, required in self.names("query").items() if not required}
         if self.body_schema is not None:
-            schema = self._resolved(self.body_schema)
+            schema = {"properties": {}, **self._resolved(self.body_schema)}
             found |= set(schema["properties"]) - set(schema.get("required", ()))
         return found
 
@@ -75,9 +75,18 @@ class Operation:
         # A precondition and a key are always sent: without them nothing is looked up.
         headers = {name: str(self._named(values, name)) for name in self.names("header") if name != "If-None-Match"}
         schema = self.body_schema
-        sent = None if schema is None else self._instance(schema, values, "", also) if body else {}
+        sent = (
+            None
+            if schema is None or self.body_type == "text/csv"
+            else self._instance(schema, values, "", also)
+            if body
+            else {}
+        )
         if self.body_type is not None:
             headers["Content-Type"] = self.body_type
+        if self.body_type == "text/csv":
+            text = str(self._named(values, self.definition["operationId"])) if body else ""
+            return httpx.Request(self.method, f"http://gateway{path}", params=query, headers=headers, content=text)
         return httpx.Request(self.method, f"http://gateway{path}", params=query, headers=headers, json=sent)
 
     def _resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
