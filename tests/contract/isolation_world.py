@@ -95,7 +95,7 @@ _NOBODYS: Mapping[str, Any] = {
     "If-Match": '"v1"',
     "attribute": "name",
     "publishes": "*",
-    "importLocations": "location,parent\r\nimported,north\r\n",
+    "importLocations": "location,parent\r\nimported,nowhere\r\n",
     "dry_run": "false",
     "partial": "false",
 }
