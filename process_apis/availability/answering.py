@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
-import msgspec
+from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ResolvesItems
 from gateway.canonical.location import LocationMap
@@ -17,15 +18,18 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.freshness import Certainty, Heard, SourceObjectives, certainty, fallen_back
+from process_apis.availability.freshness import Certainty, Heard, SourceObjectives, certainty
 from process_apis.availability.lines import line_of_row
-from process_apis.availability.models import ChannelRule, ChannelTerms, StockLine
+from process_apis.availability.models import ChannelRule, Held, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
-from process_apis.availability.rules import available, available_to_sell, rule_in_force, supply, usable
+from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
+from process_apis.availability.rules import available, usable
+from process_apis.availability.selling import Offer, offer, terms_for
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
 _POLL_S: Final = 1.0
+_NOTHING: Final = Held()
 _EMPTY: Final = ItemStock(lines=[], channels={})
 
 
@@ -33,7 +37,8 @@ class _Known:
     """What answers need besides stock: rules and when each source was heard. A copy, renewed once a second."""
 
     def __init__(self) -> None:
-        self.rules: dict[str, list[tuple[int, datetime, ChannelTerms]]] = {}
+        self.rules: Mapping[str, ChannelRule] = {}
+        self.fencing: Sequence[ChannelRule] = ()
         self.heard: dict[str, Heard] = {}
         self.read_at = float("-inf")
         self.reading = asyncio.Lock()
@@ -50,6 +55,7 @@ class Answerer:
         locations: LocationMap,
         clock: Clock,
         freshness: Mapping[str, SourceObjectives],
+        rulebook: Rulebook,
     ) -> None:
         self._store = store
         self._projection = projection
@@ -57,6 +63,7 @@ class Answerer:
         self._locations = locations
         self._clock = clock
         self._freshness = freshness
+        self._rulebook = rulebook
         self._known: dict[str, _Known] = {}
 
     async def availability(
@@ -78,32 +85,32 @@ class Answerer:
         wanted = [item for item in items if item in described]
         stocks = dict(await self._read(tenant, wanted, from_record=from_record)) if wanted else {}
         now = self._clock.now()
-        rule = rule_in_force(channel, known.rules.get(channel, []), now)
-        places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
-        sure = certainty(places, self._freshness, known.heard, now)
-        terms = fallen_back(rule.terms, sure.doubtful)
-        return [
-            _answer(described[item].base_uom, item, stocks.get(item, _EMPTY), rule, terms, sure, locations)
-            for item in wanted
-        ]
+        rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known.heard, now)
+        tell = partial(_answer, rule=rule, fencing=known.fencing, sure=sure, locations=locations)
+        return [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
 
     async def rule(self, tenant: str, channel: str) -> ChannelRule:
         """The rule in force for `channel`."""
         known = await self._renewed(tenant)
-        return rule_in_force(channel, known.rules.get(channel, []), self._clock.now())
+        return known.rules.get(channel) or open_rule(channel)
 
     async def rule_now(self, tenant: str, channel: str) -> ChannelRule:
         """The rule in force for `channel`, as it holds while some of its sources are in doubt."""
-        known, now = await self._renewed(tenant), self._clock.now()
-        rule = rule_in_force(channel, known.rules.get(channel, []), now)
-        places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
-        sure = certainty(places, self._freshness, known.heard, now)
-        return msgspec.structs.replace(rule, terms=fallen_back(rule.terms, sure.doubtful))
+        known = await self._renewed(tenant)
+        rule = known.rules.get(channel) or open_rule(channel)
+        return self._in_doubt(tenant, rule, known.heard, self._clock.now())[0]
 
     def forget(self, tenant: str) -> None:
         """Read rules and sources again before the next answer."""
         if (known := self._known.get(tenant)) is not None:
             known.read_at = float("-inf")
+
+    def _in_doubt(
+        self, tenant: str, rule: ChannelRule, heard: Mapping[str, Heard], now: datetime
+    ) -> tuple[ChannelRule, Certainty]:
+        places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
+        sure = certainty(places, self._freshness, heard, now)
+        return replace(rule, doubtful=sure.doubtful) if sure.doubtful else rule, sure
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
@@ -126,7 +133,8 @@ class Answerer:
         for row in lines:
             stocks[row["item"]].lines.append(line_of_row(row))
         for row in channels:
-            stocks[row["item"]].channels[row["channel"], row["owner"]] = (row["open"], row["version"])
+            held = Held(row["open"], row["version"], row["allotment"], row["drawn"])
+            stocks[row["item"]].channels[row["channel"], row["owner"]] = held
         return stocks
 
     async def _renewed(self, tenant: str) -> _Known:
@@ -142,17 +150,14 @@ class Answerer:
         at = self._clock.monotonic()
         try:
             async with self._store.connection() as connection:
-                rules = await connection.fetch(_sql.rules_of_tenant, tenant)
+                rules = await self._rulebook.in_force(connection, tenant, self._clock.now())
                 sources = await connection.fetch(_sql.sources, tenant)
         except Unavailable:
             if known.read_at == float("-inf") and not known.heard:
                 raise
             return  # the copy goes on being used; its sources age meanwhile, and the confidence with them
-        fresh: dict[str, list[tuple[int, datetime, ChannelTerms]]] = {}
-        for row in rules:
-            terms = msgspec.json.decode(row["terms"], type=ChannelTerms)
-            fresh.setdefault(row["channel"], []).append((row["version"], row["effective_from"], terms))
-        known.rules, known.heard = fresh, {row["source"]: Heard(*row[1:]) for row in sources}
+        known.rules, known.fencing = rules, fencing_of(rules)
+        known.heard = {row["source"]: Heard(*row[1:]) for row in sources}
         known.read_at = at
 
 
@@ -161,20 +166,22 @@ def _answer(
     item: str,
     stock: ItemStock,
     rule: ChannelRule,
-    terms: ChannelTerms,
+    fencing: Sequence[ChannelRule],
     sure: Certainty,
     locations: bool,
 ) -> ItemAvailability:
-    own, own_version = stock.channels.get((rule.channel, rule.terms.owner), (_ZERO, 0))
-    shown = [line for line in stock.lines if line.owner == rule.terms.owner and usable(line.location, rule.terms)]
+    own_version = stock.channels.get((rule.channel, rule.terms.owner), _NOTHING).version
+    found = offer(item, stock.lines, rule, fencing, stock.channels)
+    terms = terms_for(rule.terms, item)
+    shown = [line for line in stock.lines if line.owner == terms.owner and usable(line.location, terms)]
     return ItemAvailability(
         item=item,
-        available_to_sell=available_to_sell(stock.lines, terms, own),
+        available_to_sell=found.sellable,
         uom=uom,
         as_of=sure.as_of,
         confidence=sure.confidence,
         version=sum(line.version for line in stock.lines) + own_version,
-        locations=tuple(_at(line, terms) for line in sorted(shown, key=_place)) if locations else (),
+        locations=tuple(_at(line, found) for line in sorted(shown, key=_place)) if locations else (),
         silent=sure.silent,
     )
 
@@ -183,7 +190,7 @@ def _place(line: StockLine) -> str:
     return line.location
 
 
-def _at(line: StockLine, terms: ChannelTerms) -> LocationAvailability:
+def _at(line: StockLine, found: Offer) -> LocationAvailability:
     return LocationAvailability(
         location=line.location,
         on_hand=line.on_hand,
@@ -192,7 +199,7 @@ def _at(line: StockLine, terms: ChannelTerms) -> LocationAvailability:
         allocated=line.allocated,
         external=line.external,
         available=available(line),
-        available_to_sell=supply(line, terms),
+        available_to_sell=found.places[line.location],
     )
 
 

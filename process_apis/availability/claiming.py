@@ -24,26 +24,17 @@ from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
 from process_apis.availability.actions import ActionRow, action_reused, answered, digest
-from process_apis.availability.freshness import Heard, SourceObjectives, certainty, fallen_back
+from process_apis.availability.freshness import Heard, SourceObjectives, certainty
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.lines import Cause, LineChange, line_events, refresh_lines
-from process_apis.availability.models import ChannelRule, ChannelTerms, LineKey, Need
+from process_apis.availability.models import ChannelRule, LineKey, Need
 from process_apis.availability.promising import Promise, Shelf, claim_events
-from process_apis.availability.rules import rule_in_force, unreserved, usable
+from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
+from process_apis.availability.rules import usable
 
 _sql: Final = queries_beside(__file__)
 
 
-class RuleRow(msgspec.Struct, frozen=True):
-    """One version of a channel's rule as it is stored."""
-
-    channel: str
-    version: int
-    effective_from: datetime
-    terms: ChannelTerms
-
-
-_decode_rules: Final = msgspec.json.Decoder(list[RuleRow], strict=False).decode
 _decode_heard: Final = msgspec.json.Decoder(dict[str, Heard]).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
@@ -52,8 +43,11 @@ _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 class Claimer:
     """Implements `ClaimsStock`."""
 
-    def __init__(self, locations: LocationMap, clock: Clock, freshness: Mapping[str, SourceObjectives]) -> None:
+    def __init__(
+        self, locations: LocationMap, clock: Clock, freshness: Mapping[str, SourceObjectives], rulebook: Rulebook
+    ) -> None:
         self._locations = locations
+        self._rulebook = rulebook
         self._clock = clock
         self._freshness = freshness
 
@@ -105,12 +99,13 @@ class Claimer:
         shelf = await Shelf.lock(connection, tenant, orders, items, self._locations)
         actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
         asked = [array(names) for names in (actions, orders, channels, items)]
-        head = await connection.fetchrow(_sql.claim_heads, tenant, *asked)
+        now = self._clock.now()
+        head = await connection.fetchrow(_sql.claim_heads, tenant, *asked, now)
+        rules = await self._rulebook.of_heads(connection, tenant, head["rules"])
+        fencing = fencing_of(rules)
         shelf.count(head)
         versions = _decode_versions(head["versions"])
         earlier = {row.action: row for row in _decode_actions(head["actions"])}
-        now = self._clock.now()
-        rules = {channel: _rule(channel, head["rules"], now) for channel in channels}
         if head["heard"] is not None:
             heard = _decode_heard(head["heard"])
             rules = {channel: self._in_doubt(tenant, rule, heard, now) for channel, rule in rules.items()}
@@ -126,8 +121,8 @@ class Claimer:
                     answers.append(answered(known, content))
                     continue
                 _check_open(request.order, head["cancelled"])
-                rule = rules[request.channel]
-                made = shelf.promise(request, unreserved(rule) if request.override else rule, needs)
+                rule = rules.get(request.channel) or open_rule(request.channel)
+                made = shelf.promise(request, rule, fencing, needs)
             except Conflict as refusal:
                 answers.append(refusal)
                 continue
@@ -149,10 +144,9 @@ class Claimer:
         return answers
 
     def _in_doubt(self, tenant: str, rule: ChannelRule, heard: Mapping[str, Heard], now: datetime) -> ChannelRule:
-        """The rule as it holds now, by the same reckoning as in answers: see `fallen_back`."""
+        """The rule with what is in doubt now, by the same reckoning as in answers."""
         places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
-        doubtful = certainty(places, self._freshness, heard, now).doubtful
-        return msgspec.structs.replace(rule, terms=fallen_back(rule.terms, doubtful))
+        return msgspec.structs.replace(rule, doubtful=certainty(places, self._freshness, heard, now).doubtful)
 
 
 async def catch_up(connection: Connection, tenant: str, order: str, now: datetime) -> None:
@@ -202,8 +196,3 @@ async def _audit(connection: Connection, tenant: str, request: ClaimRequest, ove
 
 def _number(line: ClaimLine) -> int:
     return line.line
-
-
-def _rule(channel: str, stored: str, now: datetime) -> ChannelRule:
-    rows = [row for row in _decode_rules(stored) if row.channel == channel]
-    return rule_in_force(channel, [(row.version, row.effective_from, row.terms) for row in rows], now)

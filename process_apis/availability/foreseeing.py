@@ -30,6 +30,7 @@ from process_apis.availability.promising_dates import (
     still_to_come,
 )
 from process_apis.availability.rules import available, usable
+from process_apis.availability.selling import terms_at
 
 _sql: Final = queries_beside(__file__)
 _supply: Final = queries_beside(__file__, "supply_queries.sql")
@@ -138,9 +139,9 @@ class Foreseer:
         now = self._clock.now()
         found = []
         for item in wanted:
-            places = outlooks(lines[item], rule.terms, ahead, lambda place: self._calendar.today(tenant, place))
-            own = held.get(item, _ZERO)
-            found.append(self._answer(tenant, item, described[item].base_uom, rule, places, own, dates, amount, now))
+            terms, own = terms_at(rule, item), held.get(item, _ZERO)
+            places = outlooks(lines[item], terms, ahead, lambda place: self._calendar.today(tenant, place))
+            found.append(self._answer(tenant, item, described[item].base_uom, terms, places, own, dates, amount, now))
         return found
 
     def _answer(
@@ -148,7 +149,7 @@ class Foreseer:
         tenant: str,
         item: str,
         uom: str,
-        rule: ChannelRule,
+        terms: ChannelTerms,
         places: Sequence[Outlook],
         own: Decimal,
         dates: Sequence[date],
@@ -156,8 +157,8 @@ class Foreseer:
         now: datetime,
     ) -> ItemPromises:
         today = self._calendar.today(tenant)
-        first = None if amount is None else earliest(places, rule.terms, own, amount, today)
-        asked = [DatePromise(on, promisable(places, rule.terms, own, max(on, today))) for on in dates]
+        first = None if amount is None else earliest(places, terms, own, amount, today)
+        asked = [DatePromise(on, promisable(places, terms, own, max(on, today))) for on in dates]
         return ItemPromises(item=item, uom=uom, promises=tuple(asked), earliest=first, as_of=now)
 
     async def supply(self, tenant: str, items: Sequence[str]) -> list[tuple[SupplyLine, Decimal, Any]]:

@@ -114,14 +114,17 @@ async def write_claims(
     if not pairs:
         return []
     await update_claims(connection, tenant, [claim for _, claim in pairs], now)
-    channels: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    channels: dict[tuple[str, str, str, str | None], tuple[Decimal, Decimal]] = {}
     for before, claim in pairs:
         change = changes.setdefault(claim.key, LineChange())
         reserved, allocated = _promised(claim), _promised(before)
         change.reserved += reserved[0] - allocated[0]
         change.allocated += reserved[1] - allocated[1]
-        channels[claim.item, claim.channel, claim.owner] += claim.open - before.open
-    moved = sorted((*key, delta) for key, delta in channels.items() if delta)
+        counter = (claim.item, claim.channel, claim.owner, claim.allotment)
+        opened, drawn = channels.get(counter, (_ZERO, _ZERO))
+        given_back = claim.released - before.released if claim.allotment else _ZERO
+        channels[counter] = (opened + claim.open - before.open, drawn - given_back)
+    moved = [(*counter, *deltas) for counter, deltas in channels.items() if any(deltas)]
     if moved:
         rows = await connection.fetch(_sql.move_channels, tenant, *map(list, zip(*moved, strict=True)))
         note_channels(changes, rows)
@@ -146,6 +149,8 @@ def note_channels(changes: Mapping[LineKey, LineChange], rows: Iterable[Any]) ->
     """Remember the counters of an item's channels with its lines: their event carries them to the projection."""
     for row in rows:
         counter = {"channel": row["channel"], "owner": row["owner"], "open": row["open"], "version": row["version"]}
+        if row["allotment"] is not None:
+            counter |= {"allotment": row["allotment"], "drawn": row["drawn"]}
         for key, change in changes.items():
             if key.item == row["item"]:
                 change.channels.append(counter)
@@ -166,6 +171,7 @@ def claim_of_row(row: Mapping[str, Any]) -> OpenClaim:
         released=row["released"],
         state=row["state"],
         commitment=row["commitment"],
+        allotment=row["allotment"],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
@@ -150,6 +151,7 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     released: Decimal
     state: str
     commitment: str = "soft"
+    allotment: str | None = None
 
     @property
     def open(self) -> Decimal:
@@ -185,6 +187,27 @@ class LocationTerms(Struct, frozen=True, kw_only=True):
     eligible: bool = True
 
 
+class Allotment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A quantity set aside for one channel until its own claims have drawn it down, shipped or not.
+
+    What is drawn counts under `name`: another amount under the same name goes on, another name begins anew.
+    """
+
+    name: str
+    amount: Decimal
+
+
+class ItemTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is different for one item; None is as the channel has it. `locations` replace the channel's of that name."""
+
+    excluded: bool = False
+    locations: tuple[LocationTerms, ...] = ()
+    buffer: Decimal | None = None
+    share: Decimal | None = None
+    protected: Decimal | None = None
+    allotment: Allotment | None = None
+
+
 class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a channel may sell: of whose stock, where, and how much of it.
 
@@ -193,6 +216,8 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `only_named` is set. `fallback` says what the channel does at a location whose
     sources are not heard in time: go on (`serve`), keep `fallback_buffer` more of each item back there (`buffer`), or
     sell nothing of it while it is stale (`stop`).
+    `protected` is what channels of a lower priority (a larger number) leave of each item, less this channel's own open
+    claims; `items` has what is different for one item, by its id.
     """
 
     owner: str = DEFAULT_OWNER
@@ -202,14 +227,50 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     share: Decimal | None = None
     fallback: Literal["serve", "buffer", "stop"] = "serve"
     fallback_buffer: Decimal = Decimal(0)
+    priority: int = 100
+    protected: Decimal = Decimal(0)
+    items: Mapping[str, ItemTerms] = {}
+
+    @property
+    def fences(self) -> bool:
+        """Whether anything is kept from other channels: only then they look at this channel's rule."""
+        return self.protected > 0 or any(each.protected or each.allotment for each in self.items.values())
 
 
 class ChannelRule(Struct, frozen=True, kw_only=True):
-    """The terms in force for one channel, with their version; 0 where none were ever set."""
+    """The terms in force for one channel, with their version; 0 where none were ever set.
+
+    `fences`: they keep something from other channels. `doubtful`: locations whose figures are not sure at the moment.
+    """
 
     channel: str
     version: int
     terms: ChannelTerms
+    fences: bool = False
+    doubtful: Mapping[str, Confidence] = {}
+
+
+class RuleVersion(Struct, frozen=True, kw_only=True):
+    """One version of a channel's rule, as it was made. Without `effective_until` it holds until a later one begins."""
+
+    channel: str
+    version: int
+    terms: ChannelTerms
+    effective_from: datetime
+    effective_until: datetime | None
+    business_owner: str
+    reason: str
+    made_by: str
+    made_at: datetime
+
+
+class Held(NamedTuple):
+    """What one channel holds of one item: its open claims, and what is drawn of the allotment of that name."""
+
+    open: Decimal = Decimal(0)
+    version: int = 0
+    allotment: str | None = None
+    drawn: Decimal = Decimal(0)
 
 
 class Need(NamedTuple):

@@ -7,9 +7,6 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-import asyncpg
-import msgspec
-
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesItems
 from gateway.canonical.location import LocationMap
@@ -24,7 +21,6 @@ from gateway.canonical.stock import (
 )
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
-from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.answering import Answerer, explain
@@ -36,26 +32,28 @@ from process_apis.availability.foreseeing import Calendar, Foreseer
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
 from process_apis.availability.lags import Lags
-from process_apis.availability.models import ChannelRule, ChannelTerms
+from process_apis.availability.models import ChannelRule, ChannelTerms, RuleVersion
 from process_apis.availability.projecting import Projection
 from process_apis.availability.promising_dates import SupplyLine
 from process_apis.availability.recording import Recorder
 from process_apis.availability.regions import Regions, RegionStanding
 from process_apis.availability.reserving import Reserver
+from process_apis.availability.rulebook import Rulebook
+from process_apis.availability.ruling import RuleChange, Rules
 from process_apis.availability.standing import Standing
 from process_apis.availability.supplying import SupplyRecorder
 from process_apis.availability.translating import Translator
 
 _sql: Final = queries_beside(__file__)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
 class Availability:
     """Implements `RecordsStock`, `ClaimsStock` and `AnswersAvailability`.
 
     Without a `cache` every answer comes from the record: right, and slower. `freshness` gives objectives by source.
-    `claims` has the verbs for whoever holds no transaction, `examiner` implements `ExaminesStock`.
+    `claims` has the verbs for whoever holds no transaction, `examiner` implements `ExaminesStock`, `rules` the versions
+    of channels' rules.
     """
 
     def __init__(
@@ -74,7 +72,9 @@ class Availability:
         self.lags = Lags(store, clock)
         self.projection = None if cache is None else Projection(store, cache, self.lags)
         self._recorder = Recorder(store, translator, Counter(store, translator, clock), clock)
-        self._claimer = Claimer(locations, clock, freshness or {})
+        rulebook = Rulebook()
+        self.rules = Rules(store, items, locations, clock)
+        self._claimer = Claimer(locations, clock, freshness or {}, rulebook)
         self._standing = Standing(store, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
         self.examiner = Examiner(store, translator, items)
@@ -83,7 +83,7 @@ class Availability:
         self._supply = SupplyRecorder(store, translator, items, clock)
         self._foreseer = Foreseer(store, items, self._calendar, clock)
         self._regions = Regions(store, locations, freshness or {}, clock)
-        self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {})
+        self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {}, rulebook)
 
     # --- stock in -------------------------------------------------------------------------------------------------
 
@@ -242,24 +242,11 @@ class Availability:
         self, tenant: str, channel: str, terms: ChannelTerms, *, actor: str, effective_from: datetime | None = None
     ) -> int:
         """Add a version of a channel's rule, in force from `effective_from` (now by default); returns its number."""
-        starts = effective_from or self._clock.now()
-        encoded = _encode(terms).decode()
-        try:
-            async with self._store.transaction() as connection:
-                version: int = await connection.fetchval(_sql.write_rule, tenant, channel, starts, encoded, actor)
-                await record_audit(
-                    connection,
-                    tenant=tenant,
-                    actor=actor,
-                    action="availability.rule_set",
-                    subject=f"channel/{channel}",
-                    outcome="done",
-                    correlation_id=f"rule/{channel}/{version}",
-                    detail={"version": version, "effective_from": starts, "terms": terms},
-                )
-        except asyncpg.UniqueViolationError as error:
-            raise Conflict(
-                f"somebody else changed the rule of {channel}: read it and try again", code="rule.changed"
-            ) from error
+        change = RuleChange(channel=channel, terms=terms, actor=actor, effective_from=effective_from)
+        return (await self.change_rule(tenant, change)).version
+
+    async def change_rule(self, tenant: str, change: RuleChange) -> RuleVersion:
+        """See `Rules.change`."""
+        made = await self.rules.change(tenant, change)
         self._answerer.forget(tenant)
-        return version
+        return made

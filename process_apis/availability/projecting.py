@@ -25,7 +25,7 @@ from gateway.kernel.ids import new_id
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.lags import Lags
-from process_apis.availability.models import StockLine
+from process_apis.availability.models import Held, StockLine
 
 _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
@@ -69,10 +69,10 @@ class LineFigures(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ItemStock(msgspec.Struct):
-    """All that is known of one item: its stock lines, and (open, version) by (channel, owner)."""
+    """All that is known of one item: its stock lines, and what channels hold by (channel, owner)."""
 
     lines: list[StockLine]
-    channels: dict[tuple[str, str], tuple[Decimal, int]]
+    channels: dict[tuple[str, str], Held]
 
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
@@ -229,8 +229,9 @@ def line_field(epoch: int, row: Mapping[str, Any]) -> Field:
 
 
 def channel_field(epoch: int, row: Mapping[str, Any]) -> Field:
-    """The field of one channel's open claims, from its row or its event."""
-    return (_encode(["c", row["channel"], row["owner"]]).decode(), epoch, row["version"], _encode(row["open"]))
+    """The field of what one channel holds, from its row or its event; an allotment follows where it draws from one."""
+    held = row["open"] if row.get("allotment") is None else [row["open"], row["allotment"], row["drawn"]]
+    return (_encode(["c", row["channel"], row["owner"]]).decode(), epoch, row["version"], _encode(held))
 
 
 def _stock(item: str, fields: Sequence[bytes]) -> ItemStock:
@@ -239,7 +240,7 @@ def _stock(item: str, fields: Sequence[bytes]) -> ItemStock:
         kind, what, owner = msgspec.json.decode(name, type=tuple[str, str, str])
         _, version, value = stored.split(b" ", 2)
         if kind == "c":
-            stock.channels[what, owner] = (msgspec.json.decode(value, type=Decimal), int(version))
+            stock.channels[what, owner] = _held(value, int(version))
             continue
         figures = _decode_line(value)
         stock.lines.append(
@@ -257,3 +258,10 @@ def _stock(item: str, fields: Sequence[bytes]) -> ItemStock:
             )
         )
     return stock
+
+
+def _held(value: bytes, version: int) -> Held:
+    if not value.startswith(b"["):
+        return Held(msgspec.json.decode(value, type=Decimal), version)
+    opened, allotment, drawn = msgspec.json.decode(value, type=tuple[Decimal, str, Decimal])
+    return Held(opened, version, allotment, drawn)

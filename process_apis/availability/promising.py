@@ -22,14 +22,14 @@ from gateway.store.arrays import array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
-from process_apis.availability.models import ChannelRule, LineKey, Need, Portion, StockLine
-from process_apis.availability.rules import sell_of_pool, supply
+from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
+from process_apis.availability.selling import allotment_of, drawn_after, offer, unreserved
 from process_apis.availability.sourcing import lacking, source, whole
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
 _encode: Final = msgspec.json.Encoder().encode
-_Counter = tuple[str, str, str]  # item, channel, owner
+_Counter = tuple[str, str, str, str | None]  # item, channel, owner, the allotment that is drawn from
 
 
 class Promise(Struct, frozen=True):
@@ -58,8 +58,7 @@ class Shelf:
         self._lines: dict[str, dict[LineKey, StockLine]] = defaultdict(dict)
         for key, row in self._rows.items():
             self._lines[key.item][key] = line_of_row(row)
-        self._own: dict[_Counter, Decimal] = {}
-        self._counted: dict[_Counter, int] = {}
+        self._held: dict[str, dict[tuple[str, str], Held]] = defaultdict(dict)
         self._taken: dict[LineKey, Decimal] = defaultdict(Decimal)
         self._causes: dict[LineKey, Cause] = {}
 
@@ -75,13 +74,18 @@ class Shelf:
         """What channels hold already, from the `claim_heads` that were read behind the locks of these items."""
         if head["items"] is None:
             return
-        keys = list(zip(head["items"], head["channels"], head["owners"], strict=True))
-        self._own.update(zip(keys, head["open"], strict=True))
-        self._counted.update(zip(keys, head["counted"], strict=True))
+        columns = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
+        for item, channel, owner, *held in zip(*(head[name] for name in columns), strict=True):
+            self._held[item][channel, owner] = Held(*held)
 
-    def promise(self, request: ClaimRequest, rule: ChannelRule, needs: Sequence[Need]) -> list[ClaimedLine]:
-        """Take all `needs` off the shelf, or none: raises `Conflict` (``stock.insufficient``)."""
-        portions = self._decide(rule, needs)
+    def promise(
+        self, request: ClaimRequest, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need]
+    ) -> list[ClaimedLine]:
+        """Take all `needs` off the shelf, or none: raises `Conflict` (``stock.insufficient``).
+
+        `fencing`: see `offer`. An override takes what is available, whatever rules keep back.
+        """
+        portions = self._decide(*((unreserved(rule), ()) if request.override else (rule, fencing)), needs)
         owner = rule.terms.owner
         for part in portions:
             key = LineKey(part.item, part.location, owner)
@@ -89,8 +93,8 @@ class Shelf:
             self._lines[part.item][key] = msgspec.structs.replace(line, reserved=line.reserved + part.amount)
             self._taken[key] += part.amount
             self._causes.setdefault(key, Cause(request.correlation_id))
-            held = (part.item, rule.channel, owner)
-            self._own[held] = self._own.get(held, _ZERO) + part.amount
+            holder, held = (rule.channel, owner), self._held[part.item]
+            held[holder] = drawn_after(held.get(holder, Held()), allotment_of(rule.terms, part.item), part.amount)
         return [
             ClaimedLine(
                 claim=new_id("clm"),
@@ -103,16 +107,13 @@ class Shelf:
             for part in portions
         ]
 
-    def _decide(self, rule: ChannelRule, needs: Sequence[Need]) -> list[Portion]:
-        terms = rule.terms
+    def _decide(self, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need]) -> list[Portion]:
         items = {need.item for need in needs}
         sellable: dict[str, Decimal] = {}
-        stock: dict[str, dict[str, Decimal]] = {}
+        stock: dict[str, Mapping[str, Decimal]] = {}
         for item in items & self._lines.keys():
-            lines = self._lines[item].values()
-            places_of = {line.location: supply(line, terms) for line in lines if line.owner == terms.owner}
-            own = self._own.get((item, rule.channel, terms.owner), _ZERO)
-            stock[item], sellable[item] = places_of, sell_of_pool(sum(places_of.values(), _ZERO), terms, own)
+            found = offer(item, list(self._lines[item].values()), rule, fencing, self._held.get(item, {}))
+            stock[item], sellable[item] = found.places, found.sellable
         places = {place for some in stock.values() for place in some}
         order = sorted(places, key=lambda place: self._locations.priority(self._tenant, place))
         if (portions := whole(needs, stock, sellable, order)) is not None:
@@ -138,9 +139,11 @@ class Shelf:
         # A counter of an item is changed by nobody who does not hold one of its stock lines: it is as it was read.
         channels: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for counter in counters:
-            item, channel, owner = counter
-            version = self._counted.get(counter, 0) + 1
-            told = {"channel": channel, "owner": owner, "open": self._own[counter], "version": version}
+            item, channel, owner, _ = counter
+            held = self._held[item][channel, owner]
+            told = {"channel": channel, "owner": owner, "open": held.open, "version": held.version + 1}
+            if held.allotment is not None:
+                told |= {"allotment": held.allotment, "drawn": held.drawn}
             channels[item, owner].append(told)
         changes = {key: LineChange(channels=channels[key.item, key.owner]) for key in keys}
         rows = [self._row_after(key) for key in keys]
@@ -183,6 +186,7 @@ def _claim_columns(promises: Sequence[Promise]) -> list[str]:
             claim.amount,
             promise.request.action,
             promise.expires_at,
+            _allotment(promise, claim.item),
         )
         for promise in promises
         for claim in promise.made
@@ -203,8 +207,14 @@ def _sums(promises: Sequence[Promise]) -> dict[_Counter, Decimal]:
     sums: dict[_Counter, Decimal] = defaultdict(Decimal)
     for promise in promises:
         for claim in promise.made:
-            sums[claim.item, promise.rule.channel, promise.rule.terms.owner] += claim.amount
+            counter = (claim.item, promise.rule.channel, promise.rule.terms.owner, _allotment(promise, claim.item))
+            sums[counter] += claim.amount
     return sums
+
+
+def _allotment(promise: Promise, item: str) -> str | None:
+    found = allotment_of(promise.rule.terms, item)
+    return None if found is None else found.name
 
 
 def _insufficient(missing: Sequence[Need]) -> Conflict:

@@ -357,7 +357,8 @@ select order_id, order_line, location, item, picked, shipped from availability.p
 where tenant = $1 and order_id = any($2::text[])
 
 -- name: claims_of
-select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment
+select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
+       allotment
 from availability.claim where tenant = $1 and order_id = any($2::text[]) order by claim
 
 -- name: update_claims
@@ -370,19 +371,25 @@ from unnest($2::text[], $3::numeric[], $4::numeric[], $5::text[], $7::text[])
 where c.tenant = $1 and c.claim = u.claim
 
 -- name: move_channels
+-- What a claim gives back of an allotment counts as long as the counter counts for that one. Several rows of one counter
+-- are of different allotments.
 with locked as (
-    select c.item, c.channel, c.owner, u.delta from availability.channel_line c
-    join unnest($2::text[], $3::text[], $4::text[], $5::numeric[]) as u (item, channel, owner, delta)
-      using (item, channel, owner)
+    select c.item, c.channel, c.owner, c.allotment, u.allotment as under, u.delta, u.drawn from availability.channel_line c
+    join unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[])
+         as u (item, channel, owner, allotment, delta, drawn) using (item, channel, owner)
     where c.tenant = $1
     order by c.item, c.channel, c.owner
     for update of c
+),
+moved as (
+    select item, channel, owner, sum(delta) as delta, coalesce(sum(drawn) filter (where under = allotment), 0) as drawn
+    from locked group by item, channel, owner
 )
 update availability.channel_line c
-set open = c.open + l.delta, version = c.version + 1
-from locked l
-where c.tenant = $1 and c.item = l.item and c.channel = l.channel and c.owner = l.owner
-returning c.item, c.channel, c.owner, c.open, c.version
+set open = c.open + m.delta, drawn = greatest(0, c.drawn + m.drawn), version = c.version + 1
+from moved m
+where c.tenant = $1 and c.item = m.item and c.channel = m.channel and c.owner = m.owner
+returning c.item, c.channel, c.owner, c.open, c.version, c.allotment, c.drawn
 
 -- name: lock_lines
 select count(*) from (
@@ -468,9 +475,11 @@ select
     (select jsonb_object_agg(order_id, version) from availability.claim_order
      where tenant = $1 and order_id = any($3::text::text[])) as versions,
     array(select distinct order_id from availability.progress where tenant = $1 and order_id = any($3::text::text[])) as handled,
-    (select coalesce(jsonb_agg(jsonb_build_object('channel', channel, 'version', version,
-                                                  'effective_from', effective_from, 'terms', terms)), '[]')
-     from availability.channel_rule where tenant = $1 and channel = any($4::text::text[])) as rules,
+    (select coalesce(jsonb_agg(in_force), '[]') from (
+         select distinct on (channel) channel, version, made_at from availability.channel_rule
+         where tenant = $1 and channel = any(asked.channels) and effective_from <= $6
+           and (effective_until is null or effective_until > $6)
+         order by channel, version desc) as in_force) as rules,
     array(select order_id from availability.claim_order
           where tenant = $1 and order_id = any($3::text::text[]) and cancelled_at is not null) as cancelled,
     case when exists (
@@ -482,9 +491,14 @@ select
     clock_timestamp() as at,
     counter.*
 from (
+    select $4::text::text[] || array(
+        select distinct channel from availability.channel_rule where tenant = $1 and fences) as channels
+) as asked
+cross join lateral (
     select array_agg(item) as items, array_agg(channel) as channels, array_agg(owner) as owners,
-           array_agg(open) as open, array_agg(version) as counted
-    from availability.channel_line where tenant = $1 and item = any($5::text::text[]) and channel = any($4::text::text[])
+           array_agg(open) as open, array_agg(version) as counted, array_agg(allotment) as allotments,
+           array_agg(drawn) as drawn
+    from availability.channel_line where tenant = $1 and item = any($5::text::text[]) and channel = any(asked.channels)
 ) as counter
 
 -- name: reserve_lines
@@ -496,12 +510,12 @@ where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner 
 -- name: insert_claims
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-     made_at, expires_at)
+     made_at, expires_at, allotment)
 select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
-       'reserved', u.action, $2, u.expires_at
+       'reserved', u.action, $2, u.expires_at, u.allotment
 from unnest($3::text::text[], $4::text::text[], $5::text::int[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[], $10::text::bigint[],
-            $11::text::numeric[], $12::text::text[], $13::text::timestamptz[])
-     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at)
+            $11::text::numeric[], $12::text::text[], $13::text::timestamptz[], $14::text::text[])
+     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at, allotment)
 
 -- name: insert_actions
 insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
@@ -509,14 +523,19 @@ select $1, u.action, 'claim', u.order_id, u.fingerprint, u.answer
 from unnest($2::text::text[], $3::text::text[], $4::bytea[], $5::text::jsonb[]) as u (action, order_id, fingerprint, answer)
 
 -- name: raise_channels
-insert into availability.channel_line as c (tenant, item, channel, owner, open)
-select $1, k.* from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[]) as k (item, channel, owner, open)
+insert into availability.channel_line as c (tenant, item, channel, owner, open, allotment, drawn)
+select $1, k.item, k.channel, k.owner, k.open, k.allotment, case when k.allotment is null then 0 else k.open end
+from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::numeric[])
+     as k (item, channel, owner, allotment, open)
 order by k.item, k.channel, k.owner
-on conflict (tenant, item, channel, owner) do update set open = c.open + excluded.open, version = c.version + 1
+on conflict (tenant, item, channel, owner) do update
+set open = c.open + excluded.open, version = c.version + 1, allotment = coalesce(excluded.allotment, c.allotment),
+    drawn = excluded.drawn
+            + case when excluded.allotment is null or excluded.allotment = c.allotment then c.drawn else 0 end
 
 -- name: order_claims
 select a.fingerprint, a.answer, a.verb, c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel,
-       c.amount, c.consumed, c.released, c.state, c.commitment, c.expires_at
+       c.amount, c.consumed, c.released, c.state, c.commitment, c.allotment, c.expires_at
 from (select) as one
 left join availability.action a on a.tenant = $1 and a.action = $2
 left join availability.claim c on c.tenant = $1 and c.order_id = $3
@@ -552,15 +571,7 @@ from availability.stock_line l
 where l.tenant = $1 and l.item = any($2::text[])
 
 -- name: channels_of_items
-select item, channel, owner, open, version from availability.channel_line where tenant = $1 and item = any($2::text[])
-
--- name: rules_of_tenant
-select channel, version, effective_from, terms from availability.channel_rule where tenant = $1
-
--- name: write_rule
-insert into availability.channel_rule (tenant, channel, version, effective_from, terms, made_by)
-select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5 from availability.channel_rule where tenant = $1 and channel = $2
-returning version
+select item, channel, owner, open, version, allotment, drawn from availability.channel_line where tenant = $1 and item = any($2::text[])
 
 -- name: positions
 select location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, as_of from availability.position
@@ -668,7 +679,7 @@ from availability.stock_line where (tenant, item, location, owner) > ($1, $2, $3
 order by tenant, item, location, owner limit $5
 
 -- name: all_channels
-select tenant, item, channel, owner, open, version from availability.channel_line
+select tenant, item, channel, owner, open, version, allotment, drawn from availability.channel_line
 where (tenant, item, channel, owner) > ($1, $2, $3, $4)
 order by tenant, item, channel, owner limit $5
 
@@ -682,7 +693,8 @@ select dirty from availability.projection
 update availability.projection set dirty = $1 where dirty <> $1
 
 -- name: claims_due
-select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment
+select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
+       allotment
 from availability.claim
 where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at <= now() order by claim
 
@@ -707,9 +719,9 @@ where tenant = $1 and order_id = any($2::text[]) and cancelled_at is not null
 -- name: transfer_claims
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-     made_at, expires_at, commitment)
+     made_at, expires_at, commitment, allotment)
 select u.claim, $1, $2, c.order_line, c.item, c.location, c.owner, c.channel, c.rule_version, u.amount, u.state, $3, $4,
-       c.expires_at, c.commitment
+       c.expires_at, c.commitment, c.allotment
 from unnest($5::text[], $6::text[], $7::numeric[], $8::text[]) as u (claim, origin, amount, state)
 join availability.claim c on c.tenant = $1 and c.claim = u.origin
 

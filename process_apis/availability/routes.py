@@ -15,6 +15,7 @@ from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.process import Availability
 from process_apis.availability.region_routes import region_routes
+from process_apis.availability.rule_routes import rule_routes
 from process_apis.availability.sources import may_speak_for
 from process_apis.availability.supply_routes import supply_routes
 
@@ -136,6 +137,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         record_movements,
         record_events,
         *claim_routes(availability),
+        *rule_routes(availability),
         *supply_routes(availability),
         *region_routes(availability),
     ]

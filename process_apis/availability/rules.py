@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
 from typing import Final
-
-from msgspec.structs import replace
 
 from gateway.canonical.item import Item
 from gateway.canonical.stock import MovementType, ReportedMovement
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
     NO_LINE,
-    ChannelRule,
     ChannelTerms,
     Handled,
     LocationTerms,
@@ -118,30 +114,16 @@ def available_to_sell(lines: Sequence[StockLine], terms: ChannelTerms, own_open:
     return sell_of_pool(pool, terms, own_open)
 
 
-def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO) -> Decimal:
-    """`available_to_sell` where the `supply` of all lines is summed up already."""
-    sell = pool - terms.buffer
+def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO, left: Decimal | None = None) -> Decimal:
+    """`available_to_sell` where the `supply` of all lines is summed up already.
+
+    `left` is what of the pool is not kept for other channels: all, if it is not given.
+    """
+    sell = (pool if left is None else left) - terms.buffer
     if terms.share is not None:
         ceiling = (terms.share * (pool + own_open)).to_integral_value(ROUND_FLOOR)
         sell = min(sell, ceiling - own_open)
     return max(_ZERO, sell)
-
-
-def rule_in_force(channel: str, rows: Sequence[tuple[int, datetime, ChannelTerms]], at: datetime) -> ChannelRule:
-    """The latest version whose date of effect has come; open terms (version 0) when there is none."""
-    version, terms = max(
-        ((version, terms) for version, effective_from, terms in rows if effective_from <= at),
-        key=lambda entry: entry[0],
-        default=(0, ChannelTerms()),
-    )
-    return ChannelRule(channel=channel, version=version, terms=terms)
-
-
-def unreserved(rule: ChannelRule) -> ChannelRule:
-    """The rule without what it keeps back: for an override, which may promise whatever is available."""
-    terms = rule.terms
-    places = tuple(replace(place, safety_stock=_ZERO) for place in terms.locations)
-    return replace(rule, terms=replace(terms, locations=places, buffer=_ZERO, share=None))
 
 
 # --- what consumes a promise --------------------------------------------------------------------------------------

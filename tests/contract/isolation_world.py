@@ -31,7 +31,7 @@ ELSEWHERE = "elsewhere"
 PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
 ALL_SCOPES = (
     *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
-    *("claims:read", "claims:write", "claims:override", "source:*"),
+    *("claims:read", "claims:write", "claims:override", "source:*", "rules:read", "rules:write"),
     *("locations:read", "locations:write", "reference:own"),
     *("publication:read", "publication:repair"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
@@ -75,6 +75,8 @@ _NOBODYS: Mapping[str, Any] = {
     "country": "US",
     "currency": "USD",
     "channel": "web",
+    "RuleInput.channel": "isolated",
+    "business_owner": "somebody",
     "expires_in": 60,
     "plan": "standard",
     "accounts": "C-1",

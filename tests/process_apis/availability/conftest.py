@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from gateway.canonical.capabilities import Report
@@ -23,12 +24,17 @@ from gateway.canonical.stock import (
     ReportedMovement,
     ReportedSnapshot,
 )
+from gateway.edge.litestar_app import make_litestar
 from gateway.kernel.clock import SystemClock
+from gateway.kernel.context import Caller, Principal, Zone
+from gateway.kernel.exchange import SCOPE_KEY, Exchange
 from gateway.kernel.quantity import UnitConversion
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
 from process_apis.availability.process import Availability
+from process_apis.availability.routes import routes
 from process_apis.items.process import Items
+from process_apis.items.routes import routes as item_routes
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = [
@@ -247,6 +253,11 @@ INVARIANTS = {
             from availability.claim group by 1, 2, 3, 4) c
         full join availability.channel_line l using (tenant, item, channel, owner)
         where coalesce(c.open, 0) <> coalesce(l.open, 0)""",
+    "what is drawn of an allotment is what its claims have not given back": """
+        select l.item, l.channel, l.allotment, l.drawn from availability.channel_line l
+        where l.drawn <> (select coalesce(sum(amount - released), 0) from availability.claim c
+            where c.tenant = l.tenant and c.item = l.item and c.channel = l.channel and c.owner = l.owner
+              and c.allotment = l.allotment)""",
     "physical figures of a line are the sum of its positions": """
         select l.item, l.location, l.sellable, p.sellable as positions from availability.stock_line l
         cross join lateral (
@@ -289,3 +300,39 @@ async def world(database: str) -> AsyncIterator[World]:
     await made.fill()
     yield made
     await store.close()
+
+
+CALLER = Caller(
+    principal=Principal(
+        tenant="acme",
+        subject="app",
+        credential="c",
+        zones=frozenset({Zone.PROCESS}),
+        scopes=frozenset({"source:wms_n", "source:erp"}),
+    ),
+    request_id="req_1",
+    correlation_id="cor_1",
+    deadline=float("inf"),
+)
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    app, table = make_litestar([*routes(world.availability), *item_routes(world.items)])
+
+    async def door(scope: Any, incoming: Any, send: Any) -> None:
+        exchange = Exchange(scope, incoming, 0.0)
+        exchange.route, exchange.path_params, _ = table.locate(scope["method"], scope["path"])
+        exchange.caller, exchange.principal = CALLER, CALLER.principal
+        message = await incoming()
+        if scope["method"] == "POST":
+            exchange.decoded = exchange.route.decode(message["body"])
+
+        async def receive() -> Any:
+            return message | {"more_body": False}
+
+        scope[SCOPE_KEY] = exchange
+        await app(scope, receive, send)
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
+        yield client

@@ -5,32 +5,15 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-import httpx
 import pytest
 from msgspec import structs
 
-from gateway.edge.litestar_app import make_litestar
-from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Invalid
-from gateway.kernel.exchange import SCOPE_KEY, Exchange
-from process_apis.availability.routes import routes
 from process_apis.availability.sources import may_speak_for
-from process_apis.items.routes import routes as item_routes
+from tests.process_apis.availability.conftest import CALLER
 
 pytestmark = pytest.mark.integration
 
-CALLER = Caller(
-    principal=Principal(
-        tenant="acme",
-        subject="app",
-        credential="c",
-        zones=frozenset({Zone.PROCESS}),
-        scopes=frozenset({"source:wms_n", "source:erp"}),
-    ),
-    request_id="req_1",
-    correlation_id="cor_1",
-    deadline=float("inf"),
-)
 MOVEMENT = {
     "event_id": "e1",
     "sequence": 5,
@@ -41,28 +24,6 @@ MOVEMENT = {
     "amount": "12.0",
     "uom": "EA",
 }
-
-
-@pytest.fixture
-async def http(world):
-    app, table = make_litestar([*routes(world.availability), *item_routes(world.items)])
-
-    async def door(scope, incoming, send):
-        exchange = Exchange(scope, incoming, 0.0)
-        exchange.route, exchange.path_params, _ = table.locate(scope["method"], scope["path"])
-        exchange.caller, exchange.principal = CALLER, CALLER.principal
-        message = await incoming()
-        if scope["method"] == "POST":
-            exchange.decoded = exchange.route.decode(message["body"])
-
-        async def receive():
-            return message | {"more_body": False}
-
-        scope[SCOPE_KEY] = exchange
-        await app(scope, receive, send)
-
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(door), base_url="http://test") as client:
-        yield client
 
 
 async def test_movements_are_recorded_and_every_other_line_is_told(http, world):

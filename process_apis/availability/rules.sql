@@ -1,0 +1,35 @@
+-- Rules of channels. $1 is the tenant. A version never changes once it is written.
+
+-- name: rules_in_force
+select distinct on (channel) channel, version, made_at from availability.channel_rule
+where tenant = $1 and effective_from <= $2 and (effective_until is null or effective_until > $2)
+order by channel, version desc
+
+-- name: terms_of_versions
+select channel, version, made_at, terms
+from availability.channel_rule r
+join unnest($2::text[], $3::bigint[]) as u (channel, version) using (channel, version)
+where r.tenant = $1
+
+-- name: write_rule
+insert into availability.channel_rule
+    (tenant, channel, version, effective_from, effective_until, terms, fences, business_owner, reason, made_by)
+select $1, $2, coalesce(max(version), 0) + 1, $3, $4, $5, $6, $7, $8, $9
+from availability.channel_rule where tenant = $1 and channel = $2
+returning version, made_at
+
+-- name: rule_versions
+select channel, version, effective_from, effective_until, terms, business_owner, reason, made_by, made_at
+from availability.channel_rule
+where tenant = $1 and channel = $2 and ($3::bigint is null or version < $3)
+order by version desc limit $4
+
+-- name: rules_listed
+select channel, version, effective_from, effective_until, terms, business_owner, reason, made_by, made_at
+from (
+    select distinct on (channel) * from availability.channel_rule
+    where tenant = $1 and effective_from <= $2 and (effective_until is null or effective_until > $2)
+      and ($3::text is null or channel > $3)
+    order by channel, version desc
+) in_force
+order by channel limit $4

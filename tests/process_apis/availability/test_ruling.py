@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from gateway.canonical.stock import ClaimLine, ClaimOverride, ClaimRequest
+from gateway.kernel.errors import Conflict, Invalid
+from process_apis.availability.models import Allotment, ChannelTerms, ItemTerms, LocationTerms
+from process_apis.availability.ruling import RuleChange
+
+pytestmark = pytest.mark.integration
+ROOT = "/process/availability/v1"
+
+
+async def sells(world, channel, sku="A"):
+    item = [world.id[sku]]
+    told = await world.availability.availability("acme", channel=channel, items=item, from_record=True)
+    return told[0].available_to_sell
+
+
+async def rule(world, channel, **terms):
+    await world.availability.set_rule("acme", channel, ChannelTerms(**terms), actor="test")
+
+
+async def refused(world, order, *lines, **more):
+    with pytest.raises(Conflict) as told:
+        await world.claim(order, *lines, **more)
+    assert told.value.code == "stock.insufficient"
+
+
+async def test_what_a_higher_priority_protects_is_refused_to_lower_ones_and_promised_to_itself(world):
+    await world.stock("A", 10)
+    await rule(world, "gold", priority=1, protected=Decimal(4))
+    assert [await sells(world, channel) for channel in ("gold", "web")] == [10, 6]
+    await refused(world, "ord_1", ("A", 7))
+    await world.claim("ord_2", ("A", 3), channel="gold")
+    assert [await sells(world, channel) for channel in ("gold", "web")] == [7, 6]
+    await world.claim("ord_3", ("A", 6))
+    await refused(world, "ord_4", ("A", 1))
+    await world.claim("ord_5", ("A", 1), channel="gold")
+    assert await world.broken_invariants() == []
+
+
+async def test_an_allotment_is_drawn_by_promises_given_back_by_releases_and_used_up_by_shipments(world):
+    await world.stock("A", 20)
+    spring = {world.id["A"]: ItemTerms(allotment=Allotment(name="spring", amount=Decimal(8)))}
+    await rule(world, "fair", items=spring)
+    assert [await sells(world, channel) for channel in ("fair", "web")] == [20, 12]
+    await world.claim("ord_1", ("A", 5), channel="fair")
+    await world.claim("ord_2", ("A", 2), channel="fair")
+    assert await sells(world, "web") == 12
+    await world.release("ord_2")
+    assert await sells(world, "web") == 12
+    await world.record(world.movement("p1", 5, "pick_confirmed", 5, order="ord_1"),
+                       world.movement("s1", 6, "shipment_confirmed", 5, order="ord_1"))  # fmt: skip
+    assert [await sells(world, channel) for channel in ("fair", "web")] == [15, 12], "3 of 8 are left to the fair"
+    autumn = {world.id["A"]: ItemTerms(allotment=Allotment(name="autumn", amount=Decimal(9)))}
+    await rule(world, "fair", items=autumn)
+    assert await sells(world, "web") == 6
+    await world.claim("ord_3", ("A", 4), channel="fair")
+    assert await sells(world, "web") == 6
+    await world.release("ord_1")
+    assert await world.broken_invariants() == []
+
+
+async def test_a_late_pick_of_what_was_released_draws_the_allotment_again(world):
+    await world.stock("A", 10)
+    await rule(world, "fair", items={world.id["A"]: ItemTerms(allotment=Allotment(name="a", amount=Decimal(6)))})
+    await world.claim("ord_1", ("A", 4), channel="fair")
+    await world.release("ord_1")
+    assert await sells(world, "web") == 4
+    await world.record(world.movement("p1", 5, "pick_confirmed", 3, order="ord_1"))
+    assert await sells(world, "web") == 10 - 3 - (6 - 3)
+    assert await world.broken_invariants() == []
+
+
+async def test_an_override_promises_what_is_kept_for_others(world):
+    await world.stock("A", 5)
+    await rule(world, "gold", priority=1, protected=Decimal(5))
+    await refused(world, "ord_1", ("A", 1))
+    line = ClaimLine(line=1, item=world.id["A"], amount=Decimal(5))
+    why = ClaimOverride(actor="ann", reason="a hospital")
+    asked = ClaimRequest(
+        action="o", order="ord_2", channel="web", lines=[line], correlation_id="c", override=why
+    )  # fmt: skip
+    await world.availability.claims.reserve("acme", asked)
+    assert (await world.figures())["reserved"] == 5
+    assert await world.broken_invariants() == []
+
+
+async def test_several_channels_at_once_never_take_what_is_allotted_to_one(world):
+    await world.stock("A", 60)
+    await rule(world, "fair", items={world.id["A"]: ItemTerms(allotment=Allotment(name="a", amount=Decimal(20)))})
+
+    async def buy(channel, number):
+        line = ClaimLine(line=1, item=world.id["A"], amount=Decimal(1))
+        order = f"{channel}_{number}"
+        asked = ClaimRequest(action=order, order=order, channel=channel, lines=[line], correlation_id="c")
+        try:
+            await world.availability.claims.reserve("acme", asked)
+        except Conflict as error:
+            return 0 if error.code == "stock.insufficient" else 1_000
+        return 1
+
+    channels = ("web", "shop")
+    won = await asyncio.gather(*(buy(channel, number) for number in range(40) for channel in channels))
+    assert sum(won) == 40, "what is not allotted is sold to the last unit"
+    assert sum(await asyncio.gather(*(buy("fair", number) for number in range(30)))) == 20
+    assert (await world.figures())["reserved"] == 60
+    assert await world.broken_invariants() == []
+
+
+async def test_a_version_that_ends_gives_way_to_the_one_before(world):
+    await world.stock("A", 10)
+    await rule(world, "web", buffer=Decimal(1))
+    ends = world.clock.now() + timedelta(days=1)
+    change = RuleChange(channel="web", terms=ChannelTerms(buffer=Decimal(9)), actor="ann", effective_until=ends)
+    assert (await world.availability.change_rule("acme", change)).version == 2
+    assert await sells(world, "web") == 1
+    world.clock.ahead = timedelta(days=2)
+    assert await sells(world, "web") == 9
+    await world.claim("ord_1", ("A", 9))
+    await refused(world, "ord_2", ("A", 1))
+
+
+async def test_of_two_who_change_a_rule_at_once_one_is_told_to_read_again(world):
+    def change(number):
+        return RuleChange(channel="web", terms=ChannelTerms(buffer=Decimal(number)), actor="ann", expected=0)
+
+    told = await asyncio.gather(
+        *(world.availability.change_rule("acme", change(number)) for number in range(5)), return_exceptions=True
+    )
+    refusals = [each for each in told if isinstance(each, Conflict)]
+    assert (len(refusals), {each.code for each in refusals}) == (4, {"rule.changed"})
+    assert len(await world.availability.rules.versions("acme", "web", before=None, limit=10)) == 1
+
+
+async def test_terms_that_name_what_is_not_here_are_refused_with_pointers(world):
+    terms = ChannelTerms(
+        locations=(LocationTerms(location="loc_x"),),
+        items={"itm_no": ItemTerms(locations=(LocationTerms(location="loc_y"),))},
+    )
+    with pytest.raises(Invalid) as told:
+        await world.availability.set_rule("acme", "web", terms, actor="test")
+    assert told.value.code == "rule.invalid"
+    assert sorted(str(problem.pointer) for problem in told.value.problems) == [
+        "/terms/items/0/item", "/terms/items/0/locations/0/location", "/terms/locations/0/location",
+    ]  # fmt: skip
+    assert await world.availability.rules.in_force("acme", after=None, limit=10) == []
+
+
+async def test_rules_are_made_and_read_over_http_with_their_owner_reason_and_history(http, world):
+    await world.stock("A", 10)
+    terms = {
+        "buffer": "2",
+        "priority": 5,
+        "locations": [{"location": "loc_n", "safety_stock": "1"}],
+        "items": [{"item": world.id["B"], "excluded": True}, {"item": world.id["A"], "share": "0.5"}],
+    }
+    body = {"channel": "web", "terms": terms, "business_owner": "Sales", "reason": "spring", "expected_version": 0}
+    made = await http.post(f"{ROOT}/channel-rules", json=body)
+    assert made.status_code == 201, made.text
+    assert (made.json()["version"], made.json()["made_by"]) == (1, "app")
+    assert await sells(world, "web") == 4
+    again = await http.post(f"{ROOT}/channel-rules", json=body)
+    assert (again.status_code, again.json()["code"]) == (409, "rule.changed")
+    later = {"effective_from": "2999-01-01T00:00:00Z", "expected_version": 1}
+    assert (await http.post(f"{ROOT}/channel-rules", json=body | later)).json()["version"] == 2
+    [held] = (await http.get(f"{ROOT}/channel-rules")).json()["rules"]
+    assert held == made.json()
+    shares = {each["item"]: (each["share"], each["excluded"]) for each in held["terms"]["items"]}
+    assert shares == {world.id["A"]: ("0.5", False), world.id["B"]: (None, True)}
+    first = (await http.get(f"{ROOT}/channel-rule-versions", params={"channel": "web", "limit": 1})).json()
+    assert ([each["version"] for each in first["versions"]], first["next_before"]) == ([2], 2)
+    rest = (await http.get(f"{ROOT}/channel-rule-versions", params={"channel": "web", "before": 2})).json()
+    assert (rest["versions"], rest["next_before"]) == ([held], None)
+    audited = await world.store.fetchrow(
+        "select actor, subject from store.audit where action = 'availability.rule_set'"
+    )
+    assert dict(audited) == {"actor": "app", "subject": "channel/web"}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"items": [{"item": "itm_no"}]}, "/terms/items/0/item"),
+        ({"items": [{"item": "itm_no"}, {"item": "itm_no"}]}, "/terms/items/1/item"),
+        ({"locations": [{"location": "loc_x"}]}, "/terms/locations/0/location"),
+    ],
+)
+async def test_nonsense_over_http_is_422_with_its_place(http, change, pointer):
+    body = {"channel": "web", "terms": change, "business_owner": "Sales", "reason": "spring"}
+    answer = await http.post(f"{ROOT}/channel-rules", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "rule.invalid"), answer.text
+    assert [problem["pointer"] for problem in answer.json()["errors"]] == [pointer]
+
+
+async def test_a_rule_that_ends_before_it_begins_is_refused(http):
+    dates = {"effective_from": "2030-01-02T00:00:00Z", "effective_until": "2030-01-01T00:00:00Z"}
+    body = {"channel": "web", "terms": {}, "business_owner": "Sales", "reason": "spring"} | dates
+    answer = await http.post(f"{ROOT}/channel-rules", json=body)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/effective_until")
