@@ -24,7 +24,7 @@ from process_apis.availability.models import ChannelRule, Held, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
 from process_apis.availability.rules import available, usable
-from process_apis.availability.selling import Offer, offer, terms_for
+from process_apis.availability.selling import Offer, offer, sellable, terms_for
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
@@ -171,19 +171,24 @@ def _answer(
     locations: bool,
 ) -> ItemAvailability:
     own_version = stock.channels.get((rule.channel, rule.terms.owner), _NOTHING).version
-    found = offer(item, stock.lines, rule, fencing, stock.channels)
-    terms = terms_for(rule.terms, item)
-    shown = [line for line in stock.lines if line.owner == terms.owner and usable(line.location, terms)]
     return ItemAvailability(
         item=item,
-        available_to_sell=found.sellable,
+        available_to_sell=sellable(item, stock.lines, rule, fencing, stock.channels),
         uom=uom,
         as_of=sure.as_of,
         confidence=sure.confidence,
         version=sum(line.version for line in stock.lines) + own_version,
-        locations=tuple(_at(line, found) for line in sorted(shown, key=_place)) if locations else (),
+        locations=_places(item, stock, rule, fencing) if locations else (),
         silent=sure.silent,
     )
+
+
+def _places(
+    item: str, stock: ItemStock, rule: ChannelRule, fencing: Sequence[ChannelRule]
+) -> tuple[LocationAvailability, ...]:
+    terms, found = terms_for(rule.terms, item), offer(item, stock.lines, rule, fencing, stock.channels)
+    shown = [line for line in stock.lines if line.owner == terms.owner and usable(line.location, terms)]
+    return tuple(_at(line, found) for line in sorted(shown, key=_place))
 
 
 def _place(line: StockLine) -> str:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gateway.canonical.stock import (
     Bucket,
+    Confidence,
     DemandLine,
     ReportedFigure,
     ReportedMovement,

@@ -19,7 +19,7 @@ from process_apis.availability.models import (
     LocationTerms,
     StockLine,
 )
-from process_apis.availability.rules import available, sell_of_pool, supply, usable
+from process_apis.availability.rules import available, available_to_sell, sell_of_pool, supply, usable
 
 _ZERO: Final = Decimal(0)
 _NOTHING: Final = Held()
@@ -68,11 +68,16 @@ def offer(
     `fencing` are the rules in force that keep something from other channels (`ChannelTerms.fences`), that of this
     channel among them, in the order of `by_priority`.
     """
-    terms = terms_at(rule, item)
+    terms = rule.terms
+    if terms.items or rule.doubtful:
+        terms = terms_at(rule, item)
     owner = terms.owner
-    places = {line.location: supply(line, terms) for line in lines if line.owner == owner}
-    pool = sum(places.values(), _ZERO)
-    own = held[rule.channel, owner].open if (rule.channel, owner) in held else _ZERO
+    places, pool = {}, _ZERO
+    for line in lines:
+        if line.owner == owner:
+            places[line.location] = part = supply(line, terms)
+            pool += part
+    own = held.get((rule.channel, owner), _NOTHING)[0]
     fences = list(_fences(item, rule, fencing, held)) if fencing else ()
     if not fences:
         return Offer(places, pool, (), sell_of_pool(pool, terms, own))
@@ -81,6 +86,15 @@ def offer(
     left = shares.places()
     kept = [each for each in taken if each.amount]
     return Offer(left, pool, kept, sell_of_pool(pool, terms, own, sum(left.values(), _ZERO)))
+
+
+def sellable(
+    item: str, lines: Sequence[StockLine], rule: ChannelRule, fencing: Sequence[ChannelRule], held: Holdings
+) -> Decimal:
+    """The `sellable` of `offer`, without the rest of it where no more than the channel's own terms has a say."""
+    if fencing or rule.doubtful or rule.terms.items:
+        return offer(item, lines, rule, fencing, held).sellable
+    return available_to_sell(lines, rule.terms, held.get((rule.channel, rule.terms.owner), _NOTHING).open)
 
 
 def by_priority(rule: ChannelRule) -> tuple[int, str]:
@@ -125,7 +139,10 @@ def unreserved(rule: ChannelRule) -> ChannelRule:
         item: ItemTerms(excluded=own.excluded, locations=_bare(own.locations), allotment=own.allotment)
         for item, own in terms.items.items()
     }
-    return replace(rule, terms=replace(terms, locations=_bare(terms.locations), buffer=_ZERO, share=None, items=items))
+    bare = replace(
+        terms, locations=_bare(terms.locations), buffer=_ZERO, fallback_buffer=_ZERO, share=None, items=items
+    )
+    return replace(rule, terms=bare)
 
 
 def drawn_after(held: Held, allotment: Allotment | None, amount: Decimal) -> Held:

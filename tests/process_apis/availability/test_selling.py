@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import ClaimLine, ClaimRequest
+from gateway.canonical.stock import ClaimLine, ClaimRequest, Confidence
 from gateway.kernel.errors import Conflict
 from process_apis.availability.models import (
     Allotment,
@@ -26,6 +26,7 @@ from process_apis.availability.selling import (
     by_priority,
     drawn_after,
     offer,
+    sellable,
     terms_for,
     unreserved,
 )
@@ -121,7 +122,8 @@ def after(lines, place, amount):
 def test_a_claim_is_admitted_exactly_when_the_answer_said_so(figures, terms, amounts, asks):
     lines, held = lines_of(figures), held_of(terms, amounts)
     rules, fencing = rules_of(terms)
-    said = offer("itm", lines, rules[asks], fencing, held).sellable
+    said = sellable("itm", lines, rules[asks], fencing, held)
+    assert said == offer("itm", lines, rules[asks], fencing, held).sellable
     assert not admitted(shelf_of(lines, held), rules[asks], fencing, said + 1)
     assert said == 0 or admitted(shelf_of(lines, held), rules[asks], fencing, said)
 
@@ -245,3 +247,15 @@ def test_terms_that_make_no_sense_are_told_with_their_places():
         "/terms/locations/1/location", "/terms/protected", "/terms/share",
     ]  # fmt: skip
     assert list(faults(ChannelTerms(share=Decimal(1)))) == []
+
+
+def test_a_place_in_doubt_falls_back_whatever_an_item_says_of_it():
+    own = ItemTerms(locations=(LocationTerms(location="n", safety_stock=Decimal(1)),))
+    stop = ChannelTerms(fallback="stop", items={"itm": own})
+    web = ChannelRule(channel="web", version=1, terms=stop, doubtful={"n": Confidence.STALE})
+    lines = [line("n", 10), line("s", 4)]
+    assert [offer(item, lines, web).sellable for item in ("itm", "else")] == [4, 4]
+    buffered = ChannelTerms(fallback="buffer", fallback_buffer=Decimal(3), items={"itm": own})
+    web = ChannelRule(channel="web", version=1, terms=buffered, doubtful={"n": Confidence.DEGRADED})
+    assert [offer(item, lines, web).sellable for item in ("itm", "else")] == [10, 11]
+    assert offer("itm", lines, unreserved(web)).sellable == 14
