@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
 from typing import Final
 
+from msgspec.structs import replace
+
 from gateway.canonical.item import Item
 from gateway.canonical.stock import MovementType, ReportedMovement
 from process_apis.availability.effects import EFFECTS

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from msgspec import structs
 
+from gateway.kernel.context import Zone
 from gateway.kernel.errors import Invalid
 from process_apis.availability.sources import may_speak_for
 from tests.process_apis.availability.conftest import CALLER
