@@ -12,9 +12,9 @@ from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import Confidence
 from gateway.kernel.errors import Unavailable
 from gateway.store.log_reader import BEGINNING, LogReader
-from process_apis.availability.models import ChannelTerms
+from process_apis.availability.models import ChannelTerms, Held
 from process_apis.availability.process import Availability
-from process_apis.availability.projecting import Projection
+from process_apis.availability.projecting import Projection, _stock, channel_field
 from process_apis.availability.subscriptions import subscriptions
 
 pytestmark = pytest.mark.integration
@@ -173,3 +173,14 @@ async def test_mending_an_item_code_lets_parked_movements_in(cached):
         told = [each for each in stretch.events if each.event.type == "item.changed"]
         await mending.handler(connection, told[-1])
     assert await cached.positions() == {"sellable": 5}
+
+
+def test_what_a_channel_drew_of_an_allotment_survives_the_projection():
+    row = {"channel": "web", "owner": "main", "open": Decimal(3), "version": 7}
+    drawn = row | {"channel": "fair", "allotment": "spring", "drawn": Decimal("2.5")}
+    fields = [channel_field(1, row), channel_field(1, drawn)]
+    stock = _stock("itm", [part for field in fields for part in (field[0].encode(), b"1 7 " + field[3])])
+    assert stock.channels == {
+        ("web", "main"): Held(Decimal(3), 7),
+        ("fair", "main"): Held(Decimal(3), 7, "spring", Decimal("2.5")),
+    }
