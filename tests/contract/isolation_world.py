@@ -61,7 +61,7 @@ OWNED: Mapping[str, str] = {
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
-         "LocationInput.id"),
+         "LocationInput.id", "RuleInput.channel"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -75,7 +75,6 @@ _NOBODYS: Mapping[str, Any] = {
     "country": "US",
     "currency": "USD",
     "channel": "web",
-    "RuleInput.channel": "isolated",
     "business_owner": "somebody",
     "expires_in": 60,
     "plan": "standard",
@@ -233,6 +232,7 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "location_id": "north",
         "below": "north",
         "LocationInput.id": "isolated-site",
+        "RuleInput.channel": "isolated",
         "event_id": "opening",
         "id": "opening",
         "posting": new_id("pst"),
