@@ -11,6 +11,7 @@ from gateway.canonical.stock import Bucket, OrderKey, ReportedFigure, ReportedSn
 from gateway.kernel.errors import Rejected
 from gateway.kernel.secrets import resolve_secret
 from system_apis.tryton import mapping, wire
+from system_apis.tryton.adjustments import Adjustments
 from system_apis.tryton.client import Client
 from system_apis.tryton.directory import Directory
 from system_apis.tryton.orders import Orders
@@ -18,10 +19,12 @@ from system_apis.tryton.postings import Postings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from decimal import Decimal
 
     from gateway.canonical.capabilities import Call
     from gateway.canonical.order import SalesOrder, ShipmentLine, SystemOrder, SystemShipment
     from gateway.canonical.party import CustomerAccount
+    from gateway.canonical.reconciliation import SystemAdjustment
     from gateway.canonical.stock import DemandLine
     from gateway.kernel.clock import Clock
     from gateway.outbound.session import Session
@@ -43,6 +46,7 @@ class Adapter:
         self._orders = Orders(self._client, self._directory, settings, clock)
         self._postings = Postings(self._client, self._directory, self._orders)
         self._units = settings.unit_codes()
+        self._adjustments = Adjustments(self._client, self._directory, self._orders, self._units)
 
     async def check_health(self, call: Call) -> None:
         """Whether Tryton answers and takes our login."""
@@ -147,6 +151,16 @@ class Adapter:
     ) -> SystemShipment:
         """Booked as shipped; the rest of the order stays open in a shipment of its own."""
         return await self._postings.post(call, reference, posting, location, lines)
+
+    async def find_adjustment(self, call: Call, *, posting: str) -> SystemAdjustment | None:
+        """The finished correction; None also while it is under way, for then `post_adjustment` finishes it."""
+        return await self._adjustments.find(call, posting)
+
+    async def post_adjustment(
+        self, call: Call, *, posting: str, location: str, code: str, amount: Decimal, uom: str
+    ) -> SystemAdjustment:
+        """Added to what the warehouse's storage has, whatever that is by then."""
+        return await self._adjustments.post(call, posting, location, code, amount, uom)
 
     async def _zone(self, call: Call, location: int) -> list[wire.Stock]:
         found: list[wire.Stock] = []

@@ -272,6 +272,48 @@ class Shipment(Struct):
     timestamp: str | None = field(name="_timestamp", default=None)
 
 
+class Losses(Struct):
+    """``stock.location`` of type warehouse, with where what it lacks and what it finds is booked."""
+
+    MODEL: ClassVar = "stock.location"
+    FIELDS: ClassVar = ("lost_found_location",)
+
+    id: int
+    lost_found_location: int | None = None
+
+
+class Place(Struct):
+    """``stock.location`` by its type."""
+
+    id: int
+    type: str
+
+
+class Moved(Struct):
+    """``stock.move``, in the product's default unit."""
+
+    id: int
+    internal_quantity: Decimal
+    state: str
+
+
+class Correction(Struct):
+    """``stock.shipment.internal``; `reference` holds our posting id; `timestamp` guards it against others' changes."""
+
+    MODEL: ClassVar = "stock.shipment.internal"
+    FIELDS: ClassVar = (
+        "number", "state", "from_location.type", "_timestamp",
+        *(f"moves.{name}" for name in ("internal_quantity", "state")),
+    )  # fmt: skip
+
+    id: int
+    number: str | None
+    state: str
+    from_location: Place = field(name="from_location.")
+    moves: list[Moved] = field(name="moves.")
+    timestamp: str | None = field(name="_timestamp", default=None)
+
+
 class SaleReference(Struct):
     """The sale a move belongs to."""
 

@@ -150,6 +150,45 @@ class PostsShipmentsCases:
         )
 
 
+class PostsAdjustmentsCases:
+    """Each adds and takes away again, so that other cases find the stock they know."""
+
+    async def test_a_correction_is_not_found_before_and_booked_once(self, bench):
+        posting = bench.ref("rec")
+        assert await bench.adapter.find_adjustment(call(), posting=posting) is None
+        before = await self._shown(bench)
+        first = await self._correct(bench.adapter, bench, posting, "3")
+        assert await self._correct(bench.adapter, bench, posting, "3") == first
+        assert await bench.adapter.find_adjustment(call(), posting=posting) == first
+        assert (first.amount, await self._shown(bench)) == (3, before + 3)
+        await self._correct(bench.adapter, bench, bench.ref("rec"), "-3")
+        assert await self._shown(bench) == before
+
+    @live_only
+    async def test_a_lost_answer_is_unknown_and_correcting_again_corrects_once(self, bench):
+        posting, before = bench.ref("rec"), await self._shown(bench)
+        with pytest.raises(OutcomeUnknown):
+            await self._correct(bench.failing("cut"), bench, posting, "2")
+        made = await settled(lambda: self._correct(bench.adapter, bench, posting, "2"))
+        assert (made.amount, await self._shown(bench)) == (2, before + 2)
+        await self._correct(bench.adapter, bench, bench.ref("rec"), "-2")
+
+    async def _shown(self, bench):
+        location, code = bench.counterpart.location, self._code(bench)
+        told = await bench.adapter.read_stock(call(60), locations=[location])
+        return sum((each.amount for each in told.figures if each.source_item == code), Decimal())
+
+    async def _correct(self, adapter, bench, posting, amount):
+        location, code = bench.counterpart.location, self._code(bench)
+        uom = next(uom for sku, _, uom in bench.counterpart.lines if sku == code)
+        return await adapter.post_adjustment(
+            call(60), posting=posting, location=location, code=code, amount=Decimal(amount), uom=uom
+        )
+
+    def _code(self, bench):
+        return bench.counterpart.lines[0][0]
+
+
 class ReleasesWorkCases:
     async def test_work_is_not_found_before_and_released_once(self, bench):
         order = bench.order()

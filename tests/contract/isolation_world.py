@@ -32,6 +32,7 @@ PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
 ALL_SCOPES = (
     *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
     *("claims:read", "claims:write", "claims:override", "source:*", "rules:read", "rules:write"),
+    *("reconciliation:read", "reconciliation:decide"),
     *("locations:read", "locations:write", "reference:own"),
     *("publication:read", "publication:repair"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
@@ -46,6 +47,8 @@ DRAWN = (
     "key_id",
     "message_id",
     "exception_id",
+    "finding_id",
+    "run_id",
     "item_id",
     "cursor",
 )
@@ -61,7 +64,7 @@ OWNED: Mapping[str, str] = {
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
-         "LocationInput.id", "RuleInput.channel"),
+         "LocationInput.id", "RuleInput.channel", "finding_id", "run_id", "run"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -94,6 +97,8 @@ _NOBODYS: Mapping[str, Any] = {
     "occurred_at": "2026-11-21T10:00:00Z",
     "time": "2026-11-21T10:00:00Z",
     "If-Match": '"v1"',
+    "what": "stock",
+    "cause": "source_only",
     "attribute": "name",
     "publishes": "*",
     "importLocations": "location,parent\r\nimported,nowhere\r\n",
@@ -196,8 +201,18 @@ async def _order(gateway: RunningGateway, first: PartnerCredentials) -> dict[str
 
 
 async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict[str, Any]:
-    """What only a worker makes: an exception of the order and a message about it."""
+    """What only a worker makes: an exception of the order and a message about it; a difference and who found it."""
     exception_id, message_id = new_id("exc"), new_id("msg")
+    run_id, finding_id = new_id("run"), new_id("rec")
+    await connection.execute(
+        "insert into reconciliation.run (run, tenant, what, asked_by, state) values ($1, $2, 'stock', 'test', 'done')",
+        *(run_id, TENANT),
+    )
+    await connection.execute(
+        "insert into reconciliation.finding (finding, tenant, run, what, against, scope, class, source, amount, state)"
+        " values ($1, $2, $3, 'stock', 'owner', 'snapshot/isolated', 'source_only', 'wms_north', 1, 'open')",
+        *(finding_id, TENANT, run_id),
+    )
     await connection.execute(
         "insert into order_to_ship.exception"
         " (exception_id, tenant, order_id, class, fault_domain, code, detail, blocking)"
@@ -210,7 +225,8 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, $2, $3, 'whe_1', 'order.shipped', $4, 'order.shipped', now(), 'c', 'delivered')",
         *(message_id, TENANT, partner_id, f"orders/{order_id}"),
     )
-    return {"exception_id": exception_id, "message_id": message_id}
+    found = {"finding_id": finding_id, "run_id": run_id, "run": run_id}
+    return {"exception_id": exception_id, "message_id": message_id, **found}
 
 
 def _named(first: PartnerCredentials) -> dict[str, Any]:
