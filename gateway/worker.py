@@ -196,6 +196,7 @@ class Worker:
     async def _keep_house(self) -> None:
         while not self._stop.is_set():
             await self._core.availability.expire()
+            await self._core.availability.shortages.relieve()
             await self._core.orders.sweep()
             if self._core.clock.monotonic() >= self._prune_at:
                 self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS

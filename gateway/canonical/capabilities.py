@@ -378,7 +378,14 @@ class ClaimsStock(Protocol):
     ) -> Sequence[ClaimedLine]: ...
 
     async def allocate(
-        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        correlation_id: str,
+        handed: bool = False,
     ) -> Sequence[ClaimedLine]: ...
 
     async def release(

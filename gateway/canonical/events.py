@@ -40,6 +40,10 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("claim.made", 1, "order", "stock was promised to an order"),
         EventType("claim.ended", 1, "order", "a promise was fulfilled, released, expired or went to another order"),
         EventType("claim.extended", 1, "order", "reservations of an order expire at another time"),
+        EventType(
+            "claim.short", 1, "order", "part of what an order was promised is not there; all its claims are in it"
+        ),
+        EventType("claim.covered", 1, "order", "all that an order was promised is there again, or elsewhere"),
         EventType("supply.changed", 1, "supply", "a line of a purchase order or transfer was told, or told anew"),
         EventType("item.changed", 1, "item", "an item was created or changed"),
         EventType("location.changed", 1, "location", "a location, or a code that a system has for it, changed"),

@@ -202,7 +202,8 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
 
     Without `expires_at` (aware, UTC) or `expires_in` (from when it is promised, by the record's clock) the promise
     stands until it is allocated or released. With `override` the channel's safety stock, buffer and share don't hold:
-    whatever is available may be promised, and the audit trail says who wanted it and why.
+    whatever is available may be promised, and the audit trail says who wanted it and why. Where stock turns out to be
+    short, a claim of lower `priority` gives way first, then one of a later `need_by`, or of none.
     """
 
     action: str
@@ -213,6 +214,8 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     expires_in: timedelta | None = None
     override: ClaimOverride | None = None
+    priority: int = 0
+    need_by: date | None = None
 
 
 class ClaimState(StrEnum):

@@ -79,7 +79,7 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
     ) -> schemas.ClaimedList:
         """Turn reservations into allocations, which do not expire; answers all that the order holds."""
         caller = caller_of(request.scope)
-        found = await claims.allocate(**_command(caller, data))
+        found = await claims.allocate(**_command(caller, data), handed=data.handed)
         return schemas.claimed_list(list(found))
 
     return [list_claims, reserve_stock, extend_claims, allocate_claims]

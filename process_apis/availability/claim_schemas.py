@@ -1,6 +1,6 @@
 """The shapes of claims on the wire. Amounts are exact decimals, as strings, in base units of the item."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated
 
@@ -30,7 +30,8 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     """All lines are promised, or none. `action` is the caller's own id of this command: repeating it changes nothing.
 
     Without `expires_in` the promise stands until it is allocated or released. `override_reason` promises what the
-    channel's rule keeps back; it needs the scope ``claims:override`` and is audited.
+    channel's rule keeps back; it needs the scope ``claims:override`` and is audited. Where stock turns out to be
+    short, what is of lower `priority` gives way first, then what is needed later (`need_by`).
     """
 
     action: Text
@@ -39,13 +40,19 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     lines: Annotated[list[ClaimLineInput], Meta(min_length=1, max_length=200)]
     expires_in: Seconds | None = None
     override_reason: Text | None = None
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    need_by: date | None = None
 
 
 class AllocationInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is reserved for the order becomes its own."""
+    """What is reserved for the order becomes its own.
+
+    `handed`: another system works on it from now on, so that only a person touches what turns out to be short of it.
+    """
 
     action: Text
     order: Text
+    handed: bool = False
 
 
 class CancellationInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -116,6 +123,8 @@ def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimR
         correlation_id=caller.correlation_id,
         expires_in=None if data.expires_in is None else timedelta(seconds=data.expires_in),
         override=None if why is None else ClaimOverride(actor=caller.principal.subject, reason=why),
+        priority=data.priority,
+        need_by=data.need_by,
     )
 
 

@@ -172,6 +172,7 @@ def claim_of_row(row: Mapping[str, Any]) -> OpenClaim:
         state=row["state"],
         commitment=row["commitment"],
         allotment=row["allotment"],
+        short=row["short"],
     )
 
 

@@ -137,7 +137,7 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     """A claim as its row has it. `open` = amount - consumed - released counts in its stock line.
 
     `commitment`: `soft` (reserved), `firm` (allocated), `handed` (allocated, and another system works on it). It
-    outlives the claim's end.
+    outlives the claim's end. `short` of what is open is not covered by stock.
     """
 
     claim: str
@@ -153,6 +153,12 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     state: str
     commitment: str = "soft"
     allotment: str | None = None
+    short: Decimal = Decimal(0)
+
+    @property
+    def worked_on(self) -> bool:
+        """Another system has it, or part of it is picked: only a person changes it."""
+        return self.commitment == "handed" or self.consumed > 0
 
     @property
     def open(self) -> Decimal:

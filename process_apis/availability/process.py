@@ -37,6 +37,7 @@ from process_apis.availability.projecting import Projection
 from process_apis.availability.promising_dates import SupplyLine
 from process_apis.availability.recording import Recorder
 from process_apis.availability.regions import Regions, RegionStanding
+from process_apis.availability.relieving import Shortages
 from process_apis.availability.reserving import Reserver
 from process_apis.availability.rulebook import Rulebook
 from process_apis.availability.ruling import RuleChange, Rules
@@ -76,6 +77,7 @@ class Availability:
         self.rules = Rules(store, items, locations, clock)
         self._claimer = Claimer(locations, clock, freshness or {}, rulebook)
         self._standing = Standing(store, clock)
+        self.shortages = Shortages(store, locations, rulebook, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
         self.examiner = Examiner(store, translator, items)
         self._demand = DemandRecorder(store, translator, items, clock)
@@ -147,11 +149,18 @@ class Availability:
         return await self._claimer.claim_all(connection, tenant=tenant, requests=requests, writes=writes)
 
     async def allocate(
-        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        correlation_id: str,
+        handed: bool = False,
     ) -> Sequence[ClaimedLine]:
         """See `Standing.allocate`."""
         return await self._standing.allocate(
-            connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id
+            connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id, handed=handed
         )
 
     async def release(

@@ -43,6 +43,11 @@ class Promise(Struct, frozen=True):
     expires_at: datetime | None
 
     @property
+    def pinned(self) -> frozenset[int]:
+        """The lines that named their location."""
+        return frozenset(line.line for line in self.request.lines if line.location is not None)
+
+    @property
     def keys(self) -> list[LineKey]:
         """The stock line of each of `made`."""
         return [LineKey(claim.item, claim.location, self.rule.terms.owner) for claim in self.made]
@@ -187,6 +192,9 @@ def _claim_columns(promises: Sequence[Promise]) -> list[str]:
             promise.request.action,
             promise.expires_at,
             _allotment(promise, claim.item),
+            promise.request.priority,
+            None if promise.request.need_by is None else promise.request.need_by.isoformat(),
+            claim.line in promise.pinned,
         )
         for promise in promises
         for claim in promise.made

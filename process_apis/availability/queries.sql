@@ -358,12 +358,13 @@ where tenant = $1 and order_id = any($2::text[])
 
 -- name: claims_of
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
-       allotment
+       allotment, short
 from availability.claim where tenant = $1 and order_id = any($2::text[]) order by claim
 
 -- name: update_claims
 update availability.claim c
 set consumed = u.consumed, released = u.released, state = u.state, commitment = u.commitment,
+    short = least(c.short, c.amount - u.consumed - u.released),
     ended_at = case when u.state in ('fulfilled', 'released') then coalesce(c.ended_at, $6) end,
     expires_at = case when u.state <> 'allocated' then c.expires_at end
 from unnest($2::text[], $3::numeric[], $4::numeric[], $5::text[], $7::text[])
@@ -510,12 +511,14 @@ where l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner 
 -- name: insert_claims
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-     made_at, expires_at, allotment)
+     made_at, expires_at, allotment, priority, need_by, pinned)
 select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
-       'reserved', u.action, $2, u.expires_at, u.allotment
+       'reserved', u.action, $2, u.expires_at, u.allotment, u.priority, u.need_by, u.pinned
 from unnest($3::text::text[], $4::text::text[], $5::text::int[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[], $10::text::bigint[],
-            $11::text::numeric[], $12::text::text[], $13::text::timestamptz[], $14::text::text[])
-     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at, allotment)
+            $11::text::numeric[], $12::text::text[], $13::text::timestamptz[], $14::text::text[], $15::text::int[], $16::text::date[],
+            $17::text::boolean[])
+     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at, allotment, priority,
+           need_by, pinned)
 
 -- name: insert_actions
 insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
@@ -535,7 +538,7 @@ set open = c.open + excluded.open, version = c.version + 1, allotment = coalesce
 
 -- name: order_claims
 select a.fingerprint, a.answer, a.verb, c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel,
-       c.amount, c.consumed, c.released, c.state, c.commitment, c.allotment, c.expires_at
+       c.amount, c.consumed, c.released, c.state, c.commitment, c.allotment, c.short, c.expires_at
 from (select) as one
 left join availability.action a on a.tenant = $1 and a.action = $2
 left join availability.claim c on c.tenant = $1 and c.order_id = $3
@@ -694,7 +697,7 @@ update availability.projection set dirty = $1 where dirty <> $1
 
 -- name: claims_due
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
-       allotment
+       allotment, short
 from availability.claim
 where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at <= now() order by claim
 
@@ -719,9 +722,9 @@ where tenant = $1 and order_id = any($2::text[]) and cancelled_at is not null
 -- name: transfer_claims
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-     made_at, expires_at, commitment, allotment)
+     made_at, expires_at, commitment, allotment, priority, need_by, pinned, short)
 select u.claim, $1, $2, c.order_line, c.item, c.location, c.owner, c.channel, c.rule_version, u.amount, u.state, $3, $4,
-       c.expires_at, c.commitment, c.allotment
+       c.expires_at, c.commitment, c.allotment, c.priority, c.need_by, c.pinned, least(c.short, u.amount)
 from unnest($5::text[], $6::text[], $7::numeric[], $8::text[]) as u (claim, origin, amount, state)
 join availability.claim c on c.tenant = $1 and c.claim = u.origin
 

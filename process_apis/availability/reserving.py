@@ -53,11 +53,13 @@ class Reserver:
             batches = self._batches[tenant] = Batches(run, largest=_LARGEST)
         return await batches.ask(request)
 
-    async def allocate(self, tenant: str, *, action: str, order: str, correlation_id: str) -> _Claimed:
+    async def allocate(
+        self, tenant: str, *, action: str, order: str, correlation_id: str, handed: bool = False
+    ) -> _Claimed:
         """See `Standing.allocate`."""
         return await self._alone(
             lambda connection: self._standing.allocate(
-                connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id
+                connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id, handed=handed
             )
         )
 

@@ -16,6 +16,7 @@ from process_apis.availability.cloud_events import StockBatch, StockEvent, Stock
 from process_apis.availability.process import Availability
 from process_apis.availability.region_routes import region_routes
 from process_apis.availability.rule_routes import rule_routes
+from process_apis.availability.shortage_routes import shortage_routes
 from process_apis.availability.sources import may_speak_for
 from process_apis.availability.supply_routes import supply_routes
 
@@ -140,6 +141,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *rule_routes(availability),
         *supply_routes(availability),
         *region_routes(availability),
+        *shortage_routes(availability),
     ]
 
 

@@ -18,6 +18,7 @@ from gateway.canonical.stock import ClaimedLine, ClaimState
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Unavailable
 from gateway.kernel.ids import new_id
+from gateway.kernel.quantity import plain
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
@@ -29,6 +30,7 @@ from process_apis.availability.models import LineKey, OpenClaim
 
 _sql: Final = queries_beside(__file__)
 _OVER: Final = frozenset({"fulfilled", "released"})
+_STANDS: Final = frozenset({"reserved", "allocated"})
 _ZERO: Final = Decimal(0)
 _CONTENDED: Final = "store.contended"
 
@@ -41,19 +43,28 @@ class Standing:
         self._clock = clock
 
     async def allocate(
-        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        correlation_id: str,
+        handed: bool = False,
     ) -> Sequence[ClaimedLine]:
-        """Turn the order's reservations into allocations, which do not expire; returns all that the order holds."""
-        content = digest("allocate", order, None, [])
+        """Turn the order's reservations into allocations, which do not expire; returns all that the order holds.
+
+        `handed` says that another system works on them from now on: what turns out to be short of them is a person's.
+        Raises `Conflict` (``claim.short``, with ``context["lines"]``) while part of what it holds is not there.
+        """
+        content = digest("allocate", order, None, ["handed"] if handed else [])
         version, head, claims = await _open(connection, tenant, action, order)
         if (known := action_of_row(action, head)) is not None:
             return answered(known, content)
-        pairs = [
-            (claim, msgspec.structs.replace(claim, state="allocated", commitment="firm"))
-            for claim in claims
-            if claim.state == "reserved"
-        ]
-        answer = [_claimed(after) for after in [*(pair[1] for pair in pairs), *claims] if after.state == "allocated"]
+        _check_covered(order, claims)
+        pairs = [(claim, _allocated(claim, handed=handed)) for claim in claims if claim.state in _STANDS]
+        answer = [_claimed(after) for _, after in pairs]
+        pairs = [(before, after) for before, after in pairs if before != after]
         await self._finish(connection, tenant, order, version, pairs, correlation_id, "allocated")
         await record_action(connection, tenant, action, "allocate", order, content, answer)
         return answer
@@ -209,10 +220,10 @@ class Standing:
         # The sums of stock lines and channels stay as they are, so none is locked or told of.
         now, to = self._clock.now(), made[0].order
         ended = [_released(claim) for claim in given]
-        await update_claims(connection, tenant, ended, now)
         new, old = [claim.claim for claim in made], [claim.claim for claim in given]
         amounts, kept = [claim.amount for claim in made], [claim.state for claim in made]
         await connection.execute(_sql.transfer_claims, tenant, to, action, now, new, old, amounts, kept)
+        await update_claims(connection, tenant, ended, now)
         receiving = await _lock_order(connection, tenant, to)
         told = {"reason": "transferred", "to": to, "claims": [claim_data(claim) for claim in ended]}
         taken = {"reason": "transferred", "from": given[0].order, "claims": [claim_data(claim) for claim in made]}
@@ -244,6 +255,26 @@ async def _open(connection: Connection, tenant: str, action: str, order: str) ->
     version = await _lock_order(connection, tenant, order)
     rows = await connection.fetch(_sql.order_claims, tenant, action, order)
     return version, rows[0], [claim_of_row(row) for row in rows if row["claim"] is not None]
+
+
+def _allocated(claim: OpenClaim, *, handed: bool) -> OpenClaim:
+    commitment = "handed" if handed or claim.commitment == "handed" else "firm"
+    return msgspec.structs.replace(claim, state="allocated", commitment=commitment)
+
+
+def _check_covered(order: str, claims: Sequence[OpenClaim]) -> None:
+    lines = [
+        {"line": claim.line, "item": claim.item, "location": claim.location, "amount": plain(claim.short)}
+        for claim in claims
+        if claim.short and not claim.worked_on
+    ]
+    if lines:
+        numbers = ", ".join(sorted({str(line["line"]) for line in lines}))
+        raise Conflict(
+            f"line {numbers} of {order} is not covered by stock: wait until claim.covered is told, or release it",
+            code="claim.short",
+            context={"lines": lines},
+        )
 
 
 def _released(claim: OpenClaim) -> OpenClaim:

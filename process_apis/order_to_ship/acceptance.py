@@ -218,6 +218,7 @@ class Acceptance:
                 channel=order.channel,
                 lines=[ClaimLine(line=line.line, item=line.item, amount=line.ordered) for line in order.lines],
                 correlation_id=order.correlation_id,
+                need_by=order.requested_date,
             )
             for order in drafts
         ]

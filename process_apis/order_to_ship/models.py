@@ -156,6 +156,7 @@ class ExceptionClass(StrEnum):
     CANCEL_REFUSED = "cancel_refused"
     CLAIM_LOST = "claim_lost"
     SHIPMENT_MISMATCH = "shipment_mismatch"
+    STOCK_SHORT = "stock_short"
 
 
 class Finding(Struct, frozen=True, kw_only=True):

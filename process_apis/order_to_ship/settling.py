@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, FindsSystems
 from gateway.canonical.party import CustomerAccount
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.money import Money
+from process_apis.order_to_ship.covering import Lack, merged, note_shortage
 from process_apis.order_to_ship.models import (
     Allocation,
     ExceptionClass,
@@ -98,15 +100,19 @@ async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) 
             action=f"{order.order_id}:allocate",
             order=order.order_id,
             correlation_id=order.correlation_id,
+            handed=True,
         )
     except Unavailable:
         raise
     except CrossdockError as e:
-        change.find(_claim_lost(e.code, e.detail))
+        if e.code == "claim.short":
+            lacks = msgspec.convert(e.context["lines"], list[Lack])
+            note_shortage(change, lacks)
+        else:
+            change.find(_claim_lost(e.code, e.detail))
         return
-    parts = tuple(
-        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount)
-        for part in sorted(claimed, key=lambda part: (part.line, part.location))
+    parts = merged(
+        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in claimed
     )
     missing = [
         line.line for line in order.lines if sum(part.amount for part in parts if part.line == line.line) < line.open

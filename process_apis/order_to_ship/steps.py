@@ -123,7 +123,8 @@ def _forward(order: Order, now: datetime) -> Next:
         terms = order.of_kind(TaskKind.TERMS)
         return _first(StepKind.CHECK_TERMS, terms, now) if terms else Step(StepKind.CHECK_TERMS)
     if order.allocated_at is None:
-        return Step(StepKind.ALLOCATE)
+        # What is short waits for stock; the rest of the order waits with it.
+        return None if any(line.backordered for line in order.lines) else Step(StepKind.ALLOCATE)
     erps = [task for task in order.of_kind(TaskKind.ERP_ORDER) if task.state in _TO_DO]
     if erps:
         return _first(StepKind.SUBMIT_ORDER, erps, now)

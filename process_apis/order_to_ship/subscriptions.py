@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from gateway.backbone.consumer import Subscription
+from process_apis.order_to_ship.covering import on_cover
 from process_apis.order_to_ship.process import OrderToShip
 
 
 def subscriptions(orders: OrderToShip) -> list[Subscription]:
-    """Picks and shipments, as warehouses report them and availability records them."""
+    """Picks and shipments, as availability records them; what an order's promises lack, as it finds out."""
     return [
         Subscription(
             name="order_to_ship.shipping",
             types=frozenset({"stock.movement_recorded"}),
             handler=orders.shipping.on_movement,
-        )
+        ),
+        Subscription(
+            name="order_to_ship.covering", types=frozenset({"claim.short", "claim.covered"}), handler=on_cover
+        ),
     ]

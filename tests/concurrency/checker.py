@@ -121,6 +121,8 @@ WRONG = {
                 where tenant = c.tenant and order_id = c.order_id
                   and (order_line = c.order_line or (order_line = -1 and item = c.item)) group by location) places) p
         where c.consumed > p.handled""",
+    "a claim lacks more than it has open": """
+        select claim from availability.claim where short > amount - consumed - released""",
     "an order that was cancelled holds stock": """
         select o.order_id from availability.claim_order o join availability.claim c using (tenant, order_id)
         where o.cancelled_at is not null and c.amount > c.consumed + c.released""",

@@ -273,6 +273,8 @@ INVARIANTS = {
     "short is what is promised and not there": """
         select item, location, short from availability.stock_line
         where short <> greatest(0, reserved + allocated + external - sellable)""",
+    "a claim lacks no more than it has open": """
+        select claim from availability.claim where short > amount - consumed - released""",
     "a claim over has nothing open": """
         select claim from availability.claim
         where state in ('fulfilled', 'released') and amount <> consumed + released""",

@@ -340,7 +340,7 @@ class Claims:
                 answers.append(refusal)
         return answers
 
-    async def allocate(self, connection, *, tenant, action, order, correlation_id):
+    async def allocate(self, connection, *, tenant, action, order, correlation_id, handed=False):
         return await self._move(connection, order, "allocated")
 
     async def release(self, connection, *, tenant, action, order, lines, correlation_id):

@@ -136,3 +136,43 @@ async def test_an_order_from_promise_to_completion_with_stock_that_adds_up(order
         await shop.orders.cancel_order(CALLER, split.order_id, reason="mistake")
         await shop.becomes(split.order_id, OrderState.CANCELLED)
         assert await shop.promised() == (6, 0, 0)
+
+
+async def seen(shop, order_id, fits):
+    """The order once `fits` is true of it; availability decides what is short meanwhile."""
+    for _ in range(1_200):
+        await shop.availability.shortages.relieve()
+        order = await shop.orders.get_order("acme", order_id)
+        if fits(order):
+            return order
+        await asyncio.sleep(0.05)
+    return pytest.fail(f"{order}")
+
+
+async def test_what_a_count_takes_from_under_an_order_waits_moves_or_is_a_persons(orders_database, nats_url):
+    async with opened(orders_database, nats_url) as shop:
+        await shop.store.execute("insert into fake.customer (code, hold) values ('SLOW', true)")
+        working = (await shop.orders.place_order(ask("PO-1", ("SKU-1", "4")))).order.order_id
+        await shop.becomes(working, OrderState.RELEASED)
+        held = (await shop.orders.place_order(ask("PO-2", ("SKU-1", "4"), sold_to="SLOW"))).order.order_id
+        await shop.becomes(held, OrderState.HELD)
+        await shop.reported("cycle_counted", 2)
+        # Eight are promised in the north and two are there: four that nobody works on go west as far as that has them.
+        order = await seen(shop, held, lambda order: order.lines[0].backordered)
+        assert [(line.open, line.backordered) for line in order.lines] == [(3, 1)]
+        assert {(part.location, part.amount) for part in order.allocations} == {("WH-N", 1), ("WH-W", 3)}
+        assert [(each.code, each.blocking) for each in order.exceptions] == [("order.stock_short", False)]
+        order = await seen(shop, working, lambda order: order.exceptions)
+        assert [(each.code, each.blocking) for each in order.exceptions] == [("order.handed_short", False)]
+        assert [(line.open, line.backordered) for line in order.lines] == [(4, 0)]
+
+        await shop.orders.release_hold(CALLER, held, reason="paid by phone")
+        order = await seen(shop, held, lambda order: order.approved_at and not order.hold_reason)
+        assert order.allocated_at is None, "it waits for stock"
+        await shop.reported("cycle_counted", 20)
+        order = await seen(shop, held, lambda order: order.state is OrderState.RELEASED)
+        assert (order.lines[0].open, order.lines[0].backordered, order.exceptions) == (4, 0, ())
+        works = await shop.store.fetch("select location from fake.work where reference = $1", held)
+        assert sorted(row["location"] for row in works) == ["WH-N", "WH-W"]
+        await seen(shop, working, lambda order: not order.exceptions)
+        assert await shop.promised() == (23, 0, 8)

@@ -1,0 +1,126 @@
+"""What of an order is not covered by stock any more, or is again: counters, exceptions and where it is served from.
+
+Availability decides whose promise gives way. What nobody works on yet waits, backordered, and goes on by itself; what
+is handed over is for a person, and stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Recorded
+from gateway.kernel.errors import NotFound
+from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.models import Allocation, ExceptionClass, Finding, OrderLine
+from process_apis.order_to_ship.records import Change, lock
+
+_ZERO: Final = Decimal(0)
+_US: Final = "crossdock"
+_KIND: Final = "stock"
+_WAITS: Final = "waiting"
+_HANDED: Final = "handed"
+
+
+class Lack(Struct, frozen=True):
+    """So much of a line is promised at a location and not there, in base units."""
+
+    line: int
+    location: str
+    amount: Decimal
+
+
+async def on_cover(connection: Connection, recorded: Recorded) -> None:
+    """Handle `claim.short` and `claim.covered`: each has all that stands of the order, so the newest is the truth."""
+    data = recorded.event.data
+    try:
+        order, now = await lock(connection, data["order"])
+    except NotFound:
+        return
+    if order.tenant != recorded.event.tenant or order.cancelled_at or order.rejected_at or order.completed_at:
+        return
+    change = Change(connection, order, now)
+    if order.allocated_at is None:
+        change.set(
+            allocations=merged(
+                Allocation(
+                    line=each["line"], location=each["location"], claim=each["claim"], amount=Decimal(each["amount"])
+                )
+                for each in data["claims"]
+            )
+        )
+    short = [each for each in data["claims"] if Decimal(each["short"])]
+    note_shortage(change, [_lack(each) for each in short if not each["handed"]])
+    _note_handed(change, [_lack(each) for each in short if each["handed"]])
+    if any(line.backordered for line in order.lines) and not any(line.backordered for line in change.order.lines):
+        await change.wake()
+    await change.save()
+
+
+def note_shortage(change: Change, lacks: Sequence[Lack]) -> None:
+    """Make `lacks` what is backordered of the order, which then waits for it; none lets it go on."""
+    if change.order.allocated_at is not None:
+        lacks = ()
+    by_line: dict[int, Decimal] = defaultdict(Decimal)
+    for lack in lacks:
+        by_line[lack.line] += lack.amount
+    lines = tuple(backordered(line, by_line[line.line]) for line in change.order.lines)
+    if lines != change.order.lines:
+        change.set(lines=lines)
+    if lacks:
+        detail = f"{_named(lacks)}: it waits for stock, and goes on by itself; cancel it, or tell the customer"
+        change.find(_finding(_WAITS, "order.stock_short", detail))
+    else:
+        change.resolve(_KIND, _WAITS, by=_US, resolution="all of it is there again, or elsewhere")
+
+
+def _note_handed(change: Change, lacks: Sequence[Lack]) -> None:
+    if lacks:
+        detail = f"{_named(lacks)}, which is handed over already: have it served from elsewhere, or cancel it"
+        change.find(_finding(_HANDED, "order.handed_short", detail))
+    else:
+        change.resolve(_KIND, _HANDED, by=_US, resolution="all of it is there again")
+
+
+def backordered(line: OrderLine, amount: Decimal) -> OrderLine:
+    """The line with `amount` of what was neither shipped nor cancelled waiting for stock."""
+    standing = line.open + line.backordered
+    waits = min(amount, standing)
+    return line if waits == line.backordered else replace(line, backordered=waits, open=standing - waits)
+
+
+def merged(parts: Iterable[Allocation]) -> tuple[Allocation, ...]:
+    """One allocation for each line and location; the first claim stands for what was split."""
+    found: dict[tuple[int, str], Allocation] = {}
+    for part in sorted(parts, key=lambda part: (part.line, part.location, part.claim)):
+        before = found.get((part.line, part.location))
+        found[part.line, part.location] = (
+            part if before is None else replace(before, amount=before.amount + part.amount)
+        )
+    return tuple(found.values())
+
+
+def _lack(each: dict[str, str]) -> Lack:
+    return Lack(int(each["line"]), each["location"], Decimal(each["short"]))
+
+
+def _named(lacks: Sequence[Lack]) -> str:
+    return ", ".join(f"{plain(lack.amount)} of line {lack.line} is not at {lack.location}" for lack in lacks)
+
+
+def _finding(target: str, code: str, detail: str) -> Finding:
+    return Finding(
+        exception=ExceptionClass.STOCK_SHORT,
+        fault_domain=_US,
+        code=code,
+        detail=detail,
+        blocking=False,
+        kind=_KIND,
+        target=target,
+    )
