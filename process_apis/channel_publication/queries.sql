@@ -33,15 +33,29 @@ set sku = excluded.sku, state = 'unseen', base = null, base_version = null, atte
     looked_version = null
 where f.sku <> excluded.sku;
 
+-- The consumer of the log marks items in the order of its events, in one transaction. Whoever publishes waits for none
+-- of its rows: one that is being marked has another revision a moment later.
+
 -- name: rank_due
-update channel_publication.due d set tier = r.tier, rank_at = r.rank_at
-from unnest($3::text[], $4::bigint[], $5::smallint[], $6::timestamptz[]) as r (item, revision, tier, rank_at)
-where d.tenant = $1 and d.channel = $2 and d.item = r.item and d.revision = r.revision;
+with mine as (
+    select d.item, r.tier, r.rank_at
+    from unnest($3::text[], $4::bigint[], $5::smallint[], $6::timestamptz[]) as r (item, revision, tier, rank_at)
+    join channel_publication.due d
+        on d.tenant = $1 and d.channel = $2 and d.item = r.item and d.revision = r.revision
+    for update of d skip locked
+)
+update channel_publication.due d set tier = mine.tier, rank_at = mine.rank_at
+from mine where d.tenant = $1 and d.channel = $2 and d.item = mine.item;
 
 -- name: drop_due
-delete from channel_publication.due d
-using unnest($3::text[], $4::bigint[]) as r (item, revision)
-where d.tenant = $1 and d.channel = $2 and d.item = r.item and d.revision = r.revision;
+with mine as (
+    select d.item
+    from unnest($3::text[], $4::bigint[]) as r (item, revision)
+    join channel_publication.due d
+        on d.tenant = $1 and d.channel = $2 and d.item = r.item and d.revision = r.revision
+    for update of d skip locked
+)
+delete from channel_publication.due d using mine where d.tenant = $1 and d.channel = $2 and d.item = mine.item;
 
 -- name: take_due
 -- What was sent without an answer is looked at when it has settled ($4), not before.
@@ -83,8 +97,12 @@ set base = looked, base_version = looked_version, attempted = null, looked = nul
 where tenant = $1 and channel = $2 and item = any($3::text[]) and looked_version is not null;
 
 -- name: wait_due
-update channel_publication.due set not_before = now() + $4::interval
-where tenant = $1 and channel = $2 and item = any($3::text[]);
+with mine as (
+    select item from channel_publication.due
+    where tenant = $1 and channel = $2 and item = any($3::text[]) for update skip locked
+)
+update channel_publication.due d set not_before = now() + $4::interval
+from mine where d.tenant = $1 and d.channel = $2 and d.item = mine.item;
 
 -- name: mark_attempted
 update channel_publication.figure f
@@ -111,8 +129,12 @@ where f.tenant = $1 and f.channel = $2 and f.item = c.item;
 
 -- name: still_due
 -- What changed while it was published waits since that change.
-update channel_publication.due set since = changed_at
-where tenant = $1 and channel = $2 and item = any($3::text[]);
+with mine as (
+    select item from channel_publication.due
+    where tenant = $1 and channel = $2 and item = any($3::text[]) for update skip locked
+)
+update channel_publication.due d set since = d.changed_at
+from mine where d.tenant = $1 and d.channel = $2 and d.item = mine.item;
 
 -- name: lock_channel
 select cursor from channel_publication.channel where tenant = $1 and channel = $2 for update;
