@@ -129,6 +129,8 @@ from process_apis.channel_publication import routes as publication_routes
 from process_apis.channel_publication.models import Options as PublicationOptions
 from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
+from process_apis.customers import routes as customers_routes
+from process_apis.customers.process import Customers
 from process_apis.items import routes as items_routes
 from process_apis.items.process import Items
 from process_apis.locations import routes as locations_routes
@@ -195,6 +197,7 @@ class Core:
             orders=settings.orders.erp,
         )
         self.items = Items(self.store, self.clock)
+        self.customers = Customers(self.store, self.clock)
         self.availability = Availability(
             store=self.store,
             cache=self.cache,
@@ -305,7 +308,7 @@ class Core:
 
     def takes_rows(self) -> dict[str, TakesRows]:
         """Who takes a file of which kind of master data."""
-        return {"locations": self.locations}
+        return {"locations": self.locations, "customers": self.customers}
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""
@@ -659,6 +662,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
             {"v1": messages_v1.MESSAGES, "v2": messages_v2.MESSAGES},
         ),
         *component_api("process_apis/items", {"v1": items_routes.routes(core.items)}),
+        *component_api("process_apis/customers", {"v1": customers_routes.routes(core.customers)}),
         *component_api("process_apis/locations", {"v1": locations_routes.routes(core.locations)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),
         *component_api("process_apis/channel_publication", {"v1": publication_routes.routes(core.publication)}),

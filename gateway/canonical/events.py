@@ -49,6 +49,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("location.changed", 1, "location", "a location, or a code that a system has for it, changed"),
         EventType("channel.oversold", 1, "channel_order", "a channel sold more than our stock could give"),
         EventType("channel.disagreed", 1, "channel_figure", "a channel showed what nothing that it told explains"),
+        EventType("customer.changed", 1, "customer", "a customer, or a code that a system has for it, changed"),
         EventType("order.accepted", 1, "order", "an order was accepted and its stock promised"),
         EventType("order.held", 1, "order", "an order waits for a person or for credit"),
         EventType("order.submitted", 1, "order", "the ERP confirmed the order"),

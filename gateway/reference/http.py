@@ -1,97 +1,108 @@
-"""The import's report on the wire: one shape for every kind of master data."""
+"""What every process API of master data offers: imports of files, and who owns which attribute."""
 
 import io
-from typing import Annotated, Any, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Protocol
 
-from litestar import Request
-from msgspec import Meta, Struct
+from litestar import Request, Response, get, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
+from msgspec import Meta
 
-from gateway.kernel.exchange import caller_of
+from gateway.kernel.context import Caller
+from gateway.kernel.entity_tags import entity_tag, expected_version
+from gateway.kernel.exchange import Idempotency, caller_of
+from gateway.reference import shapes
 from gateway.reference.csv_rows import read_rows
-from gateway.reference.importing import Order, Report, TakesRows, import_rows
+from gateway.reference.importing import Order, TakesRows, import_rows
+from gateway.reference.ownership import Matrix
 from gateway.reference.speaking import may_state
+from gateway.reference.survivorship import STEWARD, Ownership
 from gateway.store.postgres import Store
 
-MOST_BYTES: Final = 8 << 20
+_MOST_BYTES: Final = 8 << 20
 CsvFile = Annotated[
-    str, Meta(max_length=MOST_BYTES, description="RFC 4180: UTF-8, a header line, commas, quotes where needed")
+    str, Meta(max_length=_MOST_BYTES, description="RFC 4180: UTF-8, a header line, commas, quotes where needed")
 ]
-IMPORT_OPTIONS: Final[dict[str, Any]] = {
-    "cost": 20,
-    "content_types": ("text/csv",),
-    "body": CsvFile,
-    "max_body": MOST_BYTES,
-}
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag you saw.", max_length=40)]
+Whose = Annotated[str, QueryParameter(min_length=1, max_length=200, description="whose word it is")]
 
 
-class RefusedRowView(Struct, kw_only=True):
-    """A row that was not taken: its line in the file, the column, and what to do."""
+class Masters(TakesRows, Protocol):
+    """A process of master data."""
 
-    line: int
-    column: str | None
-    code: str
-    detail: str
+    @property
+    def store(self) -> Store:
+        """Where it keeps them."""
+        ...
 
+    async def ownership(self, tenant: str) -> Matrix:
+        """Who owns which attribute."""
+        ...
 
-class ImportReport(Struct, kw_only=True):
-    """What an import did, or would do (`dry_run`). `applied` is false when nothing was written.
-
-    `refused` lists the first thousand rows that were not taken; `refusals` counts all.
-    """
-
-    source: str
-    dry_run: bool
-    partial: bool
-    applied: bool
-    rows: int
-    created: int
-    changed: int
-    unchanged: int
-    refusals: int
-    refused: list[RefusedRowView]
+    async def change_ownership(
+        self, caller: Caller, attributes: Mapping[str, Ownership], *, expected: int, note: str
+    ) -> Matrix:
+        """Own `attributes` so from now on."""
+        ...
 
 
-async def import_body(
-    request: Request[Any, Any, Any],
-    store: Store,
-    taker: TakesRows,
-    *,
-    domain: str,
-    source: str,
-    dry_run: bool,
-    partial: bool,
-) -> ImportReport:
-    """Import the request's body on behalf of its caller."""
-    caller = caller_of(request.scope)
-    may_state(caller.principal, source)
-    order = Order(
-        tenant=caller.tenant,
-        domain=domain,
-        source=source,
-        actor=caller.principal.subject,
-        correlation_id=caller.correlation_id,
-        dry_run=dry_run,
-        partial=partial,
+def master_routes(process: Masters, api: Mapping[str, Any], *, one: str, domain: str) -> list[HTTPRouteHandler]:
+    """Handlers of imports and ownership; `one` names a record in operation ids (``Location``)."""
+    root = f"/process/{api['api']}/{api['version']}"
+
+    @post(
+        f"{root}/imports",
+        status_code=200,
+        opt={
+            **api,
+            "scopes": [f"{api['api']}:write"],
+            "idempotency": Idempotency.OPTIONAL,
+            "cost": 20,
+            "content_types": ("text/csv",),
+            "body": CsvFile,
+            "max_body": _MOST_BYTES,
+        },
+        operation_id=f"import{one}s",
     )
-    rows = read_rows(io.BytesIO(await request.body()), taker.layout)
-    return report_view(await import_rows(store, taker, rows, order))
+    async def import_file(
+        request: Request[Any, Any, Any],
+        source: Whose = STEWARD,
+        dry_run: Annotated[bool, QueryParameter(description="change nothing, tell what would happen")] = False,
+        partial: Annotated[bool, QueryParameter(description="take what can be taken, not all or none")] = False,
+    ) -> shapes.ImportReport:
+        """Take a CSV file: all of it or, unless `partial`, nothing. Each refused row is told with line and cause."""
+        caller = caller_of(request.scope)
+        may_state(caller.principal, source)
+        order = Order(
+            tenant=caller.tenant,
+            domain=domain,
+            source=source,
+            actor=caller.principal.subject,
+            correlation_id=caller.correlation_id,
+            dry_run=dry_run,
+            partial=partial,
+        )
+        rows = read_rows(io.BytesIO(await request.body()), process.layout)
+        return shapes.report_view(await import_rows(process.store, process, rows, order))
 
+    read = {**api, "scopes": [f"{api['api']}:read"], "cost": 1}
 
-def report_view(report: Report) -> ImportReport:
-    """A report on the wire."""
-    refused = [
-        RefusedRowView(line=each.line, column=each.column, code=each.code, detail=each.detail)
-        for each in report.refused
-    ]
-    return ImportReport(
-        source=report.source,
-        dry_run=report.dry_run,
-        partial=report.partial,
-        applied=report.applied,
-        rows=report.rows,
-        created=report.created,
-        changed=report.changed,
-        unchanged=report.unchanged,
-        refusals=report.refusals,
-        refused=refused,
-    )
+    @get(f"{root}/ownership", opt=read, operation_id=f"get{one}Ownership")
+    async def get_ownership(request: Request[Any, Any, Any]) -> Response[shapes.OwnershipMatrix]:
+        """Tell who publishes, enriches, validates and consumes each attribute."""
+        matrix = await process.ownership(caller_of(request.scope).tenant)
+        return Response(shapes.matrix_view(matrix), headers={"ETag": entity_tag(matrix.version)})
+
+    own = {**api, "scopes": ["reference:own"], "cost": 5, "idempotency": Idempotency.OPTIONAL, "failures": (412, 428)}
+
+    @put(f"{root}/ownership", opt=own, operation_id=f"set{one}Ownership")
+    async def set_ownership(
+        request: Request[Any, Any, Any], data: JSONBody[shapes.OwnershipChange], if_match: IfMatch = None
+    ) -> Response[shapes.OwnershipMatrix]:
+        """Say who owns some attributes. What counts of every record follows at once."""
+        caller, expected = caller_of(request.scope), expected_version(if_match)
+        matrix = await process.change_ownership(caller, shapes.ownership_of(data), expected=expected, note=data.note)
+        return Response(shapes.matrix_view(matrix), headers={"ETag": entity_tag(matrix.version)})
+
+    return [import_file, get_ownership, set_ownership]

@@ -2,16 +2,15 @@
 
 from typing import Annotated, Any, Final
 
-from litestar import Request, Response, get, post, put
+from litestar import Request, get, post, put
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
-from gateway.kernel.entity_tags import entity_tag, expected_version
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
-from gateway.reference.http import IMPORT_OPTIONS, ImportReport, import_body
+from gateway.reference import shapes
+from gateway.reference.http import master_routes
 from gateway.reference.speaking import may_state
-from gateway.reference.survivorship import STEWARD
 from process_apis.locations import schemas
 from process_apis.locations.models import DOMAIN, Change
 from process_apis.locations.process import Locations
@@ -19,16 +18,14 @@ from process_apis.locations.process import Locations
 _API: Final[dict[str, Any]] = {"zone": "process", "tenant_aware": True, "api": "locations", "version": "v1"}
 _READ: Final = {**_API, "scopes": ["locations:read"], "cost": 1}
 _WRITE: Final = {**_API, "scopes": ["locations:write"], "cost": 5, "idempotency": Idempotency.OPTIONAL}
-_OWN: Final = {**_API, "scopes": ["reference:own"], "cost": 5, "idempotency": Idempotency.OPTIONAL}
 _ROOT: Final = "/process/locations/v1"
 _ONE: Final = f"{_ROOT}/locations/{{location_id:str}}"
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="The ETag you saw.", max_length=40)]
 Source = Annotated[str | None, QueryParameter(min_length=1, max_length=200)]
 
 
 def routes(locations: Locations) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_reading(locations), *_changing(locations), *_importing(locations), *_owning(locations)]
+    return [*_reading(locations), *_changing(locations), *master_routes(locations, _API, one="Location", domain=DOMAIN)]
 
 
 def _reading(locations: Locations) -> list[HTTPRouteHandler]:
@@ -67,10 +64,10 @@ def _reading(locations: Locations) -> list[HTTPRouteHandler]:
         return schemas.code_list(await locations.codes(tenant, location_id))
 
     @get(f"{_ONE}/provenance", opt=_READ, operation_id="getLocationProvenance")
-    async def get_provenance(request: Request[Any, Any, Any], location_id: FromPath[str]) -> schemas.ProvenanceList:
+    async def get_provenance(request: Request[Any, Any, Any], location_id: FromPath[str]) -> shapes.ProvenanceList:
         """Tell of each attribute where its value comes from, since when, and what the other sources say."""
         found = await locations.provenance(caller_of(request.scope).tenant, location_id)
-        return schemas.provenance_list(found)
+        return shapes.provenance_list(found)
 
     return [list_locations, get_location, list_codes, get_provenance]
 
@@ -114,43 +111,3 @@ def _changing(locations: Locations) -> list[HTTPRouteHandler]:
         return schemas.code_list(await locations.codes(caller.tenant, location_id))
 
     return [add_location, state_location, set_codes]
-
-
-def _importing(locations: Locations) -> list[HTTPRouteHandler]:
-    @post(
-        f"{_ROOT}/imports",
-        status_code=200,
-        opt={**_API, "scopes": ["locations:write"], "idempotency": Idempotency.OPTIONAL, **IMPORT_OPTIONS},
-        operation_id="importLocations",
-    )
-    async def import_locations(
-        request: Request[Any, Any, Any],
-        source: Annotated[str, QueryParameter(min_length=1, max_length=200, description="whose word it is")] = STEWARD,
-        dry_run: Annotated[bool, QueryParameter(description="change nothing, tell what would happen")] = False,
-        partial: Annotated[bool, QueryParameter(description="take what can be taken, not all or none")] = False,
-    ) -> ImportReport:
-        """Take a CSV file of locations: all of it or, unless `partial`, nothing, with a report of each refused row."""
-        return await import_body(
-            request, locations.store, locations, domain=DOMAIN, source=source, dry_run=dry_run, partial=partial
-        )
-
-    return [import_locations]
-
-
-def _owning(locations: Locations) -> list[HTTPRouteHandler]:
-    @get(f"{_ROOT}/ownership", opt=_READ, operation_id="getLocationOwnership")
-    async def get_ownership(request: Request[Any, Any, Any]) -> Response[schemas.OwnershipMatrix]:
-        """Tell who publishes, enriches, validates and consumes each attribute."""
-        matrix = await locations.ownership(caller_of(request.scope).tenant)
-        return Response(schemas.matrix_view(matrix), headers={"ETag": entity_tag(matrix.version)})
-
-    @put(f"{_ROOT}/ownership", opt={**_OWN, "failures": (412, 428)}, operation_id="setLocationOwnership")
-    async def set_ownership(
-        request: Request[Any, Any, Any], data: JSONBody[schemas.OwnershipChange], if_match: IfMatch = None
-    ) -> Response[schemas.OwnershipMatrix]:
-        """Say who owns some attributes. What counts of every location follows at once."""
-        caller, expected = caller_of(request.scope), expected_version(if_match)
-        matrix = await locations.change_ownership(caller, schemas.ownership_of(data), expected=expected, note=data.note)
-        return Response(schemas.matrix_view(matrix), headers={"ETag": entity_tag(matrix.version)})
-
-    return [get_ownership, set_ownership]

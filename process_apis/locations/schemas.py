@@ -9,8 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.canonical.location import LocationCode
 from gateway.kernel.errors import Rejected
-from gateway.reference.ownership import Matrix
-from gateway.reference.survivorship import STEWARD, Ownership, Provenance
+from gateway.reference.survivorship import STEWARD
 from process_apis.locations.models import Change, Node
 
 Id = Annotated[
@@ -106,69 +105,6 @@ class CodeList(Struct, kw_only=True):
     codes: list[CodeView]
 
 
-class SaidView(Struct, kw_only=True):
-    """What one source says of an attribute. `counts` is false for a source that may not decide it."""
-
-    source: str
-    value: str | int | None
-    since: datetime
-    counts: bool
-
-
-class ProvenanceView(Struct, kw_only=True):
-    """Where the value of one attribute comes from. `disputed_by`: those that validate it and say otherwise."""
-
-    attribute: str
-    value: str | int | None
-    source: str | None
-    since: datetime | None
-    others: list[SaidView]
-    disputed_by: list[str]
-
-
-class ProvenanceList(Struct, kw_only=True):
-    """One entry per attribute."""
-
-    attributes: list[ProvenanceView]
-
-
-class OwnershipView(Struct, kw_only=True):
-    """Who owns an attribute: sources ranked, best first; `*` stands for all that are not named."""
-
-    attribute: str
-    publishes: list[str]
-    enriches: list[str]
-    validates: list[str]
-    consumes: list[str]
-
-
-class OwnershipMatrix(Struct, kw_only=True):
-    """Who owns what. Version 1 holds until somebody decides."""
-
-    version: int
-    attributes: list[OwnershipView]
-    changed_by: str | None
-    changed_at: datetime | None
-    note: str
-
-
-class OwnershipInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Who owns an attribute from now on."""
-
-    attribute: Text
-    publishes: Annotated[list[Text], Meta(min_length=1, max_length=20)]
-    enriches: Annotated[list[Text], Meta(max_length=20)] = []
-    validates: Annotated[list[Text], Meta(max_length=20)] = []
-    consumes: Annotated[list[Text], Meta(max_length=50)] = []
-
-
-class OwnershipChange(Struct, kw_only=True, forbid_unknown_fields=True):
-    """The attributes that change hands; the others stay."""
-
-    attributes: Annotated[list[OwnershipInput], Meta(min_length=1, max_length=100)]
-    note: Annotated[str, Meta(max_length=500, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$(?!\n)")] = ""
-
-
 def location_view(node: Node) -> LocationView:
     """A node on the wire."""
     return LocationView(
@@ -224,44 +160,3 @@ def code_list(codes: Sequence[LocationCode]) -> CodeList:
             for each in codes
         ]
     )
-
-
-def provenance_list(found: Sequence[Provenance]) -> ProvenanceList:
-    """Provenance on the wire."""
-    return msgspec.convert({"attributes": msgspec.to_builtins(found)}, ProvenanceList)
-
-
-def matrix_view(matrix: Matrix) -> OwnershipMatrix:
-    """The matrix on the wire."""
-    return OwnershipMatrix(
-        version=matrix.version,
-        attributes=[
-            OwnershipView(
-                attribute=attribute,
-                publishes=list(owners.publishes),
-                enriches=list(owners.enriches),
-                validates=list(owners.validates),
-                consumes=list(owners.consumes),
-            )
-            for attribute, owners in matrix.attributes.items()
-        ],
-        changed_by=matrix.actor,
-        changed_at=matrix.made_at,
-        note=matrix.note,
-    )
-
-
-def ownership_of(data: OwnershipChange) -> dict[str, Ownership]:
-    """Who owns which attribute from now on; raises `Rejected` for one that is given twice."""
-    made = {
-        each.attribute: Ownership(
-            publishes=tuple(each.publishes),
-            enriches=tuple(each.enriches),
-            validates=tuple(each.validates),
-            consumes=tuple(each.consumes),
-        )
-        for each in data.attributes
-    }
-    if len(made) < len(data.attributes):
-        raise Rejected("an attribute is given twice: give each once", code="ownership.repeated")
-    return made

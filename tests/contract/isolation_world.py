@@ -33,7 +33,7 @@ ALL_SCOPES = (
     *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
     *("claims:read", "claims:write", "claims:override", "source:*", "rules:read", "rules:write"),
     *("reconciliation:read", "reconciliation:decide"),
-    *("locations:read", "locations:write", "reference:own"),
+    *("locations:read", "locations:write", "customers:read", "customers:write", "reference:own"),
     *("publication:read", "publication:repair"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
@@ -64,12 +64,12 @@ OWNED: Mapping[str, str] = {
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
-         "LocationInput.id", "RuleInput.channel", "finding_id", "run_id", "run"),
+         "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run"),
         PARTNER,
     ),
     **dict.fromkeys(
-        ("item_id", "location_id", "below", "item", "sku", "skus", "plan_name", "id", "instance", "location",
-         "event_id", "code", "reference", "posting", "source"),
+        ("item_id", "location_id", "customer_id", "number", "parent", "below", "item", "sku", "skus", "plan_name", "id",
+         "instance", "location", "event_id", "code", "reference", "posting", "source"),
         WHOLE_TENANT,
     ),
 }  # fmt: skip
@@ -102,6 +102,7 @@ _NOBODYS: Mapping[str, Any] = {
     "attribute": "name",
     "publishes": "*",
     "importLocations": "location,parent\r\nimported,nowhere\r\n",
+    "importCustomers": "number,name,parent\r\nimported,somebody,nobody\r\n",
     "dry_run": "false",
     "partial": "false",
 }
@@ -225,7 +226,13 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, $2, $3, 'whe_1', 'order.shipped', $4, 'order.shipped', now(), 'c', 'delivered')",
         *(message_id, TENANT, partner_id, f"orders/{order_id}"),
     )
-    found = {"finding_id": finding_id, "run_id": run_id, "run": run_id}
+    customer_id = new_id("cus")
+    await connection.execute(
+        "insert into customers.customer (tenant, customer, number, attributes, version, changed_at)"
+        """ values ($1, $2, 'ISO-NUMBER', '{"name": "N", "parent": "ISO-PARENT"}', 1, now())""",
+        *(TENANT, customer_id),
+    )
+    found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id}
     return {"exception_id": exception_id, "message_id": message_id, **found}
 
 
@@ -249,6 +256,9 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "below": "north",
         "LocationInput.id": "isolated-site",
         "RuleInput.channel": "isolated",
+        "number": "ISO-NUMBER",
+        "parent": "ISO-PARENT",
+        "CustomerInput.number": "ISO-ADDED",
         "event_id": "opening",
         "id": "opening",
         "posting": new_id("pst"),

@@ -135,7 +135,13 @@ async def assert_learns_nothing(
                 **theirs,
                 **{
                     name: world.ghost(PARTNER)[name]
-                    for name in ("Idempotency-Key", "external_number", "LocationInput.id", "RuleInput.channel")
+                    for name in (
+                        "Idempotency-Key",
+                        "external_number",
+                        "LocationInput.id",
+                        "CustomerInput.number",
+                        "RuleInput.channel",
+                    )
                 },
             }
         real, ghost = values_for(operation, theirs), values_for(operation, world.ghost(*levels))

@@ -1,0 +1,91 @@
+"""What the customers process takes in and tells: a customer, what a source says of one, a refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+from msgspec import Struct
+
+DOMAIN: Final = "customer"
+CUSTOMER_PREFIX: Final = "cus"
+INHERITED: Final = ("bill_to", "payment_term", "credit_source", "region")
+"""What holds for all that belong to a customer, unless they say otherwise."""
+ATTRIBUTES: Final = (
+    *("name", "roles", "status", "parent", "bill_to"),
+    *("street", "city", "postal_code", "country", "region", "tax_id"),
+    *("payment_term", "credit_source"),
+)
+"""What sources may say of a customer."""
+DEEPEST: Final = 8
+"""How many customers may stand above one."""
+
+
+class Role(StrEnum):
+    """What a customer may be on an order."""
+
+    SOLD_TO = "sold_to"
+    SHIP_TO = "ship_to"
+    BILL_TO = "bill_to"
+
+
+class Status(StrEnum):
+    """Whether new orders are taken from it."""
+
+    ACTIVE = "active"
+    HELD = "held"
+    CLOSED = "closed"
+
+
+class Customer(Struct, frozen=True, kw_only=True):
+    """A customer as it counts. `parent` and `bill_to` are numbers of customers."""
+
+    customer: str
+    number: str
+    attributes: Mapping[str, Any]
+    version: int
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What it may be; one that nobody gave a role may be all of them."""
+        return tuple(self.attributes.get("roles") or tuple(Role))
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What one source says of the customer `number`; `codes` are added, by source.
+
+    `whole`: it says nothing else of it any more, else what it said of other attributes stands.
+    """
+
+    number: str
+    attributes: Mapping[str, Any]
+    codes: Mapping[str, Sequence[str]] = {}
+    whole: bool = False
+
+
+class Refusal(Struct, frozen=True):
+    """Why what was said of a customer cannot hold, and what to do."""
+
+    number: str
+    attribute: str
+    code: str
+    detail: str
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What became of some changes: numbers of customers, and what was refused."""
+
+    created: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    unchanged: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+class Account(Struct, frozen=True, kw_only=True):
+    """A customer with what it inherits, in effect: `above` has the numbers of those it belongs to, nearest first."""
+
+    customer: Customer
+    above: tuple[str, ...]
+    effective: Mapping[str, Any]
+    codes: tuple[tuple[str, str], ...]
