@@ -626,6 +626,7 @@ def build_console(settings: Settings) -> ASGIApp:
         orders=core.orders,
         messages=core.notifications,
         regions=core.availability,
+        channels=core.publication,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,

@@ -11,6 +11,7 @@ from litestar.types import ASGIApp
 
 from gateway.console.access import Access
 from gateway.console.answers import Errors
+from gateway.console.channels import TellsChannels, channel_routes
 from gateway.console.explaining import explain_routes
 from gateway.console.openid import openid_routes
 from gateway.console.pages import detail_routes, page_routes
@@ -40,6 +41,7 @@ def make_console(
     orders: MendsOrders,
     messages: RedeliversMessages,
     regions: TellsRegions | None = None,
+    channels: TellsChannels | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -72,6 +74,7 @@ def make_console(
             *page_routes(pages, reading),
             *detail_routes(pages, reading),
             *repair_routes(pages, reading, repairs),
+            *(channel_routes(pages, channels, tenant) if channels is not None else ()),
             *(region_routes(pages, regions, tenant) if regions is not None else ()),
             *explain_routes(pages, store, clock, tenant, hours=explain_hours),
             *people_routes(

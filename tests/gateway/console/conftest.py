@@ -32,6 +32,7 @@ MIGRATIONS = find_migrations(
         *(Path(module.__file__).parent / "migrations" for module in CONSOLE_READS),
         *(_PROCESSES / name / "migrations" for name in ("items", "availability", "order_to_ship")),
         _PROCESSES / "partner_notifications" / "migrations",
+        _PROCESSES / "channel_publication" / "migrations",
     ]
 )
 
