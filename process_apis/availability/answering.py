@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ResolvesItems
@@ -18,6 +20,7 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.availability.explaining import Account, account
 from process_apis.availability.freshness import Certainty, Heard, SourceObjectives, certainty
 from process_apis.availability.lines import line_of_row
 from process_apis.availability.models import ChannelRule, Held, StockLine
@@ -27,10 +30,21 @@ from process_apis.availability.rules import available, usable
 from process_apis.availability.selling import Offer, offer, sellable, terms_for
 
 _sql: Final = queries_beside(__file__)
+_rules: Final = queries_beside(__file__, "rules.sql")
 _ZERO: Final = Decimal(0)
 _POLL_S: Final = 1.0
+_MOVEMENTS: Final = 3
 _NOTHING: Final = Held()
 _EMPTY: Final = ItemStock(lines=[], channels={})
+
+
+class Explained(Struct, frozen=True):
+    """An answer with the rule it follows, how it comes about, and the latest movements by location."""
+
+    answer: ItemAvailability
+    rule: ChannelRule
+    account: Account
+    movements: Mapping[str, Sequence[Any]]
 
 
 class _Known:
@@ -88,6 +102,30 @@ class Answerer:
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known.heard, now)
         tell = partial(_answer, rule=rule, fencing=known.fencing, sure=sure, locations=locations)
         return [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
+
+    async def explained(self, tenant: str, *, channel: str, items: Sequence[str]) -> Sequence[Explained]:
+        """The same figures from one reading of the record, with how each comes about."""
+        known = await self._renewed(tenant)
+        described = await self._items.by_id(tenant, items)
+        wanted = [item for item in items if item in described]
+        rule, sure = self._in_doubt(
+            tenant, known.rules.get(channel) or open_rule(channel), known.heard, self._clock.now()
+        )
+        stocks = await self._read_record(tenant, wanted)
+        rows = await self._store.fetch(_rules.latest_movements, tenant, wanted, rule.terms.owner, _MOVEMENTS)
+        latest: dict[tuple[str, str], list[Any]] = defaultdict(list)
+        for row in rows:
+            latest[row["item"], row["location"]].append(row)
+        return [
+            Explained(
+                answer=_answer(described[item].base_uom, item, stock, rule, known.fencing, sure, locations=True),
+                rule=rule,
+                account=account(item, stock.lines, rule, known.fencing, stock.channels),
+                movements={place: some for (of, place), some in latest.items() if of == item},
+            )
+            for item in wanted
+            for stock in [stocks[item]]
+        ]
 
     async def rule(self, tenant: str, channel: str) -> ChannelRule:
         """The rule in force for `channel`."""

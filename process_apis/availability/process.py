@@ -23,7 +23,7 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.answering import Answerer, explain
+from process_apis.availability.answering import Answerer, Explained, explain
 from process_apis.availability.claiming import Claimer
 from process_apis.availability.counting import Counter
 from process_apis.availability.demanding import DemandRecorder
@@ -33,6 +33,7 @@ from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
 from process_apis.availability.lags import Lags
 from process_apis.availability.models import ChannelRule, ChannelTerms, RuleVersion
+from process_apis.availability.previewing import Previewer
 from process_apis.availability.projecting import Projection
 from process_apis.availability.promising_dates import SupplyLine
 from process_apis.availability.recording import Recorder
@@ -75,6 +76,7 @@ class Availability:
         self._recorder = Recorder(store, translator, Counter(store, translator, clock), clock)
         rulebook = Rulebook()
         self.rules = Rules(store, items, locations, clock)
+        self.previewer = Previewer(store, rulebook, clock)
         self._claimer = Claimer(locations, clock, freshness or {}, rulebook)
         self._standing = Standing(store, clock)
         self.shortages = Shortages(store, locations, rulebook, clock)
@@ -213,6 +215,10 @@ class Availability:
     async def regions(self, tenant: str, *, minutes: int = 15) -> Sequence[RegionStanding]:
         """See `Regions.standing`."""
         return await self._regions.standing(tenant, minutes=minutes)
+
+    async def explained(self, tenant: str, *, channel: str, items: Sequence[str]) -> Sequence[Explained]:
+        """See `Answerer.explained`."""
+        return await self._answerer.explained(tenant, channel=channel, items=items)
 
     async def claims_of(self, tenant: str, order: str) -> Sequence[Any]:
         """All claims of an order, over or not, in the order they were made."""

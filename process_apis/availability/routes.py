@@ -1,5 +1,6 @@
 """The process API of availability, for internal applications. Quantities are exact decimals, as strings."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -8,9 +9,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, QueryParameter
 
 from gateway.canonical.capabilities import Report
-from gateway.kernel.errors import Rejected
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import NotAllowed, Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import schemas
+from process_apis.availability.answer_schemas import AvailabilityList, availability_view, explained_view
 from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.process import Availability
@@ -27,6 +30,7 @@ _BATCH = "application/cloudevents-batch+json"
 _CLOUD_EVENTS = {_SINGLE: StockEvent, _BATCH: StockBatch}
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$(?!\n)"
 _KNOWN = "by what had been recorded at this instant (RFC 3339, UTC)"
+_WHY = "tell how each figure comes about, for at most 5 items; needs the scope stock:read"
 _HAPPENED = "by what had occurred at this instant (RFC 3339, UTC), whenever it was told"
 
 
@@ -42,14 +46,18 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any],
         item: Annotated[str, QueryParameter(max_length=2_000, description="item ids, separated by commas, at most 50")],
         channel: Annotated[str, QueryParameter(max_length=100)] = "default",
-    ) -> schemas.AvailabilityList:
+        explain: Annotated[bool, QueryParameter(description=_WHY)] = False,
+    ) -> AvailabilityList:
         items = [each for each in item.split(",") if each]
         if not 0 < len(items) <= 50:  # noqa: PLR2004 - the limit that the parameter's description states
             raise Rejected("ask for 1 to 50 items", code="availability.too_many_items")
-        answers = await availability.availability(
-            caller_of(request.scope).tenant, channel=channel, items=items, locations=True
-        )
-        return schemas.AvailabilityList(items=[schemas.availability_view(answer) for answer in answers])
+        caller = caller_of(request.scope)
+        if explain:
+            _check_explain(caller, items)
+            accounts = await availability.explained(caller.tenant, channel=channel, items=items)
+            return AvailabilityList(items=[explained_view(each) for each in accounts])
+        answers = await availability.availability(caller.tenant, channel=channel, items=items, locations=True)
+        return AvailabilityList(items=[availability_view(answer) for answer in answers])
 
     @get(f"{_ROOT}/positions", opt={**_API, "scopes": ["stock:read"], "cost": 1}, operation_id="listPositions")
     async def list_positions(
@@ -143,6 +151,16 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *region_routes(availability),
         *shortage_routes(availability),
     ]
+
+
+def _check_explain(caller: Caller, items: Sequence[str]) -> None:
+    if "stock:read" not in caller.principal.scopes:
+        raise NotAllowed(
+            "how a figure comes about tells of movements: ask with the scope stock:read, or leave explain out",
+            code="availability.explain_not_allowed",
+        )
+    if len(items) > 5:  # noqa: PLR2004 - the limit that the parameter's description states
+        raise Rejected("ask for the explanation of 1 to 5 items", code="availability.too_many_items")
 
 
 def _told(body: StockEvents) -> int:

@@ -8,6 +8,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import rule_schemas as schemas
+from process_apis.availability.preview_schemas import PreviewInput, PreviewView, preview_view
 from process_apis.availability.process import Availability
 
 _ROOT = "/process/availability/v1"
@@ -59,4 +60,19 @@ def rule_routes(availability: Availability) -> list[HTTPRouteHandler]:
         caller = caller_of(request.scope)
         return schemas.rule_view(await availability.change_rule(caller.tenant, schemas.change_of(data, caller)))
 
-    return [list_rules, list_versions, change_rule]
+    @post(
+        f"{_ROOT}/channel-rule-previews",
+        status_code=200,
+        opt={**_READ, "cost": 50, "idempotency": Idempotency.OPTIONAL},
+        operation_id="previewChannelRule",
+    )
+    async def preview_rule(request: Request[Any, Any, Any], data: JSONBody[PreviewInput]) -> PreviewView:
+        """Try terms without setting them: which figures change, of this channel and of those it keeps stock from."""
+        tenant, terms = caller_of(request.scope).tenant, schemas.terms_of(data.terms)
+        await rules.check(tenant, terms)
+        found = await availability.previewer.preview(
+            tenant, data.channel, terms, at=data.at, offset=data.offset, limit=data.limit
+        )
+        return preview_view(data.channel, found)
+
+    return [list_rules, list_versions, change_rule, preview_rule]

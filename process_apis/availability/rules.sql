@@ -33,3 +33,19 @@ from (
     order by channel, version desc
 ) in_force
 order by channel limit $4
+
+-- name: stocked_items
+select distinct item from availability.stock_line
+where tenant = $1 and item > $2 and ($4::text[] is null or item = any($4::text[]))
+order by item limit $3
+
+-- name: latest_movements
+select l.item, l.location, m.*
+from availability.stock_line l
+cross join lateral (
+    select movement, source, event_id, type, amount, from_bucket, to_bucket, occurred_at, recorded_at
+    from availability.movement
+    where tenant = $1 and location = l.location and item = l.item and owner = l.owner and moves and live
+    order by epoch desc, sequence desc, recorded_at desc limit $4
+) m
+where l.tenant = $1 and l.item = any($2::text[]) and l.owner = $3

@@ -8,7 +8,6 @@ from msgspec import Meta, Struct
 
 from gateway.canonical.stock import (
     Bucket,
-    ItemAvailability,
     MovementType,
     OrderKey,
     Receipt,
@@ -46,28 +45,6 @@ class SilentSourceView(Struct, kw_only=True):
     since: datetime | None
     confidence: str
     locations: list[str]
-
-
-class AvailabilityView(Struct, kw_only=True):
-    """What a channel may sell of one item, in base units, with how sure that is.
-
-    Where `silent_sources` is not empty the answer is partial: it rests on what was not heard in time.
-    """
-
-    item: str
-    available_to_sell: Figure
-    uom: str
-    as_of: datetime
-    confidence: str
-    version: int
-    locations: list[LocationView]
-    silent_sources: list[SilentSourceView]
-
-
-class AvailabilityList(Struct, kw_only=True):
-    """One entry per known item, in the order asked."""
-
-    items: list[AvailabilityView]
 
 
 class PositionView(Struct, kw_only=True):
@@ -227,26 +204,6 @@ def receipt_view(receipt: Receipt) -> ReceiptView:
         for line in receipt.others
     ]
     return ReceiptView(recorded=receipt.recorded, others=others)
-
-
-def availability_view(answer: ItemAvailability) -> AvailabilityView:
-    """An answer on the wire."""
-    return AvailabilityView(
-        item=answer.item,
-        available_to_sell=plain(answer.available_to_sell),
-        uom=answer.uom,
-        as_of=answer.as_of,
-        confidence=answer.confidence,
-        version=answer.version,
-        locations=[
-            LocationView(
-                location=place.location,
-                **{name: plain(getattr(place, name)) for name in LocationView.__struct_fields__ if name != "location"},
-            )
-            for place in answer.locations
-        ],
-        silent_sources=[silent_view(each) for each in answer.silent],
-    )
 
 
 def silent_view(each: SilentSource) -> SilentSourceView:

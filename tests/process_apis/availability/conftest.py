@@ -310,7 +310,7 @@ CALLER = Caller(
         subject="app",
         credential="c",
         zones=frozenset({Zone.PROCESS}),
-        scopes=frozenset({"source:wms_n", "source:erp"}),
+        scopes=frozenset({"source:wms_n", "source:erp", "stock:read"}),
     ),
     request_id="req_1",
     correlation_id="cor_1",

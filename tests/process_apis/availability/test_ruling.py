@@ -91,6 +91,7 @@ async def test_an_override_promises_what_is_kept_for_others(world):
     assert await world.broken_invariants() == []
 
 
+@pytest.mark.long
 async def test_several_channels_at_once_never_take_what_is_allotted_to_one(world):
     await world.stock("A", 60)
     await rule(world, "fair", items={world.id["A"]: ItemTerms(allotment=Allotment(name="a", amount=Decimal(20)))})
@@ -126,6 +127,7 @@ async def test_a_version_that_ends_gives_way_to_the_one_before(world):
     await refused(world, "ord_2", ("A", 1))
 
 
+@pytest.mark.long
 async def test_of_two_who_change_a_rule_at_once_one_is_told_to_read_again(world):
     def change(number):
         return RuleChange(channel="web", terms=ChannelTerms(buffer=Decimal(number)), actor="ann", expected=0)
@@ -183,23 +185,73 @@ async def test_rules_are_made_and_read_over_http_with_their_owner_reason_and_his
     assert dict(audited) == {"actor": "app", "subject": "channel/web"}
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer"),
-    [
-        ({"items": [{"item": "itm_no"}]}, "/terms/items/0/item"),
-        ({"items": [{"item": "itm_no"}, {"item": "itm_no"}]}, "/terms/items/1/item"),
-        ({"locations": [{"location": "loc_x"}]}, "/terms/locations/0/location"),
-    ],
-)
-async def test_nonsense_over_http_is_422_with_its_place(http, change, pointer):
-    body = {"channel": "web", "terms": change, "business_owner": "Sales", "reason": "spring"}
-    answer = await http.post(f"{ROOT}/channel-rules", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "rule.invalid"), answer.text
-    assert [problem["pointer"] for problem in answer.json()["errors"]] == [pointer]
-
-
-async def test_a_rule_that_ends_before_it_begins_is_refused(http):
+async def test_nonsense_over_http_is_422_with_its_place(http):
+    body = {"channel": "web", "business_owner": "Sales", "reason": "spring"}
     dates = {"effective_from": "2030-01-02T00:00:00Z", "effective_until": "2030-01-01T00:00:00Z"}
-    body = {"channel": "web", "terms": {}, "business_owner": "Sales", "reason": "spring"} | dates
-    answer = await http.post(f"{ROOT}/channel-rules", json=body)
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "/effective_until")
+    for change, pointer in (
+        ({"terms": {"items": [{"item": "itm_no"}]}}, "/terms/items/0/item"),
+        ({"terms": {"items": [{"item": "itm_no"}, {"item": "itm_no"}]}}, "/terms/items/1/item"),
+        ({"terms": {"locations": [{"location": "loc_x"}]}}, "/terms/locations/0/location"),
+        ({"terms": {}} | dates, "/effective_until"),
+    ):
+        answer = await http.post(f"{ROOT}/channel-rules", json=body | change)
+        assert (answer.status_code, answer.json()["code"]) == (422, "rule.invalid"), answer.text
+        assert [problem["pointer"] for problem in answer.json()["errors"]] == [pointer]
+
+
+async def test_a_preview_tells_the_largest_changes_first_and_sets_nothing(http, world):
+    await world.stock("A", 10)
+    await world.stock("B", 40)
+    await rule(world, "web", priority=9, buffer=Decimal(1))
+    await rule(world, "shop", priority=9)
+    terms = {"priority": 1, "protected": "4", "items": [{"item": world.id["B"], "protected": "30"}]}
+    path, body = f"{ROOT}/channel-rule-previews", {"channel": "gold", "terms": terms}
+    told = (await http.post(path, json=body)).json()
+    a, b = world.id["A"], world.id["B"]
+    changes = [(each["item"], each["channel"], each["before"], each["after"]) for each in told["changes"]]
+    assert changes == [
+        (b, None, "40", "10"), (b, "shop", "40", "10"), (b, "web", "39", "9"),
+        (a, None, "10", "6"), (a, "shop", "10", "6"), (a, "web", "9", "5"),
+    ]  # fmt: skip
+    totals = {
+        name: told[name] for name in ("replaces", "items_examined", "items_changed", "gained", "lost", "complete")
+    }
+    assert totals == {
+        "replaces": 0, "items_examined": 2, "items_changed": 2, "gained": "0", "lost": "102", "complete": True
+    }  # fmt: skip
+    second = (await http.post(path, json=body | {"offset": 1, "limit": 1})).json()
+    assert [each["channel"] for each in second["changes"]] == ["shop"]
+    assert await sells(world, "web", "B") == 39
+    same = {"priority": 9, "buffer": "1", "items": [{"item": a, "excluded": True}]}
+    told = (await http.post(path, json={"channel": "web", "terms": same})).json()
+    assert (told["replaces"], told["items_examined"]) == (1, 1), "only items whose own terms differ are looked at"
+    assert [(each["item"], each["after"]) for each in told["changes"]] == [(a, "0")]
+    wrong = await http.post(path, json={"channel": "web", "terms": {"locations": [{"location": "loc_x"}]}})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "rule.invalid")
+
+
+async def test_an_answer_is_explained_by_every_subtraction_down_to_the_movements(http, world):
+    await world.stock("A", 20)
+    await world.stock("A", 5, "wms_s")
+    places = (LocationTerms(location="loc_n", safety_stock=Decimal(3)), LocationTerms(location="loc_s", eligible=False))
+    await rule(world, "web", priority=9, buffer=Decimal(2), locations=places, share=Decimal("0.5"))
+    await rule(world, "gold", priority=1, protected=Decimal(4))
+    await world.claim("ord_1", ("A", 6, "loc_n"))
+    query = {"item": world.id["A"], "channel": "web", "explain": "true"}
+    [told] = (await http.get(f"{ROOT}/availability", params=query)).json()["items"]
+    why = told["explanation"]
+    assert (told["available_to_sell"], why["pool"], why["rule_version"]) == ("2", "11", 1)
+    assert [(step["name"], step["amount"], step["of"]) for step in why["steps"]] == [
+        ("buffer", "-2", None), ("share", "-7", None),
+    ]  # fmt: skip
+    north, south = why["places"]
+    assert [(step["name"], step["amount"]) for step in north["steps"]] == [("reserved", "-6"), ("safety_stock", "-3")]
+    assert (north["part"], [step["name"] for step in south["steps"]], south["part"]) == ("11", ["not_eligible"], "0")
+    [moved] = north["movements"]
+    assert (moved["type"], moved["amount"], moved["event_id"]) == ("stock_adjusted", "20", "opening-A-wms_n")
+    assert (await http.get(north["more"])).json()["movements"][0]["id"] == moved["id"]
+    plain = (await http.get(f"{ROOT}/availability", params=query | {"explain": "false"})).json()["items"][0]
+    assert plain["explanation"] is None
+    assert plain["available_to_sell"] == told["available_to_sell"]
+    many = await http.get(f"{ROOT}/availability", params=query | {"item": ",".join(["itm"] * 6)})
+    assert many.json()["code"] == "availability.too_many_items"

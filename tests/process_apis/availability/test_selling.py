@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimLine, ClaimRequest, Confidence
 from gateway.kernel.errors import Conflict
+from process_apis.availability.explaining import account
 from process_apis.availability.models import (
     Allotment,
     ChannelRule,
@@ -19,6 +20,7 @@ from process_apis.availability.models import (
     Need,
     StockLine,
 )
+from process_apis.availability.previewing import differences, sides
 from process_apis.availability.promising import Shelf
 from process_apis.availability.ruling import faults
 from process_apis.availability.selling import (
@@ -259,3 +261,32 @@ def test_a_place_in_doubt_falls_back_whatever_an_item_says_of_it():
     web = ChannelRule(channel="web", version=1, terms=buffered, doubtful={"n": Confidence.DEGRADED})
     assert [offer(item, lines, web).sellable for item in ("itm", "else")] == [10, 11]
     assert offer("itm", lines, unreserved(web)).sellable == 14
+
+
+@given(figures=stock, terms=st.lists(channel_terms, min_size=3, max_size=3), amounts=holdings)
+def test_what_is_explained_adds_up_to_what_is_answered(figures, terms, amounts):
+    lines, held = lines_of(figures), held_of(terms, amounts)
+    rules, fencing = rules_of(terms)
+    for each in rules:
+        told = account("itm", lines, each, fencing, held)
+        assert told.sellable == sellable("itm", lines, each, fencing, held)
+        assert told.pool + sum(step.amount for step in told.steps) == told.sellable
+        assert sum(place.part for place in told.places) == told.pool
+        for place in told.places:
+            assert place.sellable + sum(step.amount for step in place.steps) == place.part
+
+
+@given(figures=stock, terms=st.lists(channel_terms, min_size=4, max_size=4), amounts=holdings)
+def test_a_preview_tells_every_figure_that_the_rule_will_change_and_no_other(figures, terms, amounts):
+    lines, held = lines_of(figures), held_of(terms, amounts)
+    rules, fencing = rules_of(terms[:3])
+    changed = ChannelRule(channel="web", version=9, terms=terms[3], fences=terms[3].fences)
+    after = [changed if each.channel == "web" else each for each in rules]
+    fenced = sorted((each for each in after if each.fences), key=by_priority)
+    both = sides({each.channel: each for each in rules}, "web", terms[3])
+    told = {each.channel: each for each in differences("itm", lines, held, both)}
+    for was, will in zip(rules, after, strict=True):
+        figures_of = (sellable("itm", lines, was, fencing, held), sellable("itm", lines, will, fenced, held))
+        assert (was.channel in told) == (figures_of[0] != figures_of[1])
+        if was.channel in told:
+            assert (told[was.channel].before, told[was.channel].after) == figures_of
