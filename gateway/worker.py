@@ -139,6 +139,7 @@ class Worker:
                 group.create_task(self._again("items", self._follow_items))
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("lags", self._keep_lags))
+                group.create_task(self._again("snapshots", self._apply_parts))
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
                 group.create_task(self._again("reconciliation", self._reconcile))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
@@ -192,6 +193,13 @@ class Worker:
             await self._core.availability.lags.keep()
             # Counting a busy minute takes longer: never more than a part of the record's time.
             await self._pause(max(_LAGS_SECONDS, _LAGS_REST * (self._core.clock.monotonic() - began)))
+
+    async def _apply_parts(self) -> None:
+        parts = self._core.availability.parts
+        while not self._stop.is_set():
+            if not await parts.apply_next():
+                await parts.forget()
+                await self._pause(_HOUSEKEEPING_SECONDS)
 
     async def _keep_house(self) -> None:
         while not self._stop.is_set():

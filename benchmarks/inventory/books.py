@@ -27,7 +27,8 @@ select tenant, item, location, owner, amount, amount, as_of from availability.po
 _EMPTY = """
 truncate availability.claim, availability.claim_order, availability.channel_line, availability.action,
     availability.position, availability.stock_line, availability.movement, availability.once, availability.settlement,
-    availability.progress, store.event
+    availability.progress, availability.figure, availability.full_snapshot, availability.full_cut,
+    availability.snapshot, availability.parted_snapshot, availability.snapshot_part, store.event
 """
 
 
@@ -44,6 +45,7 @@ def code_of(number: int) -> str:
 async def write_items(url: str, items: int) -> None:
     """Items, once, in the place of those that `prepare` wrote."""
     connection = await asyncpg.connect(url)
+    await connection.execute("delete from items.cross_reference where tenant = $1", TENANT)
     await connection.execute("delete from items.item")
     await connection.execute(_ITEMS, TENANT, items)
     await connection.execute(_CODES, TENANT, SOURCE)

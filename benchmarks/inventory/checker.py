@@ -83,6 +83,27 @@ async def judge(url: str, lines: int) -> dict[str, Any]:
         await connection.close()
 
 
+async def snapshot(url: str, positions: int) -> dict[str, int]:
+    """What is wrong with figures that are to be 100, and 101 where the item's number is divisible by 50."""
+    wrong = {
+        "positions": "select $1 - count(*) from availability.position",
+        "figures that are not those of the snapshot": """
+            select count(*) from availability.position
+            where amount <> 100 + (substr(item, 5)::bigint % 50 = 0)::int or cut_event <> 'snapshot' or $1 < 0""",
+        "drift that was not told": """
+            select ceil($1 / 50.0)::int - sum(drifted) from availability.snapshot where figures = $1""",
+        "stock lines that differ from their positions": """
+            select count(*) from availability.stock_line l
+            join availability.position p using (tenant, item, location, owner) where l.on_hand <> p.amount or $1 < 0""",
+    }
+    connection = await asyncpg.connect(url)
+    try:
+        found = {name: await connection.fetchval(query, positions) for name, query in wrong.items()}
+        return {name: number for name, number in found.items() if number != 0}
+    finally:
+        await connection.close()
+
+
 async def durability(url: str) -> dict[str, str]:
     """The settings that say what a commit is worth."""
     connection = await asyncpg.connect(url)

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.processes import ROOT
 
 
-def drive(plans: list[dict[str, Any]]) -> dict[str, Any]:
+def drive(plans: list[dict[str, Any]], patience: float = 300) -> dict[str, Any]:
     """Carry out `plans`, a process each; sums, and percentiles over all of them."""
     allowed = sorted(os.sched_getaffinity(0))
     running = [_start(plan, allowed[number % len(allowed)]) for number, plan in enumerate(plans)]
@@ -23,7 +23,7 @@ def drive(plans: list[dict[str, Any]]) -> dict[str, Any]:
                 raise SystemExit("a load process did not start: see its traceback above")
         for process in running:
             _say(process, b"go\n")
-        told = [json.loads(process.communicate(timeout=300)[0]) for process in running]
+        told = [json.loads(process.communicate(timeout=patience)[0]) for process in running]
     finally:
         for process in running:
             process.kill()
@@ -43,6 +43,7 @@ def _sum(told: list[dict[str, Any]]) -> dict[str, Any]:
         "outcomes": dict(outcomes),
         "p50_ms": latencies[len(latencies) // 2],
         "p99_ms": latencies[min(len(latencies) - 1, int(len(latencies) * 0.99))],
+        "most_mb": max(each["most_mb"] for each in told),
         "load_average": os.getloadavg()[0],
     }
 

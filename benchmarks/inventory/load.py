@@ -10,9 +10,11 @@ import asyncio
 import gc
 import json
 import random
+import resource
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -22,7 +24,17 @@ import uvloop
 from benchmarks.inventory.books import PLACE, SOURCE, TENANT, code_of, item_of
 from gateway.canonical.capabilities import Report
 from gateway.canonical.location import Location, LocationMap
-from gateway.canonical.stock import Bucket, ClaimLine, ClaimRequest, MovementType, OrderKey, ReportedMovement
+from gateway.canonical.stock import (
+    Bucket,
+    ClaimLine,
+    ClaimRequest,
+    MovementType,
+    OrderKey,
+    ReportedFigure,
+    ReportedMovement,
+    ReportedSnapshot,
+    SnapshotPart,
+)
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
 from gateway.store.postgres import Store
@@ -30,6 +42,7 @@ from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 
 _BATCH: Final = 500
+_PART: Final = 5_000
 _START: Final = datetime(2026, 11, 1, tzinfo=UTC)
 _KINDS: Final = (
     (MovementType.STOCK_ADJUSTED, None, None),
@@ -86,13 +99,41 @@ def reports(plan: dict[str, Any]) -> list[Report]:
     ]
 
 
+def parts(plan: dict[str, Any]) -> Iterator[SnapshotPart]:
+    """A full snapshot of all items, made part by part."""
+    count = -(-plan["items"] // _PART)
+    for number in range(count):
+        some = range(number * _PART, min(plan["items"], (number + 1) * _PART))
+        figures = tuple(
+            ReportedFigure(
+                source_item=code_of(item),
+                source_location="W1",
+                bucket=Bucket.SELLABLE,
+                amount=Decimal(100 + (item % 50 == 0)),
+                uom="EA",
+            )
+            for item in some
+        )
+        whole = ReportedSnapshot(
+            source=SOURCE,
+            event_id=plan["name"],
+            cut_off=OrderKey(1, 1),
+            taken_at=_START,
+            full=True,
+            locations=("W1",),
+            figures=figures,
+        )
+        yield SnapshotPart(snapshot=whole, number=number + 1, of=count)
+
+
 class Load:
     """One plan on its way."""
 
     def __init__(self, plan: dict[str, Any], availability: Availability) -> None:
         self._availability = availability
         self._moves = plan["do"] == "move"
-        self._work: list[Any] = (reports(plan) if self._moves else baskets(plan))[::-1]
+        work: dict[str, Any] = {"move": reports, "reserve": baskets, "snapshot": lambda _: []}
+        self._work: list[Any] = work[plan["do"]](plan)[::-1]
         self._plan = plan
         self.latencies: list[float] = []
         self.outcomes: Counter[str] = Counter()
@@ -116,12 +157,21 @@ class Load:
         receipt = await self._availability.record(TENANT, report)
         return "recorded", receipt.recorded
 
+    async def _tell_snapshot(self) -> None:
+        for part in parts(self._plan):
+            self.outcomes["told"] += (await self._availability.record(TENANT, Report(parts=(part,)))).recorded
+        while await self._availability.parts.apply_next():
+            pass
+
     async def run(self) -> dict[str, Any]:
         """All lanes, until the time is over or the work is."""
         began = time.perf_counter()
         cpu = time.process_time()
-        ends = began + self._plan["seconds"]
-        await asyncio.gather(*(self.lane(ends) for _ in range(self._plan["clients"])))
+        if self._plan["do"] == "snapshot":
+            await self._tell_snapshot()
+        else:
+            ends = began + self._plan["seconds"]
+            await asyncio.gather(*(self.lane(ends) for _ in range(self._plan["clients"])))
         seconds = time.perf_counter() - began
         return {
             "seconds": seconds,
@@ -129,6 +179,7 @@ class Load:
             "outcomes": dict(self.outcomes),
             "latencies_ms": [round(each * 1000, 3) for each in self.latencies],
             "work_left": len(self._work),
+            "most_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
 
 

@@ -43,6 +43,7 @@ from gateway.canonical.stock import (
     ReportedMovement,
     ReportedSnapshot,
     ReportedSupply,
+    SnapshotPart,
 )
 from gateway.kernel.errors import Conflict
 from gateway.kernel.exchange import OutboundCall, Reply
@@ -183,10 +184,11 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What one webhook or poll told: movements, snapshots, supply lines, any of them or none."""
+    """What one webhook or poll told: movements, snapshots or parts of them, supply lines, any of them or none."""
 
     movements: tuple[ReportedMovement, ...] = ()
     snapshots: tuple[ReportedSnapshot, ...] = ()
+    parts: tuple[SnapshotPart, ...] = ()
     supply: tuple[ReportedSupply, ...] = ()
 
 

@@ -138,6 +138,18 @@ class ReportedSupply(Struct, frozen=True, kw_only=True):
     owner: str | None = None
 
 
+class SnapshotPart(Struct, frozen=True, kw_only=True):
+    """Part `number` (from 1) of `of` of one logical snapshot, which is applied when all of them have come.
+
+    The parts share event id, cut-off, scope and locations; figures of one key (bins) belong in one part. They may come
+    in any order, and more than once.
+    """
+
+    snapshot: ReportedSnapshot
+    number: int
+    of: int
+
+
 class Outcome(StrEnum):
     """What became of one reported line."""
 

@@ -19,6 +19,7 @@ from gateway.canonical.stock import (
     ReportedFigure,
     ReportedMovement,
     ReportedSnapshot,
+    SnapshotPart,
 )
 from gateway.kernel.errors import Rejected
 from process_apis.availability.schemas import Figure, Text
@@ -88,14 +89,27 @@ class CountedFigure(Struct, kw_only=True, forbid_unknown_fields=True):
     owner: Text | None = None
 
 
+class PartOf(Struct, kw_only=True, forbid_unknown_fields=True):
+    """Which part of one logical snapshot this is. All parts bear its name, and the same time, cut-off and locations."""
+
+    snapshot: Text
+    number: Annotated[int, Meta(ge=1, le=10_000)]
+    of: Annotated[int, Meta(ge=1, le=10_000)]
+
+
 class SnapshotData(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Absolute figures at the cut-off (`epoch`, `sequence`). What a `full` one does not name at `locations` is zero."""
+    """Absolute figures at the cut-off (`epoch`, `sequence`). What a `full` one does not name at `locations` is zero.
+
+    One that is too large for an event goes as events with a `part` each, in any order; it is applied when all are here.
+    Figures of one key (bins) belong in one part.
+    """
 
     epoch: Number = 0
     sequence: Number
     full: bool
     locations: Annotated[list[Text], Meta(min_length=1, max_length=100)]
     figures: Annotated[list[CountedFigure], Meta(max_length=MOST_LINES)]
+    part: PartOf | None = None
 
 
 class SupplyData(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -141,7 +155,14 @@ def report_of(events: Sequence[StockEvent], correlation_id: str) -> Report:
             if isinstance(each, MovementReported)
             for movement in _movements(each, each.correlationid or correlation_id)
         ),
-        snapshots=tuple(_snapshot(each) for each in events if isinstance(each, SnapshotReported)),
+        snapshots=tuple(
+            _snapshot(each) for each in events if isinstance(each, SnapshotReported) and each.data.part is None
+        ),
+        parts=tuple(
+            SnapshotPart(snapshot=_snapshot(each), number=each.data.part.number, of=each.data.part.of)
+            for each in events
+            if isinstance(each, SnapshotReported) and each.data.part is not None
+        ),
         supply=tuple(
             supply_of(each.source, line)
             for each in events
@@ -191,7 +212,7 @@ def _snapshot(event: SnapshotReported) -> ReportedSnapshot:
     data = event.data
     return ReportedSnapshot(
         source=event.source,
-        event_id=event.id,
+        event_id=event.id if data.part is None else data.part.snapshot,
         cut_off=OrderKey(data.epoch, data.sequence),
         taken_at=event.time,
         full=data.full,

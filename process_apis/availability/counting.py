@@ -29,7 +29,8 @@ from process_apis.availability.translating import Translator, fingerprint
 _sql: Final = queries_beside(__file__)
 _drift_sql: Final = queries_beside(__file__, "drift_queries.sql")
 _CHUNK: Final = 5_000
-_DRIFT_SHOWN: Final = 100
+DRIFT_SHOWN: Final = 100
+"""So many of the keys that drifted are named."""
 _ZERO: Final = Decimal(0)
 _Key = tuple[str, str, str, str, str]
 OnceRow = tuple[str, str, int, int, bytes, str | None]
@@ -125,13 +126,13 @@ class Counter:
                 return Receipt(others=(_whole(snapshot, verdict),))
             events = await park(connection, tenant, parked, self._clock.now())
             await log.append(connection, events)
-            held, scope = self._split(tenant, snapshot, counts)
-            drift = await self._apply(connection, tenant, snapshot, held, scope)
+            held, scope = self.split(tenant, snapshot, counts)
+            drift = await self.apply(connection, tenant, snapshot, held, scope)
             told = [count for count in counts if count.location not in scope]
-            await self._note(connection, tenant, snapshot, len(held), drift, moves=True)
+            await self.note(connection, tenant, snapshot, len(held), drift, moves=True)
             if told:
-                drift = await _compare(connection, tenant, told)
-                await self._note(connection, tenant, snapshot, len(told), drift, moves=False)
+                drift = await compare(connection, tenant, told)
+                await self.note(connection, tenant, snapshot, len(told), drift, moves=False)
             await hear(connection, tenant, [snapshot.source], self._clock)
         others = tuple(_parked_line(each) for each in parked)
         return Receipt(recorded=len(counts), others=others)
@@ -145,8 +146,8 @@ class Counter:
         async with self._store.transaction() as connection:
             if not await connection.fetch(_sql.resolve_parked, tenant, [parked]):
                 return Receipt()
-            held, scope = self._split(tenant, alone, counts)
-            await self._apply(connection, tenant, alone, held, scope)
+            held, scope = self.split(tenant, alone, counts)
+            await self.apply(connection, tenant, alone, held, scope)
         return Receipt(recorded=1)
 
     async def rebase(self, connection: Connection, tenant: str, counts: Sequence[CutCount]) -> Sequence[Any]:
@@ -181,7 +182,7 @@ class Counter:
         groups = await connection.fetch(_sql.groups_after, tenant, *map(list, zip(*sorted(after), strict=True)))
         await settle_groups(connection, tenant, {tuple(group) for group in groups}, self._clock.now())
 
-    def _split(self, tenant: str, snapshot: ReportedSnapshot, counts: Sequence[Count]) -> tuple[list[Count], set[str]]:
+    def split(self, tenant: str, snapshot: ReportedSnapshot, counts: Sequence[Count]) -> tuple[list[Count], set[str]]:
         """The figures that may move stock, and the locations this source holds among those of the snapshot."""
         scope = set()
         for code in {*snapshot.locations, *(figure.source_location for figure in snapshot.figures)}:
@@ -190,9 +191,10 @@ class Counter:
                 scope.add(place.location)
         return [count for count in counts if count.location in scope], scope
 
-    async def _apply(
+    async def apply(
         self, connection: Connection, tenant: str, snapshot: ReportedSnapshot, held: Sequence[Count], scope: set[str]
     ) -> list[Drift]:
+        """Stand the figures of `held` on the snapshot; with a full one, everything else of `scope` on zero."""
         places = sorted(scope)
         lock = _sql.lock_locations if snapshot.full else _sql.lock_locations_shared
         await connection.fetch(lock, location_keys(tenant, places))
@@ -206,18 +208,19 @@ class Counter:
         if snapshot.full:
             named = {count[:5] for count in counts}
             rows = await connection.fetch(_sql.keys_at, tenant, places)
-            counts += [_absent(snapshot, row) for row in rows if tuple(row) not in named]
+            counts += [absent(snapshot, row) for row in rows if tuple(row) not in named]
         rebased = await self.rebase(connection, tenant, counts)
         if snapshot.full:
             cut = (snapshot.cut_off.epoch, snapshot.cut_off.sequence, snapshot.event_id, snapshot.taken_at)
             await connection.execute(_sql.cut_full, tenant, places, *cut)
             await connection.execute(_sql.keep_full_cut, tenant, places, *cut)
-        await self._refresh(connection, tenant, snapshot, keys)
-        return await _drift(connection, tenant, rebased)
+        await self.refresh(connection, tenant, snapshot, keys)
+        return await drift_of(connection, tenant, rebased)
 
-    async def _refresh(
+    async def refresh(
         self, connection: Connection, tenant: str, snapshot: ReportedSnapshot, keys: Iterable[LineKey]
     ) -> None:
+        """Write the lines of these keys, which are locked, and tell the log of those that changed."""
         ordered = sorted(keys)
         cause = Cause(f"{snapshot.source}:{snapshot.event_id}", snapshot.event_id)
         for start in range(0, len(ordered), _CHUNK):
@@ -225,7 +228,7 @@ class Counter:
             rows = await refresh_lines(connection, tenant, changes, physical=True)
             await log.append(connection, line_events(tenant, rows, self._clock.now(), {}, cause))
 
-    async def _note(
+    async def note(
         self,
         connection: Connection,
         tenant: str,
@@ -235,8 +238,26 @@ class Counter:
         *,
         moves: bool,
     ) -> None:
-        name, cut = new_id("snp"), snapshot.cut_off
-        shown = [each.shown() for each in drift[:_DRIFT_SHOWN]]
+        """Keep what a snapshot said beside what was expected, and tell the log of one that moved figures."""
+        name, shown = new_id("snp"), [each.shown() for each in drift[:DRIFT_SHOWN]]
+        await self.note_all(connection, tenant, name, snapshot, figures, len(drift), shown, moves=moves)
+        if moves:
+            await keep_drift(connection, tenant, name, drift)
+
+    async def note_all(
+        self,
+        connection: Connection,
+        tenant: str,
+        name: str,
+        snapshot: ReportedSnapshot,
+        figures: int,
+        drifted: int,
+        shown: list[dict[str, Any]],
+        *,
+        moves: bool,
+    ) -> None:
+        """`note`, where the drift was kept and counted already, under the `name` of the snapshot."""
+        cut = snapshot.cut_off
         await connection.execute(
             _sql.insert_snapshot,
             tenant,
@@ -249,12 +270,11 @@ class Counter:
             snapshot.full,
             moves,
             figures,
-            len(drift),
+            drifted,
             _encode(shown).decode(),
         )
         if moves:
-            await _keep_drift(connection, tenant, name, drift)
-            await log.append(connection, [_applied(tenant, name, snapshot, figures, len(drift), shown)])
+            await log.append(connection, [_applied(tenant, name, snapshot, figures, drifted, shown)])
 
 
 async def _keep(connection: Connection, tenant: str, counts: Sequence[CutCount]) -> None:
@@ -291,7 +311,8 @@ def _cut(snapshot: ReportedSnapshot, count: Count) -> CutCount:
     )
 
 
-def _absent(snapshot: ReportedSnapshot, row: Any) -> CutCount:
+def absent(snapshot: ReportedSnapshot, row: Any) -> CutCount:
+    """Zero at the cut-off, for a key that a full snapshot did not name."""
     cut = snapshot.cut_off
     place, item, owner, bucket, lot = row
     return CutCount(
@@ -309,7 +330,8 @@ async def _admit(connection: Connection, tenant: str, snapshot: ReportedSnapshot
     return Outcome.DUPLICATE if known[0]["fingerprint"] == digest else Outcome.CONFLICT
 
 
-async def _drift(connection: Connection, tenant: str, rebased: Sequence[Any]) -> list[Drift]:
+async def drift_of(connection: Connection, tenant: str, rebased: Sequence[Any]) -> list[Drift]:
+    """How far figures were from what they were rebased on."""
     rows = {
         (row["location"], row["item"], row["owner"], row["bucket"], row["lot"]): row
         for row in rebased
@@ -323,14 +345,16 @@ async def _drift(connection: Connection, tenant: str, rebased: Sequence[Any]) ->
     ]
 
 
-async def _keep_drift(connection: Connection, tenant: str, name: str, drift: Sequence[Drift]) -> None:
+async def keep_drift(connection: Connection, tenant: str, name: str, drift: Sequence[Drift]) -> None:
+    """Keep how far figures of a snapshot were off; one of which nothing was known opens the books."""
     known = [each[:8] for each in drift if each.known]
     for start in range(0, len(known), _CHUNK):
         columns = zip(*known[start : start + _CHUNK], strict=True)
         await connection.execute(_drift_sql.keep_drift, tenant, name, *map(list, columns))
 
 
-async def _compare(connection: Connection, tenant: str, counts: Sequence[Count]) -> list[Drift]:
+async def compare(connection: Connection, tenant: str, counts: Sequence[Count]) -> list[Drift]:
+    """How far these figures, which move nothing, are from ours."""
     told: dict[_Key, Decimal] = {}
     for count in counts:
         key = (count.location, count.item, count.owner, count.bucket.value, count.lot)

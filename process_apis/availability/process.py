@@ -33,6 +33,7 @@ from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
 from process_apis.availability.lags import Lags
 from process_apis.availability.models import ChannelRule, ChannelTerms, RuleVersion
+from process_apis.availability.parts import PartCounter
 from process_apis.availability.previewing import Previewer
 from process_apis.availability.projecting import Projection
 from process_apis.availability.promising_dates import SupplyLine
@@ -73,7 +74,9 @@ class Availability:
         self._clock = clock
         self.lags = Lags(store, clock)
         self.projection = None if cache is None else Projection(store, cache, self.lags)
-        self._recorder = Recorder(store, translator, Counter(store, translator, clock), clock)
+        counter = Counter(store, translator, clock)
+        self._recorder = Recorder(store, translator, counter, clock)
+        self.parts = PartCounter(store, translator, counter, clock)
         rulebook = Rulebook()
         self.rules = Rules(store, items, locations, clock)
         self.previewer = Previewer(store, rulebook, clock)
@@ -92,8 +95,13 @@ class Availability:
     # --- stock in -------------------------------------------------------------------------------------------------
 
     async def record(self, tenant: str, report: Report) -> Receipt:
-        """Record movements, snapshots and supply; committed when it returns. Delivering it again changes nothing."""
+        """Record movements, snapshots and supply; committed when it returns. Delivering it again changes nothing.
+
+        Parts of a snapshot are kept, and applied by `parts.apply_next` in a worker when all have come.
+        """
         receipt = await self._recorder.record(tenant, report)
+        for part in report.parts:
+            receipt = receipt.plus(await self.parts.record(tenant, part))
         return receipt.plus(await self._supply.record(tenant, report.supply)) if report.supply else receipt
 
     async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> Receipt:

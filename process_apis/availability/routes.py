@@ -20,6 +20,7 @@ from process_apis.availability.process import Availability
 from process_apis.availability.region_routes import region_routes
 from process_apis.availability.rule_routes import rule_routes
 from process_apis.availability.shortage_routes import shortage_routes
+from process_apis.availability.snapshot_routes import snapshot_routes
 from process_apis.availability.sources import may_speak_for
 from process_apis.availability.supply_routes import supply_routes
 
@@ -150,6 +151,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *supply_routes(availability),
         *region_routes(availability),
         *shortage_routes(availability),
+        *snapshot_routes(availability),
     ]
 
 

@@ -58,13 +58,15 @@ class Translator:
                 parked.append(park_movement(each, made))
         return mapped, parked
 
-    async def figures(self, tenant: str, snapshot: ReportedSnapshot) -> tuple[list[Count], list[Parked]]:
+    async def figures(
+        self, tenant: str, snapshot: ReportedSnapshot, first_line: int = 0
+    ) -> tuple[list[Count], list[Parked]]:
         """Every figure of a snapshot, mapped or parked; the line of a parked one is its place in the snapshot."""
         items = await self._resolve(tenant, [(snapshot.source, each.source_item) for each in snapshot.figures])
         await self._look_again(tenant, ((snapshot.source, each.source_location) for each in snapshot.figures))
         counts: list[Count] = []
         parked: list[Parked] = []
-        for line, figure in enumerate(snapshot.figures):
+        for line, figure in enumerate(snapshot.figures, first_line):
             made = self._figure(tenant, snapshot, figure, items.get((snapshot.source, figure.source_item)))
             if isinstance(made, Count):
                 counts.append(made)

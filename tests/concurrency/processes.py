@@ -29,7 +29,8 @@ world_module = importlib.util.module_from_spec(spec)
 sys.modules["availability_world"] = world_module
 spec.loader.exec_module(world_module)
 
-from gateway.canonical.stock import ClaimLine, ClaimRequest  # noqa: E402
+from gateway.canonical.capabilities import Report  # noqa: E402
+from gateway.canonical.stock import ClaimLine, ClaimRequest, SnapshotPart  # noqa: E402
 from gateway.kernel.errors import Conflict, Unavailable  # noqa: E402
 from gateway.store.postgres import Store  # noqa: E402
 
@@ -111,6 +112,17 @@ class Actor:
     async def move(self, event, kind, amount, **more):
         receipt = await self.world.record(self.world.movement(event, more.pop("sequence", 5), kind, amount, **more))
         return "recorded" if receipt.recorded else receipt.others[0].outcome.value
+
+    async def part(self, event, number, of, figures, sequence=20):
+        snapshot = self.world.snapshot(event, sequence, figures, full=True)
+        report = Report(parts=(SnapshotPart(snapshot=snapshot, number=number, of=of),))
+        receipt = await self.world.availability.record("acme", report)
+        return "recorded" if receipt.recorded else receipt.others[0].outcome.value
+
+    async def apply_parts(self):
+        while await self.world.availability.parts.apply_next():
+            pass
+        return "applied"
 
     async def bulk(self, event, skus):
         moves = [

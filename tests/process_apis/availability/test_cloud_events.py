@@ -46,6 +46,16 @@ def test_a_batch_may_hold_movements_and_snapshots():
     assert report.snapshots[0].full
 
 
+def test_events_may_be_parts_of_one_snapshot_and_bear_its_name():
+    parts = [
+        COUNTED | {"id": f"s1-{n}", "data": COUNTED["data"] | {"part": {"snapshot": "s1", "number": n, "of": 2}}}
+        for n in (2, 1)
+    ]
+    report = report_of(decoded(parts), "cor")
+    assert report.snapshots == ()
+    assert [(each.snapshot.event_id, each.number, each.of) for each in report.parts] == [("s1", 2, 2), ("s1", 1, 2)]
+
+
 @pytest.mark.parametrize(
     ("wrong", "pointer"),
     [

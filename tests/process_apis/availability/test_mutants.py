@@ -98,10 +98,11 @@ def double_consumes(monkeypatch):
 
 
 def compares_mixed_order_keys(monkeypatch):
+    in_sql(monkeypatch, moving, "apply_effects", "(epoch, sequence) > (cut_epoch, cut_sequence)",
+           "sequence > cut_sequence")  # fmt: skip
     in_sql(monkeypatch, moving, "apply_effects",
-           "where (e.epoch, e.sequence)\n        > (coalesce(p.cut_epoch, f.cut_epoch, -1), "
-           "coalesce(p.cut_sequence, f.cut_sequence, -1))",
-           "where e.sequence > coalesce(p.cut_sequence, f.cut_sequence, -1)")  # fmt: skip
+           "(e.epoch, e.sequence) > (coalesce(f.cut_epoch, -1), coalesce(f.cut_sequence, -1))",
+           "e.sequence > coalesce(f.cut_sequence, -1)")  # fmt: skip
 
 
 def compares_the_clock_of_the_snapshot(monkeypatch):
@@ -126,8 +127,8 @@ def counts_a_duplicate(monkeypatch):
 
 
 def counts_a_tie_twice(monkeypatch):
-    in_sql(monkeypatch, moving, "apply_effects", "where (e.epoch, e.sequence)\n        >",
-           "where (e.epoch, e.sequence)\n        >=")  # fmt: skip
+    in_sql(monkeypatch, moving, "apply_effects", "(epoch, sequence) > (cut", "(epoch, sequence) >= (cut")
+    in_sql(monkeypatch, moving, "apply_effects", "(e.epoch, e.sequence) > (co", "(e.epoch, e.sequence) >= (co")
 
 
 def leaves_what_a_full_snapshot_does_not_name(monkeypatch):
