@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
@@ -13,11 +14,27 @@ from gateway.kernel.quantity import UnitConversion
 _ONE: Final = Decimal(1)
 
 
+class DatedPack(Struct, frozen=True, kw_only=True):
+    """What `uom` held from `valid_from` on and before `valid_until`; None leaves that end open."""
+
+    uom: str
+    factor: Decimal
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it held that at the instant `at`."""
+        return (self.valid_from is None or self.valid_from <= at) and (
+            self.valid_until is None or at < self.valid_until
+        )
+
+
 class Item(Struct, frozen=True, kw_only=True):
     """One sellable article.
 
     `item` is our opaque id; `sku` is the number people use (it may contain ``/``, ``#`` or blanks, so it never
-    stands in a path). `base_uom` is the unit stock is counted in; `packs` are further units with their factor.
+    stands in a path). `base_uom` is the unit stock is counted in; `packs` are further units with their factor; `dated`
+    has the units whose factor changed at some time, with each that they had.
     """
 
     item: str
@@ -27,11 +44,16 @@ class Item(Struct, frozen=True, kw_only=True):
     packs: tuple[UnitConversion, ...] = ()
     list_price: Money | None = None
     sellable: bool = True
+    dated: tuple[DatedPack, ...] = ()
 
-    def factor(self, uom: str) -> UnitConversion | None:
-        """The conversion of `uom` to the base unit, or None when this item is not traded in it."""
+    def factor(self, uom: str, at: datetime | None = None) -> UnitConversion | None:
+        """The conversion of `uom` to the base unit, now or at an instant; None when the item is not traded in it."""
         if uom == self.base_uom:
             return UnitConversion(uom, _ONE)
+        if at is not None and self.dated:
+            then = [pack for pack in self.dated if pack.uom == uom]
+            if then:
+                return next((UnitConversion(uom, pack.factor) for pack in then if pack.holds(at)), None)
         return next((pack for pack in self.packs if pack.uom == uom), None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
 from typing import Final
 
@@ -55,9 +56,14 @@ def handling(reported: ReportedMovement) -> str | None:
     return None if reported.document is None else f"document/{reported.source}/{reported.document}"
 
 
-def base_amount(item: Item, amount: Decimal, uom: str, *, signed: bool = False) -> tuple[Decimal, Decimal] | Refusal:
-    """`amount` of `uom` in base units of `item`, exactly, and the factor; refused when it does not come out exact."""
-    conversion = item.factor(uom)
+def base_amount(
+    item: Item, amount: Decimal, uom: str, *, signed: bool = False, at: datetime | None = None
+) -> tuple[Decimal, Decimal] | Refusal:
+    """`amount` of `uom` in base units of `item`, exactly, and the factor that held `at` the instant (else now).
+
+    Refused when it does not come out exact.
+    """
+    conversion = item.factor(uom, at)
     if conversion is None:
         return Refusal("stock.unit_unknown", f"{item.sku} has no unit {uom}: add it to the item's packs")
     if not amount.is_finite() or (amount < 0 and not signed):

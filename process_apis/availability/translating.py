@@ -111,7 +111,7 @@ class Translator:
         way = route(each)
         if isinstance(way, Refusal):
             return way
-        based = base_amount(item, each.amount, each.uom, signed=EFFECTS[each.type].signed)
+        based = base_amount(item, each.amount, each.uom, signed=EFFECTS[each.type].signed, at=each.occurred_at)
         if isinstance(based, Refusal):
             return based
         amount, factor = based
@@ -138,7 +138,7 @@ class Translator:
             return place
         if item is None:
             return _unknown_item(source, figure.source_item)
-        based = base_amount(item, figure.amount, figure.uom, signed=True)
+        based = base_amount(item, figure.amount, figure.uom, signed=True, at=snapshot.taken_at)
         if isinstance(based, Refusal):
             return based
         return Count(

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.canonical.item import Item, ReportedItem
+from gateway.canonical.item import DatedPack, Item, ReportedItem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 
@@ -84,11 +84,20 @@ def item_of_row(row: Mapping[str, Any]) -> Item:
         packs=tuple(UnitConversion(uom, factor) for uom, factor in packs),
         list_price=price,
         sellable=row["sellable"],
+        dated=() if row["dated_uoms"] is None else _dated(row),
     )
 
 
-def item_of_report(item: str, reported: ReportedItem) -> Item:
-    """The item `item` as a source describes it; packs in the order of their unit."""
+def _dated(row: Mapping[str, Any]) -> tuple[DatedPack, ...]:
+    columns = (row["dated_uoms"], row["dated_factors"], row["dated_from"], row["dated_until"])
+    return tuple(
+        DatedPack(uom=uom, factor=factor, valid_from=begin, valid_until=end)
+        for uom, factor, begin, end in zip(*columns, strict=True)
+    )
+
+
+def item_of_report(item: str, reported: ReportedItem, dated: tuple[DatedPack, ...] = ()) -> Item:
+    """The item `item` as a source describes it; packs in the order of their unit, `dated` as they were."""
     return Item(
         item=item,
         sku=reported.sku,
@@ -97,4 +106,5 @@ def item_of_report(item: str, reported: ReportedItem) -> Item:
         packs=tuple(sorted(reported.packs, key=lambda pack: pack.uom)),
         list_price=reported.list_price,
         sellable=reported.sellable,
+        dated=dated,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from gateway.canonical.capabilities import Call, Connection, ReadsItems
@@ -165,7 +166,7 @@ class Items:
             await connection.execute(
                 _sql.upsert_items, tenant, *map(list, zip(*columns, strict=True)), source, version, now
             )
-            await _replace_packs(connection, tenant, described)
+            await _date_packs(connection, tenant, described, now)
         if touched:
             await connection.execute(_sql.touch_items, tenant, touched, version, now)
         if made.codes:
@@ -193,8 +194,10 @@ def _columns(item: Item) -> tuple[object, ...]:
     return (item.item, item.sku, item.name, item.base_uom, item.sellable, amount, currency)
 
 
-async def _replace_packs(connection: Connection, tenant: str, items: Sequence[Item]) -> None:
-    await connection.execute(_sql.drop_packs, tenant, [item.item for item in items])
+async def _date_packs(connection: Connection, tenant: str, items: Sequence[Item], now: datetime) -> None:
+    """Let other factors hold from now on. A unit that an item never had is taken to have held what it holds."""
     rows = [(item.item, pack.uom, pack.factor) for item in items for pack in item.packs]
+    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []]
+    await connection.execute(_sql.end_packs, tenant, [item.item for item in items], now, *columns)
     if rows:
-        await connection.execute(_sql.insert_packs, tenant, *map(list, zip(*rows, strict=True)))
+        await connection.execute(_sql.begin_packs, tenant, now, *columns)

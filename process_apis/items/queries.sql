@@ -7,7 +7,8 @@ returning version
 select version from items.catalogue where tenant = $1
 
 -- name: items_by_id
-select item, sku, name, base_uom, sellable, list_price, currency, publisher, version, uoms, factors
+select item, sku, name, base_uom, sellable, list_price, currency, publisher, version, uoms, factors,
+    dated_uoms, dated_factors, dated_from, dated_until
 from items.current_item
 where tenant = $1 and item = any($2::text[])
 
@@ -15,7 +16,8 @@ where tenant = $1 and item = any($2::text[])
 select item, sku from items.item where tenant = $1 and sku = any($2::text[])
 
 -- name: whole_items_by_sku
-select item, sku, name, base_uom, sellable, list_price, currency, publisher, version, uoms, factors
+select item, sku, name, base_uom, sellable, list_price, currency, publisher, version, uoms, factors,
+    dated_uoms, dated_factors, dated_from, dated_until
 from items.current_item
 where tenant = $1 and sku = any($2::text[])
 
@@ -50,12 +52,21 @@ where tenant = $1 and item = any($2::text[])
 -- name: versions_of
 select item, sku, name, sellable, version from items.item where tenant = $1 and item = any($2::text[])
 
--- name: drop_packs
-delete from items.pack where tenant = $1 and item = any($2::text[])
+-- name: end_packs
+update items.pack p set effective_until = $3
+where p.tenant = $1 and p.item = any($2::text[]) and p.effective_until = 'infinity' and not exists (
+    select from unnest($4::text[], $5::text[], $6::numeric[]) as u (item, uom, factor)
+    where u.item = p.item and u.uom = p.uom and u.factor = p.factor)
 
--- name: insert_packs
-insert into items.pack (tenant, item, uom, factor)
-select $1, u.item, u.uom, u.factor from unnest($2::text[], $3::text[], $4::numeric[]) as u (item, uom, factor)
+-- name: begin_packs
+insert into items.pack as p (tenant, item, uom, factor, effective_from)
+select $1, u.item, u.uom, u.factor, case when exists (
+    select from items.pack b where b.tenant = $1 and b.item = u.item and b.uom = u.uom) then $2::timestamptz else '-infinity' end
+from unnest($3::text[], $4::text[], $5::numeric[]) as u (item, uom, factor)
+where not exists (
+    select from items.pack h
+    where h.tenant = $1 and h.item = u.item and h.uom = u.uom and h.effective_until = 'infinity')
+on conflict (tenant, item, uom, effective_from) do update set factor = excluded.factor, effective_until = 'infinity'
 
 -- name: upsert_codes
 insert into items.cross_reference as x (tenant, source, code, item)

@@ -63,7 +63,7 @@ def _create(made: Plan, each: ReportedItem, skus: dict[str, str], new_item: Call
 
 def _compare(made: Plan, source: str, each: ReportedItem, entry: KnownItem, known: Known, skus: dict[str, str]) -> None:
     current = entry.item
-    described = item_of_report(current.item, each)
+    described = item_of_report(current.item, each, current.dated)
     changed = entry.publisher == source and described != current
     if changed and skus.get(each.sku, current.item) != current.item:
         made.refused.append(_taken(each))

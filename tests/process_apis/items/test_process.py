@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -103,3 +104,35 @@ async def test_known_items_are_answered_from_the_copy_while_the_record_is_away(i
     clock.ahead = 5
     assert await items.by_id("acme", [item.item]) == {item.item: item}
     await store.open()
+
+
+async def test_a_factor_that_changes_holds_from_then_on_and_not_for_what_happened_before(items, clock, store):
+    def packs(*factors):
+        return tuple(UnitConversion(uom, Decimal(factor)) for uom, factor in factors)
+
+    await items.adopt("acme", "erp", [reported("1", "A", packs=packs(("CS", 12), ("BX", 3)))], correlation_id="c")
+    first = (await items.by_sku("acme", ["A"]))["A"]
+    assert first.dated == ()
+    changed = reported("1", "A", packs=packs(("CS", 10), ("PL", 100)))
+    report = await items.adopt("acme", "erp", [changed], correlation_id="c")
+    assert report.changed == 1
+    clock.ahead = 1.1
+    item = await items.get("acme", first.item)
+    before, after = first_change(item) - timedelta(seconds=1), first_change(item)
+    assert [item.factor(uom).factor for uom in ("CS", "PL", "EA")] == [10, 100, 1]
+    assert item.factor("BX") is None
+    assert [item.factor(uom, before).factor for uom in ("CS", "BX", "PL")] == [12, 3, 100]
+    assert [item.factor("CS", after).factor, item.factor("BX", after)] == [10, None]
+    again = await items.adopt("acme", "erp", [changed], correlation_id="c")
+    assert (again.changed, again.unchanged) == (0, 1)
+    back = reported("1", "A", packs=packs(("CS", 12), ("BX", 3)))
+    await items.adopt("acme", "erp", [back], correlation_id="c")
+    clock.ahead = 2.2
+    item = await items.get("acme", first.item)
+    assert [item.factor(uom).factor for uom in ("CS", "BX")] == [12, 3]
+    assert item.factor("CS", after).factor == 10
+    assert await store.fetchval("select count(*) from items.pack") == 6
+
+
+def first_change(item):
+    return min(pack.valid_until for pack in item.dated if pack.valid_until is not None)

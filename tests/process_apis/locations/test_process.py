@@ -14,6 +14,7 @@ from gateway.canonical.item import ReportedItem
 from gateway.canonical.location import LocationCode
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotFound, Rejected
+from gateway.kernel.quantity import UnitConversion
 from gateway.reference.survivorship import Ownership
 from gateway.systems.directory import Directory
 from process_apis.availability.process import Availability
@@ -203,6 +204,26 @@ async def test_a_code_means_one_location_at_a_time_and_may_change_hands(location
     clock.ahead = timedelta(hours=2)
     await locations.known.refresh(tenant)
     assert locations.known.by_code(tenant, "wms_s", "S").location == "east"
+
+
+async def test_a_movement_told_late_is_counted_by_the_factor_that_held_when_it_happened(
+    locations, stock, reference_store, caller, clock, tenant
+):
+    await locations.add(caller, "steward", change(codes={"wms_s": ["S"]}, **SITE))
+    items = Items(reference_store, clock)
+    for factor in (12, 10):
+        packs = (UnitConversion("CS", Decimal(factor)),)
+        reported = [ReportedItem(source_code="X-A", sku="A", name="A", base_uom="EA", packs=packs)]
+        await items.adopt(tenant, "wms_s", reported, correlation_id="c")
+    edges = "select max(effective_from) from items.pack where tenant = $1 and effective_from < 'infinity'"
+    changed = await reference_store.fetchval(edges, tenant)
+    told = [replace(movement(1, at=changed - timedelta(hours=1)), uom="CS"), replace(movement(2, at=changed), uom="CS")]
+    stock = Availability(store=reference_store, cache=None, items=items, locations=locations.known, clock=clock)
+    assert (await stock.record(tenant, Report(movements=tuple(told)))).recorded == 2
+    rows = await reference_store.fetch(
+        "select amount, factor from availability.movement where tenant = $1 order by event_id", tenant
+    )
+    assert [(row["amount"], row["factor"]) for row in rows] == [(60, 12), (50, 10)]
 
 
 async def test_codes_claimed_at_once_for_two_locations_go_to_one(locations, make_locations, caller, tenant):
