@@ -193,15 +193,6 @@ class DemandLine(Struct, frozen=True, kw_only=True):
     due: date | None = None
 
 
-class DemandFeed(Struct, frozen=True, kw_only=True):
-    """What one source has open, at a place in its order. What a `full` one leaves out is no longer open."""
-
-    source: str
-    order_key: OrderKey
-    full: bool
-    lines: Sequence[DemandLine]
-
-
 class ClaimLine(Struct, frozen=True, kw_only=True):
     """What one order line asks to be promised, in base units, optionally from one location."""
 
@@ -240,8 +231,12 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
 
 
 class ClaimState(StrEnum):
-    """A claim is soft (`reserved`, it expires), hard (`allocated`), or over (`fulfilled`, `released`)."""
+    """A claim is soft (`reserved`, it expires), hard (`allocated`), or over (`fulfilled`, `released`).
 
+    One on supply is `promised` until its goods come in, and then soft or hard.
+    """
+
+    PROMISED = "promised"
     RESERVED = "reserved"
     ALLOCATED = "allocated"
     FULFILLED = "fulfilled"

@@ -56,7 +56,8 @@ where s.reserved <> coalesce(c.reserved, 0) or s.allocated <> coalesce(c.allocat
 """
 _CHANNELS_DRIFTED = """
 select count(*) from availability.channel_line l left join (
-  select tenant, item, channel, owner, sum(open) as open from availability.claim group by tenant, item, channel, owner
+  select tenant, item, channel, owner, sum(open) as open from availability.claim where state <> 'promised'
+  group by tenant, item, channel, owner
 ) c using (tenant, item, channel, owner)
 where l.open <> coalesce(c.open, 0)
 """

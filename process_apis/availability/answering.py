@@ -21,8 +21,8 @@ from gateway.kernel.errors import Unavailable
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.explaining import Account, account
+from process_apis.availability.foreseeing import stocks_of
 from process_apis.availability.freshness import Certainty, Heard, SourceObjectives, certainty
-from process_apis.availability.lines import line_of_row
 from process_apis.availability.models import ChannelRule, Held, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
@@ -132,11 +132,11 @@ class Answerer:
         known = await self._renewed(tenant)
         return known.rules.get(channel) or open_rule(channel)
 
-    async def rule_now(self, tenant: str, channel: str) -> ChannelRule:
-        """The rule in force for `channel`, as it holds while some of its sources are in doubt."""
+    async def rules_now(self, tenant: str, channel: str) -> tuple[ChannelRule, Sequence[ChannelRule]]:
+        """The rule in force for `channel`, as it holds while some sources are in doubt, and those that `offer` asks."""
         known = await self._renewed(tenant)
         rule = known.rules.get(channel) or open_rule(channel)
-        return self._in_doubt(tenant, rule, known.heard, self._clock.now())[0]
+        return self._in_doubt(tenant, rule, known.heard, self._clock.now())[0], known.fencing
 
     def forget(self, tenant: str) -> None:
         """Read rules and sources again before the next answer."""
@@ -167,13 +167,7 @@ class Answerer:
         async with self._store.connection() as connection:
             lines = await connection.fetch(_sql.lines_of_items, tenant, list(items))
             channels = await connection.fetch(_sql.channels_of_items, tenant, list(items))
-        stocks = {item: ItemStock(lines=[], channels={}) for item in items}
-        for row in lines:
-            stocks[row["item"]].lines.append(line_of_row(row))
-        for row in channels:
-            held = Held(row["open"], row["version"], row["allotment"], row["drawn"])
-            stocks[row["item"]].channels[row["channel"], row["owner"]] = held
-        return stocks
+        return stocks_of(items, lines, channels)
 
     async def _renewed(self, tenant: str) -> _Known:
         known = self._known.setdefault(tenant, _Known())

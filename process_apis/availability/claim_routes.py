@@ -29,7 +29,36 @@ _ACCEPTED = f"{ORDER_PREFIX}_"
 
 def claim_routes(availability: Availability) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_making(availability), *_ending(availability)]
+    return [*_making(availability), *_ending(availability), *_dating(availability)]
+
+
+def _dating(availability: Availability) -> list[HTTPRouteHandler]:
+    @post(
+        f"{_ROOT}/dated-claims",
+        status_code=201,
+        opt={**_WRITE, "cost": 2, "body_cost": _lines},
+        operation_id="claimAhead",
+    )
+    async def claim_ahead(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.DatedClaimInput]
+    ) -> schemas.ClaimedList:
+        """Promise an order goods for a date, also such as are still to come: all lines or none."""
+        caller = caller_of(request.scope)
+        _outside(data.order)
+        dated = schemas.dated_request_of(data, caller, action=_action(caller, data.action))
+        return schemas.claimed_list(list(await availability.claim_ahead(caller.tenant, dated)))
+
+    @get(f"{_ROOT}/late-claims", opt=_READ, operation_id="listLateClaims")
+    async def list_late_claims(
+        request: Request[Any, Any, Any],
+        cursor: Annotated[str, QueryParameter(max_length=40)] = "",
+        limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
+    ) -> schemas.LateClaimList:
+        """List promises that no known supply covers by their date: whom to tell, or to find other goods for."""
+        rows = await availability.late_claims(caller_of(request.scope).tenant, after=cursor, limit=limit)
+        return schemas.late_claim_list(rows, limit)
+
+    return [claim_ahead, list_late_claims]
 
 
 def _making(availability: Availability) -> list[HTTPRouteHandler]:
@@ -156,5 +185,5 @@ def _outside(order: str) -> str:
     return order
 
 
-def _lines(body: schemas.ReservationInput) -> int:
+def _lines(body: schemas.ReservationInput | schemas.DatedClaimInput) -> int:
     return len(body.lines) // 10

@@ -1,14 +1,16 @@
 """The shapes of claims on the wire. Amounts are exact decimals, as strings, in base units of the item."""
 
-from datetime import date, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
 from gateway.kernel.context import Caller
 from gateway.kernel.quantity import plain
+from process_apis.availability.models import DatedRequest
 from process_apis.availability.schemas import ClaimView, Figure, Text
 
 _LONGEST = 31 * 86_400
@@ -42,6 +44,22 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     override_reason: Text | None = None
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     need_by: date | None = None
+
+
+class DatedClaimInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """All lines are promised for `date`, or none: on supply as far as it covers the date, the rest at hand.
+
+    What waits for supply is `promised`, and becomes `reserved` (with `expires_in`) or `allocated` (without) when its
+    goods come in. When not all who wait can be kept their dates, a higher `priority` is served first.
+    """
+
+    action: Text
+    order: Text
+    channel: Text
+    date: date
+    lines: Annotated[list[ClaimLineInput], Meta(min_length=1, max_length=200)]
+    priority: Annotated[int, Meta(ge=-100, le=100)] = 0
+    expires_in: Seconds | None = None
 
 
 class AllocationInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -103,6 +121,28 @@ class ClaimedList(Struct, kw_only=True):
     claims: list[ClaimedView]
 
 
+class LateClaimView(Struct, kw_only=True):
+    """A promise that no known supply covers by its date; `expected` is when some will, null when none will."""
+
+    id: str
+    order: str
+    order_line: int
+    item: str
+    location: str
+    channel: str
+    amount: Figure
+    due: date | None
+    expected: date | None
+    made_at: datetime
+
+
+class LateClaimList(Struct, kw_only=True):
+    """A page of late promises, the oldest first."""
+
+    claims: list[LateClaimView]
+    next_cursor: str | None
+
+
 class ClaimList(Struct, kw_only=True):
     """All claims of an order, over or not, in the order they were made."""
 
@@ -126,6 +166,38 @@ def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimR
         priority=data.priority,
         need_by=data.need_by,
     )
+
+
+def dated_request_of(data: DatedClaimInput, caller: Caller, *, action: str) -> DatedRequest:
+    """The command in the process's own terms, under an action id that is the caller's own."""
+    request = ClaimRequest(
+        action=action,
+        order=data.order,
+        channel=data.channel,
+        lines=[
+            ClaimLine(line=each.line, item=each.item, amount=Decimal(each.amount), location=each.location)
+            for each in data.lines
+        ],
+        correlation_id=caller.correlation_id,
+        expires_in=None if data.expires_in is None else timedelta(seconds=data.expires_in),
+        priority=data.priority,
+        need_by=data.date,
+    )
+    return DatedRequest(request=request, due=data.date)
+
+
+def late_claim_list(rows: Sequence[Any], limit: int) -> LateClaimList:
+    """A page on the wire."""
+    claims = [
+        LateClaimView(
+            id=row["claim"],
+            order=row["order_id"],
+            amount=plain(row["open"]),
+            **{name: row[name] for name in ("order_line", "item", "location", "channel", "due", "expected", "made_at")},
+        )
+        for row in rows
+    ]
+    return LateClaimList(claims=claims, next_cursor=claims[-1].id if len(claims) == limit else None)
 
 
 def claimed_list(claims: list[ClaimedLine]) -> ClaimedList:

@@ -26,7 +26,7 @@ from gateway.store.together import Together
 from process_apis.availability.actions import ActionRow, action_reused, answered, digest
 from process_apis.availability.freshness import Heard, SourceObjectives, certainty
 from process_apis.availability.fulfilling import OrderClaims
-from process_apis.availability.lines import Cause, LineChange, line_events, refresh_lines
+from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.models import ChannelRule, LineKey, Need
 from process_apis.availability.promising import Promise, Shelf, claim_events
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
@@ -93,7 +93,7 @@ class Claimer:
         Running `writes` raises UniqueViolationError when two transactions used one action id at once for two orders.
         """
         for request in requests:
-            _check(request.lines)
+            check_lines(request.lines)
         orders = sorted(request.order for request in requests)
         items = sorted({line.item for request in requests for line in request.lines})
         shelf = await Shelf.lock(connection, tenant, orders, items, self._locations)
@@ -120,7 +120,7 @@ class Claimer:
                 if (known := earlier.get(request.action)) is not None:
                     answers.append(answered(known, content))
                     continue
-                _check_open(request.order, head["cancelled"])
+                check_open(request.order, head["cancelled"])
                 rule = rules.get(request.channel) or open_rule(request.channel)
                 made = shelf.promise(request, rule, fencing, needs)
             except Conflict as refusal:
@@ -152,6 +152,9 @@ class Claimer:
 async def catch_up(connection: Connection, tenant: str, order: str, now: datetime) -> None:
     """Picks or shipments of this order came before its claim: they waited, and consume it now."""
     claims = await OrderClaims.lock(connection, tenant, [order])
+    if ahead := {claim.key for claim in claims.claims if claim.state == "promised"}:
+        await lock_lines(connection, tenant, ahead)
+        await claims.look_again(connection, tenant)
     changes: dict[LineKey, LineChange] = {}
     events = await claims.consume(connection, tenant, None, changes, now)
     rows = await refresh_lines(connection, tenant, changes, physical=False)
@@ -168,7 +171,8 @@ def _forget_refused(
         writes.add(_sql.forget_orders, tenant, array(refused))
 
 
-def _check(lines: Sequence[ClaimLine]) -> None:
+def check_lines(lines: Sequence[ClaimLine]) -> None:
+    """Raise `Rejected` for lines that no order can have."""
     if len({line.line for line in lines}) != len(lines):
         raise Rejected("a line number is used twice: number the lines of an order", code="claim.line_repeated")
     for line in lines:
@@ -176,7 +180,8 @@ def _check(lines: Sequence[ClaimLine]) -> None:
             raise Rejected(f"line {line.line} claims {line.amount}: claim more than zero", code="claim.amount_invalid")
 
 
-def _check_open(order: str, cancelled: Sequence[str]) -> None:
+def check_open(order: str, cancelled: Sequence[str]) -> None:
+    """Raise `Conflict` (``claim.order_cancelled``) where `order` is among them."""
     if order in cancelled:
         raise Conflict(f"order {order} was cancelled: claim for a new one", code="claim.order_cancelled")
 

@@ -19,6 +19,7 @@ from gateway.store import log
 from gateway.store.arrays import array
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.availability.arriving import Arrivals
 from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.models import Count, LineKey, Mapped, Parked, ParkedFigure, Refusal
@@ -112,9 +113,10 @@ def location_keys(tenant: str, locations: Iterable[str]) -> list[int]:
 class Counter:
     """Records snapshots, each in one transaction."""
 
-    def __init__(self, store: Store, translator: Translator, clock: Clock) -> None:
+    def __init__(self, store: Store, translator: Translator, arrivals: Arrivals, clock: Clock) -> None:
         self._store = store
         self._translator = translator
+        self._arrivals = arrivals
         self._clock = clock
 
     async def record(self, tenant: str, snapshot: ReportedSnapshot) -> Receipt:
@@ -203,7 +205,7 @@ class Counter:
         if snapshot.full:
             rows = await connection.fetch(_sql.lines_at, tenant, places)
             keys |= {LineKey(row["item"], row["location"], row["owner"]) for row in rows}
-        await lock_lines(connection, tenant, keys)
+        awaited = await lock_lines(connection, tenant, keys)
         await _keep(connection, tenant, counts)
         if snapshot.full:
             named = {count[:5] for count in counts}
@@ -214,19 +216,30 @@ class Counter:
             cut = (snapshot.cut_off.epoch, snapshot.cut_off.sequence, snapshot.event_id, snapshot.taken_at)
             await connection.execute(_sql.cut_full, tenant, places, *cut)
             await connection.execute(_sql.keep_full_cut, tenant, places, *cut)
-        await self.refresh(connection, tenant, snapshot, keys)
+        await self.refresh(connection, tenant, snapshot, keys, frozenset(awaited))
         return await drift_of(connection, tenant, rebased)
 
     async def refresh(
-        self, connection: Connection, tenant: str, snapshot: ReportedSnapshot, keys: Iterable[LineKey]
+        self,
+        connection: Connection,
+        tenant: str,
+        snapshot: ReportedSnapshot,
+        keys: Iterable[LineKey],
+        awaited: frozenset[LineKey],
     ) -> None:
-        """Write the lines of these keys, which are locked, and tell the log of those that changed."""
+        """Write the lines of these keys, which are locked, and tell the log of those that changed.
+
+        `awaited` are those that promises wait at: see `Arrivals.attend`.
+        """
         ordered = sorted(keys)
         cause = Cause(f"{snapshot.source}:{snapshot.event_id}", snapshot.event_id)
         for start in range(0, len(ordered), _CHUNK):
             changes = {key: LineChange(as_of=snapshot.taken_at) for key in ordered[start : start + _CHUNK]}
+            waited = [key for key in changes if key in awaited]
+            events = await self._arrivals.attend(connection, tenant, waited, changes)
             rows = await refresh_lines(connection, tenant, changes, physical=True)
-            await log.append(connection, line_events(tenant, rows, self._clock.now(), {}, cause))
+            events = line_events(tenant, rows, self._clock.now(), {}, cause, changes) + events
+            await log.append(connection, events)
 
     async def note(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,8 @@ from gateway.kernel.errors import Rejected
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.lines import line_of_row
-from process_apis.availability.models import ChannelRule, ChannelTerms, LineKey, StockLine
+from process_apis.availability.models import ChannelRule, ChannelTerms, Held, LineKey
+from process_apis.availability.projecting import ItemStock
 from process_apis.availability.promising_dates import (
     HORIZON,
     Outlook,
@@ -29,12 +31,14 @@ from process_apis.availability.promising_dates import (
     promisable,
     still_to_come,
 )
-from process_apis.availability.rules import available, usable
-from process_apis.availability.selling import terms_at
+from process_apis.availability.rules import available, supply, usable
+from process_apis.availability.selling import offer, terms_at
 
 _sql: Final = queries_beside(__file__)
 _supply: Final = queries_beside(__file__, "supply_queries.sql")
 _ZERO: Final = Decimal(0)
+_DAY: Final = timedelta(days=1)
+_Today = Callable[[str], date]
 
 
 class Calendar:
@@ -64,6 +68,8 @@ class Ahead(Struct, frozen=True):
     supply: Mapping[LineKey, Sequence[tuple[SupplyLine, Decimal]]]
     receiving: Mapping[LineKey, Decimal]
     waiting: Mapping[LineKey, Sequence[Step]]
+    held: Mapping[tuple[str, str, str], Decimal]
+    """What a channel holds of an item in promises that wait: by item, channel, owner."""
 
     def arrivals(self, key: LineKey, today: date) -> list[Step]:
         """What comes, from `today` on: goods being received count today, overdue and undated supply nothing."""
@@ -84,7 +90,13 @@ async def look_ahead(connection: Connection, tenant: str, items: Sequence[str]) 
         supply[LineKey(line.item, line.location, line.owner)].append((line, amount))
     rows = await connection.fetch(_supply.receiving_of_items, tenant, list(items))
     receiving = {LineKey(row["item"], row["location"], row["owner"]): row["amount"] for row in rows}
-    return Ahead(supply, receiving, {})
+    waiting: dict[LineKey, list[Step]] = defaultdict(list)
+    held: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
+    for row in await connection.fetch(_supply.promised_on_items, tenant, list(items)):
+        key = LineKey(row["item"], row["location"], row["owner"])
+        waiting[key].append(Step(row["due"] or date.min, row["open"]))
+        held[row["item"], row["channel"], row["owner"]] += row["open"]
+    return Ahead(supply, receiving, waiting, held)
 
 
 def supply_line(row: Any) -> SupplyLine:
@@ -92,19 +104,60 @@ def supply_line(row: Any) -> SupplyLine:
     return SupplyLine(*(row[name] for name in SupplyLine._fields))
 
 
-def outlooks(
-    lines: Iterable[StockLine], terms: ChannelTerms, ahead: Ahead, today: Callable[[str], date]
-) -> list[Outlook]:
-    """The places of one item that a channel may use, over time; `today` gives the date at a location."""
-    found = []
-    for line in lines:
+class Seen(Struct, frozen=True):
+    """One item over time, for one channel: its places, its terms, and all that the channel holds, dated or not."""
+
+    places: Sequence[Outlook]
+    terms: ChannelTerms
+    held: Decimal
+
+    def promisable(self, on: date) -> Decimal:
+        """What may be promised for a date."""
+        return promisable(self.places, self.terms, self.held, on)
+
+    def earliest(self, amount: Decimal, today: date) -> date | None:
+        """When first so much may be promised."""
+        return earliest(self.places, self.terms, self.held, amount, today)
+
+    def at(self, location: str | None) -> Seen:
+        """The same, by one place alone."""
+        places = [each for each in self.places if location in (None, each.location)]
+        return Seen(places, self.terms, self.held)
+
+
+def foresee(
+    item: str, stock: ItemStock, rule: ChannelRule, fencing: Sequence[ChannelRule], ahead: Ahead, today: _Today
+) -> Seen:
+    """What `rule` lets its channel see of `item`; `fencing` as for `offer`, `today` gives the date at a location.
+
+    What is kept for other channels is taken off the stock at hand, where `offer` takes it.
+    """
+    terms = terms_at(rule, item)
+    offered = offer(item, stock.lines, rule, fencing, stock.channels).places
+    places = []
+    for line in stock.lines:
         place = usable(line.location, terms) if line.owner == terms.owner else None
         if place is None:
             continue
         key, now = LineKey(line.item, line.location, line.owner), today(line.location)
         steps = [*ahead.arrivals(key, now), *(Step(on, -amount) for on, amount in ahead.waiting.get(key, ()))]
-        found.append(Outlook(line.location, available(line) - place.safety_stock, steps, now + HORIZON))
-    return found
+        kept = supply(line, terms) - offered.get(line.location, _ZERO)
+        # A day more, and one for zones: whatever may be promised anywhere lies within.
+        until = now + HORIZON + 2 * _DAY
+        places.append(Outlook(line.location, available(line) - place.safety_stock - kept, steps, until))
+    held = stock.channels.get((rule.channel, terms.owner), Held()).open
+    return Seen(places, terms, held + ahead.held.get((item, rule.channel, terms.owner), _ZERO))
+
+
+def stocks_of(items: Iterable[str], lines: Iterable[Any], channels: Iterable[Any]) -> dict[str, ItemStock]:
+    """Rows of stock lines and channel lines, by item."""
+    stocks = {item: ItemStock(lines=[], channels={}) for item in items}
+    for row in lines:
+        stocks[row["item"]].lines.append(line_of_row(row))
+    for row in channels:
+        held = Held(row["open"], row["version"], row["allotment"], row["drawn"])
+        stocks[row["item"]].channels[row["channel"], row["owner"]] = held
+    return stocks
 
 
 class Foreseer:
@@ -117,7 +170,14 @@ class Foreseer:
         self._clock = clock
 
     async def promises(
-        self, tenant: str, *, rule: ChannelRule, items: Sequence[str], dates: Sequence[date], amount: Decimal | None
+        self,
+        tenant: str,
+        *,
+        rule: ChannelRule,
+        fencing: Sequence[ChannelRule],
+        items: Sequence[str],
+        dates: Sequence[date],
+        amount: Decimal | None,
     ) -> list[ItemPromises]:
         """For each known item what `rule` lets its channel promise for each date, and when first `amount`.
 
@@ -128,38 +188,23 @@ class Foreseer:
         described = await self._items.by_id(tenant, items)
         wanted = [item for item in items if item in described]
         async with self._store.connection() as connection:
-            rows = await connection.fetch(_sql.lines_of_items, tenant, wanted)
-            counters = await connection.fetch(_sql.channels_of_items, tenant, wanted)
+            lines = await connection.fetch(_sql.lines_of_items, tenant, wanted)
+            channels = await connection.fetch(_sql.channels_of_items, tenant, wanted)
             ahead = await look_ahead(connection, tenant, wanted)
-        lines: dict[str, list[StockLine]] = defaultdict(list)
-        for row in rows:
-            lines[row["item"]].append(line_of_row(row))
-        mine = (rule.channel, rule.terms.owner)
-        held = {row["item"]: row["open"] for row in counters if (row["channel"], row["owner"]) == mine}
-        now = self._clock.now()
+        now, today = self._clock.now(), self._calendar.today(tenant)
         found = []
-        for item in wanted:
-            terms, own = terms_at(rule, item), held.get(item, _ZERO)
-            places = outlooks(lines[item], terms, ahead, lambda place: self._calendar.today(tenant, place))
-            found.append(self._answer(tenant, item, described[item].base_uom, terms, places, own, dates, amount, now))
+        for item, stock in stocks_of(wanted, lines, channels).items():
+            seen = foresee(item, stock, rule, fencing, ahead, partial(self._calendar.today, tenant))
+            found.append(
+                ItemPromises(
+                    item=item,
+                    uom=described[item].base_uom,
+                    promises=tuple(DatePromise(on, seen.promisable(max(on, today))) for on in dates),
+                    earliest=None if amount is None else seen.earliest(amount, today),
+                    as_of=now,
+                )
+            )
         return found
-
-    def _answer(
-        self,
-        tenant: str,
-        item: str,
-        uom: str,
-        terms: ChannelTerms,
-        places: Sequence[Outlook],
-        own: Decimal,
-        dates: Sequence[date],
-        amount: Decimal | None,
-        now: datetime,
-    ) -> ItemPromises:
-        today = self._calendar.today(tenant)
-        first = None if amount is None else earliest(places, terms, own, amount, today)
-        asked = [DatePromise(on, promisable(places, terms, own, max(on, today))) for on in dates]
-        return ItemPromises(item=item, uom=uom, promises=tuple(asked), earliest=first, as_of=now)
 
     async def supply(self, tenant: str, items: Sequence[str]) -> list[tuple[SupplyLine, Decimal, Any]]:
         """Every supply line of `items`, how much of it is to come, and its row with dates and when it was told."""

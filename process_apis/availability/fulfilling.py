@@ -22,6 +22,7 @@ from process_apis.availability.moving import Deed
 from process_apis.availability.rules import assigned, consumption, net, settled
 
 _sql: Final = queries_beside(__file__)
+_supply: Final = queries_beside(__file__, "supply_queries.sql")
 _ZERO: Final = Decimal(0)
 _OVER: Final = frozenset({"fulfilled", "released"})
 
@@ -31,7 +32,7 @@ class OrderClaims:
 
     def __init__(self, versions: Mapping[str, int], claims: Sequence[OpenClaim]) -> None:
         self.versions = versions
-        self.claims = claims
+        self.claims = list(claims)
 
     @classmethod
     async def lock(cls, connection: Connection, tenant: str, orders: Sequence[str]) -> OrderClaims:
@@ -46,6 +47,15 @@ class OrderClaims:
     def keys(self) -> set[LineKey]:
         """The stock lines that these claims count in."""
         return {claim.key for claim in self.claims}
+
+    async def look_again(self, connection: Connection, tenant: str) -> None:
+        """Read the claims again behind the locks of their lines, where some are promised on supply.
+
+        Those are changed by whoever brings it, who holds the lines and not the orders.
+        """
+        if any(claim.state == "promised" for claim in self.claims):
+            rows = await connection.fetch(_sql.claims_of, tenant, sorted(self.versions))
+            self.claims = [claim_of_row(row) for row in rows]
 
     async def settle(
         self,
@@ -123,12 +133,22 @@ async def write_claims(
         counter = (claim.item, claim.channel, claim.owner, claim.allotment)
         opened, drawn = channels.get(counter, (_ZERO, _ZERO))
         given_back = claim.released - before.released if claim.allotment else _ZERO
-        channels[counter] = (opened + claim.open - before.open, drawn - given_back)
+        channels[counter] = (opened + sum(reserved) - sum(allocated), drawn - given_back)
+    await move_waiting(connection, tenant, ((claim.key, _ahead(claim) - _ahead(before)) for before, claim in pairs))
     moved = [(*counter, *deltas) for counter, deltas in channels.items() if any(deltas)]
     if moved:
         rows = await connection.fetch(_sql.move_channels, tenant, *map(list, zip(*moved, strict=True)))
         note_channels(changes, rows)
     return _events(tenant, pairs, versions, now, reason, correlation_id)
+
+
+async def move_waiting(connection: Connection, tenant: str, moves: Iterable[tuple[LineKey, Decimal]]) -> None:
+    """Count promises on supply at the stock lines, locked, where they wait."""
+    sums: dict[LineKey, Decimal] = defaultdict(Decimal)
+    for key, amount in moves:
+        sums[key] += amount
+    if rows := [(*key, amount) for key, amount in sorted(sums.items()) if amount]:
+        await connection.execute(_supply.move_waiting, tenant, *map(list, zip(*rows, strict=True)))
 
 
 async def update_claims(connection: Connection, tenant: str, claims: Sequence[OpenClaim], now: datetime) -> None:
@@ -225,7 +245,13 @@ def _net_of(deeds: Iterable[Deed]) -> dict[tuple[str, int, str, str], tuple[Deci
     return sums
 
 
+def _ahead(claim: OpenClaim) -> Decimal:
+    return claim.open if claim.state == "promised" else _ZERO
+
+
 def _promised(claim: OpenClaim) -> tuple[Decimal, Decimal]:
+    if claim.state == "promised":
+        return _ZERO, _ZERO
     return (claim.open, _ZERO) if claim.state == "reserved" else (_ZERO, claim.open)
 
 

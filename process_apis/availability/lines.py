@@ -36,15 +36,20 @@ class Cause(Struct, frozen=True):
     causation_id: str | None = None
 
 
-async def lock_lines(connection: Connection, tenant: str, keys: Iterable[LineKey]) -> None:
-    """Lock the stock lines, making those that do not exist yet, always in the same order."""
+async def lock_lines(connection: Connection, tenant: str, keys: Iterable[LineKey]) -> list[LineKey]:
+    """Lock the stock lines, making those that do not exist yet, always in the same order.
+
+    Returns those of them that promises wait at.
+    """
     ordered = sorted(set(keys))
     if not ordered:
-        return
+        return []
     columns = column_arrays(ordered)
-    if await connection.fetchval(_sql.lock_lines, tenant, *columns) < len(ordered):
+    row = await connection.fetchrow(_sql.lock_lines, tenant, *columns)
+    if row["locked"] < len(ordered):
         await connection.execute(_sql.make_lines, tenant, *columns)
-        await connection.execute(_sql.lock_lines, tenant, *columns)
+        row = await connection.fetchrow(_sql.lock_lines, tenant, *columns)
+    return [LineKey(*key) for key in row["awaited"] or ()]
 
 
 async def refresh_lines(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
@@ -11,13 +11,14 @@ from msgspec import Struct
 
 from gateway.canonical.stock import (
     Bucket,
+    ClaimRequest,
     Confidence,
+    DemandLine,
     ReportedFigure,
     ReportedMovement,
     ReportedSnapshot,
     ReportedSupply,
 )
-from process_apis.availability.demand import ParkedDemand
 
 DEFAULT_OWNER: Final = "main"
 """The stock-owning entity of whatever names none."""
@@ -102,7 +103,7 @@ class Parked(Struct, frozen=True, kw_only=True):
     kind: str
     fingerprint: bytes
     refusal: Refusal
-    payload: ReportedMovement | ParkedFigure | ParkedDemand | ReportedSupply
+    payload: ReportedMovement | ParkedFigure | DemandLine | ReportedSupply
 
 
 class ParkedFigure(Struct, frozen=True, kw_only=True):
@@ -136,8 +137,8 @@ class Handled(Struct, frozen=True):
 class OpenClaim(Struct, frozen=True, kw_only=True):
     """A claim as its row has it. `open` = amount - consumed - released counts in its stock line.
 
-    `commitment`: `soft` (reserved), `firm` (allocated), `handed` (allocated, and another system works on it). It
-    outlives the claim's end. `short` of what is open is not covered by stock.
+    `commitment`: `soft` (reserved), `firm` (allocated), `handed` (allocated, and another system works on it), `ahead`
+    (promised on supply). It outlives the claim's end. `short` of what is open is not covered by stock.
     """
 
     claim: str
@@ -169,6 +170,13 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     def key(self) -> LineKey:
         """The stock line it belongs to."""
         return LineKey(self.item, self.location, self.owner)
+
+
+class DatedRequest(Struct, frozen=True, kw_only=True):
+    """A claim for a later date, on supply as far as that covers it."""
+
+    request: ClaimRequest
+    due: date
 
 
 class StockLine(Struct, frozen=True, kw_only=True):

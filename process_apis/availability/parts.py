@@ -195,12 +195,12 @@ class PartCounter:
         tenant, cut = row["tenant"], (snapshot.cut_off.epoch, snapshot.cut_off.sequence, snapshot.event_id)
         rows = await connection.fetch(_parts.keys_before, tenant, list(places), *cut, *after, _LARGEST)
         keys = {LineKey(each["item"], each["location"], each["owner"]) for each in rows}
-        await lock_lines(connection, tenant, keys)
+        awaited = await lock_lines(connection, tenant, keys)
         rebased = await self._counter.rebase(connection, tenant, [absent(snapshot, each) for each in rows])
         if drift := await drift_of(connection, tenant, rebased):
             await keep_drift(connection, tenant, row["name"], drift)
             await connection.execute(_parts.add_drift, row["snapshot"], *_shown(drift), DRIFT_SHOWN)
-        await self._counter.refresh(connection, tenant, snapshot, keys)
+        await self._counter.refresh(connection, tenant, snapshot, keys, frozenset(awaited))
         return tuple(rows[-1]) if len(rows) == _LARGEST else None
 
 

@@ -14,11 +14,9 @@ from gateway.canonical.stock import (
     ClaimedLine,
     ClaimLine,
     ClaimRequest,
-    DemandFeed,
     DemandLine,
     ItemAvailability,
     ItemPromises,
-    OrderKey,
     Receipt,
 )
 from gateway.kernel.clock import Clock
@@ -26,15 +24,18 @@ from gateway.kernel.errors import Conflict
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.answering import Answerer, Explained, explain
+from process_apis.availability.arriving import Arrivals
 from process_apis.availability.claiming import Claimer
 from process_apis.availability.counting import Counter
+from process_apis.availability.dated_claims import DatedClaimer
 from process_apis.availability.demanding import DemandRecorder
 from process_apis.availability.examining import Examiner
+from process_apis.availability.falling_due import DueDates
 from process_apis.availability.foreseeing import Calendar, Foreseer
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
 from process_apis.availability.lags import Lags
-from process_apis.availability.models import ChannelRule, ChannelTerms, RuleVersion
+from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
 from process_apis.availability.parts import PartCounter
 from process_apis.availability.previewing import Previewer
 from process_apis.availability.projecting import Projection
@@ -50,6 +51,7 @@ from process_apis.availability.supplying import SupplyRecorder
 from process_apis.availability.translating import Translator
 
 _sql: Final = queries_beside(__file__)
+_supply: Final = queries_beside(__file__, "supply_queries.sql")
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -76,8 +78,10 @@ class Availability:
         self._clock = clock
         self.lags = Lags(store, clock)
         self.projection = None if cache is None else Projection(store, cache, self.lags)
-        counter = Counter(store, translator, clock)
-        self._recorder = Recorder(store, translator, counter, clock)
+        self._calendar = Calendar(locations, clock)
+        arrivals = Arrivals(self._calendar, clock)
+        counter = Counter(store, translator, arrivals, clock)
+        self._recorder = Recorder(store, translator, counter, arrivals, clock)
         self.parts = PartCounter(store, translator, counter, clock)
         rulebook = Rulebook()
         self.rules = Rules(store, items, locations, clock)
@@ -88,11 +92,12 @@ class Availability:
         self.claims = Reserver(store, self._claimer, self._standing)
         self.examiner = Examiner(store, translator, items)
         self._demand = DemandRecorder(store, translator, items, clock)
-        self._calendar = Calendar(locations, clock)
-        self._supply = SupplyRecorder(store, translator, items, clock)
+        self._supply = SupplyRecorder(store, translator, items, arrivals, clock)
+        self._due_dates = DueDates(store, locations, self._calendar, arrivals, clock)
         self._foreseer = Foreseer(store, items, self._calendar, clock)
         self._regions = Regions(store, locations, freshness or {}, clock)
         self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {}, rulebook)
+        self._dated = DatedClaimer(store, self._claimer, self._answerer.rules_now, locations, self._calendar, clock)
 
     # --- stock in -------------------------------------------------------------------------------------------------
 
@@ -106,21 +111,13 @@ class Availability:
             receipt = receipt.plus(await self.parts.record(tenant, part))
         return receipt.plus(await self._supply.record(tenant, report.supply)) if report.supply else receipt
 
-    async def record_demand(
-        self, tenant: str, source: str, lines: Sequence[DemandLine], *, read_at: datetime | None = None
-    ) -> Receipt:
-        """Replace the open demand of `source` by `lines`, unless it was read before what is known (now by default)."""
-        at = OrderKey(0, int((read_at or self._clock.now()).timestamp() * 1_000_000))
-        return await self.take_demand(tenant, DemandFeed(source=source, order_key=at, full=True, lines=lines))
-
-    async def take_demand(self, tenant: str, feed: DemandFeed) -> Receipt:
-        """Take open demand of another system: see `DemandRecorder.record`."""
-        return await self._demand.record(tenant, feed)
+    async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> Receipt:
+        """Replace the open demand of `source` by `lines`."""
+        return await self._demand.record(tenant, source, lines)
 
     async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
         """Try what is parked again, after a mapping was mended."""
         receipt = await self._recorder.unpark(tenant, source)
-        receipt = receipt.plus(await self._demand.unpark(tenant, source))
         return receipt.plus(await self._supply.unpark(tenant, source))
 
     async def unpark_one(self, tenant: str, parked: int) -> Receipt:
@@ -198,6 +195,22 @@ class Availability:
             connection, tenant=tenant, action=action, order=order, lines=lines, correlation_id=correlation_id
         )
 
+    async def claim_ahead(self, tenant: str, dated: DatedRequest) -> Sequence[ClaimedLine]:
+        """Promise for a date; committed when it returns: see `DatedClaimer.claim`."""
+        return await self._dated.claim(tenant, dated)
+
+    async def late_claims(self, tenant: str, *, after: str, limit: int) -> Sequence[Any]:
+        """Promises that no known supply covers by their date, in the order they were made."""
+        return await self._store.fetch(_supply.late_claims, tenant, after, limit)
+
+    async def watch_supply(self, tenant: str) -> None:
+        """See `DueDates.watch`; run it every second or so in a worker."""
+        await self._due_dates.watch(tenant)
+
+    async def pass_over_supply(self, tenant: str) -> int:
+        """See `DueDates.pass_over`."""
+        return await self._due_dates.pass_over(tenant)
+
     async def expire(self, limit: int = 100) -> int:
         """End reservations whose time has come; run it every second or so in a worker."""
         return await self._standing.expire(limit)
@@ -222,9 +235,9 @@ class Availability:
         amount: Decimal | None = None,
     ) -> Sequence[ItemPromises]:
         """`available_to_promise` for each of `dates` (today by default); see `Foreseer.promises`."""
-        rule = await self._answerer.rule_now(tenant, channel)
+        rule, fencing = await self._answerer.rules_now(tenant, channel)
         on = [self._calendar.today(tenant)] if dates is None else dates
-        return await self._foreseer.promises(tenant, rule=rule, items=items, dates=on, amount=amount)
+        return await self._foreseer.promises(tenant, rule=rule, fencing=fencing, items=items, dates=on, amount=amount)
 
     async def supply(self, tenant: str, items: Sequence[str]) -> Sequence[tuple[SupplyLine, Decimal, Any]]:
         """See `Foreseer.supply`."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-from process_apis.availability.models import ChannelTerms
+from process_apis.availability.models import ChannelTerms, Need, Portion
 from process_apis.availability.rules import sell_of_pool
 
 HORIZON: Final = timedelta(days=365)
@@ -49,6 +49,15 @@ class SupplyLine(NamedTuple):
     due: date | None
     opened: Decimal
     closed: Decimal
+
+
+class Waiting(NamedTuple):
+    """What is open of a promise on supply; without a date it is wanted at once. Higher priorities go first."""
+
+    claim: str
+    amount: Decimal
+    due: date | None
+    priority: int
 
 
 def still_to_come(lines: Sequence[SupplyLine]) -> list[Decimal]:
@@ -100,8 +109,10 @@ class Outlook:
     def __init__(self, location: str, at_hand: Decimal, steps: Iterable[Step], until: date) -> None:
         self.location = location
         self.at_hand = at_hand
+        self._steps = tuple(steps)
+        self._until = until
         sums: dict[date, Decimal] = defaultdict(Decimal)
-        for on, amount in steps:
+        for on, amount in self._steps:
             if on <= until:
                 sums[on] += amount
         self.dates = sorted(sums)
@@ -120,6 +131,10 @@ class Outlook:
         """What of that comes from supply alone: a promise on it leaves today's stock to whoever wants it today."""
         return max(_ZERO, self.lowest(on) - max(_ZERO, self.at_hand))
 
+    def less(self, amount: Decimal, on: date) -> Outlook:
+        """The place after `amount` was promised for `on`."""
+        return Outlook(self.location, self.at_hand, [*self._steps, Step(on, -amount)], self._until)
+
 
 def promisable(outlooks: Sequence[Outlook], terms: ChannelTerms, held: Decimal, on: date) -> Decimal:
     """`available_to_promise` of one item over its places; `held` is all that the channel holds of it, dated or not."""
@@ -134,3 +149,93 @@ def earliest(
     # What may be promised never falls as the date moves on, and changes at these dates only.
     first = bisect_left(dates, 1, key=lambda on: int(promisable(outlooks, terms, held, on) >= amount))
     return dates[first] if first < len(dates) else None
+
+
+def from_supply(
+    needs: Sequence[Need], places: Mapping[str, Sequence[Outlook]], on: date
+) -> tuple[list[Portion], list[Need]]:
+    """Cover `needs` by supply until `on`, as far as it does: what is promised where, and what is left of each need.
+
+    `places` are those of each item, the preferred first: one that covers all of a need, else each what it can.
+    """
+    left = {item: list(some) for item, some in places.items()}
+    portions: list[Portion] = []
+    rest: list[Need] = []
+    for need in needs:
+        some, wanted = left.get(need.item, []), need.amount
+        can = [each.from_supply(on) if need.location in (None, each.location) else _ZERO for each in some]
+        whole = next((number for number, amount in enumerate(can) if amount >= wanted), None)
+        for number in range(len(some)) if whole is None else [whole]:
+            if part := min(can[number], wanted):
+                portions.append(Portion(need.line, need.item, some[number].location, part))
+                some[number] = some[number].less(part, on)
+                wanted -= part
+        if wanted:
+            rest.append(need._replace(amount=wanted))
+    return portions, rest
+
+
+def service_order(waiting: Iterable[Waiting], arrivals: Sequence[Step], free: Decimal) -> list[Waiting]:
+    """Who is served first by what is free now and by what comes.
+
+    While every promise can be kept, by date; as soon as one cannot, by priority and then by date.
+    """
+    by_date = sorted(waiting, key=lambda each: (each.due or date.min, -each.priority, each.claim))
+    wanted = _ZERO
+    for each in by_date:
+        wanted += each.amount
+        if wanted > free + sum((step.amount for step in arrivals if step.on <= (each.due or date.min)), _ZERO):
+            return sorted(by_date, key=lambda each: (-each.priority, each.due or date.min, each.claim))
+    return by_date
+
+
+def serve(
+    waiting: Sequence[Waiting], arrivals: Sequence[Step], free: Decimal, arrived: Decimal
+) -> tuple[dict[str, Decimal], dict[str, date | None]]:
+    """By claim: what each is given of what is free now, and when what comes will cover the rest.
+
+    Goods that just `arrived` go to whoever waits; other free stock was left to whoever wants it today, and goes only to
+    promises that would be late.
+    """
+    ordered = service_order(waiting, arrivals, free)
+    given = allot(ordered, min(free, arrived))
+    left = free - sum(given.values(), _ZERO)
+    rest = _less(ordered, given)
+    dates = expected_dates(rest, arrivals, left)
+    late = [each for each in rest if (on := dates[each.claim]) is None or on > (each.due or date.min)]
+    if more := allot(late, left):
+        given = {claim: given.get(claim, _ZERO) + more.get(claim, _ZERO) for claim in given | more}
+        dates = expected_dates(_less(ordered, given), arrivals, left - sum(more.values(), _ZERO))
+    return given, dates
+
+
+def _less(ordered: Sequence[Waiting], given: Mapping[str, Decimal]) -> list[Waiting]:
+    left = (each._replace(amount=each.amount - given.get(each.claim, _ZERO)) for each in ordered)
+    return [each for each in left if each.amount > 0]
+
+
+def allot(ordered: Sequence[Waiting], free: Decimal) -> dict[str, Decimal]:
+    """By claim, how much of what is free now each is given, in their order; those that get nothing are left out."""
+    given: dict[str, Decimal] = {}
+    for each in ordered:
+        if free <= 0:
+            break
+        given[each.claim] = min(each.amount, free)
+        free -= given[each.claim]
+    return given
+
+
+def expected_dates(ordered: Sequence[Waiting], arrivals: Iterable[Step], free: Decimal) -> dict[str, date | None]:
+    """By claim, when what comes will have covered it after all those before it; None when nothing known will.
+
+    `free` below zero is a hole that is filled first.
+    """
+    coming = sorted(arrivals)
+    covered, number, found = min(free, _ZERO), 0, {}
+    for each in ordered:
+        covered -= each.amount
+        while covered < 0 and number < len(coming):
+            covered += coming[number].amount
+            number += 1
+        found[each.claim] = coming[number - 1].on if covered >= 0 and number else None
+    return found

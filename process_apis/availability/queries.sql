@@ -315,6 +315,9 @@ update availability.parked set resolved_at = now()
 where tenant = $1 and id = any($2::bigint[]) and resolved_at is null
 returning id
 
+-- name: resolve_parked_demand
+delete from availability.parked where tenant = $1 and source = $2 and kind = 'demand' and resolved_at is null
+
 -- name: hear
 -- A source that is being noted by somebody else is heard all the same.
 with known as (
@@ -390,8 +393,9 @@ where c.tenant = $1 and c.item = m.item and c.channel = m.channel and c.owner = 
 returning c.item, c.channel, c.owner, c.open, c.version, c.allotment, c.drawn
 
 -- name: lock_lines
-select count(*) from (
-    select from availability.stock_line l
+-- `awaited` are the lines that promises wait at.
+select count(*) as locked, array_agg(array[item, location, owner]) filter (where waiting > 0) as awaited from (
+    select l.item, l.location, l.owner, l.waiting from availability.stock_line l
     join unnest($2::text::text[], $3::text::text[], $4::text::text[]) as k (item, location, owner) using (item, location, owner)
     where l.tenant = $1
     order by l.item, l.location, l.owner
@@ -546,9 +550,27 @@ insert into availability.action (tenant, action, verb, order_id, fingerprint, an
 
 -- name: expired_orders
 -- By the record's clock, whatever the worker's says.
-select distinct order_id, tenant from availability.claim
+select order_id, tenant from availability.claim
 where state = 'reserved' and expires_at is not null and expires_at <= now()
+union
+select order_id, tenant from availability.claim
+where state = 'promised' and expires_at is not null and expires_at <= now()
 order by tenant, order_id limit $1
+
+-- name: demand_of_source
+select source_reference, location, item, owner, amount, due from availability.demand where tenant = $1 and source = $2
+
+-- name: drop_demand
+delete from availability.demand d
+using unnest($3::text[], $4::text[], $5::text[], $6::text[]) as k (source_reference, location, item, owner)
+where d.tenant = $1 and d.source = $2 and d.source_reference = k.source_reference and d.location = k.location
+  and d.item = k.item and d.owner = k.owner
+
+-- name: write_demand
+insert into availability.demand (tenant, source, source_reference, location, item, owner, amount, due)
+select $1, $2, u.* from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::date[]) as u
+on conflict (tenant, source, source_reference, location, item, owner) do update
+set amount = excluded.amount, due = excluded.due
 
 -- name: lines_of_items
 select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.version, l.as_of
@@ -653,7 +675,8 @@ where tenant = $1 and location = $2 and item = $3 and live
 order by epoch desc, sequence desc, recorded_at desc limit $4
 
 -- name: claims_of_line
-select claim, order_id, order_line, owner, channel, amount, consumed, released, state, made_at, expires_at
+select claim, order_id, order_line, owner, channel, amount, consumed, released, state, made_at, expires_at, due,
+       expected
 from availability.claim
 where tenant = $1 and item = $2 and location = $3 and amount - consumed - released > 0
 order by claim limit $4
@@ -681,13 +704,13 @@ update availability.projection set dirty = $1 where dirty <> $1
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
        allotment, short
 from availability.claim
-where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at <= now() order by claim
+where tenant = $1 and order_id = $2 and state in ('reserved', 'promised') and expires_at <= now() order by claim
 
 -- name: extend_claims
 update availability.claim
 set expires_at = greatest(expires_at, clock_timestamp() + $3::interval)
-where tenant = $1 and order_id = $2 and state = 'reserved' and expires_at is not null
-returning claim, order_line, item, location, amount, expires_at
+where tenant = $1 and order_id = $2 and state in ('reserved', 'promised') and expires_at is not null
+returning claim, order_line, item, location, amount, state, expires_at
 
 -- name: cancel_order
 update availability.claim_order set cancelled_at = now()
@@ -704,13 +727,13 @@ where tenant = $1 and order_id = any($2::text[]) and cancelled_at is not null
 -- name: transfer_claims
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-     made_at, expires_at, commitment, allotment, priority, need_by, pinned, short)
+     made_at, expires_at, commitment, allotment, priority, need_by, pinned, short, due, expected)
 select u.claim, $1, $2, c.order_line, c.item, c.location, c.owner, c.channel, c.rule_version, u.amount, u.state, $3, $4,
-       c.expires_at, c.commitment, c.allotment, c.priority, c.need_by, c.pinned, least(c.short, u.amount)
+       c.expires_at, c.commitment, c.allotment, c.priority, c.need_by, c.pinned, least(c.short, u.amount), c.due, c.expected
 from unnest($5::text[], $6::text[], $7::numeric[], $8::text[]) as u (claim, origin, amount, state)
 join availability.claim c on c.tenant = $1 and c.claim = u.origin
 
 -- name: claims_of_order
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, made_at,
-       expires_at, ended_at
+       expires_at, ended_at, due, expected
 from availability.claim where tenant = $1 and order_id = $2 order by claim

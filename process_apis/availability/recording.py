@@ -19,6 +19,7 @@ from gateway.store import log
 from gateway.store.arrays import column_arrays
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.availability.arriving import Arrivals
 from process_apis.availability.counting import (
     Counter,
     OnceRow,
@@ -50,10 +51,13 @@ _OnceKey = tuple[str, str, int]
 class Recorder:
     """Records reports. Any number of processes may do so at once, with any overlap."""
 
-    def __init__(self, store: Store, translator: Translator, counter: Counter, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, translator: Translator, counter: Counter, arrivals: Arrivals, clock: Clock
+    ) -> None:
         self._store = store
         self._translator = translator
         self._counter = counter
+        self._arrivals = arrivals
         self._clock = clock
 
     async def record(self, tenant: str, report: Report) -> Receipt:
@@ -187,7 +191,8 @@ class Recorder:
         await connection.execute(_sql.lock_locations_shared, location_keys(tenant, places))
         claimed = await OrderClaims.lock(connection, tenant, sorted(order for order in orders if order is not None))
         keys |= claimed.keys
-        await lock_lines(connection, tenant, keys)
+        awaited = await lock_lines(connection, tenant, keys)
+        await claimed.look_again(connection, tenant)
         retired = await connection.fetch(_sql.retire_movements, tenant, old) if old else []
         undone = [row for row in retired if row["moves"]]
         deeds = [*map(deed_of_row, undone), *map(deed_of_mapped, moving)]
@@ -198,6 +203,7 @@ class Recorder:
         await _move_balances(connection, tenant, deeds)
         changes = _changes(keys, moving)
         events = await claimed.settle(connection, tenant, deeds, changes, now)
+        events += await self._arrivals.attend(connection, tenant, awaited, changes)
         lines = await refresh_lines(connection, tenant, changes, physical=True)
         return line_events(tenant, lines, now, _causes(taken), Cause("availability"), changes) + events
 

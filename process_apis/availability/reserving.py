@@ -104,13 +104,13 @@ class Reserver:
             async with self._store.transaction() as connection:
                 return await verb(connection)
 
-        return await _tried(attempt)
+        return await tried(attempt)
 
     async def _reserve_all(self, tenant: str, requests: Sequence[ClaimRequest]) -> Sequence[_Claimed | BaseException]:
         answers: dict[int, _Claimed | BaseException] = {}
         for some in _turns(requests):
             asked = [requests[number] for number in some]
-            found = await _tried(partial(self._reserve, tenant, asked))
+            found = await tried(partial(self._reserve, tenant, asked))
             answers.update(zip(some, found, strict=True))
         return [answers[number] for number in range(len(requests))]
 
@@ -125,7 +125,8 @@ class Reserver:
         return answers
 
 
-async def _tried(attempt: Callable[[], Awaitable[_Done]]) -> _Done:
+async def tried(attempt: Callable[[], Awaitable[_Done]]) -> _Done:
+    """Do it again where PostgreSQL undid all of it for a deadlock or a lock."""
     for left in reversed(range(_TRIES)):
         try:
             return await attempt()

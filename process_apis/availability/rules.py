@@ -26,6 +26,7 @@ from process_apis.availability.models import (
 )
 
 _ZERO: Final = Decimal(0)
+_STANDING: Final = {"soft": "reserved", "ahead": "promised"}
 _EXACT: Final = Context(prec=60, traps=[Inexact, Rounded])
 _COUNTED: Final = frozenset({"EA", "C62", "H87", "NAR", "NMB", "PCE", "PR", "SET"})
 _ANY: Final = LocationTerms(location="")
@@ -185,7 +186,7 @@ def _spread(
 ) -> dict[str, Decimal]:
     left = dict(at)
     given: dict[str, Decimal] = {}
-    ordered = sorted(claims, key=lambda claim: (claim.state == "released", claim.claim))
+    ordered = sorted(claims, key=lambda claim: (claim.state == "released", claim.state == "promised", claim.claim))
     for claim in ordered:
         part = min(rooms[claim.claim], left.get(claim.location, _ZERO))
         left[claim.location] = left.get(claim.location, _ZERO) - part
@@ -214,6 +215,6 @@ def settled(claim: OpenClaim, consumed: Decimal, shipped: Decimal) -> OpenClaim:
     if state != "released":
         wanted = claim.amount - released
         done = wanted > 0 and shipped >= wanted
-        before = "reserved" if claim.commitment == "soft" else "allocated"
+        before = _STANDING.get(claim.commitment, "allocated")
         state = "fulfilled" if done else (before if state == "fulfilled" else state)
     return replace(claim, consumed=consumed, released=released, state=state)

@@ -1,6 +1,6 @@
 """The shapes of the process API on the wire. Quantities are exact decimals, as strings, in base units."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -89,7 +89,7 @@ class MovementView(Struct, kw_only=True):
 
 
 class ClaimView(Struct, kw_only=True):
-    """An open promise."""
+    """An open promise. One on supply was made for `due`; `expected` is when known supply covers it, null when none."""
 
     id: str
     order: str
@@ -101,6 +101,8 @@ class ClaimView(Struct, kw_only=True):
     state: str
     made_at: datetime
     expires_at: datetime | None
+    due: date | None = None
+    expected: date | None = None
 
 
 class Explanation(Struct, kw_only=True):
@@ -246,5 +248,16 @@ def claim_view(row: Any) -> ClaimView:
         amount=plain(row["amount"]),
         consumed=plain(row["consumed"]),
         released=plain(row["released"]),
-        **{name: row[name] for name in ("order_line", "channel", "state", "made_at", "expires_at")},
+        **{
+            name: row[name]
+            for name in (
+                "order_line",
+                "channel",
+                "state",
+                "made_at",
+                "expires_at",
+                "due",
+                "expected",
+            )
+        },
     )

@@ -21,6 +21,7 @@ select claim, order_id, order_line, item, location, owner, channel, amount, cons
        allotment, made_at, expires_at, priority, need_by, pinned, short, action
 from availability.claim
 where tenant = $1 and item = $2 and location = $3 and owner = $4 and amount - consumed - released > 0
+  and state <> 'promised'
 order by claim
 
 -- name: keep_answers
@@ -57,7 +58,7 @@ where c.tenant = $1 and c.claim = u.claim
 select order_id, claim, order_line as line, item, location, amount - consumed - released as amount, short,
        commitment = 'handed' or consumed > 0 as handed
 from availability.claim
-where tenant = $1 and order_id = any($2::text[]) and amount - consumed - released > 0
+where tenant = $1 and order_id = any($2::text[]) and amount - consumed - released > 0 and state <> 'promised'
 order by order_id, order_line, claim
 
 -- name: keep_shortage

@@ -29,6 +29,7 @@ from process_apis.availability.lines import Cause, LineChange, line_events, lock
 from process_apis.availability.models import LineKey, OpenClaim
 
 _sql: Final = queries_beside(__file__)
+_supply: Final = queries_beside(__file__, "supply_queries.sql")
 _OVER: Final = frozenset({"fulfilled", "released"})
 _STANDS: Final = frozenset({"reserved", "allocated"})
 _ZERO: Final = Decimal(0)
@@ -63,8 +64,11 @@ class Standing:
             return answered(known, content)
         _check_covered(order, claims)
         pairs = [(claim, _allocated(claim, handed=handed)) for claim in claims if claim.state in _STANDS]
-        answer = [_claimed(after) for _, after in pairs]
+        waiting = [claim for claim in claims if claim.state == "promised"]
+        answer = [_claimed(after) for after in [*(after for _, after in pairs), *waiting]]
         pairs = [(before, after) for before, after in pairs if before != after]
+        if waiting:
+            await connection.execute(_supply.make_firm, tenant, order)
         await self._finish(connection, tenant, order, version, pairs, correlation_id, "allocated")
         await record_action(connection, tenant, action, "allocate", order, content, answer)
         return answer
@@ -170,7 +174,7 @@ class Standing:
     async def _expire(self, tenant: str, order: str) -> bool:
         async with self._store.transaction() as connection:
             version = await _lock_order(connection, tenant, order)
-            due = [claim_of_row(row) for row in await connection.fetch(_sql.claims_due, tenant, order)]
+            due = await _steady(connection, tenant, _sql.claims_due, order)
             await self._release(connection, tenant, order, version, due, order, "expired")
         return bool(due)
 
@@ -254,7 +258,22 @@ async def _lock_order(connection: Connection, tenant: str, order: str) -> int:
 async def _open(connection: Connection, tenant: str, action: str, order: str) -> tuple[int, Any, list[OpenClaim]]:
     version = await _lock_order(connection, tenant, order)
     rows = await connection.fetch(_sql.order_claims, tenant, action, order)
-    return version, rows[0], [claim_of_row(row) for row in rows if row["claim"] is not None]
+    claims = [claim_of_row(row) for row in rows if row["claim"] is not None]
+    if any(claim.state == "promised" for claim in claims):
+        claims = await _steady(connection, tenant, _sql.claims_of, [order])
+    return version, rows[0], claims
+
+
+async def _steady(connection: Connection, tenant: str, query: str, orders: str | list[str]) -> list[OpenClaim]:
+    """Claims of a locked order, read behind the locks of their lines where some wait for supply.
+
+    Whoever brings it holds those lines and not the order.
+    """
+    claims = [claim_of_row(row) for row in await connection.fetch(query, tenant, orders)]
+    if not any(claim.state == "promised" for claim in claims):
+        return claims
+    await lock_lines(connection, tenant, {claim.key for claim in claims})
+    return [claim_of_row(row) for row in await connection.fetch(query, tenant, orders)]
 
 
 def _allocated(claim: OpenClaim, *, handed: bool) -> OpenClaim:
@@ -299,5 +318,5 @@ def _reserved(row: Any) -> ClaimedLine:
         item=row["item"],
         location=row["location"],
         amount=row["amount"],
-        state=ClaimState.RESERVED,
+        state=ClaimState(row["state"]),
     )

@@ -22,9 +22,10 @@ from gateway.kernel.clock import Clock
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.availability.arriving import Arrivals
 from process_apis.availability.counting import location_keys
 from process_apis.availability.hearing import hear
-from process_apis.availability.lines import lock_lines
+from process_apis.availability.lines import Cause, lock_lines
 from process_apis.availability.models import DEFAULT_OWNER, LineKey, Parked, Refusal
 from process_apis.availability.parking import park
 from process_apis.availability.rules import base_amount
@@ -73,10 +74,13 @@ class _Row(NamedTuple):
 class SupplyRecorder:
     """Keeps the supply lines of each source."""
 
-    def __init__(self, store: Store, translator: Translator, items: ResolvesItems, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, translator: Translator, items: ResolvesItems, arrivals: Arrivals, clock: Clock
+    ) -> None:
         self._store = store
         self._translator = translator
         self._items = items
+        self._arrivals = arrivals
         self._clock = clock
 
     async def record(self, tenant: str, reported: Sequence[ReportedSupply]) -> Receipt:
@@ -116,8 +120,9 @@ class SupplyRecorder:
             if resolved:
                 await connection.fetch(_sql.resolve_parked, tenant, list(resolved))
             fresh, stale, keys = await _compare(connection, tenant, chosen)
-            await lock_lines(connection, tenant, keys)
+            awaited = await lock_lines(connection, tenant, keys)
             events += await _write(connection, tenant, fresh, now)
+            events += await self._arrivals.attend_alone(connection, tenant, awaited, Cause(names[0]))
             await hear(connection, tenant, names, self._clock)
             await log.append(connection, events)
         return Receipt(recorded=len(fresh), others=(*others, *stale))

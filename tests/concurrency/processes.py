@@ -105,6 +105,15 @@ class Actor:
     async def transfer(self, action, order, to):
         return await self.claims.transfer("acme", action=action, order=order, to=to, correlation_id=order)
 
+    async def ahead(self, action, order, amount, days=5, **more):
+        if "expires_in" in more:
+            more["expires_in"] = timedelta(seconds=more["expires_in"])
+        return await self.world.claim_ahead(order, amount, days, action=action, **more)
+
+    async def supply(self, document, ordered, days=5, sequence=1, cancelled="0"):
+        receipt = await self.world.order_supply(document, ordered, days, sequence, cancelled=Decimal(cancelled))
+        return "recorded" if receipt.recorded else receipt.others[0].outcome.value
+
     async def expire(self):
         await self.world.availability.expire()
         return "expired"

@@ -22,6 +22,8 @@ DOCTORED = {
     "short without a movement that took it": LINE + "short = 3",
     "reserved is not the sum of reservations": LINE + "reserved = reserved + 1",
     "allocated is not the sum of allocations": LINE + "allocated = 1",
+    "what waits is not the sum of promises on supply": LINE + "waiting = waiting + 1",
+    "promised beyond what is to come, and none of them told late": "update availability.supply set cancelled = 1",
     "an open claim without its stock line": "delete from availability.stock_line",
     "a channel's counter is not the sum of its claims": "update availability.channel_line set open = open + 1",
     "a claim that is over has something open": CLAIM + "state = 'released'" + OPEN,
@@ -44,6 +46,7 @@ DOCTORED = {
         select (jsonb_populate_record(m, '{"movement": "mov_again"}')).* from availability.movement m limit 1""",
     "a movement that was admitted and not written, or written and not admitted": "delete from availability.movement",
     "consumed is more than was handled": CLAIM + "consumed = 1" + OPEN,
+    "a claim lacks more than it has open": CLAIM + "short = 9" + OPEN,
     "an order that was cancelled holds stock": "update availability.claim_order set cancelled_at = now()",
 }
 
@@ -65,6 +68,8 @@ async def test_doctored_books_are_found_out_by_every_rule(world):
     await world.claim("ord_open", ("A", 4))
     await world.claim("ord_over", ("A", 1), expires_at=world.clock.now())
     assert await world.availability.expire() == 1
+    await world.order_supply("PO-1", 2)
+    await world.claim_ahead("ord_ahead", 2)
     connection = await asyncpg.connect(world.url)
     assert await checker.check(connection) == {}
     for rule, doctoring in DOCTORED.items():

@@ -18,11 +18,13 @@ from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import (
     Bucket,
     ClaimLine,
+    ClaimRequest,
     MovementType,
     OrderKey,
     ReportedFigure,
     ReportedMovement,
     ReportedSnapshot,
+    ReportedSupply,
 )
 from gateway.edge.litestar_app import make_litestar
 from gateway.kernel.clock import SystemClock
@@ -31,6 +33,7 @@ from gateway.kernel.exchange import SCOPE_KEY, Exchange
 from gateway.kernel.quantity import UnitConversion
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
+from process_apis.availability.models import DatedRequest
 from process_apis.availability.process import Availability
 from process_apis.availability.routes import routes
 from process_apis.items.process import Items
@@ -195,6 +198,34 @@ class World:
                 correlation_id=order,
             )
 
+    async def order_supply(self, document: str, amount: Any, days: int = 5, sequence: int = 1, **more: Any) -> Any:
+        """A line of a purchase order of A to loc_n, due in so many days from today."""
+        more = {"line": 1, "source_item": "X-A", "source_location": "WH-N", "uom": "EA"} | more
+        told = ReportedSupply(
+            source="erp",
+            document=document,
+            order_key=OrderKey(1, sequence),
+            ordered=Decimal(amount),
+            requested=self.clock.now().date() + timedelta(days=days),
+            **more,
+        )
+        return await self.availability.record("acme", Report(supply=(told,)))
+
+    async def claim_ahead(self, order: str, amount: Any, days: int = 5, **more: Any) -> Any:
+        """So much of A in so many days from today."""
+        line = ClaimLine(line=1, item=self.id["A"], amount=Decimal(amount))
+        more = {"action": f"ahead-{order}", "channel": "web", "correlation_id": order} | more
+        request = ClaimRequest(order=order, lines=[line], **more)
+        due = self.clock.now().date() + timedelta(days=days)
+        return await self.availability.claim_ahead("acme", DatedRequest(request=request, due=due))
+
+    async def put_away(self, event: str, amount: Any, sequence: int = 9, document: str = "PO-1") -> Any:
+        """Received under `document` and put away at once."""
+        return await self.record(
+            self.movement(f"r-{event}", sequence, "receipt_posted", amount, document=document),
+            self.movement(f"p-{event}", sequence + 1, "put_away", amount),
+        )
+
     async def figures(self, sku: str = "A", location: str = "loc_n") -> dict[str, Any]:
         row = await self.store.fetchrow(
             "select * from availability.stock_line where item = $1 and location = $2", self.id[sku], location
@@ -238,7 +269,8 @@ INVARIANTS = {
         from availability.stock_line l
         left join lateral (
             select coalesce(sum(amount - consumed - released) filter (where state = 'reserved'), 0) as reserved,
-                   coalesce(sum(amount - consumed - released) filter (where state <> 'reserved'), 0) as allocated
+                   coalesce(sum(amount - consumed - released) filter (where state not in ('reserved', 'promised')), 0)
+                       as allocated
             from availability.claim
             where tenant = l.tenant and item = l.item and location = l.location and owner = l.owner
         ) c on true
@@ -250,7 +282,7 @@ INVARIANTS = {
     "a channel's counter is the sum of its claims": """
         select * from (
             select tenant, item, channel, owner, sum(amount - consumed - released) as open
-            from availability.claim group by 1, 2, 3, 4) c
+            from availability.claim where state <> 'promised' group by 1, 2, 3, 4) c
         full join availability.channel_line l using (tenant, item, channel, owner)
         where coalesce(c.open, 0) <> coalesce(l.open, 0)""",
     "what is drawn of an allotment is what its claims have not given back": """
@@ -266,6 +298,11 @@ INVARIANTS = {
             from availability.position
             where tenant = l.tenant and item = l.item and location = l.location and owner = l.owner) p
         where l.sellable <> p.sellable or l.on_hand <> p.on_hand""",
+    "what waits at a line is the sum of its promises on supply": """
+        select item, location, waiting from availability.stock_line l where waiting <> (
+            select coalesce(sum(amount - consumed - released), 0) from availability.claim c
+            where c.tenant = l.tenant and c.item = l.item and c.location = l.location and c.owner = l.owner
+              and c.state = 'promised')""",
     "external demand of a line is the sum of its demand": """
         select l.item, l.location, l.external from availability.stock_line l
         where l.external <> (select coalesce(sum(amount), 0) from availability.demand

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.canonical.stock import ClaimRequest
 from gateway.kernel.errors import Unavailable
-from process_apis.availability.reserving import _tried, _turns
+from process_apis.availability.reserving import _turns, tried
 
 
 def request(order, action):
@@ -19,20 +19,20 @@ def test_no_turn_has_two_of_one_order_or_one_action_and_an_order_keeps_its_own_o
 
 @pytest.mark.parametrize(("failures", "code", "tries"), [(3, "store.contended", 4), (1, "store.unavailable", 1)])
 async def test_what_lost_a_deadlock_is_tried_again_and_what_lost_the_record_is_not(failures, code, tries):
-    tried = []
+    attempts = []
 
     async def attempt():
-        tried.append(1)
-        if len(tried) <= failures:
+        attempts.append(1)
+        if len(attempts) <= failures:
             raise Unavailable("again", code=code)
         return "done"
 
     if tries > failures:
-        assert await _tried(attempt) == "done"
+        assert await tried(attempt) == "done"
     else:
         with pytest.raises(Unavailable):
-            await _tried(attempt)
-    assert len(tried) == tries
+            await tried(attempt)
+    assert len(attempts) == tries
 
 
 async def test_a_deadlock_without_end_is_told():
@@ -40,4 +40,4 @@ async def test_a_deadlock_without_end_is_told():
         raise Unavailable("again", code="store.contended")
 
     with pytest.raises(Unavailable):
-        await _tried(attempt)
+        await tried(attempt)

@@ -69,19 +69,6 @@ async def test_a_source_is_spoken_for_by_whom_it_was_granted(http, world):
         may_speak_for(granted, ["wms_s"])
 
 
-async def test_open_demand_is_told_by_its_source(http, world):
-    await world.stock("A", 10)
-    body = {
-        "source": "erp", "sequence": 3, "full": True,
-        "lines": [{"reference": "S1", "item": "X-A", "location": "WH-N", "amount": "4", "uom": "EA"}],
-    }  # fmt: skip
-    answer = await http.post("/process/availability/v1/demand", json=body)
-    assert (answer.status_code, answer.json()["recorded"]) == (200, 1)
-    assert (await world.figures())["external"] == 4
-    foreign = await http.post("/process/availability/v1/demand", json=body | {"source": "wms_s"})
-    assert foreign.json()["code"] == "stock.source_foreign"
-
-
 async def test_figures_positions_and_reasons_are_readable(http, world):
     await world.stock("A", 10)
     await world.claim("ord_1", ("A", 3))
@@ -263,3 +250,29 @@ async def test_supply_is_told_read_and_promised_by_date(http, world):
     for wrong in ("2026-02-31", "soon", ",", ",".join([due] * 13), "2999-01-01"):
         answer = await http.get(f"{ROOT}/promises", params=query | {"date": wrong})
         assert answer.json()["code"].startswith("promise."), wrong
+
+
+async def test_goods_to_come_are_promised_for_their_date_and_late_promises_are_listed(http, world):
+    today = world.clock.now().date()
+    await world.order_supply("PO-1", 10, days=5)
+    lines = [{"line": 1, "item": world.id["A"], "amount": "8"}]
+    body = {"action": "a1", "order": "so/1", "channel": "web", "lines": lines}
+    early = await http.post(f"{ROOT}/dated-claims", json=body | {"date": (today + timedelta(days=4)).isoformat()})
+    assert (early.status_code, early.json()["code"]) == (409, "stock.insufficient")
+    due = (today + timedelta(days=5)).isoformat()
+    answers = [await http.post(f"{ROOT}/dated-claims", json=body | {"date": due}) for _ in range(2)]
+    assert answers[0].json() == answers[1].json()
+    [made] = answers[0].json()["claims"]
+    assert (answers[0].status_code, made["state"], made["amount"]) == (201, "promised", "8")
+    assert (await http.get(f"{ROOT}/late-claims")).json() == {"claims": [], "next_cursor": None}
+    await world.order_supply("PO-1", 10, days=9, sequence=2)
+    [claim] = (await http.get(f"{ROOT}/claims", params={"order": "so/1"})).json()["claims"]
+    expected = (today + timedelta(days=9)).isoformat()
+    assert (claim["state"], claim["due"], claim["expected"]) == ("promised", due, expected)
+    page = (await http.get(f"{ROOT}/late-claims", params={"limit": 1})).json()
+    assert [(each["order"], each["expected"]) for each in page["claims"]] == [("so/1", expected)]
+    assert (await http.get(f"{ROOT}/late-claims", params={"cursor": page["next_cursor"]})).json()["claims"] == []
+    far = await http.post(f"{ROOT}/dated-claims", json=body | {"action": "a2", "date": "2999-01-01"})
+    assert (far.status_code, far.json()["code"]) == (422, "promise.date_too_far")
+    accepted = await http.post(f"{ROOT}/dated-claims", json=body | {"order": "ord_01", "date": due})
+    assert accepted.json()["code"] == "claim.accepted_order"
