@@ -627,6 +627,7 @@ def build_console(settings: Settings) -> ASGIApp:
         messages=core.notifications,
         regions=core.availability,
         channels=core.publication,
+        reconciliation=core.reconciliation,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,

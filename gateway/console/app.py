@@ -17,6 +17,7 @@ from gateway.console.openid import openid_routes
 from gateway.console.pages import detail_routes, page_routes
 from gateway.console.people import PeopleDesk, people_routes
 from gateway.console.reading import Reading
+from gateway.console.reconciling import Reconciles, reconciliation_routes
 from gateway.console.regions import TellsRegions, region_routes
 from gateway.console.rendering import Pages
 from gateway.console.repairs import MendsOrders, RedeliversMessages, Repairs, repair_routes
@@ -42,6 +43,7 @@ def make_console(
     messages: RedeliversMessages,
     regions: TellsRegions | None = None,
     channels: TellsChannels | None = None,
+    reconciliation: Reconciles | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -76,6 +78,7 @@ def make_console(
             *repair_routes(pages, reading, repairs),
             *(channel_routes(pages, channels, tenant) if channels is not None else ()),
             *(region_routes(pages, regions, tenant) if regions is not None else ()),
+            *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
             *explain_routes(pages, store, clock, tenant, hours=explain_hours),
             *people_routes(
                 pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None

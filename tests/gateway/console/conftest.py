@@ -30,7 +30,7 @@ CONSOLE_READS = (gateway.store, gateway.explain, gateway.identity, gateway.syste
 MIGRATIONS = find_migrations(
     [
         *(Path(module.__file__).parent / "migrations" for module in CONSOLE_READS),
-        *(_PROCESSES / name / "migrations" for name in ("items", "availability", "order_to_ship")),
+        *(_PROCESSES / name / "migrations" for name in ("items", "availability", "order_to_ship", "reconciliation")),
         _PROCESSES / "partner_notifications" / "migrations",
         _PROCESSES / "channel_publication" / "migrations",
     ]
@@ -129,13 +129,17 @@ class Console:
         self.store = store
         self.orders = Orders()
         self.messages = Messages()
-        self.app = make_console(
-            store=store,
+        self.app = self.made()
+
+    def made(self, **more):
+        return make_console(
+            store=self.store,
             clock=SystemClock(),
             tenant=TENANT,
             orders=self.orders,
             messages=self.messages,
             bootstrap=Secret(BOOTSTRAP),
+            **more,
         )
 
     async def person(self, *roles):

@@ -244,3 +244,35 @@ async def seed_everything(store):
         "parked": parked,
         "webhook": webhook,
     }
+
+
+async def seed_findings(store):
+    """A comparison and what it found: one difference of each sort, their ids by what they are."""
+    await store.execute(
+        "insert into reconciliation.run (run, tenant, what, asked_by, state, ended_at, compared, differing, recovered)"
+        " values ('run_seeded', $1, 'stock', 'schedule', 'done', now(), 1200, 4, 1)",
+        TENANT,
+    )
+    found = {}
+    for name, against, cause, state, source, sku, code, reported, expected, amount, evidence in _FINDINGS:
+        found[name] = new_id("rec")
+        await store.execute(
+            "insert into reconciliation.finding (finding, tenant, run, what, against, scope, class, source, location,"
+            " item, sku, code, bucket, reported, expected, amount, detail, evidence, state, raised_at)"
+            " values ($1, $2, 'run_seeded', 'stock', $3, $4, $5, $6, 'NOR1', $7, $7, $8, $9, $10, $11, $12,"
+            " 'what shows it stands below', $13, $14, now() - make_interval(hours => $15))",
+            *(found[name], TENANT, against, f"seeded/{name}", cause, source, sku, code),
+            *("" if against == "erp" else "sellable", reported, expected, amount, evidence, state, len(found) * 9),
+        )
+    return found
+
+
+_EVENT = '"source":"wms_north","event_id":"%s","line":0,"type":"pick_confirmed","occurred_at":"2026-11-21T10:00:00Z"'
+_FINDINGS = [
+    ("erp", "erp", "source_only", "open", "erp_na", "PUMP-X400", "", 97, 100, -3, "[]"),
+    ("large", "erp", "source_only", "open", "erp_na", "TAP-15-CHR", "", 20, 100, -80, "[]"),
+    ("mapping", "owner", "mapping", "open", "wms_north", "", "NEW/1", 12, None, 12,
+     "[{" + _EVENT % "e-17" + ',"bearing":"parked","cause":"stock.unit_unknown"}]'),
+    ("loss", "owner", "loss", "explained", "wms_north", "VALVE-20", "", 40, 45, -5,
+     "[{" + _EVENT % "e-18" + ',"bearing":"late","effect":"-5"}]'),
+]  # fmt: skip

@@ -16,6 +16,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
 from gateway.store.postgres import Store
+from process_apis.reconciliation.process import Reconciliation
 
 
 class _Orders:
@@ -73,6 +74,9 @@ def make():
         messages=_Messages(),
         bootstrap=Secret("bootstrap-token-of-the-tests"),
         openid=_openid(),
+        reconciliation=Reconciliation(
+            _store, SystemClock(), tenant="acme", stock=None, records=None, unposted=None, items=None, accounts=None
+        ),
         lifespan=[_opened],
     )
 
