@@ -21,6 +21,7 @@ def start_collecting(hash_seed):
     return subprocess.Popen([*command, "tests"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)  # twice everything, beside whatever else runs
 def test_two_processes_collect_the_same_tests():
     first = start_collecting("1")

@@ -22,6 +22,7 @@ from gateway.plays.stack import Stack
 
 
 @pytest.mark.integration
+@pytest.mark.long
 @pytest.mark.timeout(500)
 @pytest.mark.xdist_group("stack")
 async def test_nothing_accepted_is_lost_or_doubled_when_everything_dies_once(stack):

@@ -283,11 +283,11 @@ async def test_demand_of_other_systems_lowers_what_may_be_promised(world):
     assert await world.broken_invariants() == []
 
 
-async def test_cancel_and_restore_a_thousand_times_leaves_nothing_behind(world):
+async def test_cancel_and_restore_again_and_again_leaves_nothing_behind(world):
     await world.stock("A", 20)
 
     async def again(buyer):
-        for turn in range(100):
+        for turn in range(12):
             order = f"ord_{buyer}_{turn}"
             await world.claim(order, ("A", 2))
             if turn % 3:
