@@ -566,7 +566,8 @@ class Gateway:
             yield
 
     async def _follow_log(self) -> None:
-        """Feed the streams of events of this process, from one tail of the log."""
+        """Feed the streams of events of this process, from one tail of the log, once somebody listens."""
+        await self.core.events.following.begun()
         core, log = self.core, Backbone(self.core.store, self.core.nats_url, self.core.clock)
         async with background(core.events.following.run(log), name="events-tail"):
             while True:

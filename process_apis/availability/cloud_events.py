@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import asdict
 
 from gateway.canonical.capabilities import Report
 from gateway.canonical.stock import (
@@ -22,7 +23,7 @@ from gateway.canonical.stock import (
     SnapshotPart,
 )
 from gateway.kernel.errors import Rejected
-from process_apis.availability.schemas import Figure, Text
+from process_apis.availability.schemas import Figure, MovementInput, Text, reported_of
 from process_apis.availability.supply_schemas import SupplyLineData, supply_of
 
 Number = Annotated[int, Meta(ge=0, le=2**53)]
@@ -179,33 +180,14 @@ def lines_of(event: StockEvent) -> int:
 
 def _movements(event: MovementReported, correlation_id: str) -> list[ReportedMovement]:
     data = event.data
-    return [
-        ReportedMovement(
-            source=event.source,
-            event_id=event.id,
-            line=each.line,
-            order_key=OrderKey(data.epoch, data.sequence),
-            type=data.movement,
-            occurred_at=event.time,
-            source_item=each.item,
-            source_location=each.location,
-            amount=Decimal(each.amount),
-            uom=each.uom,
-            from_bucket=each.from_bucket,
-            to_bucket=each.to_bucket,
-            order_reference=each.order,
-            order_line=each.order_line,
-            document=data.document,
-            reason=each.reason,
-            lot=each.lot,
-            serial=each.serial,
-            bin=each.bin,
-            owner=each.owner,
-            revision=data.revision,
-            correlation_id=correlation_id,
-        )
-        for each in data.lines
-    ]
+    head = {
+        "event_id": event.id,
+        "type": data.movement,
+        "occurred_at": event.time,
+        **{name: getattr(data, name) for name in ("epoch", "sequence", "revision", "document")},
+    }
+    inputs = [MovementInput(**head, **asdict(each)) for each in data.lines]
+    return [reported_of(event.source, each, correlation_id) for each in inputs]
 
 
 def _snapshot(event: SnapshotReported) -> ReportedSnapshot:

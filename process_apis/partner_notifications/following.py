@@ -116,9 +116,13 @@ class Following:
         self._known = asyncio.Event()
         self._reached: Position | None = None
 
+    async def begun(self) -> None:
+        """Wait until somebody wants to listen."""
+        await self._begun.wait()
+
     async def run(self, log: FollowsLog) -> None:
         """Tell listeners until cancelled; while the record or the backbone is away nothing happens."""
-        await self._begun.wait()
+        await self.begun()
         while True:
             try:
                 await self._follow(log)
