@@ -193,6 +193,15 @@ class DemandLine(Struct, frozen=True, kw_only=True):
     due: date | None = None
 
 
+class DemandFeed(Struct, frozen=True, kw_only=True):
+    """What one source has open, at a place in its order. What a `full` one leaves out is no longer open."""
+
+    source: str
+    order_key: OrderKey
+    full: bool
+    lines: Sequence[DemandLine]
+
+
 class ClaimLine(Struct, frozen=True, kw_only=True):
     """What one order line asks to be promised, in base units, optionally from one location."""
 

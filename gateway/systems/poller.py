@@ -34,8 +34,10 @@ _PAGES_PER_ROUND: Final = 200
 class RecordsDemand(Protocol):
     """Takes the open demand lines of one source in place of those it told before."""
 
-    async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> object:
-        """Returns when they are committed."""
+    async def record_demand(
+        self, tenant: str, source: str, lines: Sequence[DemandLine], *, read_at: datetime | None = None
+    ) -> object:
+        """Returns when they are committed. Those that were read before what is known change nothing."""
         ...
 
 
@@ -145,8 +147,9 @@ class Poller:
     async def _read_demand(self, name: str) -> None:
         if self._demand is None or not self._directory.system(name).offers(ReadsDemand):
             return
+        read_at = self._clock.now()
         lines = await self._directory.instance(name, ReadsDemand).read_demand(self._call())
-        await self._demand.record_demand(self._tenant, name, lines)
+        await self._demand.record_demand(self._tenant, name, lines, read_at=read_at)
 
     def _call(self) -> Call:
         return Call(tenant=self._tenant, correlation_id=new_id("cor"), deadline=self._clock.monotonic() + _CALL_S)

@@ -13,12 +13,12 @@ from gateway.canonical.stock import (
     Bucket,
     ClaimRequest,
     Confidence,
-    DemandLine,
     ReportedFigure,
     ReportedMovement,
     ReportedSnapshot,
     ReportedSupply,
 )
+from process_apis.availability.demand import ParkedDemand
 
 DEFAULT_OWNER: Final = "main"
 """The stock-owning entity of whatever names none."""
@@ -103,7 +103,7 @@ class Parked(Struct, frozen=True, kw_only=True):
     kind: str
     fingerprint: bytes
     refusal: Refusal
-    payload: ReportedMovement | ParkedFigure | DemandLine | ReportedSupply
+    payload: ReportedMovement | ParkedFigure | ParkedDemand | ReportedSupply
 
 
 class ParkedFigure(Struct, frozen=True, kw_only=True):

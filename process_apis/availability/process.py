@@ -14,9 +14,11 @@ from gateway.canonical.stock import (
     ClaimedLine,
     ClaimLine,
     ClaimRequest,
+    DemandFeed,
     DemandLine,
     ItemAvailability,
     ItemPromises,
+    OrderKey,
     Receipt,
 )
 from gateway.kernel.clock import Clock
@@ -111,13 +113,21 @@ class Availability:
             receipt = receipt.plus(await self.parts.record(tenant, part))
         return receipt.plus(await self._supply.record(tenant, report.supply)) if report.supply else receipt
 
-    async def record_demand(self, tenant: str, source: str, lines: Sequence[DemandLine]) -> Receipt:
-        """Replace the open demand of `source` by `lines`."""
-        return await self._demand.record(tenant, source, lines)
+    async def record_demand(
+        self, tenant: str, source: str, lines: Sequence[DemandLine], *, read_at: datetime | None = None
+    ) -> Receipt:
+        """Replace the open demand of `source` by `lines`, unless it was read before what is known (now by default)."""
+        at = OrderKey(0, int((read_at or self._clock.now()).timestamp() * 1_000_000))
+        return await self.take_demand(tenant, DemandFeed(source=source, order_key=at, full=True, lines=lines))
+
+    async def take_demand(self, tenant: str, feed: DemandFeed) -> Receipt:
+        """Take open demand of another system: see `DemandRecorder.record`."""
+        return await self._demand.record(tenant, feed)
 
     async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
         """Try what is parked again, after a mapping was mended."""
         receipt = await self._recorder.unpark(tenant, source)
+        receipt = receipt.plus(await self._demand.unpark(tenant, source))
         return receipt.plus(await self._supply.unpark(tenant, source))
 
     async def unpark_one(self, tenant: str, parked: int) -> Receipt:

@@ -315,9 +315,6 @@ update availability.parked set resolved_at = now()
 where tenant = $1 and id = any($2::bigint[]) and resolved_at is null
 returning id
 
--- name: resolve_parked_demand
-delete from availability.parked where tenant = $1 and source = $2 and kind = 'demand' and resolved_at is null
-
 -- name: hear
 -- A source that is being noted by somebody else is heard all the same.
 with known as (
@@ -556,21 +553,6 @@ union
 select order_id, tenant from availability.claim
 where state = 'promised' and expires_at is not null and expires_at <= now()
 order by tenant, order_id limit $1
-
--- name: demand_of_source
-select source_reference, location, item, owner, amount, due from availability.demand where tenant = $1 and source = $2
-
--- name: drop_demand
-delete from availability.demand d
-using unnest($3::text[], $4::text[], $5::text[], $6::text[]) as k (source_reference, location, item, owner)
-where d.tenant = $1 and d.source = $2 and d.source_reference = k.source_reference and d.location = k.location
-  and d.item = k.item and d.owner = k.owner
-
--- name: write_demand
-insert into availability.demand (tenant, source, source_reference, location, item, owner, amount, due)
-select $1, $2, u.* from unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::numeric[], $8::date[]) as u
-on conflict (tenant, source, source_reference, location, item, owner) do update
-set amount = excluded.amount, due = excluded.due
 
 -- name: lines_of_items
 select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.version, l.as_of

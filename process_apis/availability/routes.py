@@ -16,6 +16,7 @@ from process_apis.availability import schemas
 from process_apis.availability.answer_schemas import AvailabilityList, availability_view, explained_view
 from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
+from process_apis.availability.demand_routes import demand_routes
 from process_apis.availability.process import Availability
 from process_apis.availability.region_routes import region_routes
 from process_apis.availability.rule_routes import rule_routes
@@ -147,6 +148,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         record_movements,
         record_events,
         *claim_routes(availability),
+        *demand_routes(availability),
         *rule_routes(availability),
         *supply_routes(availability),
         *region_routes(availability),

@@ -91,7 +91,8 @@ async def test_open_demand_of_an_erp_is_told_when_somebody_listens(poller, store
     told = []
 
     class Demand:
-        async def record_demand(self, tenant, source, lines):
+        async def record_demand(self, tenant, source, lines, *, read_at):
+            assert read_at.tzinfo is not None
             told.append((tenant, source, len(lines)))
 
     await poller(demand=Demand()).poll("erp")

@@ -69,6 +69,19 @@ async def test_a_source_is_spoken_for_by_whom_it_was_granted(http, world):
         may_speak_for(granted, ["wms_s"])
 
 
+async def test_open_demand_is_told_by_its_source(http, world):
+    await world.stock("A", 10)
+    body = {
+        "source": "erp", "sequence": 3, "full": True,
+        "lines": [{"reference": "S1", "item": "X-A", "location": "WH-N", "amount": "4", "uom": "EA"}],
+    }  # fmt: skip
+    answer = await http.post("/process/availability/v1/demand", json=body)
+    assert (answer.status_code, answer.json()["recorded"]) == (200, 1)
+    assert (await world.figures())["external"] == 4
+    foreign = await http.post("/process/availability/v1/demand", json=body | {"source": "wms_s"})
+    assert foreign.json()["code"] == "stock.source_foreign"
+
+
 async def test_figures_positions_and_reasons_are_readable(http, world):
     await world.stock("A", 10)
     await world.claim("ord_1", ("A", 3))
