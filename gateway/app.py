@@ -178,7 +178,7 @@ class Core:
         self.budgets = Budgets(self.cache, self.clock, processes=processes or settings.http.workers + 1)
         self.outbound = Outbound(self.clock, budgets=self.budgets)
         places = KnownLocations(self.store, self.clock, {settings.tenant: settings.locations})
-        self.locations = Locations(self.store, self.clock, known=places, systems=settings.systems)
+        self.locations = Locations(self.store, self.clock, known=places, systems={*settings.systems, *settings.sources})
         self.directory = Directory(
             [
                 load_system(

@@ -301,6 +301,8 @@ def _cross_check(settings: Settings, name: str) -> None:
         if not _PATH_NAME.fullmatch(proxied) or not _PATH_NAME.fullmatch(options.name or proxied):
             raise Misconfigured(f"{name}: [proxied.{proxied}] becomes a path: name it in lower case, with hyphens")
     for location in settings.locations:
+        if location.stand_by is not None and location.stand_by not in location.codes:
+            raise Misconfigured(f"{name}: location {location.location}: give its stand_by a code in codes")
         for instance in (location.holder, location.poster_to, *location.codes):
             if instance is not None and instance not in settings.systems and instance not in settings.sources:
                 raise Misconfigured(

@@ -206,6 +206,7 @@ class Worker:
             await self._core.availability.expire()
             await self._core.availability.shortages.relieve()
             await self._core.availability.watch_supply(self._core.settings.tenant)
+            await self._core.availability.stand_in(self._core.settings.tenant)
             await self._core.orders.sweep()
             if self._core.clock.monotonic() >= self._prune_at:
                 self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS

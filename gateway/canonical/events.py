@@ -36,6 +36,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType(
             "stock.position_negative", 1, "stock_line", "a physical figure fell below zero: kept, and to be looked at"
         ),
+        EventType("stock.holder_switched", 1, "location", "another source holds a location from now on"),
         EventType("availability.changed", 1, "stock_line", "what may be promised of one item at one location changed"),
         EventType("claim.made", 1, "order", "stock was promised to an order"),
         EventType("claim.ended", 1, "order", "a promise was fulfilled, released, expired or went to another order"),

@@ -13,6 +13,8 @@ class Location(Struct, frozen=True, kw_only=True):
 
     `holder` is the system instance that owns its physical buckets; `poster_to` the ERP instance that one declared
     poster tells about them; `codes` gives the code each instance uses; `time_zone` is an IANA name for business dates.
+    `stand_by` is another source that may be switched to when the holder is dead: it needs a code of its own, and stays
+    named as long as it holds. With `stand_by_after_seconds` that happens by itself after so much silence.
     """
 
     location: str
@@ -23,6 +25,8 @@ class Location(Struct, frozen=True, kw_only=True):
     poster_to: str | None = None
     codes: Mapping[str, str] = {}
     priority: int = 100
+    stand_by: str | None = None
+    stand_by_after_seconds: float | None = None
 
 
 class LocationCode(Struct, frozen=True, kw_only=True):

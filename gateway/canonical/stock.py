@@ -276,7 +276,7 @@ class SilentSource(Struct, frozen=True, kw_only=True):
 
     source: str
     domain: str
-    cause: Literal["silent", "drift"]
+    cause: Literal["silent", "drift", "switched"]
     since: datetime | None
     confidence: Confidence
     locations: tuple[str, ...]

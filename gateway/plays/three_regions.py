@@ -36,7 +36,7 @@ from gateway.settings import Settings, load_settings
 
 _CHECKER: Final = Path(__file__).with_name("checker_three_regions.py")
 _TENANT: Final = "demo"
-_SCOPES: Final = ("stock:read", "stock:write", "availability:read")
+_SCOPES: Final = ("stock:read", "stock:write", "availability:read", *(f"source:{habit.source}" for habit in HABITS))
 _ALIVE_SECONDS: Final = 8.0
 _DEAD_SECONDS: Final = 22.0
 _DRIFT_SHARE: Final = 0.05

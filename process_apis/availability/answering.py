@@ -22,7 +22,8 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.explaining import Account, account
 from process_apis.availability.foreseeing import stocks_of
-from process_apis.availability.freshness import Certainty, Heard, SourceObjectives, certainty
+from process_apis.availability.freshness import Certainty, Heard, Holding, SourceObjectives, certainty
+from process_apis.availability.holding import read_held
 from process_apis.availability.models import ChannelRule, Held, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
@@ -54,6 +55,7 @@ class _Known:
         self.rules: Mapping[str, ChannelRule] = {}
         self.fencing: Sequence[ChannelRule] = ()
         self.heard: dict[str, Heard] = {}
+        self.held: dict[str, Holding] = {}
         self.read_at = float("-inf")
         self.reading = asyncio.Lock()
 
@@ -99,7 +101,7 @@ class Answerer:
         wanted = [item for item in items if item in described]
         stocks = dict(await self._read(tenant, wanted, from_record=from_record)) if wanted else {}
         now = self._clock.now()
-        rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known.heard, now)
+        rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, now)
         tell = partial(_answer, rule=rule, fencing=known.fencing, sure=sure, locations=locations)
         return [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
 
@@ -108,9 +110,7 @@ class Answerer:
         known = await self._renewed(tenant)
         described = await self._items.by_id(tenant, items)
         wanted = [item for item in items if item in described]
-        rule, sure = self._in_doubt(
-            tenant, known.rules.get(channel) or open_rule(channel), known.heard, self._clock.now()
-        )
+        rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, self._clock.now())
         stocks = await self._read_record(tenant, wanted)
         rows = await self._store.fetch(_rules.latest_movements, tenant, wanted, rule.terms.owner, _MOVEMENTS)
         latest: dict[tuple[str, str], list[Any]] = defaultdict(list)
@@ -136,18 +136,16 @@ class Answerer:
         """The rule in force for `channel`, as it holds while some sources are in doubt, and those that `offer` asks."""
         known = await self._renewed(tenant)
         rule = known.rules.get(channel) or open_rule(channel)
-        return self._in_doubt(tenant, rule, known.heard, self._clock.now())[0], known.fencing
+        return self._in_doubt(tenant, rule, known, self._clock.now())[0], known.fencing
 
     def forget(self, tenant: str) -> None:
         """Read rules and sources again before the next answer."""
         if (known := self._known.get(tenant)) is not None:
             known.read_at = float("-inf")
 
-    def _in_doubt(
-        self, tenant: str, rule: ChannelRule, heard: Mapping[str, Heard], now: datetime
-    ) -> tuple[ChannelRule, Certainty]:
+    def _in_doubt(self, tenant: str, rule: ChannelRule, known: _Known, now: datetime) -> tuple[ChannelRule, Certainty]:
         places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
-        sure = certainty(places, self._freshness, heard, now)
+        sure = certainty(places, self._freshness, known.heard, now, known.held)
         return replace(rule, doubtful=sure.doubtful) if sure.doubtful else rule, sure
 
     # --- inside ---------------------------------------------------------------------------------------------------
@@ -184,6 +182,7 @@ class Answerer:
             async with self._store.connection() as connection:
                 rules = await self._rulebook.in_force(connection, tenant, self._clock.now())
                 sources = await connection.fetch(_sql.sources, tenant)
+                known.held = await read_held(connection, tenant, self._locations)
         except Unavailable:
             if known.read_at == float("-inf") and not known.heard:
                 raise

@@ -24,7 +24,7 @@ from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
 from process_apis.availability.actions import ActionRow, action_reused, answered, digest
-from process_apis.availability.freshness import Heard, SourceObjectives, certainty
+from process_apis.availability.freshness import Heard, Holding, SourceObjectives, certainty
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.models import ChannelRule, LineKey, Need
@@ -35,7 +35,14 @@ from process_apis.availability.rules import usable
 _sql: Final = queries_beside(__file__)
 
 
-_decode_heard: Final = msgspec.json.Decoder(dict[str, Heard]).decode
+class Told(msgspec.Struct, frozen=True):
+    """What doubts are reckoned from: when sources were heard, and who holds what was switched."""
+
+    heard: dict[str, Heard]
+    held: dict[str, Holding]
+
+
+_decode_told: Final = msgspec.json.Decoder(Told).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 
@@ -106,9 +113,9 @@ class Claimer:
         shelf.count(head)
         versions = _decode_versions(head["versions"])
         earlier = {row.action: row for row in _decode_actions(head["actions"])}
-        if head["heard"] is not None:
-            heard = _decode_heard(head["heard"])
-            rules = {channel: self._in_doubt(tenant, rule, heard, now) for channel, rule in rules.items()}
+        if head["told"] is not None:
+            told = _decode_told(head["told"])
+            rules = {channel: self._in_doubt(tenant, rule, told, now) for channel, rule in rules.items()}
         answers: list[Sequence[ClaimedLine] | Conflict] = []
         promises: list[Promise] = []
         for request in requests:
@@ -143,10 +150,12 @@ class Claimer:
                 await _audit(connection, tenant, each.request, each.request.override)
         return answers
 
-    def _in_doubt(self, tenant: str, rule: ChannelRule, heard: Mapping[str, Heard], now: datetime) -> ChannelRule:
+    def _in_doubt(self, tenant: str, rule: ChannelRule, told: Told, now: datetime) -> ChannelRule:
         """The rule with what is in doubt now, by the same reckoning as in answers."""
         places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
-        return msgspec.structs.replace(rule, doubtful=certainty(places, self._freshness, heard, now).doubtful)
+        return msgspec.structs.replace(
+            rule, doubtful=certainty(places, self._freshness, told.heard, now, told.held).doubtful
+        )
 
 
 async def catch_up(connection: Connection, tenant: str, order: str, now: datetime) -> None:

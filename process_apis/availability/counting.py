@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
@@ -21,7 +20,9 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.arriving import Arrivals
 from process_apis.availability.hearing import hear
+from process_apis.availability.holding import scopes_of
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.locking import location_keys
 from process_apis.availability.models import Count, LineKey, Mapped, Parked, ParkedFigure, Refusal
 from process_apis.availability.moving import settle_groups
 from process_apis.availability.parking import park
@@ -104,12 +105,6 @@ def once_columns(rows: Iterable[OnceRow]) -> list[Any]:
     return [array(source), array(event), array(line), array(revision), list(digest), array(movement)]
 
 
-def location_keys(tenant: str, locations: Iterable[str]) -> list[int]:
-    """Advisory lock keys of locations, in the order they are taken."""
-    digests = (hashlib.blake2b(f"{tenant}\0{place}".encode(), digest_size=8).digest() for place in set(locations))
-    return sorted(int.from_bytes(digest, signed=True) for digest in digests)
-
-
 class Counter:
     """Records snapshots, each in one transaction."""
 
@@ -128,8 +123,7 @@ class Counter:
                 return Receipt(others=(_whole(snapshot, verdict),))
             events = await park(connection, tenant, parked, self._clock.now())
             await log.append(connection, events)
-            held, scope = self.split(tenant, snapshot, counts)
-            drift = await self.apply(connection, tenant, snapshot, held, scope)
+            held, scope, drift = await self._apply_all(connection, tenant, snapshot, counts)
             told = [count for count in counts if count.location not in scope]
             await self.note(connection, tenant, snapshot, len(held), drift, moves=True)
             if told:
@@ -148,8 +142,7 @@ class Counter:
         async with self._store.transaction() as connection:
             if not await connection.fetch(_sql.resolve_parked, tenant, [parked]):
                 return Receipt()
-            held, scope = self.split(tenant, alone, counts)
-            await self.apply(connection, tenant, alone, held, scope)
+            await self._apply_all(connection, tenant, alone, counts)
         return Receipt(recorded=1)
 
     async def rebase(self, connection: Connection, tenant: str, counts: Sequence[CutCount]) -> Sequence[Any]:
@@ -185,13 +178,44 @@ class Counter:
         await settle_groups(connection, tenant, {tuple(group) for group in groups}, self._clock.now())
 
     def split(self, tenant: str, snapshot: ReportedSnapshot, counts: Sequence[Count]) -> tuple[list[Count], set[str]]:
-        """The figures that may move stock, and the locations this source holds among those of the snapshot."""
+        """The figures that may move stock, and the locations this source is declared to hold among the snapshot's."""
         scope = set()
         for code in {*snapshot.locations, *(figure.source_location for figure in snapshot.figures)}:
             place = self._translator.place(tenant, snapshot.source, code, snapshot.taken_at)
             if not isinstance(place, Refusal) and place.holder == snapshot.source:
                 scope.add(place.location)
         return [count for count in counts if count.location in scope], scope
+
+    async def _apply_all(
+        self, connection: Connection, tenant: str, snapshot: ReportedSnapshot, counts: Sequence[Count]
+    ) -> tuple[list[Count], set[str], list[Drift]]:
+        """Apply what may move stock: the figures, their locations (those that this source holds), and the drift."""
+        scope: set[str] = set()
+        held: list[Count] = []
+        drift: list[Drift] = []
+        for part, names in await self._scopes(connection, tenant, snapshot):
+            some = [count for count in counts if count.location in names]
+            drift += await self.apply(connection, tenant, part, some, names)
+            scope |= names
+            held += some
+        return held, scope, drift
+
+    async def _scopes(
+        self, connection: Connection, tenant: str, snapshot: ReportedSnapshot
+    ) -> list[tuple[ReportedSnapshot, set[str]]]:
+        """The locations that this source holds among those of the snapshot, with the cut-off that holds there."""
+        places = {}
+        for code in {*snapshot.locations, *(figure.source_location for figure in snapshot.figures)}:
+            place = self._translator.place(tenant, snapshot.source, code, snapshot.taken_at)
+            if not isinstance(place, Refusal) and (place.holder == snapshot.source or place.stand_by is not None):
+                places[place.location] = place
+        switchable = [place for place in places.values() if place.stand_by is not None]
+        parts = [(snapshot, {name for name, place in places.items() if place.stand_by is None})]
+        if switchable:
+            lock = _sql.lock_locations if snapshot.full else _sql.lock_locations_shared
+            await connection.fetch(lock, location_keys(tenant, places))
+            parts += await scopes_of(connection, tenant, snapshot, switchable, self._clock.now())
+        return parts
 
     async def apply(
         self, connection: Connection, tenant: str, snapshot: ReportedSnapshot, held: Sequence[Count], scope: set[str]

@@ -16,10 +16,10 @@ from gateway.kernel.clock import Clock
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.counting import location_keys
 from process_apis.availability.demand import NEVER, DemandKey, ParkedDemand, Standing, Told, Word, open_amounts, tell
 from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.locking import location_keys
 from process_apis.availability.models import DEFAULT_OWNER, LineKey, Parked, Refusal
 from process_apis.availability.parking import park
 from process_apis.availability.rules import base_amount

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -63,6 +63,13 @@ class Heard(Struct, frozen=True):
     drifted: int = 0
 
 
+class Holding(Struct, frozen=True):
+    """Who holds a location since it was switched; `awaiting` until the first full snapshot of that source."""
+
+    holder: str
+    awaiting: bool
+
+
 class Expected(Struct, frozen=True):
     """One source in one domain that figures of one location rest on."""
 
@@ -85,10 +92,12 @@ class Certainty(Struct, frozen=True):
     silent: tuple[SilentSource, ...]
 
 
-def expected_of(location: Location, objectives: Mapping[str, SourceObjectives]) -> Iterator[Expected]:
+def expected_of(
+    location: Location, objectives: Mapping[str, SourceObjectives], held: Holding | None = None
+) -> Iterator[Expected]:
     """The sources that figures of `location` rest on: its holder's stock, and every declared feed of who knows it."""
-    holder = objectives.get(location.holder, SourceObjectives())
-    yield Expected(location.holder, STOCK, holder.stock)
+    holder = location.holder if held is None else held.holder
+    yield Expected(holder, STOCK, objectives.get(holder, SourceObjectives()).stock)
     for source in location.codes:
         declared = objectives.get(source)
         if declared is not None and declared.demand is not None:
@@ -122,16 +131,23 @@ def certainty(
     objectives: Mapping[str, SourceObjectives],
     heard: Mapping[str, Heard],
     now: datetime,
+    held: Mapping[str, Holding] | None = None,
 ) -> Certainty:
-    """How sure figures of `places` are: as sure as the worst of what they rest on."""
+    """How sure figures of `places` are: as sure as the worst of what they rest on.
+
+    A location that was switched (`held`) is no better than degraded until its new holder's first snapshot.
+    """
     worst, as_of = Confidence.HIGH, None
     doubtful: dict[str, Confidence] = {}
     silent: dict[str, SilentSource] = {}
     for place in places:
-        for each in expected_of(place, objectives):
+        switched = held.get(place.location) if held else None
+        for each in expected_of(place, objectives, switched):
             known = heard.get(each.key)
             as_of = known.at if known is not None and (as_of is None or known.at < as_of) else as_of
             sure = confidence(known, each.objective, now)
+            if each.domain == STOCK and switched is not None and switched.awaiting:
+                sure = _lower(sure, Confidence.DEGRADED)
             if sure is Confidence.HIGH:
                 continue
             worst = _lower(worst, sure)
@@ -146,11 +162,17 @@ def _silent(
     return SilentSource(
         source=each.source,
         domain=each.domain,
-        cause="silent" if known is None or _silent_for(known, each.objective, now) else "drift",
+        cause=_cause(each, known, now),
         since=None if known is None else known.at,
         confidence=sure,
         locations=(*(before.locations if before else ()), place.location),
     )
+
+
+def _cause(each: Expected, known: Heard | None, now: datetime) -> Literal["silent", "drift", "switched"]:
+    if known is None or _silent_for(known, each.objective, now):
+        return "silent"
+    return "drift" if _drifted(known, each.objective, now) else "switched"
 
 
 def _lower(one: Confidence, other: Confidence) -> Confidence:

@@ -38,11 +38,11 @@ from process_apis.availability.counting import (
     compare,
     drift_of,
     keep_drift,
-    location_keys,
     once_columns,
 )
 from process_apis.availability.hearing import hear
 from process_apis.availability.lines import lock_lines
+from process_apis.availability.locking import location_keys
 from process_apis.availability.models import LineKey
 from process_apis.availability.parking import park
 from process_apis.availability.translating import Translator, fingerprint

@@ -36,6 +36,7 @@ from process_apis.availability.falling_due import DueDates
 from process_apis.availability.foreseeing import Calendar, Foreseer
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
+from process_apis.availability.holding import Holders, Switch
 from process_apis.availability.lags import Lags
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
 from process_apis.availability.parts import PartCounter
@@ -97,6 +98,7 @@ class Availability:
         self._supply = SupplyRecorder(store, translator, items, arrivals, clock)
         self._due_dates = DueDates(store, locations, self._calendar, arrivals, clock)
         self._foreseer = Foreseer(store, items, self._calendar, clock)
+        self._holders = Holders(store, locations, clock)
         self._regions = Regions(store, locations, freshness or {}, clock)
         self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {}, rulebook)
         self._dated = DatedClaimer(store, self._claimer, self._answerer.rules_now, locations, self._calendar, clock)
@@ -260,6 +262,20 @@ class Availability:
     async def explained(self, tenant: str, *, channel: str, items: Sequence[str]) -> Sequence[Explained]:
         """See `Answerer.explained`."""
         return await self._answerer.explained(tenant, channel=channel, items=items)
+
+    async def switch_holder(
+        self, tenant: str, location: str, *, to: str, actor: str, reason: str, correlation_id: str
+    ) -> Switch:
+        """See `Holders.switch`."""
+        made = await self._holders.switch(
+            tenant, location, to=to, actor=actor, reason=reason, correlation_id=correlation_id
+        )
+        self._answerer.forget(tenant)
+        return made
+
+    async def stand_in(self, tenant: str) -> Sequence[Switch]:
+        """Switch what is declared to switch by itself; run it every few seconds in a worker."""
+        return await self._holders.stand_in(tenant)
 
     async def claims_of(self, tenant: str, order: str) -> Sequence[Any]:
         """All claims of an order, over or not, in the order they were made."""

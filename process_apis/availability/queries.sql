@@ -484,9 +484,13 @@ select
     case when exists (
              select from availability.channel_rule where tenant = $1 and channel = any($4::text::text[])
              and coalesce(terms ->> 'fallback', 'serve') <> 'serve')
-         then (select coalesce(jsonb_object_agg(source, jsonb_build_object(
-                   'at', heard_at, 'compared_at', compared_at, 'figures', figures, 'drifted', drifted)), '{}')
-               from availability.source_heard where tenant = $1) end as heard,
+         then jsonb_build_object(
+             'heard', (select coalesce(jsonb_object_agg(source, jsonb_build_object(
+                           'at', heard_at, 'compared_at', compared_at, 'figures', figures, 'drifted', drifted)), '{}')
+                       from availability.source_heard where tenant = $1),
+             'held', (select coalesce(jsonb_object_agg(location, jsonb_build_object(
+                          'holder', holder, 'awaiting', snapshot_at is null)), '{}')
+                      from availability.holder_now where tenant = $1)) end as told,
     clock_timestamp() as at,
     counter.*
 from (

@@ -25,13 +25,14 @@ from process_apis.availability.counting import (
     OnceRow,
     count_key,
     count_of_movement,
-    location_keys,
     once_columns,
 )
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
+from process_apis.availability.holding import place_movements
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.locking import location_keys
 from process_apis.availability.models import LineKey, Mapped, Parked, ParkedFigure, Refusal
 from process_apis.availability.moving import Deed, deed_of_mapped, deed_of_row, move_figures, movement_row
 from process_apis.availability.parking import park
@@ -177,6 +178,7 @@ class Recorder:
         `replaced` names, for each movement that revises one, the one that it revises.
         """
         now = self._clock.now()
+        taken = await place_movements(connection, tenant, taken, self._translator.locations)
         moving = [each for each in taken if each.moves]
         await connection.execute(_sql.insert_movements, tenant, *column_arrays(map(movement_row, taken)))
         await log.append(connection, movement_events(tenant, moving, replaced))

@@ -17,11 +17,13 @@ from gateway.store.queries import queries_beside
 from process_apis.availability.freshness import (
     Expected,
     Heard,
+    Holding,
     SourceObjectives,
     certainty,
     confidence,
     expected_of,
 )
+from process_apis.availability.holding import read_held
 from process_apis.availability.lags import Lag, lag_of
 
 _own: Final = queries_beside(__file__, "regions_queries.sql")
@@ -74,6 +76,7 @@ class _Told(Struct):
     """What the record tells of one tenant."""
 
     heard: Mapping[str, Heard]
+    held: Mapping[str, Holding]
     lags: Sequence[Any]
     unpublished: Mapping[str, int]
     parked: Counter[str]
@@ -105,8 +108,10 @@ class Regions:
             lags = await connection.fetch(_own.lags, tenant, since.replace(second=0, microsecond=0))
             unpublished = await connection.fetch(_own.unpublished_by_location, tenant)
             waiting = await connection.fetch(_own.parked_by_place, tenant)
+            held = await read_held(connection, tenant, self._locations)
         return _Told(
             {row["source"]: Heard(*row[1:]) for row in sources},
+            held,
             lags,
             {row["location"]: row["waiting"] for row in unpublished},
             self._parked(tenant, waiting),
@@ -127,7 +132,7 @@ class Regions:
         return found
 
     def _one(self, region: str, places: Sequence[Location], told: _Told, now: datetime) -> RegionStanding:
-        sure = certainty(places, self._freshness, told.heard, now)
+        sure = certainty(places, self._freshness, told.heard, now, told.held)
         names = tuple(sorted(place.location for place in places))
         stages: dict[str, Counter[int]] = {"recorded": Counter(), "published": Counter()}
         minutes: dict[datetime, Counter[int]] = defaultdict(Counter)
@@ -141,7 +146,7 @@ class Regions:
             confidence=sure.confidence,
             as_of=sure.as_of,
             locations=names,
-            sources=self._sources(places, told.heard, now),
+            sources=self._sources(places, told, now),
             silent=sure.silent,
             recorded=lag_of(stages["recorded"]),
             published=lag_of(stages["published"]),
@@ -150,14 +155,12 @@ class Regions:
             parked=told.parked[region],
         )
 
-    def _sources(
-        self, places: Iterable[Location], heard: Mapping[str, Heard], now: datetime
-    ) -> tuple[SourceStanding, ...]:
+    def _sources(self, places: Iterable[Location], told: _Told, now: datetime) -> tuple[SourceStanding, ...]:
         found: dict[str, tuple[Expected, list[str]]] = {}
         for place in places:
-            for each in expected_of(place, self._freshness):
+            for each in expected_of(place, self._freshness, told.held.get(place.location)):
                 found.setdefault(each.key, (each, []))[1].append(place.location)
-        return tuple(_source(each, names, heard.get(key), now) for key, (each, names) in sorted(found.items()))
+        return tuple(_source(each, names, told.heard.get(key), now) for key, (each, names) in sorted(found.items()))
 
 
 def _source(each: Expected, names: Sequence[str], known: Heard | None, now: datetime) -> SourceStanding:

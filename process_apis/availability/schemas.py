@@ -35,8 +35,8 @@ class LocationView(Struct, kw_only=True):
 class SilentSourceView(Struct, kw_only=True):
     """A source that misses its objective: in which `domain` and for which locations.
 
-    `cause` is `silent` where it was not heard since `since` (null: never), and `drift` where its last snapshot was too
-    far from our figures.
+    `cause` is `silent` where it was not heard since `since` (null: never), `drift` where its last snapshot was too far
+    from our figures, and `switched` where it has told no snapshot since it holds them.
     """
 
     source: str

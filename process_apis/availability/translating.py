@@ -42,7 +42,7 @@ class Translator:
 
     def __init__(self, items: ResolvesItems, locations: LocationMap) -> None:
         self._items = items
-        self._locations = locations
+        self.locations = locations
 
     async def movements(self, tenant: str, reported: Sequence[ReportedMovement]) -> tuple[list[Mapped], list[Parked]]:
         """Every movement, mapped or parked."""
@@ -76,16 +76,16 @@ class Translator:
 
     async def refresh(self, tenant: str) -> None:
         """Map by what the record has now."""
-        await self._locations.refresh(tenant)
+        await self.locations.refresh(tenant)
 
     async def _look_again(self, tenant: str, codes: Iterable[tuple[str, str]]) -> None:
         """Compare with the record before anything is parked for a location that this process has not heard of yet."""
-        if any(self._locations.by_code(tenant, source, code) is None for source, code in codes):
-            await self._locations.refresh(tenant)
+        if any(self.locations.by_code(tenant, source, code) is None for source, code in codes):
+            await self.locations.refresh(tenant)
 
     def place(self, tenant: str, source: str, code: str, at: datetime | None = None) -> Location | Refusal:
         """The location that `source` calls `code`, or called so at the instant `at`."""
-        found = self._locations.by_code(tenant, source, code, at)
+        found = self.locations.by_code(tenant, source, code, at)
         if found is None:
             return Refusal(
                 "stock.location_unknown", f"{source} knows a location {code!r}: add it to a location's codes"

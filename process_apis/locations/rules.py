@@ -66,12 +66,16 @@ class Hierarchy:
                     f"there is no time zone {node.time_zone[:60]!r}: give IANA's name, such as America/New_York",
                 )
             )  # fmt: skip
-        for attribute, system in (("holder", node.holder), ("poster_to", node.poster_to)):
+        for attribute, system in (
+            ("holder", node.holder),
+            ("poster_to", node.poster_to),
+            ("stand_by", node.more.get("stand_by")),
+        ):
             if system is not None and system not in systems:
                 found.append(
                     Refusal(
                         location, attribute, "location.system_unknown",
-                        f"no system is configured as {system[:60]!r}: define it in [systems] first",
+                        f"no system is configured as {system[:60]!r}: define it in [systems] or [sources] first",
                     )
                 )  # fmt: skip
         if node.holder is not None:
