@@ -48,6 +48,7 @@ async def write_items(url: str, items: int) -> None:
     await connection.execute("delete from items.cross_reference where tenant = $1", TENANT)
     await connection.execute("delete from items.item")
     await connection.execute(_ITEMS, TENANT, items)
+    await connection.execute("vacuum analyze items.item")  # or each code looks for its item among all of them
     await connection.execute(_CODES, TENANT, SOURCE)
     await connection.close()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from gateway.canonical.item import Item
 from gateway.kernel.clock import Clock
@@ -25,12 +25,17 @@ _CHANGES: Final = 5_000
 
 
 class KnownItems:
-    """One tenant's copy. `items` is by id; `skus` and `codes` ((source, code)) lead to ids."""
+    """One tenant's copy. `items` is by id; `skus` and `codes` ((source, code)) lead to ids.
+
+    `dropped` counts how often anything was let go of: whoever looks something up in several steps, and finds that it
+    went up meanwhile, looks again, or takes what was dropped for something that does not exist.
+    """
 
     def __init__(self, store: Store, tenant: str, clock: Clock) -> None:
         self.items: dict[str, Item] = {}
         self.skus: dict[str, str] = {}
         self.codes: dict[tuple[str, str], str] = {}
+        self.dropped = 0
         self._store = store
         self._tenant = tenant
         self._clock = clock
@@ -74,8 +79,7 @@ class KnownItems:
             version = self._version
             rows = await self._store.fetch(_sql.items_by_id, self._tenant, missing)
             if version == self._version:  # else a comparison ran meanwhile, and these rows may be older than it
-                for row in rows:
-                    self._keep(item_of_row(row))
+                self._keep(rows)
                 return
 
     async def load_skus(self, skus: Sequence[str]) -> None:
@@ -84,8 +88,7 @@ class KnownItems:
             version = self._version
             rows = await self._store.fetch(_sql.whole_items_by_sku, self._tenant, skus)
             if version == self._version:  # as in `load`
-                for row in rows:
-                    self._keep(item_of_row(row))
+                self._keep(rows)
                 return
 
     async def load_codes(self, source: str, codes: Sequence[str]) -> None:
@@ -97,11 +100,12 @@ class KnownItems:
                 self.codes.update({(source, row["code"]): row["item"] for row in rows})
                 return
 
-    def _keep(self, item: Item) -> None:
-        if len(self.items) >= _LIMIT or len(self.codes) >= 2 * _LIMIT:
+    def _keep(self, rows: Sequence[Any]) -> None:
+        if self.items and (len(self.items) + len(rows) > _LIMIT or len(self.codes) > 2 * _LIMIT):
             self._clear()
-        self.items[item.item] = item
-        self.skus[item.sku] = item.item
+        for item in map(item_of_row, rows):
+            self.items[item.item] = item
+            self.skus[item.sku] = item.item
 
     async def _drop_changed(self, version: int) -> None:
         changed: Sequence[str] = ()
@@ -114,11 +118,13 @@ class KnownItems:
             if (known := self.items.pop(item, None)) is not None:
                 self.skus.pop(known.sku, None)
         if changed:
+            self.dropped += 1
             dropped = set(changed)
             self.codes = {key: item for key, item in self.codes.items() if item not in dropped}
         self._version = version
 
     def _clear(self) -> None:
+        self.dropped += 1
         self.items.clear()
         self.skus.clear()
         self.codes.clear()

@@ -82,25 +82,34 @@ class Items:
         known = self._known.get(tenant)
         if known is None or not known.fresh:
             known = await self._copy(tenant)
-        if missing := [item for item in items if item not in known.items]:
-            await known.load(missing)
-        return {item: known.items[item] for item in items if item in known.items}
+        while True:
+            dropped = known.dropped
+            if missing := [item for item in items if item not in known.items]:
+                await known.load(missing)
+            if known.dropped == dropped:
+                return {item: known.items[item] for item in items if item in known.items}
 
     async def by_sku(self, tenant: str, skus: Sequence[str]) -> Mapping[str, Item]:
         """Items by SKU; unknown ones are left out."""
         known = await self._copy(tenant)
-        if missing := [sku for sku in skus if sku not in known.skus]:
-            await known.load_skus(missing)
-        return {sku: known.items[known.skus[sku]] for sku in skus if sku in known.skus}
+        while True:
+            dropped = known.dropped
+            if missing := [sku for sku in skus if sku not in known.skus]:
+                await known.load_skus(missing)
+            if known.dropped == dropped:
+                return {sku: known.items[known.skus[sku]] for sku in skus if sku in known.skus}
 
     async def by_source(self, tenant: str, source: str, codes: Sequence[str]) -> Mapping[str, Item]:
         """Items by a source's own codes; unknown ones are left out."""
         known = await self._copy(tenant)
-        if missing := {code for code in codes if (source, code) not in known.codes}:
-            await known.load_codes(source, sorted(missing))
-        await known.load(known.ids_of(source, codes))
-        resolved = {code: known.items.get(known.codes.get((source, code), "")) for code in codes}
-        return {code: item for code, item in resolved.items() if item is not None}
+        while True:
+            dropped = known.dropped
+            if missing := {code for code in codes if (source, code) not in known.codes}:
+                await known.load_codes(source, sorted(missing))
+            await known.load(known.ids_of(source, codes))
+            resolved = {code: known.items.get(known.codes.get((source, code), "")) for code in codes}
+            if known.dropped == dropped:
+                return {code: item for code, item in resolved.items() if item is not None}
 
     async def source_codes(self, tenant: str, source: str, items: Sequence[str]) -> Mapping[str, str]:
         """The code `source` uses for each item; where it has several, the first in their order."""

@@ -11,6 +11,7 @@ from gateway.canonical.item import ReportedItem
 from gateway.kernel.errors import NotFound
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
+from process_apis.items import known
 from process_apis.items.process import Items
 
 pytestmark = pytest.mark.integration
@@ -78,6 +79,20 @@ async def test_cross_references_give_other_systems_their_codes(items, clock):
     assert (await items.by_source("acme", "wms", ["W-1"]))["W-1"].sku == "A"
     await items.cross_reference("acme", "wms", {"W-1": "B"}, correlation_id="c")
     assert (await items.by_source("acme", "wms", ["W-1"]))["W-1"].sku == "B"
+
+
+async def test_a_copy_that_is_full_takes_nothing_for_unknown(items, store, clock, monkeypatch):
+    await items.adopt("acme", "erp", [reported(str(n), f"S{n}") for n in range(6)], correlation_id="c")
+    monkeypatch.setattr(known, "_LIMIT", 4)
+    copy = Items(store, clock)
+    for codes in (["0", "1", "2"], ["2", "3", "4", "5"], ["5", "0"]):
+        found = await copy.by_source("acme", "erp", codes)
+        assert [found[code].sku for code in codes] == [f"S{code}" for code in codes]
+        ids = [item.item for item in found.values()]
+        assert list(await copy.by_id("acme", ids)) == ids
+        assert len(await copy.by_sku("acme", [f"S{code}" for code in codes])) == len(codes)
+    answers = await asyncio.gather(*(copy.by_source("acme", "erp", [str(n), str(n + 1)]) for n in range(5)))
+    assert [len(found) for found in answers] == [2] * 5
 
 
 async def test_tenants_see_their_own_items_only(items):
