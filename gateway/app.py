@@ -308,7 +308,7 @@ class Core:
 
     def takes_rows(self) -> dict[str, TakesRows]:
         """Who takes a file of which kind of master data."""
-        return {"locations": self.locations, "customers": self.customers}
+        return {"items": self.items, "locations": self.locations, "customers": self.customers}
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""

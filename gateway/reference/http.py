@@ -28,13 +28,17 @@ IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="Th
 Whose = Annotated[str, QueryParameter(min_length=1, max_length=200, description="whose word it is")]
 
 
-class Masters(TakesRows, Protocol):
-    """A process of master data."""
+class Imports(TakesRows, Protocol):
+    """A process that takes files."""
 
     @property
     def store(self) -> Store:
         """Where it keeps them."""
         ...
+
+
+class Masters(Imports, Protocol):
+    """A process of master data, each attribute of which has an owner."""
 
     async def ownership(self, tenant: str) -> Matrix:
         """Who owns which attribute."""
@@ -49,10 +53,14 @@ class Masters(TakesRows, Protocol):
 
 def master_routes(process: Masters, api: Mapping[str, Any], *, one: str, domain: str) -> list[HTTPRouteHandler]:
     """Handlers of imports and ownership; `one` names a record in operation ids (``Location``)."""
-    root = f"/process/{api['api']}/{api['version']}"
+    return [import_route(process, api, one=one, domain=domain), *_ownership_routes(process, api, one=one)]
+
+
+def import_route(process: Imports, api: Mapping[str, Any], *, one: str, domain: str) -> HTTPRouteHandler:
+    """The handler of imports."""
 
     @post(
-        f"{root}/imports",
+        f"{_root(api)}/imports",
         status_code=200,
         opt={
             **api,
@@ -86,6 +94,15 @@ def master_routes(process: Masters, api: Mapping[str, Any], *, one: str, domain:
         rows = read_rows(io.BytesIO(await request.body()), process.layout)
         return shapes.report_view(await import_rows(process.store, process, rows, order))
 
+    return import_file
+
+
+def _root(api: Mapping[str, Any]) -> str:
+    return f"/process/{api['api']}/{api['version']}"
+
+
+def _ownership_routes(process: Masters, api: Mapping[str, Any], *, one: str) -> list[HTTPRouteHandler]:
+    root = _root(api)
     read = {**api, "scopes": [f"{api['api']}:read"], "cost": 1}
 
     @get(f"{root}/ownership", opt=read, operation_id=f"get{one}Ownership")
@@ -105,4 +122,4 @@ def master_routes(process: Masters, api: Mapping[str, Any], *, one: str, domain:
         matrix = await process.change_ownership(caller, shapes.ownership_of(data), expected=expected, note=data.note)
         return Response(shapes.matrix_view(matrix), headers={"ETag": entity_tag(matrix.version)})
 
-    return [import_file, get_ownership, set_ownership]
+    return [get_ownership, set_ownership]

@@ -12,9 +12,12 @@ from gateway.canonical.item import Item, ReportedItem
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
+from gateway.reference.csv_rows import Layout, RefusedRow, Row
+from gateway.reference.importing import Taken
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.items.files import LAYOUT, codes_of_row, readable
 from process_apis.items.known import KnownItems
 from process_apis.items.models import ITEM_PREFIX, Known, KnownItem, Plan, SyncReport, item_of_row
 from process_apis.items.rules import plan
@@ -47,11 +50,17 @@ class Items:
     ) -> SyncReport:
         """Take one page of reported items, in one transaction with its `item.changed` events."""
         async with self._store.transaction() as connection:
-            version = await connection.fetchval(_sql.next_catalogue_version, tenant)
-            known = await self._read_known(connection, tenant, source, reported)
-            made = plan(source, reported, known, lambda: new_id(ITEM_PREFIX))
-            await self._write(connection, tenant, source, made, version, correlation_id)
+            report = await self._adopt_in(connection, tenant, source, reported, correlation_id)
         self._forget(tenant)
+        return report
+
+    async def _adopt_in(
+        self, connection: Connection, tenant: str, source: str, reported: Sequence[ReportedItem], correlation_id: str
+    ) -> SyncReport:
+        version = await connection.fetchval(_sql.next_catalogue_version, tenant)
+        known = await self._read_known(connection, tenant, source, reported)
+        made = plan(source, reported, known, lambda: new_id(ITEM_PREFIX))
+        await self._write(connection, tenant, source, made, version, correlation_id)
         changed = len(made.described) - len(made.created) + len(made.touched)
         return SyncReport(
             created=len(made.created), changed=changed, unchanged=made.unchanged, refused=tuple(made.refused)
@@ -74,6 +83,80 @@ class Items:
             await self._write(connection, tenant, source, made, version, correlation_id, also=left)
         self._forget(tenant)
         return sorted(code for code in skus_by_code if code not in wanted)
+
+    # --- files ----------------------------------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Store:
+        """Where items are kept."""
+        return self._store
+
+    @property
+    def layout(self) -> Layout:
+        """The columns of a file of items."""
+        return LAYOUT
+
+    async def take_rows(
+        self, connection: Connection, *, tenant: str, source: str, rows: Sequence[Row], correlation_id: str
+    ) -> Taken:
+        """Let `source` describe the items that it publishes, and add codes of any. Copies follow within a second."""
+        await connection.fetchval(_sql.next_catalogue_version, tenant)
+        found = await connection.fetch(_sql.whole_items_by_sku, tenant, [row.values["sku"] for row in rows])
+        known = {row["sku"]: KnownItem(item_of_row(row), row["publisher"], row["version"]) for row in found}
+        there = await self._codes_there(connection, tenant, rows)
+        read, refused = readable(rows, known, there, source)
+        reported = [made for _, made in read if made is not None]
+        report = await self._adopt_in(connection, tenant, source, reported, correlation_id)
+        lines = {row.values["sku"]: row.line for row in rows}
+        unfit = {each.sku: RefusedRow(line=lines[each.sku], column="sku", code=each.code, detail=each.detail)
+                 for each in report.refused}  # fmt: skip
+        left = [row for row, _ in read if row.values["sku"] not in unfit]
+        coded = await self._add_codes(connection, tenant, left, there, correlation_id)
+        changed = report.changed + len(coded & {row.values["sku"] for row, made in read if made is None})
+        return Taken(
+            created=report.created,
+            changed=changed,
+            unchanged=len(left) - report.created - changed,
+            refused=(*refused, *unfit.values()),
+        )
+
+    async def _codes_there(
+        self, connection: Connection, tenant: str, rows: Sequence[Row]
+    ) -> dict[tuple[str, str], str]:
+        """Which items the codes of these rows mean already."""
+        by_source: dict[str, set[str]] = {}
+        for row in rows:
+            for source, code in codes_of_row(row.values).items():
+                by_source.setdefault(source, set()).add(code)
+        found: dict[tuple[str, str], str] = {}
+        for source, codes in sorted(by_source.items()):
+            known = await connection.fetch(_sql.items_by_source, tenant, source, sorted(codes))
+            found |= {(source, row["code"]): row["item"] for row in known}
+        return found
+
+    async def _add_codes(
+        self,
+        connection: Connection,
+        tenant: str,
+        rows: Sequence[Row],
+        there: Mapping[tuple[str, str], str],
+        correlation_id: str,
+    ) -> set[str]:
+        """Add what is not there; the SKUs of items that got a code."""
+        found = await connection.fetch(_sql.items_by_sku, tenant, [row.values["sku"] for row in rows])
+        ids = {row["sku"]: row["item"] for row in found}
+        new: dict[str, dict[str, str]] = {}
+        coded: set[str] = set()
+        for row in rows:
+            for source, code in codes_of_row(row.values).items():
+                if (source, code) not in there:
+                    new.setdefault(source, {})[code] = ids[row.values["sku"]]
+                    coded.add(row.values["sku"])
+        for source, codes in sorted(new.items()):
+            version = await connection.fetchval(_sql.next_catalogue_version, tenant)
+            made = Plan(described=[], created=set(), codes=codes, unchanged=0, refused=[])
+            await self._write(connection, tenant, source, made, version, correlation_id)
+        return coded
 
     # --- ResolvesItems --------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from gateway.canonical.item import Item
 from gateway.kernel.exchange import caller_of
 from gateway.kernel.quantity import plain
+from gateway.reference.http import import_route
 from process_apis.items.process import Items
 
 _API = {"zone": "process", "tenant_aware": True, "api": "items", "version": "v1"}
@@ -78,7 +79,7 @@ def routes(items: Items) -> list[HTTPRouteHandler]:
     async def get_item(request: Request[Any, Any, Any], item_id: FromPath[str]) -> ItemView:
         return _view(await items.get(caller_of(request.scope).tenant, item_id))
 
-    return [list_items, get_item]
+    return [list_items, get_item, import_route(items, _API, one="Item", domain="item")]
 
 
 def _view(item: Item) -> ItemView:

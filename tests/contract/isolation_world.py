@@ -30,7 +30,16 @@ from gateway.settings import load_settings
 ELSEWHERE = "elsewhere"
 PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
 ALL_SCOPES = (
-    *("items:read", "availability:read", "stock:read", "stock:write", "orders:read", "orders:write", "orders:repair"),
+    *(
+        "items:read",
+        "items:write",
+        "availability:read",
+        "stock:read",
+        "stock:write",
+        "orders:read",
+        "orders:write",
+        "orders:repair",
+    ),
     *("claims:read", "claims:write", "claims:override", "source:*", "rules:read", "rules:write"),
     *("reconciliation:read", "reconciliation:decide"),
     *("locations:read", "locations:write", "customers:read", "customers:write", "reference:own"),
@@ -102,6 +111,7 @@ _NOBODYS: Mapping[str, Any] = {
     "attribute": "name",
     "publishes": "*",
     "importLocations": "location,parent\r\nimported,nowhere\r\n",
+    "importItems": "sku,name\r\nimported,somebody\r\n",
     "importCustomers": "number,name,parent\r\nimported,somebody,nobody\r\n",
     "dry_run": "false",
     "partial": "false",
