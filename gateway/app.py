@@ -220,7 +220,7 @@ class Core:
             tenant=settings.tenant,
             stock=self.availability.examiner,
             records=self.availability,
-            unposted=self.orders,
+            orders=self.orders,
             items=self.items,
             accounts=self.directory,
             options=settings.reconciliation,

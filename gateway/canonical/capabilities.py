@@ -27,6 +27,7 @@ from gateway.canonical.order import (
 )
 from gateway.canonical.party import CustomerAccount
 from gateway.canonical.reconciliation import (
+    BookedOrder,
     DriftedSnapshot,
     StockDifference,
     StockFigure,
@@ -274,6 +275,10 @@ class FindsAccounts(Protocol):
 
     def posts_adjustments(self, instance: str) -> PostsAdjustments | None: ...
 
+    def takes_orders(self, instance: str) -> TakesOrders: ...
+
+    def posts_shipments(self, instance: str) -> PostsShipments: ...
+
 
 # --- what processes offer each other ------------------------------------------------------------------------------
 
@@ -350,6 +355,18 @@ class TellsUnposted(Protocol):
     """What was shipped and, as far as is known for certain, is not booked in any ERP yet."""
 
     async def unposted(self, tenant: str, locations: Sequence[str]) -> Sequence[UnpostedLine]: ...
+
+
+@runtime_checkable
+class TellsBooked(Protocol):
+    """What ERPs confirmed of orders, by order id after `after`: those still open, or closed since `since`.
+
+    What was changed after `until` may be on its way and is left out.
+    """
+
+    async def booked(
+        self, tenant: str, *, after: str, since: datetime, until: datetime, limit: int
+    ) -> Sequence[BookedOrder]: ...
 
 
 @runtime_checkable

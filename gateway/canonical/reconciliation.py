@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -88,6 +89,24 @@ class UnpostedLine(Struct, frozen=True, kw_only=True):
     location: str
     amount: Decimal
     certain: bool
+
+
+class BookedShipment(Struct, frozen=True, kw_only=True):
+    """A shipment that an ERP was told of under our id `posting`: amounts by order line, in base units."""
+
+    posting: str
+    location: str
+    lines: Mapping[int, Decimal]
+
+
+class BookedOrder(Struct, frozen=True, kw_only=True):
+    """What an ERP confirmed of one order: that it has it under `number`, or, where `gone`, that it has it no more."""
+
+    order: str
+    system: str
+    number: str | None
+    gone: bool
+    shipments: tuple[BookedShipment, ...] = ()
 
 
 class EventLine(Struct, frozen=True, order=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems, ResolvesItems
 from gateway.canonical.events import Recorded
 from gateway.canonical.order import OrderState
-from gateway.canonical.reconciliation import UnpostedLine
+from gateway.canonical.reconciliation import BookedOrder, UnpostedLine
 from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.kernel.clock import Clock
@@ -130,6 +131,12 @@ class OrderToShip:
     async def unposted(self, tenant: str, locations: Sequence[str]) -> Sequence[UnpostedLine]:
         """See `TellsUnposted`."""
         return await self._reading.unposted(tenant, locations)
+
+    async def booked(
+        self, tenant: str, *, after: str, since: datetime, until: datetime, limit: int
+    ) -> Sequence[BookedOrder]:
+        """See `TellsBooked`."""
+        return await self._reading.booked(tenant, after=after, since=since, until=until, limit=limit)
 
     async def list_orders(
         self,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
+
+import msgspec
 
 from gateway.canonical.events import Recorded
 from gateway.canonical.order import OrderState
-from gateway.canonical.reconciliation import UnpostedLine
+from gateway.canonical.reconciliation import BookedOrder, BookedShipment, UnpostedLine
 from gateway.kernel.errors import NotFound
 from gateway.kernel.money import Money
 from gateway.store.log_reader import LogReader
@@ -93,6 +96,22 @@ class Reading:
         """See `TellsUnposted`."""
         return [
             UnpostedLine(**dict(row)) for row in await self._store.fetch(_unposted.unposted, tenant, list(locations))
+        ]
+
+    async def booked(
+        self, tenant: str, *, after: str, since: datetime, until: datetime, limit: int
+    ) -> Sequence[BookedOrder]:
+        """See `TellsBooked`."""
+        rows = await self._store.fetch(_unposted.booked, tenant, after, since, until, limit)
+        return [
+            BookedOrder(
+                order=row["order"],
+                system=row["system"],
+                number=row["number"],
+                gone=row["gone"],
+                shipments=msgspec.json.decode(row["shipments"], type=tuple[BookedShipment, ...], strict=False),
+            )
+            for row in rows
         ]
 
 

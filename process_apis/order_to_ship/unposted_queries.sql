@@ -1,6 +1,7 @@
--- What left and is not booked in the ERP, for reconciliation. $1 is the tenant, $2 locations.
+-- What is and what is not booked in the ERPs, for reconciliation. $1 is the tenant.
 
 -- name: unposted
+-- At the locations $2.
 -- Postings that are not done; while one is being tried, the ERP may have it or not. Then what was reported and has not
 -- been counted yet, or was set aside: nobody knows what it will lead to.
 with heard as (
@@ -23,3 +24,22 @@ select e.data ->> 'item', e.data ->> 'location', 0, false
 from store.dead_letter d join store.event e on e.id = d.event_id
 where d.consumer = 'order_to_ship.shipping' and d.state <> 'resolved' and e.tenant = $1
   and e.data ->> 'location' = any($2::text[])
+
+-- name: booked
+-- Orders after $2 whose ERP said that it has them, or has them no more; not those closed before $3 or changed after $4.
+select t.order_id as order, t.system, t.number, t.state = 'absent' as gone,
+       (select coalesce(jsonb_agg(jsonb_build_object('posting', s.shipment_id, 'location', s.location, 'lines', (
+            select jsonb_object_agg(l.line, l.amount::text) from (
+                select line, sum(amount) as amount from order_to_ship.shipment_line
+                where shipment_id = s.shipment_id group by line) l)) order by s.sequence), '[]')
+        from order_to_ship.shipment s
+        join order_to_ship.task p
+          on p.order_id = s.order_id and p.kind = 'shipment_posting' and p.target = s.shipment_id
+        where s.order_id = t.order_id and p.system = t.system and p.state = 'done' and p.changed_at < $4
+          and exists (select from order_to_ship.shipment_line l where l.shipment_id = s.shipment_id)) as shipments
+from order_to_ship.sales_order o
+join order_to_ship.task t on t.order_id = o.order_id and t.kind = 'erp_order'
+where o.tenant = $1 and o.order_id > $2 and t.changed_at < $4
+  and (t.state = 'done' or t.state = 'absent' and (o.cancelled_at is not null or o.rejected_at is not null))
+  and coalesce(o.completed_at, o.cancelled_at, o.rejected_at, $4) >= $3
+order by o.order_id, t.system limit $5

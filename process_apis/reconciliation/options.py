@@ -36,7 +36,8 @@ class ReconciliationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Reconciliation. Each `*_seconds` is how often the worker holds that against each other; 0: only when asked.
 
     Snapshots are looked at again for `window_hours`, as late events explain what they showed. What happened less than
-    `in_flight_seconds` ago may still be on its way to us and counts as neither lost nor different.
+    `in_flight_seconds` ago may still be on its way to us and counts as neither lost nor different. A
+    run asks the ERPs about `orders_per_run` orders and the next goes on from there.
     """
 
     stock_seconds: float = 3_600.0
@@ -44,12 +45,13 @@ class ReconciliationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fi
     shipments_seconds: float = 3_600.0
     window_hours: float = 72.0
     in_flight_seconds: float = 120.0
+    orders_per_run: int = 500
     tolerances: tuple[Tolerance, ...] = ()
 
     def __post_init__(self) -> None:
         times = (self.stock_seconds, self.orders_seconds, self.shipments_seconds, self.in_flight_seconds)
-        if min(times) < 0 or self.window_hours <= 0:
-            raise Misconfigured("reconciliation: times are 0 or more, window_hours above 0")
+        if min(times) < 0 or self.window_hours <= 0 or self.orders_per_run < 1:
+            raise Misconfigured("reconciliation: times are 0 or more, window_hours and orders_per_run above 0")
 
     def tolerance(self, location: str, sku: str) -> Tolerance:
         """The one that holds for an item at a location; nothing is tolerated where none does."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.canonical.capabilities import (
     Call,
@@ -14,6 +14,7 @@ from gateway.canonical.capabilities import (
     Report,
     ResolvesItems,
     StockAccount,
+    TellsBooked,
     TellsUnposted,
 )
 from gateway.kernel.clock import Clock
@@ -21,6 +22,7 @@ from gateway.kernel.errors import CrossdockError, NotFound
 from gateway.kernel.ids import new_id
 from gateway.store.postgres import Store
 from process_apis.reconciliation.deciding import Desk
+from process_apis.reconciliation.documents import Documents
 from process_apis.reconciliation.journals import Journals
 from process_apis.reconciliation.ledgers import Ledgers
 from process_apis.reconciliation.models import Cause, Finding, Run, Scope, State, Tally, What
@@ -31,6 +33,10 @@ from process_apis.reconciliation.snapshots import Snapshots
 _CALL_S: Final = 600.0
 _DEAD_AFTER: Final = timedelta(hours=1)
 Tell = Callable[[str], None]
+
+
+class TellsOrders(TellsBooked, TellsUnposted, Protocol):
+    """Order to ship, as far as it is asked here."""
 
 
 class Reconciliation:
@@ -44,7 +50,7 @@ class Reconciliation:
         tenant: str,
         stock: ExaminesStock,
         records: RecordsStock,
-        unposted: TellsUnposted,
+        orders: TellsOrders,
         items: ResolvesItems,
         accounts: FindsAccounts,
         options: ReconciliationOptions | None = None,
@@ -58,7 +64,8 @@ class Reconciliation:
         in_flight = timedelta(seconds=self.options.in_flight_seconds)
         journals = Journals(store, records, clock, in_flight=in_flight)
         self._snapshots = Snapshots(store, clock, stock=stock, items=items, journals=journals, options=self.options)
-        self._ledgers = Ledgers(store, stock=stock, unposted=unposted, items=items, options=self.options)
+        self._ledgers = Ledgers(store, stock=stock, unposted=orders, items=items, options=self.options)
+        self._documents = Documents(store, clock, orders=orders, accounts=accounts, options=self.options)
         self.desk = Desk(store, accounts=accounts, items=items, options=self.options)
 
     # --- running --------------------------------------------------------------------------------------------------
@@ -108,6 +115,13 @@ class Reconciliation:
         self, call: Call, scope: Scope, tally: Tally, *, dry: bool, fresh: bool, tell: Tell
     ) -> list[Callable[[], Awaitable[list[Finding]]]]:
         """What a run does, part by part: one part's trouble is not another's."""
+        if scope.what is not What.STOCK:
+
+            async def documents() -> list[Finding]:
+                tell(f"comparing {scope.what.value} with the ERPs")
+                return await self._documents.compare(call, call.correlation_id, scope, tally, dry=dry)
+
+            return [documents]
         wanted = [each for each in self._accounts.ledgers(self._tenant) if scope.source in (None, each.name)]
         owners = [each for each in self._accounts.owners(self._tenant) if scope.source in (None, each.name)]
 
@@ -168,7 +182,7 @@ class Reconciliation:
     async def tick(self) -> int:
         """What the worker does now and then: corrections that are due, then the runs that are due; how many those."""
         await self.desk.adjust_due(self._call())
-        due = [what for what in (What.STOCK,) if await self.due(what)]
+        due = [what for what in What if await self.due(what)]
         for what in due:
             await self.run(Scope(what=what), asked_by="schedule")
         return len(due)

@@ -100,6 +100,15 @@ for update
 select item, location from reconciliation.finding
 where tenant = $1 and what = $2 and against = 'erp' and source = $3 and state = 'adjusted' and changed_at >= $4
 
+-- name: lock_document
+-- $1 names it.
+select pg_advisory_xact_lock(hashtextextended($1, 20492))
+
+-- name: findings_of_order
+select finding, scope, class, code, detail, state from reconciliation.finding
+where tenant = $1 and what = $2 and source = $3 and reference = $4
+order by finding
+
 -- name: rejected_against
 -- A person said no: the same difference is not raised again.
 select location, item, amount from reconciliation.finding

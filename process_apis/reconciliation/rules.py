@@ -7,7 +7,15 @@ from collections.abc import Set as AbstractSet
 from decimal import Decimal
 from typing import Final
 
-from gateway.canonical.reconciliation import BearingEvent, EventBearing, EventLine, StockDifference
+from gateway.canonical.order import SystemOrder, SystemShipment
+from gateway.canonical.reconciliation import (
+    BearingEvent,
+    BookedOrder,
+    BookedShipment,
+    EventBearing,
+    EventLine,
+    StockDifference,
+)
 from process_apis.reconciliation.models import Cause, Part, State
 from process_apis.reconciliation.options import Tolerance
 
@@ -86,3 +94,46 @@ def state_of(part: Part, *, of: Decimal | None, value: Decimal | None, tolerance
     if part.cause is Cause.SOURCE_ONLY and within(part.amount, of=of, value=value, tolerance=tolerance):
         return State.ACCEPTED
     return State.OPEN
+
+
+def wrong_order(booked: BookedOrder, found: SystemOrder | None) -> tuple[Cause, str] | None:
+    """What is wrong with an order that `booked.system` confirmed, or confirmed to be gone; None when nothing is."""
+    system = booked.system
+    if booked.gone:
+        if found is None or found.cancelled:
+            return None
+        return Cause.SOURCE_ONLY, f"{system} has {found.number} open, which was cancelled here: cancel it there"
+    if found is None:
+        return Cause.LOSS, f"{system} has no order under our reference, and had {booked.number}: enter it there again"
+    return _wrong_in(system, booked, found)
+
+
+def _wrong_in(system: str, booked: BookedOrder, found: SystemOrder) -> tuple[Cause, str] | None:
+    if found.cancelled:
+        return (
+            Cause.SOURCE_ONLY,
+            f"{found.number} was cancelled in {system} and not here: cancel the order, or reopen it",
+        )
+    if not found.ready:
+        return Cause.SOURCE_ONLY, f"{found.number} went back to {found.state} in {system}: confirm it there"
+    if booked.number is not None and found.number != booked.number:
+        return Cause.SOURCE_ONLY, f"{system} has {found.number} under our reference, where it confirmed {booked.number}"
+    return None
+
+
+def wrong_shipment(
+    booked: BookedShipment, found: SystemShipment | None, system: str
+) -> tuple[Cause, str, Decimal] | None:
+    """What is wrong with a shipment that `system` was told of; the amount is what it has less what it was told."""
+    told = sum(booked.lines.values(), _ZERO)
+    if found is None:
+        return Cause.LOSS, f"{system} has no shipment under our posting: enter it there again", -told
+    has: dict[int, Decimal] = defaultdict(Decimal)
+    for line in found.lines:
+        has[line.line] += line.amount
+    lines = sorted(line for line in {*has, *booked.lines} if has[line] != booked.lines.get(line, _ZERO))
+    if not lines:
+        return None
+    which = ", ".join(f"line {line}: {has[line]} for {booked.lines.get(line, _ZERO)}" for line in lines[:5])
+    detail = f"{system} has other quantities in {found.number} ({which}): correct them there"
+    return Cause.SOURCE_ONLY, detail, sum(has.values(), _ZERO) - told

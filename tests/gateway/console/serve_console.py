@@ -75,7 +75,7 @@ def make():
         bootstrap=Secret("bootstrap-token-of-the-tests"),
         openid=_openid(),
         reconciliation=Reconciliation(
-            _store, SystemClock(), tenant="acme", stock=None, records=None, unposted=None, items=None, accounts=None
+            _store, SystemClock(), tenant="acme", stock=None, records=None, orders=None, items=None, accounts=None
         ),
         lifespan=[_opened],
     )

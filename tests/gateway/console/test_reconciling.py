@@ -18,7 +18,7 @@ class Reconciling(Console):
     def made(self, **more):
         options = ReconciliationOptions(tolerances=(Tolerance(alone_absolute=50),))
         reconciliation = Reconciliation(
-            self.store, SystemClock(), tenant=TENANT, stock=None, records=None, unposted=None, items=None,
+            self.store, SystemClock(), tenant=TENANT, stock=None, records=None, orders=None, items=None,
             accounts=None, options=options,
         )  # fmt: skip
         return super().made(reconciliation=reconciliation, **more)

@@ -126,7 +126,7 @@ class World:
     def reconciliation(self, **tolerance):
         tolerances = (Tolerance(**{name: Decimal(limit) for name, limit in tolerance.items()}),) if tolerance else ()
         return Reconciliation(
-            self.store, CLOCK, tenant=self.tenant, stock=self.stock.examiner, records=self.stock, unposted=self,
+            self.store, CLOCK, tenant=self.tenant, stock=self.stock.examiner, records=self.stock, orders=self,
             items=self.items, accounts=self, options=ReconciliationOptions(tolerances=tolerances),
         )  # fmt: skip
 

@@ -139,5 +139,5 @@ class TroubledWorld:
         books = self.books
         return Reconciliation(
             self.store, SystemClock(), tenant=books.tenant, stock=books.availability.examiner,
-            records=books.availability, unposted=Nothing(), items=books.items, accounts=self.accounts, **more,
+            records=books.availability, orders=Nothing(), items=books.items, accounts=self.accounts, **more,
         )  # fmt: skip
