@@ -218,8 +218,12 @@ class ClaimOverride(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+Fill = Literal["complete", "line_complete", "partial"]
+"""What is promised where stock does not do for all: nothing (fill or kill), the lines that fit, as much as there is."""
+
+
 class ClaimRequest(Struct, frozen=True, kw_only=True):
-    """What one order asks to be promised, all of it or nothing. `action` makes it idempotent.
+    """What one order asks to be promised: all of it or nothing, unless `fill` says otherwise, once per `action`.
 
     Without `expires_at` (aware, UTC) or `expires_in` (from when it is promised, by the record's clock) the promise
     stands until it is allocated or released. With `override` the channel's safety stock, buffer and share don't hold:
@@ -237,6 +241,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     override: ClaimOverride | None = None
     priority: int = 0
     need_by: date | None = None
+    fill: Fill = "complete"
 
 
 class ClaimState(StrEnum):

@@ -81,7 +81,7 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
     async def reserve_stock(
         request: Request[Any, Any, Any], data: JSONBody[schemas.ReservationInput]
     ) -> schemas.ClaimedList:
-        """Promise stock to an order: all lines or none, under the channel's rule in force."""
+        """Promise stock to an order under the channel's rule: all lines or none, unless `fill` says otherwise."""
         caller = caller_of(request.scope)
         _outside(data.order)
         if data.override_reason is not None and _OVERRIDE not in caller.principal.scopes:
@@ -91,7 +91,7 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
             )
         request_for = schemas.request_of(data, caller, action=_action(caller, data.action))
         made = await claims.reserve(caller.tenant, request_for)
-        return schemas.claimed_list(list(made))
+        return schemas.claimed_list(list(made), schemas.lacking_of(request_for, made))
 
     @post(f"{_ROOT}/claim-extensions", status_code=200, opt=_WRITE, operation_id="extendClaims")
     async def extend_claims(

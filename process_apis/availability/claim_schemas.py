@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest, Fill
 from gateway.kernel.context import Caller
 from gateway.kernel.quantity import plain
 from process_apis.availability.models import DatedRequest
@@ -29,7 +29,11 @@ class ClaimLineInput(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """All lines are promised, or none. `action` is the caller's own id of this command: repeating it changes nothing.
+    """All lines are promised, or none, unless `fill` says otherwise.
+
+    ``line_complete`` promises the lines that fit, ``partial`` as much of each as there is; what lacks is told, and
+    where nothing fits it is refused all the same. `action` is the caller's own id of this command: repeating it changes
+    nothing. `expires_in` is when to give up what was not allocated by then.
 
     Without `expires_in` the promise stands until it is allocated or released. `override_reason` promises what the
     channel's rule keeps back; it needs the scope ``claims:override`` and is audited. Where stock turns out to be
@@ -44,6 +48,7 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     override_reason: Text | None = None
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     need_by: date | None = None
+    fill: Fill = "complete"
 
 
 class DatedClaimInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -115,10 +120,18 @@ class ClaimedView(Struct, kw_only=True):
     state: str
 
 
+class LackingView(Struct, kw_only=True):
+    """What was not promised of a line, in base units."""
+
+    line: int
+    amount: Amount
+
+
 class ClaimedList(Struct, kw_only=True):
     """What the command promised, changed or gave back."""
 
     claims: list[ClaimedView]
+    lacking: list[LackingView] = []
 
 
 class LateClaimView(Struct, kw_only=True):
@@ -164,6 +177,7 @@ def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimR
         expires_in=None if data.expires_in is None else timedelta(seconds=data.expires_in),
         override=None if why is None else ClaimOverride(actor=caller.principal.subject, reason=why),
         priority=data.priority,
+        fill=data.fill,
         need_by=data.need_by,
     )
 
@@ -200,9 +214,18 @@ def late_claim_list(rows: Sequence[Any], limit: int) -> LateClaimList:
     return LateClaimList(claims=claims, next_cursor=claims[-1].id if len(claims) == limit else None)
 
 
-def claimed_list(claims: list[ClaimedLine]) -> ClaimedList:
+def lacking_of(request: ClaimRequest, claims: Sequence[ClaimedLine]) -> list[LackingView]:
+    """What `claims` do not promise of what was asked, by line."""
+    rest = {line.line: line.amount for line in request.lines}
+    for each in claims:
+        rest[each.line] -= each.amount
+    return [LackingView(line=line, amount=plain(amount)) for line, amount in sorted(rest.items()) if amount > 0]
+
+
+def claimed_list(claims: list[ClaimedLine], lacking: list[LackingView] | None = None) -> ClaimedList:
     """An answer on the wire."""
     return ClaimedList(
+        lacking=lacking or [],
         claims=[
             ClaimedView(
                 id=each.claim,
@@ -213,5 +236,5 @@ def claimed_list(claims: list[ClaimedLine]) -> ClaimedList:
                 state=each.state,
             )
             for each in claims
-        ]
+        ],
     )

@@ -122,7 +122,7 @@ class Claimer:
             needs = [
                 Need(line.line, line.item, line.amount, line.location) for line in sorted(request.lines, key=_number)
             ]
-            content = digest("claim", request.order, request.channel, needs)
+            content = digest("claim", request.order, request.channel, _asked(request, needs))
             try:
                 if (known := earlier.get(request.action)) is not None:
                     answers.append(answered(known, content))
@@ -206,6 +206,10 @@ async def _audit(connection: Connection, tenant: str, request: ClaimRequest, ove
         correlation_id=request.correlation_id,
         detail={"reason": override.reason, "channel": request.channel, "lines": request.lines},
     )
+
+
+def _asked(request: ClaimRequest, needs: Sequence[Need]) -> object:
+    return needs if request.fill == "complete" else [request.fill, needs]
 
 
 def _number(line: ClaimLine) -> int:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState
+from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState, Fill
 from gateway.kernel.errors import Conflict
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
@@ -24,7 +24,7 @@ from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
 from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
 from process_apis.availability.selling import allotment_of, drawn_after, offer, unreserved
-from process_apis.availability.sourcing import lacking, source, whole
+from process_apis.availability.sourcing import fitting, lacking, source, whole
 
 _sql: Final = queries_beside(__file__)
 _ZERO: Final = Decimal(0)
@@ -86,11 +86,12 @@ class Shelf:
     def promise(
         self, request: ClaimRequest, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need]
     ) -> list[ClaimedLine]:
-        """Take all `needs` off the shelf, or none: raises `Conflict` (``stock.insufficient``).
+        """Take `needs` off the shelf, as far as `request.fill` says. Raises `Conflict` (``stock.insufficient``).
 
         `fencing`: see `offer`. An override takes what is available, whatever rules keep back.
         """
-        portions = self._decide(*((unreserved(rule), ()) if request.override else (rule, fencing)), needs)
+        terms = (unreserved(rule), ()) if request.override else (rule, fencing)
+        portions = self._decide(*terms, needs, request.fill)
         owner = rule.terms.owner
         for part in portions:
             key = LineKey(part.item, part.location, owner)
@@ -112,7 +113,9 @@ class Shelf:
             for part in portions
         ]
 
-    def _decide(self, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need]) -> list[Portion]:
+    def _decide(
+        self, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need], fill: Fill
+    ) -> list[Portion]:
         items = {need.item for need in needs}
         sellable: dict[str, Decimal] = {}
         stock: dict[str, Mapping[str, Decimal]] = {}
@@ -123,9 +126,9 @@ class Shelf:
         order = sorted(places, key=lambda place: self._locations.priority(self._tenant, place))
         if (portions := whole(needs, stock, sellable, order)) is not None:
             return portions
-        if missing := lacking(needs, stock, sellable):
-            raise _insufficient(missing)
-        return source(needs, stock, order)
+        if not (fits := fitting(needs, stock, sellable, fill)):
+            raise _insufficient(lacking(needs, stock, sellable))
+        return source(fits, stock, order)
 
     def write(self, writes: GathersWrites, promises: Sequence[Promise], now: datetime) -> None:
         """Give `promises`, which are all that was taken, to `writes`, with the events of the lines that change."""

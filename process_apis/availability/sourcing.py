@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
-from itertools import combinations
+from heapq import nlargest
 from typing import Final
 
+from gateway.canonical.stock import Fill
 from process_apis.availability.models import Need, Portion
 
 _ZERO: Final = Decimal(0)
 _MOST_SPLITS: Final = 3
-_MOST_COMBINED: Final = 24
+_MOST_COMBINED: Final = 64
 
 Stock = Mapping[str, Mapping[str, Decimal]]
 """What may be taken, in base units: item → location → amount."""
@@ -35,6 +36,31 @@ def lacking(needs: Sequence[Need], stock: Stock, sellable: Mapping[str, Decimal]
         cap[need.item] -= need.amount
         _take(places, need, [need.location] if need.location else sorted(places))
     return sorted(missing, key=lambda need: need.line)
+
+
+def fitting(needs: Sequence[Need], stock: Stock, sellable: Mapping[str, Decimal], fill: Fill) -> list[Need]:
+    """What of `needs` is promised under the policy `fill`: all or nothing, whole lines, or as much as there is."""
+    if fill == "partial":
+        return _as_far_as(needs, stock, sellable)
+    missing = {need.line for need in lacking(needs, stock, sellable)}
+    if missing and fill == "complete":
+        return []
+    return [need for need in needs if need.line not in missing]
+
+
+def _as_far_as(needs: Sequence[Need], stock: Stock, sellable: Mapping[str, Decimal]) -> list[Need]:
+    left = {item: dict(places) for item, places in stock.items()}
+    cap = dict(sellable)
+    fits = []
+    for need in sorted(needs, key=lambda need: need.location is None):
+        places = left.get(need.item, {})
+        can = places.get(need.location, _ZERO) if need.location else sum(places.values(), _ZERO)
+        part = min(need.amount, can, cap.get(need.item, _ZERO))
+        if part > 0:
+            fits.append(need._replace(amount=part))
+            cap[need.item] -= part
+            _take(places, fits[-1], [need.location] if need.location else sorted(places))
+    return sorted(fits)
 
 
 def whole(
@@ -77,15 +103,31 @@ def _fewest(needs: Sequence[Need], left: Stock, order: Sequence[str]) -> Sequenc
         total[need.item] += need.amount
     useful = [place for place in order if any(left.get(item, {}).get(place, _ZERO) > 0 for item in total)]
     for size in range(1, _MOST_SPLITS + 1):
-        for places in combinations(useful[:_MOST_COMBINED], size):
-            if all(_held(left, item, places) >= amount for item, amount in total.items()):
-                return places
+        places = useful if size == 1 else useful[:_MOST_COMBINED]
+        if (found := _covering(total, left, places, size)) is not None:
+            return found
     return useful
 
 
-def _held(left: Stock, item: str, places: Iterable[str]) -> Decimal:
-    held = left.get(item, {})
-    return sum((held.get(place, _ZERO) for place in places), _ZERO)
+def _covering(wanted: Mapping[str, Decimal], stock: Stock, places: Sequence[str], size: int) -> tuple[str, ...] | None:
+    """The first `size` of `places`, in their order, that have all of `wanted` between them; None if none have."""
+    held = {item: stock.get(item, {}) for item in wanted}
+    if size == 1:
+        for place in places:
+            if all(held[item].get(place, _ZERO) >= amount for item, amount in wanted.items()):
+                return (place,)
+        return None
+    best = {item: nlargest(size, held[item].values()) for item in wanted}
+    if any(sum(best[item]) < amount for item, amount in wanted.items()):
+        return None
+    for number, place in enumerate(places):
+        rest = {item: amount - held[item].get(place, _ZERO) for item, amount in wanted.items()}
+        rest = {item: amount for item, amount in rest.items() if amount > 0}
+        if any(sum(best[item][: size - 1]) < amount for item, amount in rest.items()):
+            continue
+        if (others := _covering(rest, stock, places[number + 1 :], size - 1)) is not None:
+            return (place, *others)
+    return None
 
 
 def _take(places: dict[str, Decimal], need: Need, order: Iterable[str]) -> list[Portion]:

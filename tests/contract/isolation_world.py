@@ -115,6 +115,7 @@ _NOBODYS: Mapping[str, Any] = {
     "importCustomers": "number,name,parent\r\nimported,somebody,nobody\r\n",
     "dry_run": "false",
     "partial": "false",
+    "full": False,
 }
 
 

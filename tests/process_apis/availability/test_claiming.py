@@ -298,3 +298,29 @@ async def test_cancel_and_restore_again_and_again_leaves_nothing_behind(world):
     line = await world.figures()
     assert (line["reserved"], line["allocated"], line["sellable"]) == (0, 0, 20)
     assert await world.broken_invariants() == []
+
+
+async def test_an_order_that_may_be_filled_in_part_gets_what_there_is(world):
+    await world.stock("A", 5)
+    await world.stock("B", 9)
+
+    def asked(order, fill, *amounts):
+        lines = [
+            ClaimLine(line=number, item=world.id[sku], amount=Decimal(amount))
+            for number, (sku, amount) in enumerate(zip("AB", amounts, strict=True), start=1)
+        ]
+        return ClaimRequest(action=f"a-{order}", order=order, channel="web", lines=lines, correlation_id="c", fill=fill)
+
+    async def reserve(*what):
+        made = await world.availability.claims.reserve("acme", asked(*what))
+        return [(claim.line, int(claim.amount)) for claim in made]
+
+    with pytest.raises(Conflict):
+        await reserve("ord_1", "complete", 6, 4)
+    assert await reserve("ord_2", "line_complete", 6, 4) == [(2, 4)]
+    assert await reserve("ord_3", "partial", 6, 9) == [(1, 5), (2, 5)]
+    assert await reserve("ord_3", "partial", 6, 9) == [(1, 5), (2, 5)], "once per action, whatever there is by now"
+    with pytest.raises(Conflict) as nothing:
+        await reserve("ord_4", "partial", 1, 1)
+    assert nothing.value.code == "stock.insufficient"
+    assert await world.broken_invariants() == []
