@@ -47,8 +47,16 @@ SETTLE = timedelta(seconds=0.3)
 class World:
     """Items by SKU, their stock, the shop, and a process that can be made again, as after a crash."""
 
-    def __init__(self, store: Store, shop: Any, outbound: Outbound, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        shop: Any,
+        outbound: Outbound,
+        settings: dict[str, Any],
+        limits: SystemLimits | None = None,
+    ) -> None:
         self.store, self.shop, self.clock = store, shop, SystemClock()
+        self._limits = limits or SystemLimits(breaker_failures=10_000, retries=0)
         self._outbound, self._settings = outbound, settings
         self.items = Items(store, self.clock)
         self.availability = Availability(
@@ -84,7 +92,7 @@ class World:
         )
 
     def shop_adapter(self, url: str) -> Adapter:
-        session = self._outbound.session(f"shop at {url}", url, SystemLimits(breaker_failures=10_000, retries=0))
+        session = self._outbound.session(f"shop at {url}", url, self._limits)
         shape = msgspec.convert({**self.shop.settings(), **self._settings, "base_url": url}, Settings)
         return Adapter("shop_eu", shape, session, self.clock)
 
