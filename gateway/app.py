@@ -126,6 +126,7 @@ from policies.version.usage import writes_to as adds_usage_to
 from process_apis.availability import routes as availability_routes
 from process_apis.availability.process import Availability
 from process_apis.channel_publication import routes as publication_routes
+from process_apis.channel_publication.feeding import FeedOptions
 from process_apis.channel_publication.models import Options as PublicationOptions
 from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
@@ -234,6 +235,16 @@ class Core:
             availability=self.availability,
             claims=self.availability,
             rules=self._rule_version,
+            feeds=[
+                FeedOptions(
+                    channel=channel.name,
+                    folder=Path(channel.feed.folder),
+                    delta_seconds=channel.feed.delta_seconds,
+                    full_seconds=channel.feed.full_seconds,
+                )
+                for channel in settings.channels
+                if channel.feed is not None
+            ],
         )
         self.accounts = PartnerAccounts(self.store, self.clock)
         self.partner_accounts = PartnerAdministration(

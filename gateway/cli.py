@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from gateway.cli_feed import add_feed_command
 from gateway.cli_imports import add_import_command
 from gateway.cli_partners import add_partner_commands
 from gateway.cli_reconcile import add_reconcile_command
@@ -97,6 +98,7 @@ def command_parser() -> argparse.ArgumentParser:
     _json(explain)
 
     add_reconcile_command(commands, _command, _on_record)
+    add_feed_command(commands, _command, _on_record)
 
     config = commands.add_parser("config", help="the configuration: what changes while workers run")
     _config_commands(config.add_subparsers(metavar="VERB"))

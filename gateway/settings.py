@@ -36,6 +36,7 @@ SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
 _SHORTEST_IDLE_S: Final = 60
 _LONGEST_SESSION_S: Final = 604_800
 _LONGEST_CACHE_S: Final = 10.0
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _PATH_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,63}")
 
 
@@ -166,6 +167,21 @@ class PublicationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise Misconfigured("publication: the buffer must be at least 0, times above 0")
 
 
+class FeedSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Feed files of what may be sold, written to `folder` by a worker: CSV with a checksum (`crossdock feed`).
+
+    One with what changed `delta_seconds` after the last at the earliest, one with everything every `full_seconds`.
+    """
+
+    folder: str
+    delta_seconds: float = 60.0
+    full_seconds: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        if min(self.delta_seconds, self.full_seconds) <= 0:
+            raise Misconfigured("feed: times must be above 0")
+
+
 class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sales channel and the currency (ISO 4217) it sells in.
 
@@ -176,6 +192,11 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     currency: str = "USD"
     buyer_committed: bool = False
     publication: PublicationSettings | None = None
+    feed: FeedSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.feed is not None and not _FILE_NAME.fullmatch(self.name):
+            raise Misconfigured(f"channel {self.name!r} names files: use letters, digits, hyphens and underscores")
 
 
 class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

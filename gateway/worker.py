@@ -89,7 +89,7 @@ class Worker:
             *availability_subscriptions.subscriptions(core.availability),
             *order_subscriptions.subscriptions(core.orders),
             *notification_subscriptions.subscriptions(),
-            *publication_subscriptions.subscriptions(core.publication.names),
+            *publication_subscriptions.subscriptions(core.publication.followed),
         )
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.backbone.leases import Leases
@@ -19,6 +19,7 @@ from gateway.store.queries import queries_beside
 from gateway.telemetry.counters import Family, Kind
 from process_apis.channel_publication.comparing import Comparer
 from process_apis.channel_publication.disagreeing import Disagreements
+from process_apis.channel_publication.feeding import Feed, FeedFile, FeedOptions
 from process_apis.channel_publication.figures import Reckoning
 from process_apis.channel_publication.importing import Importer
 from process_apis.channel_publication.models import ChannelRules, PublishedChannel
@@ -52,10 +53,15 @@ class ChannelPublication:
         availability: AnswersAvailability,
         claims: ClaimsStock,
         rules: ChannelRules,
+        feeds: Sequence[FeedOptions] = (),
     ) -> None:
         self._store = store
         self._tenant = tenant
         self.channels = tuple(channels)
+        self.feeds = {
+            options.channel: Feed(store, clock, tenant, options, items=items, availability=availability)
+            for options in feeds
+        }
         self._lanes = [
             Lane(store, clock, tenant, channel, items=items, availability=availability, claims=claims, rules=rules)
             for channel in channels
@@ -66,9 +72,14 @@ class ChannelPublication:
         """The channels, by name."""
         return [channel.name for channel in self.channels]
 
+    @property
+    def followed(self) -> list[str]:
+        """What changes are marked for: published channels and feeds."""
+        return [*self.names, *(feed.options.key for feed in self.feeds.values())]
+
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`. Whoever holds a channel's lease works on it; a survivor takes it over at once."""
-        if not self._lanes:
+        if not self._lanes and not self.feeds:
             await stop.wait()
             return
         leases = Leases(self._store.url)
@@ -76,6 +87,10 @@ class ChannelPublication:
         tasks += [
             asyncio.create_task(leases.while_held(f"publication/{self._tenant}/{lane.name}", lane.run))
             for lane in self._lanes
+        ]
+        tasks += [
+            asyncio.create_task(leases.while_held(f"publication/{self._tenant}/{feed.options.key}", _feeding(feed)))
+            for feed in self.feeds.values()
         ]
         try:
             await stop.wait()
@@ -89,6 +104,14 @@ class ChannelPublication:
         lane = next(lane for lane in self._lanes if lane.name == channel)
         await lane.open()
         return await lane.step()
+
+    async def write_feed(self, channel: str, *, full: bool) -> FeedFile | None:
+        """Write a channel's feed file now; None when nothing changed since the last."""
+        if channel not in self.feeds:
+            raise NotFound(
+                f"the channel {channel[:60]!r} has no feed: give its [[channels]] entry one", code="feed.not_found"
+            )
+        return await self.feeds[channel].write(full=full)
 
     async def read_back(self, channel: str) -> int:
         """Read a sample of one channel back now; returns how many figures wanted explaining."""
@@ -240,6 +263,18 @@ class Lane:
         tenant, _ = self._key
         deadline = self._clock.monotonic() + _CALL_SECONDS
         return Call(tenant=tenant, correlation_id=new_id("pub"), deadline=deadline)
+
+
+def _feeding(feed: Feed) -> Callable[[], Awaitable[None]]:
+    async def work() -> None:
+        while True:
+            try:
+                await feed.write_due()
+            except CrossdockError as error:
+                _log.warning("no feed of %s: %s (%s)", feed.options.channel, error.detail, error.code)
+            await asyncio.sleep(_LOOK_ROUND_SECONDS)
+
+    return work
 
 
 def _pause(error: CrossdockError, failures: int) -> float:

@@ -245,3 +245,31 @@ from channel_publication.disagreement
 where tenant = $1 and ($2::text is null or channel = $2) and ($3::bigint is null or disagreement < $3)
 order by disagreement desc
 limit $4;
+
+-- name: open_feed
+insert into channel_publication.feed (tenant, channel) values ($1, $2) on conflict do nothing;
+
+-- name: feed
+select number, full_number, full_at, written_at from channel_publication.feed where tenant = $1 and channel = $2;
+
+-- name: lock_feed
+select number from channel_publication.feed where tenant = $1 and channel = $2 for update;
+
+-- name: move_feed
+update channel_publication.feed
+set number = $3, written_at = now(), full_number = case when $4 then $3 else full_number end,
+    full_at = case when $4 then now() else full_at end
+where tenant = $1 and channel = $2;
+
+-- name: feed_due
+select item, revision from channel_publication.due where tenant = $1 and channel = $2 order by since limit $3;
+
+-- name: fed_of
+select item, base from channel_publication.figure where tenant = $1 and channel = $2 and item = any($3::text[]);
+
+-- name: note_fed
+insert into channel_publication.figure as f (tenant, channel, item, sku, state, base, published_at)
+select $1, $2, item, sku, 'listed', quantity, now()
+from unnest($3::text[], $4::text[], $5::bigint[]) as t (item, sku, quantity) order by item
+on conflict (tenant, channel, item) do update
+set sku = excluded.sku, base = excluded.base, published_at = excluded.published_at;
