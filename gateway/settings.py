@@ -168,7 +168,7 @@ class PublicationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class FeedSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Feed files of what may be sold, written to `folder` by a worker: CSV with a checksum (`crossdock feed`).
+    """Feed files of what may be sold, written to `folder` by a worker: CSV with a checksum.
 
     One with what changed `delta_seconds` after the last at the earliest, one with everything every `full_seconds`.
     """
