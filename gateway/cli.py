@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from gateway.cli_feed import add_feed_command
+from gateway.cli_holders import add_holder_commands
 from gateway.cli_imports import add_import_command
 from gateway.cli_partners import add_partner_commands
 from gateway.cli_reconcile import add_reconcile_command
@@ -88,6 +89,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     add_partner_commands(commands, _command, _on_record)
     add_user_commands(commands, _command, _on_record)
+    add_holder_commands(commands, _command, _on_record)
     add_import_command(commands, _command, _on_record)
 
     _api_commands(commands)

@@ -273,6 +273,10 @@ class Availability:
         self._answerer.forget(tenant)
         return made
 
+    async def holders(self, tenant: str) -> Sequence[Any]:
+        """See `Holders.holders`."""
+        return await self._holders.holders(tenant)
+
     async def stand_in(self, tenant: str) -> Sequence[Switch]:
         """Switch what is declared to switch by itself; run it every few seconds in a worker."""
         return await self._holders.stand_in(tenant)

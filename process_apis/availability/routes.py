@@ -17,6 +17,7 @@ from process_apis.availability.answer_schemas import AvailabilityList, availabil
 from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.demand_routes import demand_routes
+from process_apis.availability.holder_routes import holder_routes
 from process_apis.availability.process import Availability
 from process_apis.availability.region_routes import region_routes
 from process_apis.availability.rule_routes import rule_routes
@@ -152,6 +153,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *rule_routes(availability),
         *supply_routes(availability),
         *region_routes(availability),
+        *holder_routes(availability),
         *shortage_routes(availability),
         *snapshot_routes(availability),
     ]

@@ -40,7 +40,7 @@ ALL_SCOPES = (
         "orders:write",
         "orders:repair",
     ),
-    *("claims:read", "claims:write", "claims:override", "source:*", "rules:read", "rules:write"),
+    *("claims:read", "claims:write", "claims:override", "source:*", "holders:write", "rules:read", "rules:write"),
     *("reconciliation:read", "reconciliation:decide"),
     *("locations:read", "locations:write", "customers:read", "customers:write", "reference:own"),
     *("publication:read", "publication:repair"),
@@ -84,6 +84,7 @@ OWNED: Mapping[str, str] = {
 }  # fmt: skip
 _NOBODYS: Mapping[str, Any] = {
     **dict.fromkeys(("name", "street", "city", "postal_code", "reason"), "somebody"),
+    "holder": "wms_north",
     "country": "US",
     "currency": "USD",
     "channel": "web",
