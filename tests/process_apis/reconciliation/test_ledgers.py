@@ -123,6 +123,9 @@ class World:
     async def unposted(self, tenant, locations):
         return list(self.left)
 
+    async def booked(self, tenant, *, after, since, until, limit):
+        return []
+
     def reconciliation(self, **tolerance):
         tolerances = (Tolerance(**{name: Decimal(limit) for name, limit in tolerance.items()}),) if tolerance else ()
         return Reconciliation(
