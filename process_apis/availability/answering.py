@@ -24,6 +24,7 @@ from process_apis.availability.explaining import Account, account
 from process_apis.availability.foreseeing import stocks_of
 from process_apis.availability.freshness import Certainty, Heard, Holding, SourceObjectives, certainty
 from process_apis.availability.holding import read_held
+from process_apis.availability.lots import dates_at, lots_of, with_lots
 from process_apis.availability.models import ChannelRule, Held, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
@@ -54,6 +55,7 @@ class _Known:
     def __init__(self) -> None:
         self.rules: Mapping[str, ChannelRule] = {}
         self.fencing: Sequence[ChannelRule] = ()
+        self.has_lots = False
         self.heard: dict[str, Heard] = {}
         self.held: dict[str, Holding] = {}
         self.read_at = float("-inf")
@@ -101,6 +103,8 @@ class Answerer:
         wanted = [item for item in items if item in described]
         stocks = dict(await self._read(tenant, wanted, from_record=from_record)) if wanted else {}
         now = self._clock.now()
+        if known.has_lots:
+            stocks = await self._with_lots(tenant, stocks)
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, now)
         tell = partial(_answer, rule=rule, fencing=known.fencing, sure=sure, locations=locations)
         return [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
@@ -111,7 +115,7 @@ class Answerer:
         described = await self._items.by_id(tenant, items)
         wanted = [item for item in items if item in described]
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, self._clock.now())
-        stocks = await self._read_record(tenant, wanted)
+        stocks = await self._with_lots(tenant, await self._read_record(tenant, wanted))
         rows = await self._store.fetch(_rules.latest_movements, tenant, wanted, rule.terms.owner, _MOVEMENTS)
         latest: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for row in rows:
@@ -161,6 +165,12 @@ class Answerer:
             found.update(await self._read_record(tenant, missing))
         return found
 
+    async def _with_lots(self, tenant: str, stocks: Mapping[str, ItemStock]) -> dict[str, ItemStock]:
+        async with self._store.connection() as connection:
+            lots = await lots_of(connection, tenant, list(stocks))
+        today = dates_at(self._locations, tenant, self._clock.now())
+        return {item: ItemStock(with_lots(stock.lines, lots, today), stock.channels) for item, stock in stocks.items()}
+
     async def _read_record(self, tenant: str, items: Sequence[str]) -> Mapping[str, ItemStock]:
         async with self._store.connection() as connection:
             lines = await connection.fetch(_sql.lines_of_items, tenant, list(items))
@@ -180,6 +190,7 @@ class Answerer:
         at = self._clock.monotonic()
         try:
             async with self._store.connection() as connection:
+                has_lots = await connection.fetchval(_rules.has_lots, tenant)
                 rules = await self._rulebook.in_force(connection, tenant, self._clock.now())
                 sources = await connection.fetch(_sql.sources, tenant)
                 known.held = await read_held(connection, tenant, self._locations)
@@ -187,7 +198,7 @@ class Answerer:
             if known.read_at == float("-inf") and not known.heard:
                 raise
             return  # the copy goes on being used; its sources age meanwhile, and the confidence with them
-        known.rules, known.fencing = rules, fencing_of(rules)
+        known.rules, known.fencing, known.has_lots = rules, fencing_of(rules), has_lots
         known.heard = {row["source"]: Heard(*row[1:]) for row in sources}
         known.read_at = at
 

@@ -27,6 +27,7 @@ from process_apis.availability.actions import ActionRow, action_reused, answered
 from process_apis.availability.freshness import Heard, Holding, SourceObjectives, certainty
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.lots import dates_at
 from process_apis.availability.models import ChannelRule, LineKey, Need
 from process_apis.availability.promising import Promise, Shelf, claim_events
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
@@ -110,7 +111,7 @@ class Claimer:
         head = await connection.fetchrow(_sql.claim_heads, tenant, *asked, now)
         rules = await self._rulebook.of_heads(connection, tenant, head["rules"])
         fencing = fencing_of(rules)
-        shelf.count(head)
+        shelf.count(head, dates_at(self._locations, tenant, now))
         versions = _decode_versions(head["versions"])
         earlier = {row.action: row for row in _decode_actions(head["actions"])}
         if head["told"] is not None:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from process_apis.availability.models import ChannelRule, Held, StockLine
 from process_apis.availability.rules import available, usable
-from process_apis.availability.selling import Holdings, offer, terms_at
+from process_apis.availability.selling import Holdings, offer, terms_at, unfit
 
 _ZERO: Final = Decimal(0)
 
@@ -63,9 +63,11 @@ def account(
 
 
 def _place(line: StockLine, rule: ChannelRule, item: str) -> PlaceAccount:
-    place = usable(line.location, terms_at(rule, item))
-    left = available(line)
+    terms = terms_at(rule, item)
+    place, short = usable(line.location, terms), unfit(line, terms)
+    left = available(line) - short
     steps = [Step(name, -getattr(line, name)) for name in ("reserved", "allocated", "external")]
+    steps.append(Step("lots_too_near_their_end", -short))
     if place is None:
         steps.append(Step("not_eligible", -left))
         return PlaceAccount(line.location, line.sellable, [step for step in steps if step.amount], _ZERO)

@@ -179,8 +179,15 @@ class DatedRequest(Struct, frozen=True, kw_only=True):
     due: date
 
 
+class LotLeft(NamedTuple):
+    """Sellable stock of one lot, and how many days it may still be used: 0 on its last day, less when it is over."""
+
+    days: int
+    amount: Decimal
+
+
 class StockLine(Struct, frozen=True, kw_only=True):
-    """The figures of one stock line, in base units."""
+    """The figures of one stock line, in base units; `lots` has those whose last day is known."""
 
     item: str
     location: str
@@ -192,6 +199,7 @@ class StockLine(Struct, frozen=True, kw_only=True):
     external: Decimal
     version: int
     as_of: datetime
+    lots: tuple[LotLeft, ...] = ()
 
 
 class LocationTerms(Struct, frozen=True, kw_only=True):
@@ -221,6 +229,7 @@ class ItemTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     share: Decimal | None = None
     protected: Decimal | None = None
     allotment: Allotment | None = None
+    min_life_days: int | None = None
 
 
 class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,7 +241,8 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sources are not heard in time: go on (`serve`), keep `fallback_buffer` more of each item back there (`buffer`), or
     sell nothing of it while it is stale (`stop`).
     `protected` is what channels of a lower priority (a larger number) leave of each item, less this channel's own open
-    claims; `items` has what is different for one item, by its id.
+    claims. Lots that are over, or may be used for fewer than `min_life_days` more, don't count. `items` has what is
+    different for one item, by its id.
     """
 
     owner: str = DEFAULT_OWNER
@@ -244,6 +254,7 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     fallback_buffer: Decimal = Decimal(0)
     priority: int = 100
     protected: Decimal = Decimal(0)
+    min_life_days: int = 0
     items: Mapping[str, ItemTerms] = {}
 
     @property

@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
+from gateway.canonical.location import LocationMap
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.lines import line_of_row
+from process_apis.availability.lots import dates_at, lots_of, with_lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, Held, StockLine
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
 from process_apis.availability.selling import Holdings, sellable
@@ -85,8 +87,9 @@ def differences(item: str, lines: Sequence[StockLine], held: Holdings, both: Sid
 class Previewer:
     """Runs previews over the record, a page of items at a time; silent sources are taken as heard."""
 
-    def __init__(self, store: Store, rulebook: Rulebook, clock: Clock) -> None:
+    def __init__(self, store: Store, rulebook: Rulebook, locations: LocationMap, clock: Clock) -> None:
         self._store = store
+        self._locations = locations
         self._rulebook = rulebook
         self._clock = clock
 
@@ -105,7 +108,7 @@ class Previewer:
             async with self._store.connection() as connection:
                 page = await connection.fetch(_rules.stocked_items, tenant, after, _PAGE, only)
                 names = [row["item"] for row in page]
-                found += await _of_page(connection, tenant, names, both)
+                found += await _of_page(connection, tenant, names, both, dates_at(self._locations, tenant, instant))
             items += len(names)
             if len(names) < _PAGE:
                 complete = True
@@ -125,13 +128,17 @@ class Previewer:
         )
 
 
-async def _of_page(connection: Connection, tenant: str, items: Sequence[str], both: Sides) -> list[FigureChange]:
+async def _of_page(
+    connection: Connection, tenant: str, items: Sequence[str], both: Sides, today: Callable[[str], date]
+) -> list[FigureChange]:
     lines: dict[str, list[StockLine]] = defaultdict(list)
     held: dict[str, dict[tuple[str, str], Held]] = defaultdict(dict)
     for row in await connection.fetch(_sql.lines_of_items, tenant, list(items)):
         lines[row["item"]].append(line_of_row(row))
     for row in await connection.fetch(_sql.channels_of_items, tenant, list(items)):
         held[row["item"]][row["channel"], row["owner"]] = _held(row)
+    lots = await lots_of(connection, tenant, items)
+    lines |= {item: with_lots(lines[item], lots, today) for item in {lot.item for lot in lots}}
     return [change for item in items for change in differences(item, lines[item], held[item], both)]
 
 

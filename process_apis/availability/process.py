@@ -38,6 +38,7 @@ from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
 from process_apis.availability.holding import Holders, Switch
 from process_apis.availability.lags import Lags
+from process_apis.availability.lots import Lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
 from process_apis.availability.parts import PartCounter
 from process_apis.availability.previewing import Previewer
@@ -88,7 +89,8 @@ class Availability:
         self.parts = PartCounter(store, translator, counter, clock)
         rulebook = Rulebook()
         self.rules = Rules(store, items, locations, clock)
-        self.previewer = Previewer(store, rulebook, clock)
+        self.previewer = Previewer(store, rulebook, locations, clock)
+        self.lots = Lots(store, items)
         self._claimer = Claimer(locations, clock, freshness or {}, rulebook)
         self._standing = Standing(store, clock)
         self.shortages = Shortages(store, locations, rulebook, clock)

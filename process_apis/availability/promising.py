@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from gateway.store.arrays import array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
+from process_apis.availability.lots import LotStock, decode_lots, with_lots
 from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
 from process_apis.availability.selling import allotment_of, drawn_after, offer, unreserved
 from process_apis.availability.sourcing import fitting, lacking, source, whole
@@ -75,13 +76,23 @@ class Shelf:
         rows = await connection.fetch(_sql.lock_shelf, tenant, array(orders), array(items))
         return cls(tenant, rows, locations)
 
-    def count(self, head: Any) -> None:
-        """What channels hold already, from the `claim_heads` that were read behind the locks of these items."""
+    def count(self, head: Any, today: Callable[[str], date]) -> None:
+        """What channels hold already, and lots, from the `claim_heads` that were read behind the locks of these items.
+
+        `today` gives the date at a location.
+        """
+        if head["lots"] is not None:
+            self._date_lots(decode_lots(head["lots"]), today)
         if head["items"] is None:
             return
         columns = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
         for item, channel, owner, *held in zip(*(head[name] for name in columns), strict=True):
             self._held[item][channel, owner] = Held(*held)
+
+    def _date_lots(self, lots: Sequence[LotStock], today: Callable[[str], date]) -> None:
+        for item in {lot.item for lot in lots} & self._lines.keys():
+            lines = with_lots(self._lines[item].values(), [lot for lot in lots if lot.item == item], today)
+            self._lines[item] = {LineKey(line.item, line.location, line.owner): line for line in lines}
 
     def promise(
         self, request: ClaimRequest, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need]

@@ -492,6 +492,13 @@ select
                           'holder', holder, 'awaiting', snapshot_at is null)), '{}')
                       from availability.holder_now where tenant = $1)) end as told,
     clock_timestamp() as at,
+    (select jsonb_agg(jsonb_build_array(s.item, s.location, s.owner, t.expires_on, p.amount::text))
+     from availability.lot t
+     join availability.stock_line s on s.tenant = $1 and s.item = t.item
+     join availability.position p
+       on p.tenant = $1 and p.location = s.location and p.item = s.item and p.owner = s.owner and p.bucket = 'sellable'
+      and p.lot = t.lot
+     where t.tenant = $1 and t.item = any($5::text::text[]) and p.amount > 0) as lots,
     counter.*
 from (
     select $4::text::text[] || array(

@@ -18,6 +18,7 @@ from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.demand_routes import demand_routes
 from process_apis.availability.holder_routes import holder_routes
+from process_apis.availability.lot_routes import lot_routes
 from process_apis.availability.process import Availability
 from process_apis.availability.region_routes import region_routes
 from process_apis.availability.rule_routes import rule_routes
@@ -151,6 +152,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *claim_routes(availability),
         *demand_routes(availability),
         *rule_routes(availability),
+        *lot_routes(availability),
         *supply_routes(availability),
         *region_routes(availability),
         *holder_routes(availability),

@@ -25,6 +25,7 @@ Share = Annotated[
 ]
 ItemId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_]+$(?!\n)", examples=["itm_01"])]
 Instant = Annotated[datetime, Meta(tz=True)]
+Days = Annotated[int, Meta(ge=0, le=36_500)]
 Version = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -52,6 +53,7 @@ class ItemTermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
     buffer: Amount | None = None
     share: Share | None = None
     protected: Amount | None = None
+    min_life_days: Days | None = None
     allotment: AllotmentInput | None = None
 
 
@@ -71,6 +73,7 @@ class TermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
     fallback_buffer: Amount = "0"
     priority: Annotated[int, Meta(ge=0, le=1_000_000)] = 100
     protected: Amount = "0"
+    min_life_days: Days = 0
     items: Annotated[list[ItemTermsInput], Meta(max_length=2_000)] = []
 
 
@@ -114,6 +117,7 @@ class ItemTermsView(Struct, kw_only=True):
     buffer: Amount | None
     share: str | None
     protected: Amount | None
+    min_life_days: int | None
     allotment: AllotmentView | None
 
 
@@ -129,6 +133,7 @@ class TermsView(Struct, kw_only=True):
     fallback_buffer: Amount
     priority: int
     protected: Amount
+    min_life_days: int
     items: list[ItemTermsView]
 
 
@@ -175,6 +180,7 @@ def terms_of(data: TermsInput) -> ChannelTerms:
             buffer=_decimal(each.buffer),
             share=_decimal(each.share),
             protected=_decimal(each.protected),
+            min_life_days=each.min_life_days,
             allotment=None if each.allotment is None else _allotment_of(each.allotment),
         )
     return ChannelTerms(
@@ -187,6 +193,7 @@ def terms_of(data: TermsInput) -> ChannelTerms:
         fallback_buffer=Decimal(data.fallback_buffer),
         priority=data.priority,
         protected=Decimal(data.protected),
+        min_life_days=data.min_life_days,
         items=items,
     )
 
@@ -224,6 +231,7 @@ def _terms_view(terms: ChannelTerms) -> TermsView:
         fallback_buffer=plain(terms.fallback_buffer),
         priority=terms.priority,
         protected=plain(terms.protected),
+        min_life_days=terms.min_life_days,
         items=[
             ItemTermsView(
                 item=item,
@@ -232,6 +240,7 @@ def _terms_view(terms: ChannelTerms) -> TermsView:
                 buffer=_text(own.buffer),
                 share=_text(own.share),
                 protected=_text(own.protected),
+                min_life_days=own.min_life_days,
                 allotment=_allotment_view(own.allotment),
             )
             for item, own in sorted(terms.items.items())

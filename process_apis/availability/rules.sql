@@ -49,3 +49,28 @@ cross join lateral (
     order by epoch desc, sequence desc, recorded_at desc limit $4
 ) m
 where l.tenant = $1 and l.item = any($2::text[]) and l.owner = $3
+
+-- name: lots_of_items
+-- Sellable stock of lots whose last day is known.
+select s.item, s.location, s.owner, t.expires_on, p.amount
+from availability.lot t
+join availability.stock_line s on s.tenant = $1 and s.item = t.item
+join availability.position p
+  on p.tenant = $1 and p.location = s.location and p.item = s.item and p.owner = s.owner and p.bucket = 'sellable'
+ and p.lot = t.lot
+where t.tenant = $1 and t.item = any($2::text[]) and p.amount > 0
+
+-- name: has_lots
+select exists (select from availability.lot where tenant = $1)
+
+-- name: tell_lots
+insert into availability.lot as t (tenant, item, lot, expires_on, told_by)
+select $1, u.item, u.lot, u.expires_on, $5 from unnest($2::text[], $3::text[], $4::date[]) as u (item, lot, expires_on)
+order by u.item, u.lot
+on conflict (tenant, item, lot) do update
+set expires_on = excluded.expires_on, told_by = excluded.told_by, told_at = now()
+where t.expires_on <> excluded.expires_on
+
+-- name: lots_listed
+select lot, expires_on, told_by, told_at from availability.lot
+where tenant = $1 and item = $2 and ($3::text is null or lot > $3) order by lot limit $4

@@ -71,7 +71,7 @@ def offer(
     terms = rule.terms
     if terms.items or rule.doubtful:
         terms = terms_at(rule, item)
-    owner = terms.owner
+    owner, lines = terms.owner, fit(lines, terms)
     places, pool = {}, _ZERO
     for line in lines:
         if line.owner == owner:
@@ -92,9 +92,25 @@ def sellable(
     item: str, lines: Sequence[StockLine], rule: ChannelRule, fencing: Sequence[ChannelRule], held: Holdings
 ) -> Decimal:
     """The `sellable` of `offer`, without the rest of it where no more than the channel's own terms has a say."""
-    if fencing or rule.doubtful or rule.terms.items:
+    if fencing or rule.doubtful or rule.terms.items or any(line.lots for line in lines):
         return offer(item, lines, rule, fencing, held).sellable
     return available_to_sell(lines, rule.terms, held.get((rule.channel, rule.terms.owner), _NOTHING).open)
+
+
+def fit(lines: Sequence[StockLine], terms: ChannelTerms) -> Sequence[StockLine]:
+    """The lines without the stock of lots that are over, or too near their end for this channel.
+
+    Promises name no lot. They are taken to be on fit stock, so that what is left is never too much.
+    """
+    if not any(line.lots for line in lines):
+        return lines
+    return [replace(line, sellable=line.sellable - unfit(line, terms)) if line.lots else line for line in lines]
+
+
+def unfit(line: StockLine, terms: ChannelTerms) -> Decimal:
+    """What of a line's sellable stock its lots keep from this channel."""
+    needed = max(0, terms.min_life_days)
+    return sum((lot.amount for lot in line.lots if lot.days < needed), _ZERO)
 
 
 def by_priority(rule: ChannelRule) -> tuple[int, str]:
@@ -122,6 +138,7 @@ def terms_for(terms: ChannelTerms, item: str) -> ChannelTerms:
         buffer=terms.buffer if own.buffer is None else own.buffer,
         share=terms.share if own.share is None else own.share,
         protected=terms.protected if own.protected is None else own.protected,
+        min_life_days=terms.min_life_days if own.min_life_days is None else own.min_life_days,
         items={},
     )
 
@@ -139,9 +156,8 @@ def unreserved(rule: ChannelRule) -> ChannelRule:
         item: ItemTerms(excluded=own.excluded, locations=_bare(own.locations), allotment=own.allotment)
         for item, own in terms.items.items()
     }
-    bare = replace(
-        terms, locations=_bare(terms.locations), buffer=_ZERO, fallback_buffer=_ZERO, share=None, items=items
-    )
+    none = {"buffer": _ZERO, "fallback_buffer": _ZERO, "share": None, "min_life_days": 0}
+    bare = replace(terms, locations=_bare(terms.locations), items=items, **none)
     return replace(rule, terms=bare)
 
 

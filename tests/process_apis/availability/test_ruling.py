@@ -255,3 +255,36 @@ async def test_an_answer_is_explained_by_every_subtraction_down_to_the_movements
     assert plain["available_to_sell"] == told["available_to_sell"]
     many = await http.get(f"{ROOT}/availability", params=query | {"item": ",".join(["itm"] * 6)})
     assert many.json()["code"] == "availability.too_many_items"
+
+
+async def test_lots_near_their_end_are_kept_from_channels_that_want_them_fresher(http, world):
+    a, today = world.id["A"], world.clock.now().date()
+    await world.record(
+        world.movement("l1", 1, "stock_adjusted", 4, lot="OLD"),
+        world.movement("l2", 2, "stock_adjusted", 6, lot="NEW"),
+        world.movement("l3", 3, "stock_adjusted", 2),
+    )
+    assert await sells(world, "web") == 12
+    last = {"OLD": today + timedelta(days=5), "NEW": today + timedelta(days=90)}
+    lots = [{"item": a, "lot": lot, "expires_on": str(day)} for lot, day in last.items()]
+    assert (await http.post(f"{ROOT}/lots", json={"lots": lots})).json() == {"kept": 2}
+    await rule(world, "retail", min_life_days=30)
+    assert [await sells(world, channel) for channel in ("web", "retail")] == [12, 8]
+    query = {"item": a, "channel": "retail", "explain": "true"}
+    [told] = (await http.get(f"{ROOT}/availability", params=query)).json()["items"]
+    steps = told["explanation"]["places"][0]["steps"]
+    assert [(step["name"], step["amount"]) for step in steps] == [("lots_too_near_their_end", "-4")]
+    preview = {"channel": "retail", "terms": {"min_life_days": 100}}
+    told = (await http.post(f"{ROOT}/channel-rule-previews", json=preview)).json()
+    assert [(each["before"], each["after"]) for each in told["changes"]] == [("8", "2")]
+    await refused(world, "ord_1", ("A", 9), channel="retail")
+    await world.claim("ord_1", ("A", 8), channel="retail")
+    world.clock.ahead = timedelta(days=6)
+    assert await sells(world, "web") == 0, "the old lot is over, and everything else is promised"
+    listed = (await http.get(f"{ROOT}/lots", params={"item": a})).json()["lots"]
+    assert [(each["lot"], each["expires_on"], each["told_by"]) for each in listed] == [
+        ("NEW", str(last["NEW"]), "app"), ("OLD", str(last["OLD"]), "app"),
+    ]  # fmt: skip
+    wrong = await http.post(f"{ROOT}/lots", json={"lots": [lots[0] | {"item": "itm_no"}]})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "lot.unknown_item")
+    assert await world.broken_invariants() == []

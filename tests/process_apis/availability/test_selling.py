@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimLine, ClaimRequest, Confidence
@@ -17,6 +19,7 @@ from process_apis.availability.models import (
     Held,
     ItemTerms,
     LocationTerms,
+    LotLeft,
     Need,
     StockLine,
 )
@@ -27,6 +30,7 @@ from process_apis.availability.selling import (
     allotment_of,
     by_priority,
     drawn_after,
+    fit,
     offer,
     sellable,
     terms_for,
@@ -34,6 +38,7 @@ from process_apis.availability.selling import (
 )
 
 PLACES = ("n", "s", "w")
+TODAY = date(2026, 11, 1)
 CHANNELS = ("gold", "web", "late")
 small = st.integers(0, 12).map(Decimal)
 maybe = st.one_of(st.none(), small)
@@ -50,10 +55,11 @@ own_terms = st.builds(
 )  # fmt: skip
 channel_terms = st.builds(
     ChannelTerms, locations=located, only_named=st.booleans(), buffer=st.integers(0, 3).map(Decimal), share=shares,
-    priority=st.integers(1, 3), protected=st.integers(0, 8).map(Decimal),
+    priority=st.integers(1, 3), min_life_days=st.integers(0, 5), protected=st.integers(0, 8).map(Decimal),
     items=st.one_of(st.just({}), own_terms.map(lambda own: {"itm": own})),
 )  # fmt: skip
-stock = st.lists(st.tuples(st.integers(-3, 15), st.integers(0, 5)), min_size=1, max_size=3)
+left = st.lists(st.builds(LotLeft, st.integers(-2, 9), st.integers(1, 6).map(Decimal)), max_size=2).map(tuple)
+stock = st.lists(st.tuples(st.integers(-3, 15), st.integers(0, 5), left), min_size=1, max_size=3)
 holdings = st.lists(st.tuples(small, small), min_size=3, max_size=3)
 
 
@@ -62,14 +68,14 @@ def lines_of(figures):
         StockLine(
             item="itm", location=place, owner="main", on_hand=Decimal(sellable), sellable=Decimal(sellable),
             reserved=Decimal(reserved), allocated=Decimal(0), external=Decimal(0), version=1,
-            as_of=datetime(2026, 11, 1, tzinfo=UTC),
+            as_of=datetime(2026, 11, 1, tzinfo=UTC), lots=lots,
         )
-        for place, (sellable, reserved) in zip(PLACES, figures, strict=False)
+        for place, (sellable, reserved, lots) in zip(PLACES, figures, strict=False)
     ]  # fmt: skip
 
 
 def line(place, sellable):
-    [made] = lines_of([(sellable, 0)])
+    [made] = lines_of([(sellable, 0, ())])
     return StockLine(**{name: getattr(made, name) for name in made.__struct_fields__} | {"location": place})
 
 
@@ -95,7 +101,13 @@ def shelf_of(lines, held):
     shelf = Shelf("acme", rows, LocationMap({}))
     columns = [(*("itm", *key), *each) for key, each in held.items()]
     names = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
-    shelf.count(dict(zip(names, zip(*columns, strict=True), strict=True)) if columns else dict.fromkeys(names))
+    head = dict(zip(names, zip(*columns, strict=True), strict=True)) if columns else dict.fromkeys(names)
+    lots = [
+        ["itm", each.location, "main", str(TODAY + timedelta(lot.days)), str(lot.amount)]
+        for each in lines
+        for lot in each.lots
+    ]
+    shelf.count(head | {"lots": msgspec.json.encode(lots) if lots else None}, lambda location: TODAY)
     return shelf
 
 
@@ -171,7 +183,7 @@ def test_allotments_that_want_all_there_is_still_leave_it_to_one_of_them(figures
         for n, a in enumerate(amounts)
     ]
     rules, fencing = rules_of(terms)
-    there = sum(max(Decimal(0), each.sellable - each.reserved) for each in lines)
+    there = sum(max(Decimal(0), each.sellable - each.reserved) for each in fit(lines, ChannelTerms()))
     assert sum(offer("itm", lines, each, fencing, {}).sellable for each in rules) >= min(there, sum(amounts))
 
 
@@ -290,3 +302,13 @@ def test_a_preview_tells_every_figure_that_the_rule_will_change_and_no_other(fig
         assert (was.channel in told) == (figures_of[0] != figures_of[1])
         if was.channel in told:
             assert (told[was.channel].before, told[was.channel].after) == figures_of
+
+
+def test_lots_that_are_over_or_too_near_their_end_are_not_sold():
+    lines = [replace(line("n", 10), lots=(LotLeft(-1, Decimal(1)), LotLeft(0, Decimal(2)), LotLeft(30, Decimal(3))))]
+    fresh = ItemTerms(min_life_days=31)
+    cases = (({}, 9), ({"min_life_days": 1}, 7), ({"min_life_days": 30}, 7), ({"items": {"itm": fresh}}, 4))
+    for terms, expected in cases:
+        web = rule("web", **terms)
+        assert offer("itm", lines, web).sellable == sellable("itm", lines, web, (), {}) == expected
+        assert offer("itm", lines, unreserved(web)).sellable == 9, "an override sells nothing that is over"
