@@ -29,6 +29,7 @@ from policies.idempotency.options import IdempotencyOptions
 from policies.rate_limit.options import RateLimitOptions
 from policies.validate_request.options import ValidateRequestOptions
 from policies.validate_response.options import ValidateResponseOptions
+from process_apis.availability.files import FileDropOptions
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.reconciliation.options import ReconciliationOptions
 
@@ -272,6 +273,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     proxied: Mapping[str, ProxiedOptions] = {}
     locations: tuple[Location, ...] = ()
     sources: Mapping[str, SourceObjectives] = {}
+    files: Mapping[str, FileDropOptions] = {}
     channels: tuple[ChannelSettings, ...] = ()
     notifications: NotificationSettings = NotificationSettings()
     console: ConsoleSettings = ConsoleSettings()

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ from gateway.store.postgres import Store
 from gateway.systems.poller import Poller
 from gateway.telemetry.counters import CountedElsewhere, Counters, Family, Kind
 from process_apis.availability import subscriptions as availability_subscriptions
+from process_apis.availability.files import FileDrop
 from process_apis.channel_publication import subscriptions as publication_subscriptions
 from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.partner_notifications import subscriptions as notification_subscriptions
@@ -140,6 +142,9 @@ class Worker:
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("lags", self._keep_lags))
                 group.create_task(self._again("snapshots", self._apply_parts))
+                for source, options in self._core.settings.files.items():
+                    drop = FileDrop(self._core.availability, self._core.settings.tenant, source, options)
+                    group.create_task(self._again(f"files of {source}", partial(drop.run, self._stop)))
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
                 group.create_task(self._again("reconciliation", self._reconcile))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
