@@ -46,6 +46,15 @@ class SourceStanding(Struct, frozen=True, kw_only=True):
     locations: tuple[str, ...]
 
 
+class Guarded(Struct, frozen=True):
+    """A location with a stand-by source: who holds it, who else may, and whether its first snapshot is awaited."""
+
+    location: str
+    holder: str
+    other: str
+    awaiting: bool
+
+
 class MinuteLag(Struct, frozen=True):
     """How late what was recorded within one minute was."""
 
@@ -70,6 +79,7 @@ class RegionStanding(Struct, frozen=True, kw_only=True):
     minutes: tuple[MinuteLag, ...]
     unpublished: int
     parked: int
+    guarded: tuple[Guarded, ...] = ()
 
 
 class _Told(Struct):
@@ -153,6 +163,7 @@ class Regions:
             minutes=tuple(MinuteLag(minute, lag_of(minutes[minute])) for minute in sorted(minutes)),
             unpublished=sum(told.unpublished.get(name, 0) for name in names),
             parked=told.parked[region],
+            guarded=tuple(_guarded(place, told.held.get(place.location)) for place in places if place.stand_by),
         )
 
     def _sources(self, places: Iterable[Location], told: _Told, now: datetime) -> tuple[SourceStanding, ...]:
@@ -161,6 +172,12 @@ class Regions:
             for each in expected_of(place, self._freshness, told.held.get(place.location)):
                 found.setdefault(each.key, (each, []))[1].append(place.location)
         return tuple(_source(each, names, told.heard.get(key), now) for key, (each, names) in sorted(found.items()))
+
+
+def _guarded(place: Location, held: Holding | None) -> Guarded:
+    holder = place.holder if held is None else held.holder
+    other = place.stand_by if holder == place.holder else place.holder
+    return Guarded(place.location, holder, other or place.holder, held is not None and held.awaiting)
 
 
 def _source(each: Expected, names: Sequence[str], known: Heard | None, now: datetime) -> SourceStanding:

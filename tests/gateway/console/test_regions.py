@@ -15,7 +15,15 @@ from .conftest import TENANT, Messages, Orders, client_of
 
 pytestmark = pytest.mark.integration
 PLACES = [
-    Location(location=f"loc_{region}", name=region, region=region, time_zone="UTC", holder=holder, codes={holder: "X"})
+    Location(
+        location=f"loc_{region}",
+        name=region,
+        region=region,
+        time_zone="UTC",
+        holder=holder,
+        codes={holder: "X", "erp": region},
+        stand_by="erp" if region == "emea" else None,
+    )
     for region, holder in (("na", "wms_na"), ("emea", "wms_emea"), ("apac", "<3pl>"))
 ]
 
@@ -76,3 +84,27 @@ async def test_the_panel_is_sent_again_only_when_it_changed(shown):
 async def test_who_is_not_signed_in_sees_no_regions(console, shown):
     async with client_of(console.app) as stranger:
         assert (await stranger.get("/regions")).status_code in (303, 401)
+
+
+async def test_a_holder_is_switched_by_who_may_approve_and_with_a_reason(console, shown):
+    path = "/locations/loc_emea/switch"
+    assert path not in (await shown.get("/regions")).text
+    approver, token = await console.person("view", "approve")
+    asked = {"csrf_token": token, "to": "erp"}
+    async with approver:
+        assert path in (await approver.get("/regions")).text
+        assert (await approver.post(path, data={**asked, "reason": " "})).status_code == 422
+        assert (await approver.post(path, data={**asked, "reason": "it burned"})).status_code == 303
+        assert (await approver.post(path, data={**asked, "reason": "again"})).status_code == 409
+        page = (await approver.get("/regions")).text
+        assert "held by <b>erp</b>, its first full snapshot is awaited" in page
+        assert "Switch to wms_emea" in page
+    row = await console.store.fetchrow("select actor, subject from store.audit where action like '%switched'")
+    assert tuple(row) == ("console/view-approve-person", "location/loc_emea")
+
+
+async def test_who_may_only_view_switches_nothing(console, shown):
+    client, token = await console.person("view", "repair")
+    async with client:
+        asked = {"csrf_token": token, "to": "erp", "reason": "r"}
+        assert (await client.post("/locations/loc_emea/switch", data=asked)).status_code == 403
