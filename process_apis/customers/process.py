@@ -125,7 +125,7 @@ class Customers:
     async def page(
         self, tenant: str, *, after: str | None, limit: int, parent: str | None = None
     ) -> Sequence[Customer]:
-        """Customers in the order they were added; of `parent` (a number), those that belong to it at once."""
+        """Customers in the order of their ids; of `parent` (a number), those that belong to it at once."""
         return [customer_of(row) for row in await self.store.fetch(_sql.customer_page, tenant, after, parent, limit)]
 
     async def by_number(self, tenant: str, number: str) -> Sequence[Customer]:

@@ -82,7 +82,7 @@ async def test_what_cannot_hold_is_refused_row_by_row(take, customers, tenant):
         (11, "country", "import.value"),
         (12, "roles", "import.value"),
     ]
-    assert [each.number for each in await customers.page(tenant, after=None, limit=99)] == ["S1", "C1", "G"]
+    assert {each.number for each in await customers.page(tenant, after=None, limit=99)} == {"S1", "C1", "G"}
 
 
 async def test_each_erp_keeps_its_word_and_ownership_says_whose_counts(take, customers, caller, tenant):
