@@ -65,7 +65,7 @@ DRAWN = (
 # A claim's command is one action of one order, and a cancelled order stays so.
 _CLAIMS = {
     **{f"{verb}Input.action": f"isolated-{verb}-action" for verb in
-       ("Reservation", "Extension", "Allocation", "Transfer", "Release", "Cancellation")},
+       ("Reservation", "DatedClaim", "Extension", "Allocation", "Transfer", "Release", "Cancellation")},
     "CancellationInput.order": "isolated-cancelled-order",
     "to": "isolated-receiving-order",
 }  # fmt: skip
@@ -79,7 +79,7 @@ OWNED: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         ("item_id", "location_id", "customer_id", "number", "parent", "below", "item", "sku", "skus", "plan_name", "id",
-         "instance", "location", "event_id", "code", "reference", "posting", "source"),
+         "instance", "location", "event_id", "code", "reference", "posting", "source", "document"),
         WHOLE_TENANT,
     ),
 }  # fmt: skip
@@ -120,6 +120,8 @@ _NOBODYS: Mapping[str, Any] = {
     "dry_run": "false",
     "partial": "false",
     "full": False,
+    "date": "2027-01-11",
+    "ordered": "1",
 }
 
 
@@ -278,6 +280,7 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "id": "opening",
         "posting": new_id("pst"),
         **_CLAIMS,
+        "document": "isolated-document",
     }
 
 
