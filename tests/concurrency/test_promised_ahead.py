@@ -113,6 +113,7 @@ async def test_goods_that_come_in_go_to_who_waits_and_to_no_buyer_beside(world, 
     assert [(row["order_id"], row["open"]) for row in rows] == [(f"waits-{number}", 2) for number in range(4)]
 
 
+@pytest.mark.long
 async def test_a_process_killed_while_supply_lives_loses_and_doubles_nothing(world, processes):
     await killed(world, processes, [["before", 7], ["during", 2], ["after", 8]])
 

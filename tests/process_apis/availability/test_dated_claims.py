@@ -44,6 +44,7 @@ async def to_promise(world, days):
     return int(answer.promises[0].available_to_promise)
 
 
+@pytest.mark.long
 async def test_many_buyers_of_one_purchase_order_are_promised_no_more_than_it_brings(world):
     await supply(world, 10, days=5)
     answers = await asyncio.gather(*(promise(world, f"o{n}", 3) for n in range(8)), return_exceptions=True)
@@ -204,6 +205,7 @@ async def test_what_is_shipped_before_its_supply_was_told_uses_the_promise_up(wo
     assert await world.broken_invariants() == []
 
 
+@pytest.mark.long
 async def test_ends_and_arrivals_at_once_lose_and_double_nothing(world):
     await supply(world, 60, days=5)
     for number in range(20):

@@ -87,7 +87,6 @@ async def test_the_best_date_known_counts_and_what_is_overdue_or_undated_does_no
 async def test_older_news_never_wins_in_any_order_of_arrival(world):
     versions = [
         line(world, 1, 10),
-        line(world, 2, 7),
         line(world, 3, 7, cancelled=Decimal(5)),
         line(world, 1, 30, epoch=2),
     ]
@@ -96,12 +95,12 @@ async def test_older_news_never_wins_in_any_order_of_arrival(world):
             await tell(
                 world, ReportedSupply(**{f: getattr(each, f) for f in each.__struct_fields__} | {"line": number})
             )
-    assert await to_come(world) == [30] * 24
+    assert await to_come(world) == [30] * 6
     assert await outcomes(world, line(world, 1), line(world, 1), line(world, 9, line=99), line(world, 8, line=99)) == (
         1, [("duplicate", None), ("superseded", None), ("superseded", None)],
     )  # fmt: skip
     assert await outcomes(world, line(world, 9, line=99, ordered=11)) == (0, [("conflict", "stock.supply_conflict")])
-    assert len(await world.events("supply.changed")) >= 24
+    assert len(await world.events("supply.changed")) >= 6
 
 
 async def test_receipts_reduce_supply_once_in_either_order_and_by_revision(world):
