@@ -92,9 +92,13 @@ def sellable(
     item: str, lines: Sequence[StockLine], rule: ChannelRule, fencing: Sequence[ChannelRule], held: Holdings
 ) -> Decimal:
     """The `sellable` of `offer`, without the rest of it where no more than the channel's own terms has a say."""
-    if fencing or rule.doubtful or rule.terms.items or any(line.lots for line in lines):
+    terms = rule.terms
+    if fencing or rule.doubtful or terms.items:
         return offer(item, lines, rule, fencing, held).sellable
-    return available_to_sell(lines, rule.terms, held.get((rule.channel, rule.terms.owner), _NOTHING).open)
+    for line in lines:
+        if line.lots:
+            return offer(item, lines, rule, fencing, held).sellable
+    return available_to_sell(lines, terms, held.get((rule.channel, terms.owner), _NOTHING)[0])
 
 
 def fit(lines: Sequence[StockLine], terms: ChannelTerms) -> Sequence[StockLine]:
