@@ -18,9 +18,9 @@ from gateway.cache.valkey import Cache
 from gateway.engines import EngineUrls
 from gateway.settings import load_settings
 from gateway.store.postgres import Store
-from process_apis.availability.models import ChannelTerms, LocationTerms, StockLine
+from process_apis.availability.models import ChannelRule, ChannelTerms, Held, LocationTerms, StockLine
 from process_apis.availability.projecting import Projection
-from process_apis.availability.rules import available_to_sell
+from process_apis.availability.selling import sellable
 
 
 async def project(urls: EngineUrls) -> None:
@@ -65,9 +65,12 @@ def _rules_us() -> float:
     )
     lines = [_line(number) for number in range(50)]
 
+    rule = ChannelRule(channel="web", version=1, terms=terms)
+    held = [{("web", line.owner): Held(line.reserved, 1)} for line in lines]
+
     def fifty() -> None:
-        for line in lines:
-            available_to_sell([line], terms, line.reserved)
+        for line, has in zip(lines, held, strict=True):
+            sellable(line.item, [line], rule, (), has)
 
     return statistics.median(_timed(fifty) for _ in range(2_000)) * 1e6
 
