@@ -8,7 +8,7 @@ _INT32: Final = 2**31 - 1
 
 
 def name_number_formats(schema: Any) -> None:
-    """Give every integer in `schema`, at any depth, ``int32`` where its bounds fit, else ``int64``."""
+    """Give numbers in `schema`, at any depth, ``double``, integers ``int32`` where their bounds fit, else ``int64``."""
     if isinstance(schema, list):
         for member in schema:
             name_number_formats(member)
@@ -18,5 +18,7 @@ def name_number_formats(schema: Any) -> None:
         bounded = "maximum" in schema and "minimum" in schema
         fits = bounded and schema["minimum"] >= -_INT32 and schema["maximum"] <= _INT32
         schema.setdefault("format", "int32" if fits else "int64")
+    elif schema.get("type") == "number":
+        schema.setdefault("format", "double")
     for member in schema.values():
         name_number_formats(member)

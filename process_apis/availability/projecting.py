@@ -96,6 +96,7 @@ class Projection:
         self._run: bytes = b""
         self._connections = -1
         self._guess: bytes = b""
+        self._sweep_again: str | None = None
 
     # --- writing --------------------------------------------------------------------------------------------------
 
@@ -129,6 +130,9 @@ class Projection:
 
     async def ensure(self) -> bool:
         """Rebuild if it is missing, of another run of the cache, or marked; true when it was rebuilt."""
+        if self._sweep_again is not None:
+            generation, self._sweep_again = self._sweep_again, None
+            await self._sweep(generation)
         dirty = bool(await self._store.fetchval(_sql.is_dirty))
         if not dirty and await self._generation() is not None:
             return False
@@ -155,6 +159,8 @@ class Projection:
         flipped = bool(await self._flip([self._current, self._building], [generation, run]))
         if flipped:
             await self._sweep(generation)
+            # A change on its way to the generation before may still write to it: the next look sweeps that too.
+            self._sweep_again = generation
         return flipped
 
     async def _fill(self, generation: str, epoch: int, query: str, key: tuple[str, ...], field: Any) -> None:

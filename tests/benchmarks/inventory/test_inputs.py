@@ -25,11 +25,14 @@ def test_a_basket_has_distinct_items_and_a_batch_five_hundred_movements_of_their
 
 
 def test_percentiles_are_over_all_processes_and_the_slowest_says_how_long_it_took():
-    one = {"seconds": 2.0, "cpu_s": 1.0, "outcomes": {"reserved": 3}, "latencies_ms": [1.0] * 99, "work_left": 1}
-    other = {"seconds": 3.0, "cpu_s": 2.0, "outcomes": {"reserved": 1, "no": 1}, "latencies_ms": [9.0], "work_left": 1}
+    one = {"seconds": 2.0, "cpu_s": 1.0, "outcomes": {"reserved": 3}, "latencies_ms": [1.0] * 99}
+    other = {"seconds": 3.0, "cpu_s": 2.0, "outcomes": {"reserved": 1, "no": 1}, "latencies_ms": [9.0]}
+    one |= {"work_left": 1, "most_mb": 70}
+    other |= {"work_left": 1, "most_mb": 90}
     found = _sum([one, other])
     assert (found["seconds"], found["cpu_s"], found["p50_ms"], found["p99_ms"]) == (3.0, 3.0, 1.0, 9.0)
     assert found["outcomes"] == {"reserved": 4, "no": 1}
+    assert found["most_mb"] == 90
 
 
 def test_the_checker_imports_nothing_of_ours():

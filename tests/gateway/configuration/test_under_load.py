@@ -150,12 +150,6 @@ async def after(first, folder, count):
     return told
 
 
-@pytest.mark.xdist_group("two-gateways")
-async def test_two_configurations_under_load_are_seen_by_all_and_refuse_nobody(tmp_path, urls, database):
-    asked, *_ = await applied_under_load(tmp_path, urls, database, 2)
-    assert asked > 20
-
-
 @pytest.mark.long
 @pytest.mark.timeout(2400)
 @pytest.mark.xdist_group("two-gateways")

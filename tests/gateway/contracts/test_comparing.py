@@ -159,7 +159,7 @@ BREAKING = {
     ),
     "a body's content type is another": (
         lambda document: having(operations(document), "requestBody"),
-        lambda each: each["requestBody"].update(content={"text/csv": {"schema": {}}}),
+        lambda each: each["requestBody"].update(content={"application/x-other": {"schema": {}}}),
     ),
     "a field of an answer is gone": (_fields("answer"), _drop_field),
     "a field of a request is gone": (_fields("request"), _drop_field),
@@ -262,7 +262,7 @@ ADDITIVE = {
     "a header is added": (answers, lambda each: each["headers"].update({"X-New": {"schema": {"type": "string"}}})),
     "a content type is added": (
         lambda document: having(answers(document), "content"),
-        lambda each: each["content"].update({"text/csv": {}}),
+        lambda each: each["content"].update({"application/x-other": {}}),
     ),
     "an optional field is added": (
         lambda document: objects(document, "request") + objects(document, "answer"),

@@ -137,6 +137,7 @@ async def test_a_rebuild_beside_changes_loses_none_and_sweeps_the_old_generation
 
     await asyncio.gather(change(), projection.rebuild(), projection.rebuild())
     assert (await read(cached))[cached.id["B"]].lines[0].sellable == 20
+    assert not await projection.ensure()
     keys = await cached.cache.command("KEYS", cached.cache.key("available", "*"))
     assert len({key.split(b":")[2] for key in keys}) == 1
 
