@@ -155,7 +155,7 @@ BREAKING = {
     "an answer's header is gone": (answers, lambda each: each["headers"].pop("X-Request-Id")),
     "an answer's content type is another": (
         lambda document: having(answers(document), "content"),
-        lambda each: each.update(content={"text/csv": each["content"]["application/json"]}),
+        lambda each: each.update(content={"application/x-other": next(iter(each["content"].values()))}),
     ),
     "a body's content type is another": (
         lambda document: having(operations(document), "requestBody"),
