@@ -45,6 +45,8 @@ class Crossdock:
     """Two gateway workers behind one port."""
 
     name = "crossdock"
+    refusals: frozenset[str] = frozenset({"stock.insufficient"})
+    busy: frozenset[str] = frozenset()
 
     def __init__(self, url: str, port: int, token: str, clients: int, workers: int) -> None:
         self.url = url

@@ -34,11 +34,16 @@ def wants(chosen: random.Random, given: Any, count: int) -> list[Want]:
 
 
 class Side(Protocol):
-    """One of those that are measured, running, with `sku_of` and `one_of` on its shelves."""
+    """One of those that are measured, running, with `sku_of` and `one_of` on its shelves.
+
+    Of what it may answer, `refusals` say that there is not enough, and `busy` that one should ask again.
+    """
 
     name: str
     about: str
     url: str
+    refusals: frozenset[str]
+    busy: frozenset[str]
 
     async def prepare(self, orders: Sequence[Want]) -> list[Any]:
         """Everything that comes before the promise; what `claim` takes."""
@@ -63,8 +68,11 @@ class Ran:
         return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1e3, 1)
 
 
-async def press(side: Side, work: list[Any], *, clients: int, seconds: float) -> Ran:
-    """`clients` at once, each with its next order when the last is answered, until the time or the work is over."""
+async def press(side: Side, work: list[Any], *, clients: int, seconds: float, again: bool = False) -> Ran:
+    """`clients` at once, each with its next order when the last is answered, until the time or the work is over.
+
+    With `again`, an order that was answered `busy` comes back after the others.
+    """
     outcomes: Counter[str] = Counter()
     latencies: list[float] = []
     left = work[::-1]
@@ -73,7 +81,10 @@ async def press(side: Side, work: list[Any], *, clients: int, seconds: float) ->
     async def lane(number: int) -> None:
         while left and time.perf_counter() < began + seconds:
             order, asked = left.pop(), time.perf_counter()
-            outcomes[await _told(side, number, order)] += 1
+            outcome = await _told(side, number, order)
+            outcomes[outcome] += 1
+            if again and outcome in side.busy:
+                left.insert(0, order)
             latencies.append(time.perf_counter() - asked)
 
     await asyncio.gather(*(lane(number) for number in range(clients)))

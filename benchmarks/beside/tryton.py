@@ -45,6 +45,8 @@ class Tryton:
     """Server processes on one database, each with its share of the clients."""
 
     name = "tryton"
+    refusals: frozenset[str] = frozenset({"answered"})  # it tells no client whether anything was assigned
+    busy: frozenset[str] = frozenset({"HTTP 503"})  # after its own five attempts to lock the moves of the articles
 
     def __init__(self, url: str, ports: Sequence[int], clients: int, books: Books, session: str) -> None:
         self.url = url
@@ -73,7 +75,7 @@ class Tryton:
             return f"HTTP {status}"
         if (error := answer.get("error")) is not None:
             return str(error[0]).strip().splitlines()[0][:80]
-        return "answered"  # it tells a client no more: the shipment may have been assigned, in part, or not at all
+        return "answered"
 
     def close(self) -> None:
         """Hang up."""
@@ -156,7 +158,8 @@ class Books:
         ]  # fmt: skip
         return {
             "customer": self._customer, "delivery_address": self._address, "warehouse": self._warehouse,
-            "company": company, "planned_date": date.today(), "outgoing_moves": [("create", moves)],  # noqa: DTZ011
+            "warehouse_storage": self._storage, "warehouse_output": self._output, "company": company,
+            "planned_date": date.today(), "outgoing_moves": [("create", moves)],  # noqa: DTZ011
         }  # fmt: skip
 
 

@@ -62,6 +62,8 @@ class Vendure:
     """Server processes on one database; a session stays with its process."""
 
     name = "vendure"
+    refusals: frozenset[str] = frozenset()
+    busy: frozenset[str] = frozenset()
 
     def __init__(self, url: str, ports: Sequence[int], clients: int, variants: dict[str, str]) -> None:
         self.url = url
@@ -161,8 +163,8 @@ async def vendure(folder: Path, url: str, given: Any) -> AsyncIterator[Vendure]:
     await connection.close()
     async with AsyncExitStack() as stack:
         for port in ports:
-            log = folder / f"vendure-{port}.log"
-            stack.enter_context(running(_command(settings | {"port": port}), port=port, log=log, folder=folder))
+            command, log = _command(settings | {"port": port}), folder / f"vendure-{port}.log"
+            stack.enter_context(running(command, port=port, log=log, folder=folder, NODE_ENV="production"))
         side = Vendure(url, ports, max(given.clients, given.buyers), variants)
         yield side
         side.close()

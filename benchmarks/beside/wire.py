@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import time
 from typing import Any
 
 _PATIENCE = 120.0
 _LONGEST = 1 << 24
+_IDLE = 2.0  # Node closes what was idle for 5 s, without a word
 
 
 class Line:
-    """A connection kept open, and made anew when the server closed it between two answers."""
+    """A connection kept open, and made anew when it was idle for long or the server closes it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._used = 0.0
 
     async def post(self, path: str, content: Any, **headers: str) -> tuple[int, dict[str, str], Any]:
         """Status, headers (lower case) and the JSON of the answer, or its text. Sent once, whatever happens.
@@ -34,6 +37,8 @@ class Line:
             raise OSError(f"no whole answer ({type(error).__name__})") from error
 
     async def _exchange(self, request: bytes) -> tuple[int, dict[str, str], Any]:
+        if time.monotonic() - self._used > _IDLE:
+            self.close()
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port, limit=_LONGEST)
         reader, writer = self._streams
@@ -41,6 +46,7 @@ class Line:
         start, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         body = await _body(reader, headers)
+        self._used = time.monotonic()
         if headers.get("connection", "").lower() == "close":
             self.close()
         return int(start.split()[1]), headers, _read(body)
