@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-memory bench-acceptance bench-inventory locks clean
+.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-memory bench-acceptance bench-inventory bench-beside locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,8 +47,9 @@ contracts: $(INSTALLED) ## write openapi/ from the code
 bench-edge: $(INSTALLED) ## the door beside FastAPI and other proxies with the same checks; JSON on the last line
 	$(BIN)/python -m benchmarks.edge
 
-bench-peers: ## install the proxies that bench-edge measures: nginx with Lua, HAProxy, Envoy, Fastify (Debian, PyPI, npm)
+bench-peers: $(INSTALLED) ## install what bench-edge and bench-beside measure: nginx with Lua, HAProxy, Envoy, Fastify; Vendure (Debian, PyPI, npm)
 	PYTHON="$(PYTHON)" bash benchmarks/edge/install_peers.sh
+	PYTHON="$(BIN)/python" bash benchmarks/beside/install.sh
 
 bench-memory: $(INSTALLED) ## the gateway's memory over 500,000 requests of 100,000 clients; JSON on the last line
 	$(BIN)/python -m benchmarks.edge.memory
@@ -58,6 +59,9 @@ bench-acceptance: $(INSTALLED) ## ten-line orders per second, ours beside FastAP
 
 bench-inventory: $(INSTALLED) ## movements, reservations and availability answers per second; JSON on the last line
 	$(BIN)/python -m benchmarks.inventory
+
+bench-beside: $(INSTALLED) ## claims per second and N buyers of one piece beside Tryton and Vendure; JSON on the last line
+	$(BIN)/python -m benchmarks.beside
 
 locks: $(INSTALLED) ## renew the lock files
 	bash deploy/lock.sh
