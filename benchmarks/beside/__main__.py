@@ -138,7 +138,7 @@ async def _buyers(sides: list[Side], given: argparse.Namespace) -> dict[str, Any
     """Round by round, each side in turn: all buyers ask for the one piece at once."""
     work: dict[str, list[list[Any]]] = {}
     for side in sides:
-        each = [await side.prepare([[(one_of(number), 1)]] * given.buyers) for number in range(given.rounds)]
+        each = [await side.prepare([[(one_of(number), 1)]] * given.buyers, race=True) for number in range(given.rounds)]
         work[side.name] = each
     told: dict[str, Counter[str]] = {side.name: Counter() for side in sides}
     for number in range(given.rounds):

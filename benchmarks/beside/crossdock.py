@@ -54,7 +54,7 @@ class Crossdock:
         self._token = token
         self._lines = [Line(port) for _ in range(clients)]
 
-    async def prepare(self, orders: Sequence[Want]) -> list[Any]:
+    async def prepare(self, orders: Sequence[Want], *, race: bool = False) -> list[Any]:  # noqa: ARG002 - one step
         """The requests."""
         made = []
         for want in orders:

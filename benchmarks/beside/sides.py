@@ -45,8 +45,8 @@ class Side(Protocol):
     refusals: frozenset[str]
     busy: frozenset[str]
 
-    async def prepare(self, orders: Sequence[Want]) -> list[Any]:
-        """Everything that comes before the promise; what `claim` takes."""
+    async def prepare(self, orders: Sequence[Want], *, race: bool = False) -> list[Any]:
+        """Everything that comes before the promise; what `claim` takes. For a `race`, before the last look at stock."""
         ...
 
     async def claim(self, lane: int, prepared: Any) -> str:

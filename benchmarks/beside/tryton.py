@@ -56,7 +56,7 @@ class Tryton:
         self._ids = itertools.count(1)
         self._lines = [Line(port) for _, port in zip(range(clients), itertools.cycle(ports), strict=False)]
 
-    async def prepare(self, orders: Sequence[Want]) -> list[Any]:
+    async def prepare(self, orders: Sequence[Want], *, race: bool = False) -> list[Any]:  # noqa: ARG002 - one step
         """Shipments, waiting."""
         made: list[Any] = []
         for start in range(0, len(orders), _BATCH):

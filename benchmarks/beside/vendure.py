@@ -1,7 +1,8 @@
 """Vendure on PostgreSQL: a promise is ``addPaymentToOrder`` of a basket that is in its state ArrangingPayment.
 
-Vendure allocates stock when a payment is authorised; its own dummy handler pays at once. Baskets are filled, addressed
-and brought to that state beforehand, each by a shop session of its own. It is GPL software in processes of its own.
+Vendure looks at stock when a basket enters that state and allocates it when a payment is authorised; its own dummy
+handler pays at once. Baskets are filled, addressed and brought there beforehand, each by a shop session of its own; in
+a race only up to the step before, so that Vendure may refuse. It is GPL software in processes of its own.
 """
 
 from __future__ import annotations
@@ -36,8 +37,9 @@ _FAILED: Final = "... on ErrorResult { errorCode }"
 _FIRST: Final = (
     "mutation ($v: ID!, $n: Int!) { addItemToOrder(productVariantId: $v, quantity: $n) { __typename " + _FAILED + " } }"
 )
-_PAY: Final = """mutation ($input: PaymentInput!) { addPaymentToOrder(input: $input) {
-  __typename ... on Order { state } ... on ErrorResult { errorCode message } } }"""
+_ARRANGE: Final = 'transitionOrderToState(state: "ArrangingPayment") { __typename ' + _FAILED + " }"
+_PAY: Final = """addPaymentToOrder(input: $input) {
+  __typename ... on Order { state } ... on ErrorResult { errorCode message } }"""
 _PAYMENT: Final = {"shouldDecline": False, "shouldError": False, "shouldErrorOnSettle": False}
 
 
@@ -52,17 +54,18 @@ def missing() -> str | None:
 
 @dataclass(frozen=True)
 class Basket:
-    """A shop session whose order waits for its payment; `server` is where it shopped."""
+    """A shop session whose order waits for its payment, or for the step before; `server` is where it shopped."""
 
     server: int
     token: str
+    arranged: bool
 
 
 class Vendure:
     """Server processes on one database; a session stays with its process."""
 
     name = "vendure"
-    refusals: frozenset[str] = frozenset()
+    refusals: frozenset[str] = frozenset({"ORDER_STATE_TRANSITION_ERROR"})  # no ArrangingPayment: too little in stock
     busy: frozenset[str] = frozenset()
 
     def __init__(self, url: str, ports: Sequence[int], clients: int, variants: dict[str, str]) -> None:
@@ -73,25 +76,25 @@ class Vendure:
         self._lines = [[Line(port) for port in ports] for _ in range(clients)]
         self._methods: tuple[str, str] | None = None
 
-    async def prepare(self, orders: Sequence[Want]) -> list[Any]:
-        """Baskets, ready to be paid, a few at a time."""
+    async def prepare(self, orders: Sequence[Want], *, race: bool = False) -> list[Any]:
+        """Baskets, ready to be paid, a few at a time; for a `race`, ready to be looked at for stock, then paid."""
         made: list[Any] = []
         left = list(zip(orders, itertools.cycle(self._servers), strict=False))
 
         async def lane(number: int) -> None:
             while left:
                 want, server = left.pop()
-                made.append(await self._basket(self._lines[number][server], server, want))
+                made.append(await self._basket(self._lines[number][server], server, want, not race))
 
         await asyncio.gather(*(lane(number) for number in range(min(_AT_ONCE, len(self._lines)))))
         return made
 
-    async def _basket(self, line: Line, server: int, want: Want) -> Basket:
+    async def _basket(self, line: Line, server: int, want: Want, arrange: bool) -> Basket:
         (sku, amount), *others = want
         _, headers, answer = await line.post(
             "/shop-api", {"query": _FIRST, "variables": {"v": self._variants[sku], "n": amount}}
         )
-        basket = Basket(server, headers.get("vendure-auth-token", ""))
+        basket = Basket(server, headers.get("vendure-auth-token", ""), arrange)
         _must(answer)
         if self._methods is None:
             self._methods = await self._ask_methods(line, basket)
@@ -108,7 +111,7 @@ class Vendure:
           where: setOrderShippingAddress(input: {{ streetLine1: "1 Dock Road", city: "Reno", postalCode: "89501",
             countryCode: "US" }}) {{ __typename {_FAILED} }}
           how: setOrderShippingMethod(shippingMethodId: ["{shipping}"]) {{ __typename {_FAILED} }}
-          then: transitionOrderToState(state: "ArrangingPayment") {{ __typename {_FAILED} }} }}"""
+          {"then: " + _ARRANGE if arrange else ""} }}"""
         _must(await self._ask(line, basket, rest))
         return basket
 
@@ -126,12 +129,17 @@ class Vendure:
     async def claim(self, lane: int, prepared: Any) -> str:
         """Pay."""
         assert self._methods is not None
-        given = {"method": self._methods[1], "metadata": _PAYMENT}
-        answer = await self._ask(self._lines[lane][prepared.server], prepared, _PAY, input=given)
+        steps = _PAY if prepared.arranged else f"arranged: {_ARRANGE} {_PAY}"
+        answer = await self._ask(
+            self._lines[lane][prepared.server], prepared, f"mutation ($input: PaymentInput!) {{ {steps} }}",
+            input={"method": self._methods[1], "metadata": _PAYMENT},
+        )  # fmt: skip
         if not isinstance(answer, dict) or answer.get("errors"):
             return str(answer["errors"][0].get("message", "error"))[:80] if isinstance(answer, dict) else "no JSON"
-        paid = answer["data"]["addPaymentToOrder"]
-        return PROMISED if paid.get("state") == "PaymentSettled" else str(paid.get("errorCode") or paid.get("state"))
+        told = answer["data"]
+        if told["addPaymentToOrder"].get("state") == "PaymentSettled":
+            return PROMISED
+        return next(str(each["errorCode"]) for each in told.values() if "errorCode" in each)
 
     def close(self) -> None:
         """Hang up."""
