@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3, help="of each side; the figure is the median")
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--processes", type=int, default=2, help="of each server")
-    parser.add_argument("--items", type=int, default=1_000)
+    parser.add_argument("--items", type=int, default=2_000)
     parser.add_argument("--lines", type=int, default=5)
     parser.add_argument("--buyers", type=int, default=16, help="of one piece, at once")
     parser.add_argument("--rounds", type=int, default=20, help="of buyers, each for another article")
