@@ -26,6 +26,7 @@ ASKED = "/storefront/v1/items"
 BOUND = 5.0  # seconds, published in semantics and docs
 BACK_SECONDS = 60
 BLIND = "identity.unavailable"
+BUSY = "store.unavailable"
 CALLERS = ("untouched", "disabled", "tokens", "token", "key", "suspended key", "suspended token")
 
 
@@ -146,9 +147,9 @@ async def test_what_is_revoked_with_nats_and_valkey_cut_off_is_refused_by_both_w
             pair.nats.mend()
     for (number, name), told in log.items():
         late = [each for each in told if each.at > revoked_at + BOUND]
-        # On a machine that is too busy to read the record in time, a worker stops believing: refused as well.
-        assert {each.code for each in late} <= {expected[name], BLIND}, (number, name)
-        assert {each.code for each in told} <= {"", expected[name], BLIND}, (number, name)
+        # On a machine that is too busy to read the record in time, a worker stops believing or answers nobody.
+        assert {each.code for each in late} <= {expected[name], BLIND, BUSY}, (number, name)
+        assert {each.code for each in told} <= {"", expected[name], BLIND, BUSY}, (number, name)
     accepted = {who: [each.at - revoked_at for each in told if each.status == 200] for who, told in log.items()}
     print("last accepted, seconds after the revocation:", {who: round(max(at), 2) for who, at in accepted.items()})  # noqa: T201
 
