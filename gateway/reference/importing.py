@@ -5,9 +5,9 @@ Importing a file again changes nothing: what it says is said already.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection
 from gateway.kernel.errors import Rejected
 from gateway.reference.csv_rows import Layout, RefusedRow, Row
+from gateway.reference.outcomes import Outcome
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 
@@ -31,6 +32,20 @@ class Taken(Struct, frozen=True, kw_only=True):
     changed: int = 0
     unchanged: int = 0
     refused: tuple[RefusedRow, ...] = ()
+
+
+def taken_of(outcome: Outcome, lines: Mapping[Any, int]) -> Taken:
+    """`outcome` of rows that stand in `lines`, by record: of several refusals of one row the first is told."""
+    first = {each.record: each for each in reversed(outcome.refused)}
+    return Taken(
+        created=len(outcome.created),
+        changed=len(outcome.changed),
+        unchanged=len(outcome.unchanged),
+        refused=tuple(
+            RefusedRow(line=lines[each.record], column=each.attribute, code=each.code, detail=each.detail)
+            for each in first.values()
+        ),
+    )
 
 
 class Report(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,9 @@ from typing import Any, Final
 import msgspec
 
 from gateway.canonical.capabilities import Connection
-from gateway.reference.survivorship import Statement
+from gateway.reference.ownership import matrix_of
+from gateway.reference.survivorship import Provenance, Statement, provenance
+from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__)
@@ -29,6 +31,16 @@ async def statements_of(connection: Connection, tenant: str, domain: str, record
 async def all_statements(connection: Connection, tenant: str, domain: str) -> Statements:
     """What is said of every record of a domain: for domains that fit into memory."""
     return _by_record(await connection.fetch(_sql.all_statements, tenant, domain))
+
+
+async def provenance_of(
+    store: Store, tenant: str, domain: str, attributes: Sequence[str], record: str
+) -> Sequence[Provenance]:
+    """Where each of `attributes` of a record comes from, and what everybody says of it."""
+    async with store.connection() as connection:
+        matrix = await matrix_of(connection, tenant, domain, attributes)
+        said = await statements_of(connection, tenant, domain, [record])
+    return provenance(said.get(record, []), matrix.attributes, attributes)
 
 
 def restated(

@@ -11,6 +11,7 @@ from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.kernel.clock import Clock
 from gateway.kernel.ids import new_id
+from gateway.reference.outcomes import Outcome, Refusal
 from gateway.reference.ownership import Matrix, matrix_of
 from gateway.reference.statements import Statements, keep_statements, restated, statements_of
 from gateway.reference.survivorship import Statement, surviving
@@ -23,8 +24,6 @@ from process_apis.customers.models import (
     DOMAIN,
     Change,
     Customer,
-    Outcome,
-    Refusal,
 )
 from process_apis.customers.rules import refusals
 
@@ -107,8 +106,8 @@ async def change_customers(
     )
     refused = await _judge(connection, tenant, work)
     taken = await _codes_there(connection, tenant, work)
-    refused += _foreign_codes(work, taken, {each.number for each in refused})
-    out = {each.number for each in refused}
+    refused += _foreign_codes(work, taken, {each.record for each in refused})
+    out = {each.record for each in refused}
     added = [
         (code_source, code, work.ids[number])
         for number, change in work.changes.items()
@@ -158,7 +157,7 @@ async def _judge(connection: Connection, tenant: str, work: _Work) -> list[Refus
         if not found:
             return refused
         refused += found
-        left -= {each.number for each in found}
+        left -= {each.record for each in found}
 
 
 async def _codes_there(connection: Connection, tenant: str, work: _Work) -> dict[tuple[str, str], str]:

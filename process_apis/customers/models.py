@@ -64,24 +64,6 @@ class Change(Struct, frozen=True, kw_only=True):
     whole: bool = False
 
 
-class Refusal(Struct, frozen=True):
-    """Why what was said of a customer cannot hold, and what to do."""
-
-    number: str
-    attribute: str
-    code: str
-    detail: str
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of some changes: numbers of customers, and what was refused."""
-
-    created: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-    refused: tuple[Refusal, ...] = ()
-
-
 class Account(Struct, frozen=True, kw_only=True):
     """A customer with what it inherits, in effect: `above` has the numbers of those it belongs to, nearest first."""
 

@@ -9,17 +9,18 @@ from gateway.canonical.capabilities import Connection
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, NotFound, Problem
-from gateway.reference.csv_rows import Layout, RefusedRow, Row
-from gateway.reference.importing import Taken
+from gateway.reference.csv_rows import Layout, Row
+from gateway.reference.importing import Taken, taken_of
+from gateway.reference.outcomes import Outcome
 from gateway.reference.ownership import Matrix, change_matrix, matrix_of
-from gateway.reference.statements import statements_of
-from gateway.reference.survivorship import Ownership, Provenance, provenance
+from gateway.reference.statements import provenance_of
+from gateway.reference.survivorship import Ownership, Provenance
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.customers.changing import by_number, change_customers, customer_of, family_of, recount
 from process_apis.customers.files import LAYOUT, change_of_row
-from process_apis.customers.models import ATTRIBUTES, DOMAIN, Account, Change, Customer, Outcome
+from process_apis.customers.models import ATTRIBUTES, DOMAIN, Account, Change, Customer
 from process_apis.customers.rules import above, effective
 
 _sql: Final = queries_beside(__file__)
@@ -95,16 +96,7 @@ class Customers:
                 connection, self._clock, tenant=tenant, source=source,
                 changes=[change_of_row(row.values) for row in rows], correlation_id=correlation_id,
             )  # fmt: skip
-        first = {each.number: each for each in reversed(outcome.refused)}
-        return Taken(
-            created=len(outcome.created),
-            changed=len(outcome.changed),
-            unchanged=len(outcome.unchanged),
-            refused=tuple(
-                RefusedRow(line=lines[each.number], column=each.attribute, code=each.code, detail=each.detail)
-                for each in first.values()
-            ),
-        )
+        return taken_of(outcome, lines)
 
     # --- answers --------------------------------------------------------------------------------------------------
 
@@ -140,10 +132,7 @@ class Customers:
     async def provenance(self, tenant: str, customer: str) -> Sequence[Provenance]:
         """Where each value of a customer comes from; raises `NotFound`."""
         await self._known(tenant, customer)
-        async with self.store.connection() as connection:
-            matrix = await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
-            said = await statements_of(connection, tenant, DOMAIN, [customer])
-        return provenance(said.get(customer, []), matrix.attributes, ATTRIBUTES)
+        return await provenance_of(self.store, tenant, DOMAIN, ATTRIBUTES, customer)
 
     async def ownership(self, tenant: str) -> Matrix:
         """Who owns which attribute."""

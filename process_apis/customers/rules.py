@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from process_apis.customers.models import DEEPEST, INHERITED, Refusal, Role
+from gateway.reference.outcomes import Refusal
+from process_apis.customers.models import DEEPEST, INHERITED, Role
 
 Values = Mapping[str, Any]
 _ALL_ROLES: Final = tuple(Role)

@@ -11,12 +11,13 @@ from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.canonical.location import LocationCode
 from gateway.kernel.clock import Clock
+from gateway.reference.outcomes import Outcome, Refusal
 from gateway.reference.ownership import Matrix, matrix_of
 from gateway.reference.statements import Statements, all_statements, keep_statements, restated
 from gateway.reference.survivorship import Statement, surviving
 from gateway.store import log
 from gateway.store.queries import queries_beside
-from process_apis.locations.models import ATTRIBUTES, DOMAIN, Change, Outcome, Refusal
+from process_apis.locations.models import ATTRIBUTES, DOMAIN, Change
 from process_apis.locations.rules import Hierarchy, taken_codes
 
 _sql: Final = queries_beside(__file__)
@@ -60,13 +61,13 @@ class Desk:
                 return list(left), refused
             refused += found
             for refusal in found:
-                left.pop(refusal.location, None)
+                left.pop(refusal.record, None)
 
     def _refusals(self, hierarchy: Hierarchy, left: Mapping[str, Change], systems: Collection[str]) -> list[Refusal]:
         found: list[Refusal] = []
         for location in sorted(set(left) & set(hierarchy.locations())):
             found += hierarchy.refusals(location, systems=systems, zones=_zones())
-        blamed = {refusal.location for refusal in found}
+        blamed = {refusal.record for refusal in found}
         for child in sorted(hierarchy.below(left) - set(left)):
             above = next(each for each in hierarchy.node(child).above if each in left)
             for refusal in hierarchy.refusals(child, systems=systems, zones=_zones()):

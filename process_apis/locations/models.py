@@ -55,15 +55,6 @@ class Node(Struct, frozen=True, kw_only=True):
     more: Mapping[str, Any]
 
 
-class Refusal(Struct, frozen=True):
-    """Why what was said of a location cannot hold, and what to do; `attribute` is where."""
-
-    location: str
-    attribute: str
-    code: str
-    detail: str
-
-
 class Change(Struct, frozen=True, kw_only=True):
     """What one source says of one location.
 
@@ -75,12 +66,3 @@ class Change(Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, Any]
     codes: Mapping[str, Sequence[LocationCode]] | None = None
     whole: bool = False
-
-
-class Outcome(Struct, frozen=True, kw_only=True):
-    """What became of some changes: locations by what happened to them, and what was refused."""
-
-    created: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    unchanged: tuple[str, ...] = ()
-    refused: tuple[Refusal, ...] = ()

@@ -16,18 +16,19 @@ from gateway.kernel.background import background
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotFound, Problem
-from gateway.reference.csv_rows import Layout, RefusedRow, Row
-from gateway.reference.importing import Taken
+from gateway.reference.csv_rows import Layout, Row
+from gateway.reference.importing import Taken, taken_of
+from gateway.reference.outcomes import Outcome
 from gateway.reference.ownership import Matrix, change_matrix, matrix_of
-from gateway.reference.statements import statements_of
-from gateway.reference.survivorship import SETTINGS, Ownership, Provenance, provenance
+from gateway.reference.statements import provenance_of, statements_of
+from gateway.reference.survivorship import SETTINGS, Ownership, Provenance
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.locations.changing import change_locations
 from process_apis.locations.files import LAYOUT, change_of_row
 from process_apis.locations.known import KnownLocations
-from process_apis.locations.models import ATTRIBUTES, DOMAIN, Change, Node, Outcome
+from process_apis.locations.models import ATTRIBUTES, DOMAIN, Change, Node
 
 _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Locations:
                 connection, tenant=tenant, source=SETTINGS, changes=changes, correlation_id="settings"
             )
         for refusal in outcome.refused:
-            _log.warning("%s as the settings declare it is not taken: %s", refusal.location, refusal.detail)
+            _log.warning("%s as the settings declare it is not taken: %s", refusal.record, refusal.detail)
         return outcome
 
     # --- changes --------------------------------------------------------------------------------------------------
@@ -142,16 +143,7 @@ class Locations:
             connection, tenant=tenant, source=source, changes=[change_of_row(row.values) for row in rows],
             correlation_id=correlation_id,
         )  # fmt: skip
-        first = {each.location: each for each in reversed(outcome.refused)}
-        return Taken(
-            created=len(outcome.created),
-            changed=len(outcome.changed),
-            unchanged=len(outcome.unchanged),
-            refused=tuple(
-                RefusedRow(line=lines[each.location], column=each.attribute, code=each.code, detail=each.detail)
-                for each in first.values()
-            ),
-        )
+        return taken_of(outcome, lines)
 
     # --- answers --------------------------------------------------------------------------------------------------
 
@@ -182,10 +174,7 @@ class Locations:
     async def provenance(self, tenant: str, location: str) -> Sequence[Provenance]:
         """Where each value of a location comes from; raises `NotFound`."""
         await self.node(tenant, location)
-        async with self.store.connection() as connection:
-            matrix = await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
-            said = await statements_of(connection, tenant, DOMAIN, [location])
-        return provenance(said.get(location, []), matrix.attributes, ATTRIBUTES)
+        return await provenance_of(self.store, tenant, DOMAIN, ATTRIBUTES, location)
 
     async def ownership(self, tenant: str) -> Matrix:
         """Who owns which attribute."""

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.canonical.location import Location, LocationCode
-from process_apis.locations.models import HEIGHTS, Kind, Node, Refusal
+from gateway.reference.outcomes import Refusal
+from process_apis.locations.models import HEIGHTS, Kind, Node
 
 _OWN: Final = frozenset(
     {"name", "kind", "type", "parent", "region", "time_zone", "holder", "poster_to", "priority", "codes"}

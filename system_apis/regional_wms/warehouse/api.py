@@ -13,11 +13,12 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from gateway.sandboxes.books import Refusal
 from gateway.sandboxes.faults import FaultBox, Faults, Rule
 from gateway.sandboxes.http import HttpAnswer, HttpRequest
 from gateway.sandboxes.journal import Journal
 from system_apis.regional_wms.warehouse import orders
-from system_apis.regional_wms.warehouse.ledger import Ledger, Refusal
+from system_apis.regional_wms.warehouse.ledger import Ledger
 from system_apis.regional_wms.warehouse.webhooks import Sender
 from system_apis.regional_wms.warehouse.work import OPERATIONS
 

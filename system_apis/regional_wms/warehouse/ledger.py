@@ -6,13 +6,13 @@ Every change and its event are one transaction. Quantities are decimal strings, 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
+
+from gateway.sandboxes.books import Refusal, SqliteBooks
 
 _SCHEMA: Final = """
 create table if not exists meta (key text primary key, value text not null);
@@ -38,44 +38,11 @@ create table if not exists event (
 STATES: Final = ("AVL", "RCV", "PCK", "DMG", "RTN", "QHD")
 
 
-class Refusal(Exception):
-    """An answer of the vendor's: a status, a code and a sentence."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-class Ledger:
+class Ledger(SqliteBooks):
     """The books of one sandbox."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = normal")
-        self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing."""
-        self._db.execute("begin immediate")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
-
-    def rows(self, query: str, *args: Any) -> list[sqlite3.Row]:
-        """Rows of one statement."""
-        return self._db.execute(query, args).fetchall()
+        super().__init__(path, _SCHEMA)
 
     def execute(self, statement: str, *args: Any) -> None:
         """One change; the caller holds the transaction."""

@@ -7,7 +7,8 @@ import sqlite3
 from decimal import Decimal
 from typing import Any, Final
 
-from system_apis.regional_wms.warehouse.ledger import Ledger, Refusal
+from gateway.sandboxes.books import Refusal
+from system_apis.regional_wms.warehouse.ledger import Ledger
 from system_apis.regional_wms.warehouse.work import positive
 
 _LONGEST: Final = 64

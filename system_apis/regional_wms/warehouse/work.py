@@ -10,7 +10,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from system_apis.regional_wms.warehouse.ledger import Ledger, Refusal
+from gateway.sandboxes.books import Refusal
+from system_apis.regional_wms.warehouse.ledger import Ledger
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}(\.[0-9]{1,9})?")
 

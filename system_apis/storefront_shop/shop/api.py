@@ -14,10 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from gateway.sandboxes.books import Refusal
 from gateway.sandboxes.faults import FaultBox, Faults, Rule
 from gateway.sandboxes.http import HttpAnswer, HttpRequest
 from gateway.sandboxes.journal import Journal
-from system_apis.storefront_shop.shop.books import Books, Refusal
+from system_apis.storefront_shop.shop.books import Books
 from system_apis.storefront_shop.shop.bucket import Bucket
 from system_apis.storefront_shop.shop.shoppers import Shoppers
 

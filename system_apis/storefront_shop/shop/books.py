@@ -6,12 +6,12 @@ A change of a level, its history and the order event that made it are one transa
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
+
+from gateway.sandboxes.books import Refusal, SqliteBooks
 
 _SCHEMA: Final = """
 create table if not exists meta (key text primary key, value text not null);
@@ -26,44 +26,11 @@ create index if not exists history_sku on history (sku, version);
 """
 
 
-class Refusal(Exception):
-    """An answer of the vendor's: a status, a code and a sentence."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-
-
-class Books:
+class Books(SqliteBooks):
     """The books of one shop."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = normal")
-        self._db.executescript(_SCHEMA)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._db.close()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing."""
-        self._db.execute("begin immediate")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
-
-    def rows(self, query: str, *args: Any) -> list[sqlite3.Row]:
-        """Rows of one statement."""
-        return self._db.execute(query, args).fetchall()
+        super().__init__(path, _SCHEMA)
 
     def seed(self, data: dict[str, Any]) -> None:
         """Fill empty books: ``{"levels": {"SKU": 7}}``; filled ones stay as they are."""

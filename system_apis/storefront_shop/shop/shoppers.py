@@ -6,7 +6,8 @@ import asyncio
 import random
 from collections.abc import Sequence
 
-from system_apis.storefront_shop.shop.books import Books, Refusal
+from gateway.sandboxes.books import Refusal
+from system_apis.storefront_shop.shop.books import Books
 
 
 class Shoppers:
