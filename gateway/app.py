@@ -214,6 +214,7 @@ class Core:
             claims=self.availability,
             systems=self.directory,
             options=OrderOptions(call_timeout=settings.orders.call_seconds, per_worker=settings.worker.concurrency),
+            committed=[channel.name for channel in settings.channels if channel.is_committed],
         )
         self.reconciliation = Reconciliation(
             self.store,
@@ -639,6 +640,7 @@ def build_console(settings: Settings) -> ASGIApp:
         messages=core.notifications,
         regions=core.availability,
         channels=core.publication,
+        oversold=core.orders,
         reconciliation=core.reconciliation,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,

@@ -186,18 +186,29 @@ class FeedSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One sales channel and the currency (ISO 4217) it sells in.
 
-    Pre-commit channels can be refused for stock, buyer-committed ones cannot.
+    An order of a channel that is `buyer_committed` (a marketplace: the sale has happened) is never refused for stock:
+    what can be allocated is, the rest is backordered and counted as oversold. Others can be refused. A channel with a
+    publication sells by itself, so it is committed without saying so.
     """
 
     name: str
     currency: str = "USD"
-    buyer_committed: bool = False
+    buyer_committed: bool | None = None
     publication: PublicationSettings | None = None
     feed: FeedSettings | None = None
 
     def __post_init__(self) -> None:
         if self.feed is not None and not _FILE_NAME.fullmatch(self.name):
             raise Misconfigured(f"channel {self.name!r} names files: use letters, digits, hyphens and underscores")
+        if self.publication is not None and self.buyer_committed is False:
+            raise Misconfigured(
+                f"channel {self.name!r} is published, so it sells without asking: leave buyer_committed out, or true"
+            )
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether what it sold cannot be refused."""
+        return self.publication is not None if self.buyer_committed is None else self.buyer_committed
 
 
 class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

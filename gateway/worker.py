@@ -211,6 +211,7 @@ class Worker:
             await self._core.availability.expire()
             await self._core.availability.shortages.relieve()
             await self._core.availability.watch_supply(self._core.settings.tenant)
+            await self._core.availability.backorders.attend_starved(self._core.settings.tenant)
             await self._core.availability.stand_in(self._core.settings.tenant)
             await self._core.orders.sweep()
             if self._core.clock.monotonic() >= self._prune_at:
@@ -246,6 +247,7 @@ class Worker:
     async def _figures(self) -> list[Family]:
         tallies = Tallies(self._core.reconciliation, self._core.settings.tenant)
         published = await self._core.publication.families() if self._core.publication.names else []
+        published += await self._core.orders.families(self._core.settings.tenant)
         return [*self._counters.families(), *await self._left.families(), *await tallies.families(), *published]
 
     async def _pause(self, seconds: float) -> None:

@@ -45,6 +45,7 @@ from gateway.canonical.stock import (
     ReportedSnapshot,
     ReportedSupply,
     SnapshotPart,
+    StandingClaim,
 )
 from gateway.kernel.errors import Conflict
 from gateway.kernel.exchange import OutboundCall, Reply
@@ -417,6 +418,22 @@ class ClaimsStock(Protocol):
         lines: Sequence[int] | None,
         correlation_id: str,
     ) -> Sequence[ClaimedLine]: ...
+
+    async def backorder(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        request: ClaimRequest,
+        made: Sequence[ClaimedLine],
+        writes: GathersWrites,
+    ) -> Sequence[ClaimedLine]:
+        """Have what `made`, by `claim_all` in this transaction, lacks of `request` wait for supply, never refused."""
+        ...
+
+    async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:
+        """All that an order holds open now, what lacks of it, and when that is expected."""
+        ...
 
 
 @runtime_checkable

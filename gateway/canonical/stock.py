@@ -268,6 +268,22 @@ class ClaimedLine(Struct, frozen=True, kw_only=True):
     state: ClaimState
 
 
+class StandingClaim(Struct, frozen=True, kw_only=True):
+    """What is open of one promise: `lacking` of it is not there, and `expected` when known supply covers that, if any.
+
+    `due` is the date that it was promised for. `handed`: another system works on it.
+    """
+
+    claim: str
+    line: int
+    location: str
+    amount: Decimal
+    lacking: Decimal
+    handed: bool
+    due: date | None = None
+    expected: date | None = None
+
+
 class Confidence(StrEnum):
     """How far an availability figure can be trusted, from age and recent drift of its sources."""
 

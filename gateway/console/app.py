@@ -11,7 +11,7 @@ from litestar.types import ASGIApp
 
 from gateway.console.access import Access
 from gateway.console.answers import Errors
-from gateway.console.channels import TellsChannels, channel_routes
+from gateway.console.channels import TellsChannels, TellsOversold, channel_routes
 from gateway.console.explaining import explain_routes
 from gateway.console.openid import openid_routes
 from gateway.console.pages import detail_routes, page_routes
@@ -43,6 +43,7 @@ def make_console(
     messages: RedeliversMessages,
     regions: TellsRegions | None = None,
     channels: TellsChannels | None = None,
+    oversold: TellsOversold | None = None,
     reconciliation: Reconciles | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
@@ -76,7 +77,7 @@ def make_console(
             *page_routes(pages, reading),
             *detail_routes(pages, reading),
             *repair_routes(pages, reading, repairs),
-            *(channel_routes(pages, channels, tenant) if channels is not None else ()),
+            *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
             *(region_routes(pages, regions, tenant) if regions is not None else ()),
             *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
             *explain_routes(pages, store, clock, tenant, hours=explain_hours),

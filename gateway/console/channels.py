@@ -35,13 +35,29 @@ class TellsChannels(Protocol):
         ...
 
 
-def channel_routes(pages: Pages, channels: TellsChannels, tenant: str) -> list[HTTPRouteHandler]:
+class TellsOversold(Protocol):
+    """Order to ship, as far as this page asks it."""
+
+    def oversold(self, tenant: str) -> Awaitable[Sequence[Mapping[str, Any]]]:
+        """`channel_oversell`: by channel, what buyer-committed channels sold and stock could not give."""
+        ...
+
+
+def channel_routes(
+    pages: Pages, channels: TellsChannels, tenant: str, sold: TellsOversold | None = None
+) -> list[HTTPRouteHandler]:
     """Handlers of the page, of its panel, which fetches itself again, and of its one action."""
 
     async def panel(user: ConsoleUser, known: str | None) -> str | None:
         found = await channels.standing(tenant)
         told = await channels.disagreements(tenant, None, before=None, limit=_SHOWN)
-        context = {"user": user, "channels": [_shown(each) for each in found], "disagreements": told}
+        oversold = await sold.oversold(tenant) if sold is not None else ()
+        context = {
+            "user": user,
+            "channels": [_shown(each) for each in found],
+            "disagreements": told,
+            "oversold": oversold,
+        }
         return pages.panel("channels", "/panels/channels", "panels/channels.html", context, known=known)
 
     @get("/channels")

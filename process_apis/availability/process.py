@@ -20,6 +20,7 @@ from gateway.canonical.stock import (
     ItemPromises,
     OrderKey,
     Receipt,
+    StandingClaim,
 )
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
@@ -27,6 +28,7 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.answering import Answerer, Explained, explain
 from process_apis.availability.arriving import Arrivals
+from process_apis.availability.backordering import Backorders
 from process_apis.availability.claiming import Claimer
 from process_apis.availability.counting import Counter
 from process_apis.availability.dated_claims import DatedClaimer
@@ -103,6 +105,7 @@ class Availability:
         self._holders = Holders(store, locations, clock)
         self._regions = Regions(store, locations, freshness or {}, clock)
         self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {}, rulebook)
+        self.backorders = Backorders(store, rulebook, locations, self._calendar, arrivals, clock)
         self._dated = DatedClaimer(store, self._claimer, self._answerer.rules_now, locations, self._calendar, clock)
 
     # --- stock in -------------------------------------------------------------------------------------------------
@@ -208,6 +211,22 @@ class Availability:
         return await self._standing.release(
             connection, tenant=tenant, action=action, order=order, lines=lines, correlation_id=correlation_id
         )
+
+    async def backorder(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        request: ClaimRequest,
+        made: Sequence[ClaimedLine],
+        writes: GathersWrites,
+    ) -> Sequence[ClaimedLine]:
+        """See `Backorders.backorder`."""
+        return await self.backorders.backorder(connection, tenant=tenant, request=request, made=made, writes=writes)
+
+    async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:
+        """See `Backorders.standing`."""
+        return await self.backorders.standing(connection, tenant=tenant, order=order)
 
     async def claim_ahead(self, tenant: str, dated: DatedRequest) -> Sequence[ClaimedLine]:
         """Promise for a date; committed when it returns: see `DatedClaimer.claim`."""

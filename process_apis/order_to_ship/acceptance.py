@@ -6,7 +6,7 @@ Orders that come while a transaction runs share the next one; each is accepted o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from gateway.store.audit import AuditEntry
 from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from gateway.store.together import Together
+from process_apis.order_to_ship.covering import merged
 from process_apis.order_to_ship.models import (
     QUEUE,
     WORKFLOW,
@@ -35,10 +36,12 @@ from process_apis.order_to_ship.models import (
     PlacedAnswer,
     PlaceOrder,
 )
+from process_apis.order_to_ship.overselling import whatever_there_is, with_waiting, write_oversold
 from process_apis.order_to_ship.records import insert_allocations, insert_orders, load, order_event, sql
 from process_apis.order_to_ship.rules import derive_state, fingerprint, price_lines
 
 _FIRST_TURN: Final = 1
+_SHORT: Final = "stock.insufficient"
 # Each enqueues behind a savepoint of its own, and PostgreSQL keeps track of 64 of them cheaply.
 _LARGEST_BATCH: Final = 48
 
@@ -61,13 +64,21 @@ class _RefusedError(Exception):
 
 
 class Acceptance:
-    """Takes orders of pre-commit channels: they are promised in full, or refused."""
+    """Takes orders: promised in full, or refused; those of `committed` channels wait for what stock cannot give."""
 
-    def __init__(self, store: Store, clock: Clock, items: ResolvesItems, claims: ClaimsStock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        items: ResolvesItems,
+        claims: ClaimsStock,
+        committed: Collection[str] = (),
+    ) -> None:
         self._store = store
         self._clock = clock
         self._items = items
         self._claims = claims
+        self._committed = frozenset(committed)
         self._batches: dict[str, Batches[_Wanted, Order | None]] = {}
 
     async def place(self, command: PlaceOrder, answer: PlacedAnswer | None = None) -> Placed:
@@ -196,6 +207,7 @@ class Acceptance:
         writes = Together()
         orders = await self._claim(connection, drafts, writes)
         insert_allocations(writes, orders)
+        write_oversold(writes, orders, self._clock.now())
         writes.record([_audited(each) for each in fresh])
         enqueue_all(
             writes,
@@ -211,22 +223,50 @@ class Acceptance:
         return accepted
 
     async def _claim(self, connection: Connection, drafts: Sequence[Order], writes: Together) -> Sequence[Order]:
-        requests = [
-            ClaimRequest(
-                action=f"{order.order_id}:claim",
-                order=order.order_id,
-                channel=order.channel,
-                lines=[ClaimLine(line=line.line, item=line.item, amount=line.ordered) for line in order.lines],
-                correlation_id=order.correlation_id,
-                need_by=order.requested_date,
-            )
-            for order in drafts
-        ]
-        answers = await self._claims.claim_all(connection, tenant=drafts[0].tenant, requests=requests, writes=writes)
-        answered = list(zip(drafts, answers, strict=True))
-        if refusals := {order.order_id: answer for order, answer in answered if isinstance(answer, Conflict)}:
+        requests = [self._request(order) for order in drafts]
+        tenant = drafts[0].tenant
+        answers = await self._claims.claim_all(connection, tenant=tenant, requests=requests, writes=writes)
+        promised: list[tuple[Order, ClaimRequest, Sequence[ClaimedLine]]] = []
+        refusals: dict[str, Conflict] = {}
+        for order, request, answer in zip(drafts, requests, answers, strict=True):
+            if not isinstance(answer, Conflict):
+                promised.append((order, request, answer))
+            elif order.channel in self._committed and answer.code == _SHORT:
+                promised.append((order, request, ()))
+            else:
+                refusals[order.order_id] = answer
+        if refusals:
             raise _RefusedError(refusals)
-        return [_promised(order, made) for order, made in answered if not isinstance(made, Conflict)]
+        return [
+            _promised(order, [*made, *await self._backorder(connection, request, made, writes, tenant)])
+            if order.channel in self._committed
+            else _promised(order, made)
+            for order, request, made in promised
+        ]
+
+    async def _backorder(
+        self,
+        connection: Connection,
+        request: ClaimRequest,
+        made: Sequence[ClaimedLine],
+        writes: Together,
+        tenant: str,
+    ) -> Sequence[ClaimedLine]:
+        try:
+            return await self._claims.backorder(connection, tenant=tenant, request=request, made=made, writes=writes)
+        except Conflict as refusal:
+            raise _RefusedError({request.order: refusal}) from refusal
+
+    def _request(self, order: Order) -> ClaimRequest:
+        request = ClaimRequest(
+            action=f"{order.order_id}:claim",
+            order=order.order_id,
+            channel=order.channel,
+            lines=[ClaimLine(line=line.line, item=line.item, amount=line.ordered) for line in order.lines],
+            correlation_id=order.correlation_id,
+            need_by=order.requested_date,
+        )
+        return whatever_there_is(request) if order.channel in self._committed else request
 
 
 async def _answer_all(
@@ -242,10 +282,10 @@ async def _answer_all(
 
 
 def _promised(order: Order, made: Sequence[ClaimedLine]) -> Order:
-    parts = tuple(
+    parts = merged(
         Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in made
     )
-    order = replace(order, allocations=parts)
+    order = replace(with_waiting(order, made), allocations=parts)
     return replace(order, state=derive_state(order))
 
 

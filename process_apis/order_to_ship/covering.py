@@ -14,8 +14,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import ClaimsStock, Connection
 from gateway.canonical.events import Recorded
+from gateway.canonical.stock import StandingClaim
 from gateway.kernel.errors import NotFound
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.models import Allocation, ExceptionClass, Finding, OrderLine
@@ -36,31 +37,34 @@ class Lack(Struct, frozen=True):
     amount: Decimal
 
 
-async def on_cover(connection: Connection, recorded: Recorded) -> None:
-    """Handle `claim.short` and `claim.covered`: each has all that stands of the order, so the newest is the truth."""
-    data = recorded.event.data
-    try:
-        order, now = await lock(connection, data["order"])
-    except NotFound:
-        return
-    if order.tenant != recorded.event.tenant or order.cancelled_at or order.rejected_at or order.completed_at:
-        return
-    change = Change(connection, order, now)
-    if order.allocated_at is None:
-        change.set(
-            allocations=merged(
-                Allocation(
-                    line=each["line"], location=each["location"], claim=each["claim"], amount=Decimal(each["amount"])
-                )
-                for each in data["claims"]
+class Covering:
+    """Hears what becomes of an order's claims. `claims` tells what stands now, so the order of events is no matter."""
+
+    def __init__(self, claims: ClaimsStock) -> None:
+        self._claims = claims
+
+    async def on_cover(self, connection: Connection, recorded: Recorded) -> None:
+        """Handle `claim.short`, `claim.covered`, `claim.supplied` and `claim.redated`."""
+        try:
+            order, now = await lock(connection, recorded.event.data["order"])
+        except NotFound:
+            return
+        if order.tenant != recorded.event.tenant or order.cancelled_at or order.rejected_at or order.completed_at:
+            return
+        change = Change(connection, order, now)
+        standing = await self._claims.standing(connection, tenant=order.tenant, order=order.order_id)
+        if order.allocated_at is None:
+            parts = (
+                Allocation(line=each.line, location=each.location, claim=each.claim, amount=each.amount)
+                for each in standing
             )
-        )
-    short = [each for each in data["claims"] if Decimal(each["short"])]
-    note_shortage(change, [_lack(each) for each in short if not each["handed"]])
-    _note_handed(change, [_lack(each) for each in short if each["handed"]])
-    if any(line.backordered for line in order.lines) and not any(line.backordered for line in change.order.lines):
-        await change.wake()
-    await change.save()
+            change.set(allocations=merged(parts))
+        short = [each for each in standing if each.lacking]
+        note_shortage(change, [_lack(each) for each in short if not each.handed])
+        _note_handed(change, [_lack(each) for each in short if each.handed])
+        if any(line.backordered for line in order.lines) and not any(line.backordered for line in change.order.lines):
+            await change.wake()
+        await change.save()
 
 
 def note_shortage(change: Change, lacks: Sequence[Lack]) -> None:
@@ -74,8 +78,7 @@ def note_shortage(change: Change, lacks: Sequence[Lack]) -> None:
     if lines != change.order.lines:
         change.set(lines=lines)
     if lacks:
-        detail = f"{_named(lacks)}: it waits for stock, and goes on by itself; cancel it, or tell the customer"
-        change.find(_finding(_WAITS, "order.stock_short", detail))
+        change.find(waiting_finding(lacks))
     else:
         change.resolve(_KIND, _WAITS, by=_US, resolution="all of it is there again, or elsewhere")
 
@@ -106,8 +109,14 @@ def merged(parts: Iterable[Allocation]) -> tuple[Allocation, ...]:
     return tuple(found.values())
 
 
-def _lack(each: dict[str, str]) -> Lack:
-    return Lack(int(each["line"]), each["location"], Decimal(each["short"]))
+def waiting_finding(lacks: Sequence[Lack]) -> Finding:
+    """What people are told of an order that waits for stock."""
+    detail = f"{_named(lacks)}: it waits for stock, and goes on by itself; cancel it, or tell the customer"
+    return _finding(_WAITS, "order.stock_short", detail)
+
+
+def _lack(each: StandingClaim) -> Lack:
+    return Lack(each.line, each.location, each.lacking)
 
 
 def _named(lacks: Sequence[Lack]) -> str:

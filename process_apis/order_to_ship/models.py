@@ -58,7 +58,10 @@ class PlaceOrder(Struct, frozen=True, kw_only=True):
 
 
 class OrderLine(Struct, frozen=True, kw_only=True):
-    """One line and its counters: ordered = open + backordered + shipped + cancelled, always."""
+    """One line and its counters: ordered = open + backordered + shipped + cancelled, always.
+
+    `oversold`: what stock could not give when the line was accepted all the same.
+    """
 
     line: int
     item: str
@@ -74,6 +77,7 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     shipped: Decimal = Decimal(0)
     cancelled: Decimal = Decimal(0)
     over_shipped: Decimal = Decimal(0)
+    oversold: Decimal = Decimal(0)
 
 
 class Allocation(Struct, frozen=True, kw_only=True):

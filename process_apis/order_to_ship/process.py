@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -18,10 +18,12 @@ from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, NotFound
+from gateway.kernel.errors import Conflict, NotFound, Unavailable
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
+from gateway.telemetry.counters import Family
 from process_apis.order_to_ship.acceptance import Acceptance
+from process_apis.order_to_ship.covering import Covering
 from process_apis.order_to_ship.models import (
     QUEUE,
     WORKFLOW,
@@ -37,6 +39,7 @@ from process_apis.order_to_ship.models import (
     TaskState,
 )
 from process_apis.order_to_ship.outcomes import Pace
+from process_apis.order_to_ship.overselling import families, oversold
 from process_apis.order_to_ship.reading import Reading, exception_of
 from process_apis.order_to_ship.records import Change, lock, sql, workflow_id
 from process_apis.order_to_ship.settling import apply_own_step
@@ -69,18 +72,21 @@ class OrderToShip:
         claims: ClaimsStock,
         systems: FindsSystems,
         options: Options | None = None,
+        committed: Collection[str] = (),
     ) -> None:
+        """`committed` are the buyer-committed channels, whose orders are never refused for stock."""
         self._store = store
         self._claims = claims
         self._systems = systems
         self._options = options or Options()
-        self._acceptance = Acceptance(store, clock, items, claims)
+        self._acceptance = Acceptance(store, clock, items, claims, committed)
         self._reading = Reading(store)
         self._turns = partial(
             Turns, clock=clock, claims=claims, systems=systems, pace=self._options.pace,
             call_timeout=self._options.call_timeout,
         )  # fmt: skip
         self.shipping = Shipping(systems)
+        self.covering = Covering(claims)
 
     # --- for the worker -----------------------------------------------------------------------------------------------
 
@@ -137,6 +143,17 @@ class OrderToShip:
     ) -> Sequence[BookedOrder]:
         """See `TellsBooked`."""
         return await self._reading.booked(tenant, after=after, since=since, until=until, limit=limit)
+
+    async def oversold(self, tenant: str) -> Sequence[Mapping[str, Any]]:
+        """`channel_oversell` by channel: units and orders since ever, the latest, and what still waits."""
+        return await oversold(self._store, tenant)
+
+    async def families(self, tenant: str) -> list[Family]:
+        """Figures for Prometheus; none while the record is away."""
+        try:
+            return families(await oversold(self._store, tenant))
+        except Unavailable:
+            return []
 
     async def list_orders(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from gateway.backbone.consumer import Subscription
-from process_apis.order_to_ship.covering import on_cover
 from process_apis.order_to_ship.process import OrderToShip
 
 
@@ -16,6 +15,8 @@ def subscriptions(orders: OrderToShip) -> list[Subscription]:
             handler=orders.shipping.on_movement,
         ),
         Subscription(
-            name="order_to_ship.covering", types=frozenset({"claim.short", "claim.covered"}), handler=on_cover
+            name="order_to_ship.covering",
+            types=frozenset({"claim.short", "claim.covered", "claim.supplied", "claim.redated"}),
+            handler=orders.covering.on_cover,
         ),
     ]

@@ -1,5 +1,8 @@
 """The page of channels, with channel publication on a real record."""
 
+from datetime import UTC, datetime
+from decimal import Decimal
+
 import pytest
 
 from gateway.canonical.location import LocationMap
@@ -21,6 +24,13 @@ class Shop:
 
 async def _no_rule(_tenant, _channel):
     return 0
+
+
+class Sold:
+    async def oversold(self, _tenant):
+        return [
+            {"channel": "mart", "units": Decimal(7), "orders": 2, "waiting": Decimal(3), "last_at": datetime.now(UTC)}
+        ]
 
 
 @pytest.fixture
@@ -46,6 +56,7 @@ async def shown(console):
             claims=availability,
             rules=_no_rule,
         ),
+        oversold=Sold(),
     )
     await store.execute(
         "insert into channel_publication.channel (tenant, channel, swept_at, failures, last_error) values "
@@ -68,6 +79,7 @@ async def test_each_channel_shows_how_far_it_is_and_what_it_shows_otherwise(show
     assert 'data-channel="us" data-state="not_answering"' in page
     assert "&lt;check&gt;" in page
     assert "SKU &lt;1&gt;" in page
+    assert 'data-oversold="mart"' in page
     assert "Compare every figure" not in page  # a viewer repairs nothing
 
 

@@ -1,6 +1,7 @@
 """Orders with the real availability and items, the real log and DBOS: only the other systems are stand-ins."""
 
 import asyncio
+import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -49,7 +50,7 @@ class Shop:
         )
         self.orders = OrderToShip(
             self.store, clock, items=self.items, claims=self.availability, systems=fakes.Systems(self.seams),
-            options=Options(pace=PACE, call_timeout=30, poll=0.05),
+            options=Options(pace=PACE, call_timeout=30, poll=0.05), committed=["mart"],
         )  # fmt: skip
         self._sequence = 0
 
@@ -176,3 +177,44 @@ async def test_what_a_count_takes_from_under_an_order_waits_moves_or_is_a_person
         assert sorted(row["location"] for row in works) == ["WH-N", "WH-W"]
         await seen(shop, working, lambda order: not order.exceptions)
         assert await shop.promised() == (23, 0, 8)
+
+
+async def test_a_marketplace_is_never_refused_for_stock_and_what_lacks_goes_on_by_itself(orders_database, nats_url):
+    async with opened(orders_database, nats_url) as shop:
+        taken = (await shop.orders.place_order(ask("PO-1", ("SKU-1", "4")))).order.order_id
+        await shop.becomes(taken, OrderState.RELEASED)
+        placed = (await shop.orders.place_order(ask("M-1", ("SKU-1", "12"), channel="mart"))).order
+        assert [(line.open, line.backordered, line.oversold) for line in placed.lines] == [(7, 5, 5)]
+        assert [(each.code, each.blocking) for each in placed.exceptions] == [("order.stock_short", False)]
+        nothing = (await shop.orders.place_order(ask("M-2", ("SKU-1", "1"), channel="mart"))).order
+        assert (nothing.state, nothing.lines[0].open) == (OrderState.BACKORDERED, 0)
+        again = await shop.orders.place_order(ask("M-1", ("SKU-1", "12"), channel="mart"))
+        assert (again.created, again.order.order_id, again.order.lines) == (False, placed.order_id, placed.lines)
+        with pytest.raises(Conflict, match="not enough stock"):
+            await shop.orders.place_order(ask("PO-2", ("SKU-1", "1")))
+        [figure] = await shop.orders.oversold("acme")
+        assert (figure["channel"], figure["units"], figure["orders"], figure["waiting"]) == ("mart", 6, 2, 6)
+        told = await shop.store.fetch("select data from store.event where type = 'channel.oversold' order by id")
+        assert [json.loads(row["data"])["lines"][0]["promised"] for row in told] == ["7", "0"]
+
+        await shop.orders.cancel_order(CALLER, nothing.order_id, reason="bought elsewhere")
+        await shop.becomes(nothing.order_id, OrderState.CANCELLED)
+        await shop.orders.cancel_order(CALLER, taken, reason="mistake")
+        await shop.becomes(taken, OrderState.CANCELLED)
+        while await shop.availability.backorders.attend_starved("acme"):
+            pass
+        order = await seen(shop, placed.order_id, lambda order: order.lines[0].backordered == 1)
+        assert await shop.promised() == (11, 7, 4), "what others gave back is for whoever waits"
+        with pytest.raises(Conflict, match="not enough stock"):
+            await shop.orders.place_order(ask("PO-3", ("SKU-1", "1")))
+        await shop.reported("receipt_posted", 2)
+        await shop.reported("put_away", 2)
+        order = await seen(shop, placed.order_id, lambda order: order.state is OrderState.RELEASED)
+        assert (order.lines[0].open, order.lines[0].backordered, order.exceptions) == (12, 0, ())
+        works = await shop.store.fetch("select location, lines from fake.work where reference = $1", placed.order_id)
+        assert len(works) == 2
+        assert await shop.promised() == (13, 0, 12)
+        [figure] = await shop.orders.oversold("acme")
+        assert (figure["units"], figure["waiting"]) == (6, 0)
+        left = (await shop.orders.place_order(ask("PO-4", ("SKU-1", "1")))).order
+        assert left.lines[0].open == 1

@@ -1,0 +1,30 @@
+-- What was sold already and stock could not give. Parameters: $1 is the tenant; arrays run in parallel.
+
+-- name: insert_backorders
+-- Promises on supply whose date is when the goods are wanted (none: at once), and `expected` when known supply covers them.
+insert into availability.claim
+    (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, commitment,
+     action, made_at, due, need_by, expected, priority, pinned)
+select u.claim, $1, $2, u.line, u.item, u.location, $3, $4, $5, u.amount, 'promised', 'ahead', $6, $7, $8, $8,
+       u.expected, $9, u.pinned
+from unnest($10::text[], $11::int[], $12::text[], $13::text[], $14::numeric[], $15::date[], $16::boolean[])
+     as u (claim, line, item, location, amount, expected, pinned)
+
+-- name: standing_of_order
+-- All that an order holds open, with what of it is not there: marked short, or waiting for supply.
+select claim, order_line as line, location, amount - consumed - released as amount,
+       case when state = 'promised' then amount - consumed - released else short end as lacking,
+       commitment = 'handed' or consumed > 0 as handed, due, expected
+from availability.claim
+where tenant = $1 and order_id = $2 and amount - consumed - released > 0
+order by order_line, location, claim
+
+-- name: starved_lines
+-- Where promises wait that are late, and there is stock that nobody holds: something was given back.
+select distinct c.item, c.location, c.owner
+from availability.claim c
+join availability.stock_line l using (tenant, item, location, owner)
+where c.tenant = $1 and c.state = 'promised' and (c.due is null or c.expected is null or c.expected > c.due)
+  and l.waiting > 0 and l.sellable > l.reserved + l.allocated + l.external
+order by c.item, c.location, c.owner
+limit $2
