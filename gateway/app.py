@@ -206,6 +206,7 @@ class Core:
             locations=places,
             clock=self.clock,
             freshness=settings.sources,
+            history=settings.history,
         )
         self.orders = OrderToShip(
             self.store,

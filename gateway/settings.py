@@ -31,6 +31,7 @@ from policies.validate_request.options import ValidateRequestOptions
 from policies.validate_response.options import ValidateResponseOptions
 from process_apis.availability.files import FileDropOptions
 from process_apis.availability.freshness import SourceObjectives
+from process_apis.availability.history import HistoryOptions
 from process_apis.reconciliation.options import ReconciliationOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
@@ -284,6 +285,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     proxied: Mapping[str, ProxiedOptions] = {}
     locations: tuple[Location, ...] = ()
     sources: Mapping[str, SourceObjectives] = {}
+    history: HistoryOptions = HistoryOptions()
     files: Mapping[str, FileDropOptions] = {}
     channels: tuple[ChannelSettings, ...] = ()
     notifications: NotificationSettings = NotificationSettings()

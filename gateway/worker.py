@@ -44,6 +44,7 @@ _HOUSEKEEPING_SECONDS: Final = 2.0
 _LAGS_SECONDS: Final = 2.0
 _LAGS_REST: Final = 20
 _PRUNE_SECONDS: Final = 60.0
+_HISTORY_SECONDS: Final = 60.0
 _RECONCILE_SECONDS: Final = 10.0
 _KEEP_WORKFLOWS: Final = timedelta(days=7)
 _ITEMS_CALL_SECONDS: Final = 120.0
@@ -142,6 +143,7 @@ class Worker:
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("lags", self._keep_lags))
                 group.create_task(self._again("snapshots", self._apply_parts))
+                group.create_task(self._again("history", self._keep_history))
                 for source, options in self._core.settings.files.items():
                     drop = FileDrop(self._core.availability, self._core.settings.tenant, source, options)
                     group.create_task(self._again(f"files of {source}", partial(drop.run, self._stop)))
@@ -205,6 +207,11 @@ class Worker:
             if not await parts.apply_next():
                 await parts.forget()
                 await self._pause(_HOUSEKEEPING_SECONDS)
+
+    async def _keep_history(self) -> None:
+        while not self._stop.is_set():
+            await self._core.availability.history.turn()
+            await self._pause(_HISTORY_SECONDS)
 
     async def _keep_house(self) -> None:
         while not self._stop.is_set():

@@ -38,6 +38,7 @@ from process_apis.availability.falling_due import DueDates
 from process_apis.availability.foreseeing import Calendar, Foreseer
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
+from process_apis.availability.history import History, HistoryOptions
 from process_apis.availability.holding import Holders, Switch
 from process_apis.availability.lags import Lags
 from process_apis.availability.lots import Lots
@@ -78,11 +79,13 @@ class Availability:
         locations: LocationMap,
         clock: Clock,
         freshness: Mapping[str, SourceObjectives] | None = None,
+        history: HistoryOptions | None = None,
     ) -> None:
         translator = Translator(items, locations)
         self._store = store
         self._clock = clock
         self.lags = Lags(store, clock)
+        self.history = History(store, history or HistoryOptions(), clock)
         self.projection = None if cache is None else Projection(store, cache, self.lags)
         self._calendar = Calendar(locations, clock)
         arrivals = Arrivals(self._calendar, clock)
