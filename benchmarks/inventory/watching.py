@@ -17,7 +17,8 @@ from typing import Any, TextIO
 import h11
 import httpx
 
-_POLL_S = 0.01
+_POLL_S = 0.02
+_ASKED_TOGETHER = 100
 
 
 class Heard:
@@ -31,7 +32,11 @@ class Heard:
         amount, item = figure["available_to_sell"], figure.get("item")
         amount = amount["amount"] if isinstance(amount, dict) else amount  # v2, v1
         sku = item["sku"] if isinstance(item, dict) else figure["sku"]
-        self._file.write(json.dumps([path, sku, float(amount), at]) + "\n")
+        self.say(path, sku, float(amount), at)
+
+    def say(self, path: str, sku: str, amount: float, at: float) -> None:
+        """One figure, as it stands in the log."""
+        self._file.write(json.dumps([path, sku, amount, at]) + "\n")
 
     def close(self) -> None:
         """Write what is left."""
@@ -81,20 +86,26 @@ async def _follow(heard: Heard, plan: dict[str, Any]) -> None:
 
 
 async def _ask(heard: Heard, plan: dict[str, Any], asked: asyncio.Queue[tuple[str, float]]) -> None:
+    """Ask for all that is waited for at once, so that no question waits for the answer to another."""
+    wanted: dict[tuple[str, float], None] = {}
     async with httpx.AsyncClient(base_url=plan["gateway"], trust_env=False, timeout=30) as client:
         while True:
-            sku, wanted = await asked.get()
-            while True:
-                answer = await client.get(
-                    "/storefront/v2/availability", params={"sku": sku}, headers={"X-Api-Key": plan["key"]}
-                )
-                at = time.time()
-                figure = answer.json()
-                figure = figure["items"][0] if "items" in figure else figure
-                if float(figure["available_to_sell"]["amount"]) >= wanted:
-                    heard.note("projection", at, figure)
-                    break
-                await asyncio.sleep(_POLL_S)
+            if not wanted:
+                wanted[await asked.get()] = None
+            while not asked.empty():
+                wanted[asked.get_nowait()] = None
+            skus = list(dict.fromkeys(sku for sku, _ in wanted))[:_ASKED_TOGETHER]
+            answer = await client.post(
+                "/storefront/v2/availability-queries", json={"skus": skus}, headers={"X-Api-Key": plan["key"]}
+            )
+            at = time.time()
+            answer.raise_for_status()
+            for figure in answer.json()["items"]:
+                amount = float(figure["available_to_sell"]["amount"])
+                for sku, least in [each for each in wanted if each[0] == figure["item"]["sku"] and amount >= each[1]]:
+                    del wanted[sku, least]
+                    heard.say("projection", sku, least, at)
+            await asyncio.sleep(_POLL_S)
 
 
 async def main() -> None:
@@ -107,7 +118,7 @@ async def main() -> None:
     plan = json.loads(await reader.readline())
     asked: asyncio.Queue[tuple[str, float]] = asyncio.Queue()
     tasks = [asyncio.create_task(_follow(heard, plan))]
-    tasks += [asyncio.create_task(_ask(heard, plan, asked)) for _ in range(4)]
+    tasks.append(asyncio.create_task(_ask(heard, plan, asked)))
     print("listening", flush=True)
     while line := await reader.readline():
         asked.put_nowait(tuple(json.loads(line)))

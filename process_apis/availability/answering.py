@@ -18,6 +18,7 @@ from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ItemAvailability, LocationAvailability
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
+from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.explaining import Account, account
@@ -36,6 +37,7 @@ _rules: Final = queries_beside(__file__, "rules.sql")
 _ZERO: Final = Decimal(0)
 _POLL_S: Final = 1.0
 _MOVEMENTS: Final = 3
+_READ_TOGETHER: Final = 500
 _NOTHING: Final = Held()
 _EMPTY: Final = ItemStock(lines=[], channels={})
 
@@ -83,6 +85,7 @@ class Answerer:
         self._freshness = freshness
         self._rulebook = rulebook
         self._known: dict[str, _Known] = {}
+        self._reading = Batches(self._read_each, largest=_READ_TOGETHER, lanes=2)
 
     async def availability(
         self,
@@ -161,9 +164,19 @@ class Answerer:
                 found.update(await self._projection.read(tenant, items))
             except Unavailable:
                 found = {}
-        if missing := [item for item in items if item not in found]:
+        missing = [item for item in items if item not in found]
+        if len(missing) == 1:  # as messages about one change each are rendered, many at once
+            found[missing[0]] = await self._reading.ask((tenant, missing[0]))
+        elif missing:
             found.update(await self._read_record(tenant, missing))
         return found
+
+    async def _read_each(self, asked: Sequence[tuple[str, str]]) -> list[ItemStock]:
+        wanted: dict[str, list[str]] = defaultdict(list)
+        for tenant, item in dict.fromkeys(asked):
+            wanted[tenant].append(item)
+        stocks = {tenant: await self._read_record(tenant, items) for tenant, items in wanted.items()}
+        return [stocks[tenant].get(item, _EMPTY) for tenant, item in asked]
 
     async def _with_lots(self, tenant: str, stocks: Mapping[str, ItemStock]) -> dict[str, ItemStock]:
         async with self._store.connection() as connection:

@@ -102,19 +102,25 @@ class Projection:
 
     async def handle(self, connection: Connection, recorded: Recorded) -> None:
         """Write one `availability.changed`. A cache that is down marks the projection for rebuilding, and is passed."""
-        data, epoch = recorded.event.data, recorded.position.epoch
-        fields = [line_field(epoch, data), *(channel_field(epoch, each) for each in data.get("channels", ()))]
+        await self.handle_all(connection, [recorded])
+
+    async def handle_all(self, connection: Connection, events: Sequence[Recorded]) -> None:
+        """Write several, in two round trips to the cache."""
+        items = _fields_of(events)
         try:
             generations = await asyncio.gather(
                 self._cache.command("GET", self._current), self._cache.command("GET", self._building)
             )
-            for generation in {value.split(b" ")[0] for value in generations if value}:
-                await self._put(generation.decode(), recorded.event.tenant, data["item"], fields)
+            for generation in {value.split(b" ")[0].decode() for value in generations if value}:
+                await asyncio.gather(
+                    *(self._put(generation, tenant, item, fields) for (tenant, item), fields in items.items())
+                )
         except Unavailable:
             await connection.execute(_sql.set_dirty, True)
             return
         if self._lags is not None:
-            self._lags.published(recorded.event.tenant, data["location"], recorded.recorded_at)
+            for recorded in events:
+                self._lags.published(recorded.event.tenant, recorded.event.data["location"], recorded.recorded_at)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the projection complete until `stop` is set: look once a second, rebuild when needed."""
@@ -226,6 +232,23 @@ class Projection:
 
     def _key(self, generation: str, tenant: str, item: str) -> str:
         return self._cache.key("available", generation, tenant, item)
+
+
+def _fields_of(events: Iterable[Recorded]) -> dict[tuple[str, str], list[Field]]:
+    """By tenant and item, the newest of each field that the events tell."""
+    found: dict[tuple[str, str], dict[str, tuple[int, int, Any, Mapping[str, Any]]]] = {}
+    for recorded in events:
+        data, epoch = recorded.event.data, recorded.position.epoch
+        fields = found.setdefault((recorded.event.tenant, data["item"]), {})
+        told = [(f"l/{data['location']}/{data['owner']}", line_field, data)]
+        told += [(f"c/{each['channel']}/{each['owner']}", channel_field, each) for each in data.get("channels", ())]
+        for name, made_by, row in told:
+            known = fields.get(name)
+            if known is None or (epoch, row["version"]) > known[:2]:
+                fields[name] = (epoch, row["version"], made_by, row)
+    return {
+        where: [made_by(epoch, row) for epoch, _, made_by, row in fields.values()] for where, fields in found.items()
+    }
 
 
 def line_field(epoch: int, row: Mapping[str, Any]) -> Field:

@@ -31,6 +31,8 @@ def subscriptions(availability: Availability) -> list[Subscription]:
         name="availability.projection",
         types=frozenset({"availability.changed"}),
         handler=availability.projection.handle,
+        together=availability.projection.handle_all,
+        batch=500,
         ordered=False,
     )
     return [projecting, mending]

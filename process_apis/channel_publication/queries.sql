@@ -1,8 +1,11 @@
 -- name: changed
-insert into channel_publication.due as d (tenant, channel, item, since, changed_at)
-select $1, channel, $3, $4, $4 from unnest($2::text[]) as channel
+insert into channel_publication.due as d (tenant, channel, item, revision, since, changed_at)
+select $1, channel, k.item, k.changes, k.since, k.changed_at
+from unnest($2::text[]) as channel
+cross join unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[]) as k (item, changes, since, changed_at)
+order by channel, k.item
 on conflict (tenant, channel, item) do update
-set revision = d.revision + 1, changed_at = excluded.changed_at, tier = null;
+set revision = d.revision + excluded.revision, changed_at = excluded.changed_at, tier = null;
 
 -- name: reckon_again
 -- Everything of a channel, or what is named: it waits to be reckoned unless it waits already.

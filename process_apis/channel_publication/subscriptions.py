@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from gateway.backbone.consumer import Subscription
@@ -11,6 +13,7 @@ from gateway.canonical.events import Recorded
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__)
+_TOGETHER: Final = 500
 
 
 def subscriptions(channels: Sequence[str]) -> list[Subscription]:
@@ -20,9 +23,24 @@ def subscriptions(channels: Sequence[str]) -> list[Subscription]:
     names = list(channels)
 
     async def mark(connection: Connection, recorded: Recorded) -> None:
-        event = recorded.event
-        await connection.execute(_sql.changed, event.tenant, names, event.data["item"], recorded.recorded_at)
+        await mark_all(connection, [recorded])
+
+    async def mark_all(connection: Connection, events: Sequence[Recorded]) -> None:
+        """One row for each item, however often it changed."""
+        items: dict[str, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
+        for recorded in events:
+            items[recorded.event.tenant][recorded.event.data["item"]].append(recorded.recorded_at)
+        for tenant, changes in items.items():
+            rows = [(item, len(at), min(at), max(at)) for item, at in sorted(changes.items())]
+            await connection.execute(_sql.changed, tenant, names, *map(list, zip(*rows, strict=True)))
 
     return [
-        Subscription(name="channel_publication", types=frozenset({"availability.changed"}), handler=mark, ordered=False)
+        Subscription(
+            name="channel_publication",
+            types=frozenset({"availability.changed"}),
+            handler=mark,
+            together=mark_all,
+            batch=_TOGETHER,
+            ordered=False,
+        )
     ]

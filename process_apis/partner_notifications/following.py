@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -18,9 +18,9 @@ from gateway.canonical.events import Position, Recorded
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.store.log_reader import LogReader, Stretch
 from gateway.store.postgres import Store
-from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, MESSAGE_OF_EVENT, addressee_of
+from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, MESSAGE_OF_EVENT, addressee_of, topic_of
 
-Missed = AsyncGenerator[tuple[Sequence[Recorded], Position], None]
+Missed = AsyncGenerator[tuple["Waiting", Position], None]
 _log: Final = logging.getLogger(__name__)
 TYPES: Final = frozenset(MESSAGE_OF_EVENT)
 _PAUSE_SECONDS: Final = 0.5
@@ -77,6 +77,18 @@ class Waiting:
     def take(self) -> Recorded | None:
         """The oldest, None where there is none."""
         return self._events.pop(next(iter(self._events))) if self._events else None
+
+    def take_some(self, limit: int) -> list[Recorded]:
+        """The oldest, up to `limit` and before the first that is about the same order or item as one of them."""
+        some: dict[str, Recorded] = {}
+        while self._events and len(some) < limit:
+            upcoming = next(iter(self._events.values()))
+            about = topic_of(upcoming)
+            if about in some:
+                break
+            some[about] = upcoming
+            self.take()
+        return list(some.values())
 
     def clear(self) -> None:
         """Forget all."""
@@ -183,7 +195,7 @@ class Following:
             for recorded in stretch.events:
                 if recorded.position <= listener.joined and listener.wanted.includes(recorded):
                     page.add(recorded)
-            yield list(iter(page.take, None)), after
+            yield page, after
 
     async def has(self, position: Position) -> bool:
         """Whether the log still holds the event at this place."""

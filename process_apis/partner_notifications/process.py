@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from gateway.identity.webhook_endpoints import WebhookEndpoint, disable_endpoint
 from gateway.kernel.errors import CrossdockError, NotFound
 from gateway.kernel.keyring import KeyRing
 from gateway.outbound.webhooks import Attempt, Outcome, WebhookSender, next_attempt
+from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.partner_notifications.models import Message, RendersMessages
@@ -30,7 +31,7 @@ _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
 _LEASE: Final = timedelta(seconds=60)
 _SEND_WITHIN_SECONDS: Final = 30.0  # and the sender takes 15 at most: well within the lease
-_BATCH: Final = 32
+_BATCH: Final = 64
 _AT_ONCE: Final = 256
 _PER_ENDPOINT: Final = 32
 _POLL_SECONDS: Final = 0.05
@@ -45,6 +46,10 @@ class PartnerNotifications:
         self._ring = ring
         self._renderer = renderer
         self._sender = sender
+        # What many deliveries at once ask the record for, they ask together.
+        self._finding = Batches(self._find_endpoints, largest=_AT_ONCE)
+        self._keeping = Batches(self._keep_payloads, largest=_AT_ONCE)
+        self._marking = Batches(self._mark_delivered, largest=_AT_ONCE)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; an unreachable record is waited for, a slow receiver holds up its own only."""
@@ -97,15 +102,17 @@ class PartnerNotifications:
 
     async def _deliver(self, message: Message) -> None:
         send_before = asyncio.get_running_loop().time() + _SEND_WITHIN_SECONDS
-        async with self._store.connection() as connection:
-            endpoint = await find_endpoint(connection, self._ring, tenant=message.tenant, endpoint_id=message.endpoint)
-        body = None if endpoint is None else await self._body(message, endpoint)
+        endpoint = await self._finding.ask((message.tenant, message.endpoint))
+        # What is so now, at every attempt: a retry that repeated an old body could arrive after newer news.
+        body = None if endpoint is None else await self._renderer.render(message, channel=endpoint.channel)
         if endpoint is None or body is None:
             why = "the endpoint was removed" if endpoint is None else "nothing to tell any more"
             await self._store.execute(_sql.mark_abandoned, message.message, message.attempts, None, why)
             return
-        kept = await self._store.fetchval(_sql.keep_payload, message.message, message.attempts, body)
-        if kept is None or asyncio.get_running_loop().time() > send_before:
+        if (
+            not await self._keeping.ask((message.message, message.attempts, body))
+            or asyncio.get_running_loop().time() > send_before
+        ):
             return  # this process slept: somebody else has the message, or will have it in a moment
         attempt = await self._sender.deliver(
             endpoint.url,
@@ -116,16 +123,9 @@ class PartnerNotifications:
         )
         await self._record(message, attempt)
 
-    async def _body(self, message: Message, endpoint: WebhookEndpoint) -> bytes | None:
-        """What is so now, at every attempt: a retry that repeated an old body could arrive after newer news."""
-        if message.payload is None:
-            # Claimed before it is rendered, so that a change from now on gets a message of its own.
-            await self._store.fetchval(_sql.keep_payload, message.message, message.attempts, b"")
-        return await self._renderer.render(message, channel=endpoint.channel)
-
     async def _record(self, message: Message, attempt: Attempt) -> None:
         if attempt.outcome is Outcome.DELIVERED:
-            await self._store.execute(_sql.mark_delivered, message.message, message.attempts, attempt.status)
+            await self._marking.ask((message.message, message.attempts, attempt.status))
             return
         if attempt.outcome is Outcome.DISABLE:
             async with self._store.transaction() as connection:
@@ -146,6 +146,23 @@ class PartnerNotifications:
             await self._store.execute(_sql.mark_abandoned, *fence, status, why)
         else:
             await self._store.execute(_sql.mark_retry, *fence, delay, status, why)
+
+    async def _find_endpoints(self, asked: Sequence[tuple[str, str]]) -> list[WebhookEndpoint | None]:
+        async with self._store.connection() as connection:
+            found = {
+                (tenant, endpoint): await find_endpoint(connection, self._ring, tenant=tenant, endpoint_id=endpoint)
+                for tenant, endpoint in dict.fromkeys(asked)
+            }
+        return [found[each] for each in asked]
+
+    async def _keep_payloads(self, asked: Sequence[tuple[str, int, bytes]]) -> list[bool]:
+        rows = await self._store.fetch(_sql.keep_payloads, *map(list, zip(*asked, strict=True)))
+        kept = {row["message"] for row in rows}
+        return [message in kept for message, _, _ in asked]
+
+    async def _mark_delivered(self, asked: Sequence[tuple[str, int, int | None]]) -> list[None]:
+        await self._store.execute(_sql.mark_delivered, *map(list, zip(*asked, strict=True)))
+        return [None] * len(asked)
 
     async def list_messages(
         self, tenant: str, *, state: str | None, before: str | None, limit: int

@@ -1,15 +1,17 @@
--- name: insert_message
+-- name: insert_messages
 insert into partner_notifications.message
     (message, tenant, partner, endpoint, type, subject, event_type, occurred_at, correlation_id)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::timestamptz[], $9::text[])
 on conflict (endpoint, subject) where payload is null and state = 'waiting' do nothing;
 
 -- name: lease_due
 -- Of the messages about one thing to one endpoint the oldest that is due, and none while another is under way: each
 -- is rendered from the record when it is sent, so the last to arrive is never older than one before it. Two workers
 -- that choose different ones at once meet in the index `message_under_way`.
+-- From here on it does not stand for changes to come: it is rendered after this, and they get a message of their own.
 update partner_notifications.message m
-set attempts = m.attempts + 1, next_attempt_at = now() + $2::interval, leased = true
+set attempts = m.attempts + 1, next_attempt_at = now() + $2::interval, leased = true, payload = coalesce(m.payload, '')
 from (
     select d.message from partner_notifications.message d
     where d.state = 'waiting' and d.next_attempt_at <= now() and d.endpoint <> all($3::text[])
@@ -28,15 +30,17 @@ returning m.message, m.tenant, m.partner, m.endpoint, m.type, m.subject, m.event
 
 -- The attempt's number is its fence: whoever was taken for dead and comes back records nothing.
 
--- name: keep_payload
-update partner_notifications.message set payload = $3
-where message = $1 and attempts = $2 and state = 'waiting'
-returning message;
+-- name: keep_payloads
+update partner_notifications.message m set payload = k.payload
+from unnest($1::text[], $2::integer[], $3::bytea[]) as k (message, attempts, payload)
+where m.message = k.message and m.attempts = k.attempts and m.state = 'waiting'
+returning m.message;
 
 -- name: mark_delivered
-update partner_notifications.message
-set state = 'delivered', delivered_at = now(), last_status = $3, last_error = null, leased = false
-where message = $1 and attempts = $2 and state = 'waiting';
+update partner_notifications.message m
+set state = 'delivered', delivered_at = now(), last_status = k.status, last_error = null, leased = false
+from unnest($1::text[], $2::integer[], $3::integer[]) as k (message, attempts, status)
+where m.message = k.message and m.attempts = k.attempts and m.state = 'waiting';
 
 -- name: mark_retry
 update partner_notifications.message

@@ -31,6 +31,11 @@ def subject_of(recorded: Recorded) -> str:
     return f"order/{recorded.event.aggregate}/{recorded.position.event}"
 
 
+def topic_of(recorded: Recorded) -> str:
+    """The order or item that a message is about, as the column `topic` has it."""
+    return "/".join(subject_of(recorded).split("/")[:2])
+
+
 def addressee_of(recorded: Recorded) -> str | None:
     """The partner an order event is for; None for what concerns everyone who asked."""
     if MESSAGE_OF_EVENT[recorded.event.type] == AVAILABILITY_CHANGED:

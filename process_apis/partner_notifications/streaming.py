@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -28,6 +28,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _log: Final = logging.getLogger(__name__)
 Sends = Callable[[bytes], Awaitable[None]]
 _RENEW_SECONDS: Final = LAPSE_SECONDS / 3
+_TOGETHER: Final = 64
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -176,8 +177,8 @@ class Telling:
 
     async def _tell_missed(self, send: Sends, listener: Listener) -> None:
         async for page, reached in self._streams.following.before(listener, self._after):
-            for recorded in page:
-                await self._tell(send, recorded)
+            while some := page.take_some(_TOGETHER):
+                await self._tell(send, some)
             self._after = reached
             await send(heartbeat(identity=self._identity(reached)))
             await self._keep_place()
@@ -186,10 +187,9 @@ class Telling:
         monotonic = self._streams.monotonic
         begun = spoken = monotonic()
         while monotonic() - begun < self._options.lifetime:
-            recorded = listener.waiting.take()
-            if recorded is not None:
-                if recorded.position > self._after:  # else told by the worker that it came from
-                    await self._tell(send, recorded)
+            if some := listener.waiting.take_some(_TOGETHER):
+                if new := [each for each in some if each.position > self._after]:  # else told by the worker before
+                    await self._tell(send, new)
                     spoken = monotonic()
             elif listener.too_slow:
                 await self._say(send, _TOO_SLOW)
@@ -218,19 +218,30 @@ class Telling:
         except TimeoutError:
             return
 
-    async def _tell(self, send: Sends, recorded: Recorded) -> None:
-        """One event. With nothing to tell of it any more, only its place: whoever comes again begins behind it."""
-        body, self._turn = await self._streams.bodies.of(
+    async def _tell(self, send: Sends, some: Sequence[Recorded]) -> None:
+        """Events about different things, rendered together and told in their order.
+
+        With nothing to tell of one any more, only its place: whoever comes again begins behind it.
+        """
+        bodies = await asyncio.gather(*(self._body(recorded) for recorded in some))
+        self._turn = max(turn for _, turn in bodies)
+        for recorded, (body, _) in zip(some, bodies, strict=True):
+            await send(self._told(recorded, body))
+            self._after = recorded.position
+
+    async def _body(self, recorded: Recorded) -> tuple[bytes | None, int]:
+        return await self._streams.bodies.of(
             recorded,
             version=self._version,
             partner=self._wanted.partner,
             channel=self._principal.channel or "",
             after=self._turn,
         )
+
+    def _told(self, recorded: Recorded, body: bytes | None) -> bytes:
         identity = self._streams.identity_of(self._wanted, recorded.position, recorded.recorded_at.timestamp())
         name = MESSAGE_OF_EVENT[recorded.event.type]
-        await send(heartbeat(identity=identity) if body is None else event(name, body, identity=identity))
-        self._after = recorded.position
+        return heartbeat(identity=identity) if body is None else event(name, body, identity=identity)
 
     async def _say(self, send: Sends, notice: Notice) -> None:
         await send(event(notice.type, _encode(notice), identity=self._identity(self._after)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.backbone.consumer import Subscription
@@ -13,29 +14,40 @@ from gateway.store.queries import queries_beside
 from process_apis.partner_notifications.rules import MESSAGE_OF_EVENT, addressee_of, subject_of
 
 _sql: Final = queries_beside(__file__)
+_TOGETHER: Final = 500
 
 
-async def _write_messages(connection: Connection, recorded: Recorded) -> None:
-    event = recorded.event
-    message_type = MESSAGE_OF_EVENT[event.type]
-    interested = await subscribers(
-        connection, tenant=event.tenant, partner=addressee_of(recorded), event_type=message_type
-    )
-    for endpoint, partner in interested:
-        await connection.execute(
-            _sql.insert_message,
-            new_id("msg"),
-            event.tenant,
-            partner,
-            endpoint,
-            message_type,
-            subject_of(recorded),
-            event.type,
-            event.occurred_at,
-            event.correlation_id,
-        )
+async def _write(connection: Connection, recorded: Recorded) -> None:
+    await _write_all(connection, [recorded])
+
+
+async def _write_all(connection: Connection, events: Sequence[Recorded]) -> None:
+    """One message for each subject and endpoint: of several events of one subject the first, as if each came alone."""
+    asked: dict[tuple[str, str | None, str], list[tuple[str, str]]] = {}
+    rows: dict[tuple[str, str], tuple[object, ...]] = {}
+    for recorded in events:
+        event, message_type, subject = recorded.event, MESSAGE_OF_EVENT[recorded.event.type], subject_of(recorded)
+        audience = (event.tenant, addressee_of(recorded), message_type)
+        if audience not in asked:
+            tenant, partner, _ = audience
+            asked[audience] = await subscribers(connection, tenant=tenant, partner=partner, event_type=message_type)
+        for endpoint, partner in asked[audience]:
+            told = (event.type, event.occurred_at, event.correlation_id)
+            rows.setdefault(
+                (endpoint, subject), (new_id("msg"), event.tenant, partner, endpoint, message_type, subject, *told)
+            )
+    if rows:
+        await connection.execute(_sql.insert_messages, *map(list, zip(*rows.values(), strict=True)))
 
 
 def subscriptions() -> list[Subscription]:
     """Who listens to the log for partners."""
-    return [Subscription(name="partner_notifications", types=frozenset(MESSAGE_OF_EVENT), handler=_write_messages)]
+    return [
+        Subscription(
+            name="partner_notifications",
+            types=frozenset(MESSAGE_OF_EVENT),
+            handler=_write,
+            together=_write_all,
+            batch=_TOGETHER,
+        )
+    ]
