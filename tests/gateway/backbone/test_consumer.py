@@ -181,3 +181,23 @@ async def test_losing_the_leases_connection_hands_over_and_doubles_nothing(store
                     "where application_name = 'crossdock-leases' and datname = current_database()"
                 )
         await until_seen(store, [f"o{number}" for number in range(30)])
+
+
+async def test_what_is_handled_together_is_handled_one_by_one_where_one_of_it_fails(store, nats_url, fragile):
+    fragile.errors["bad"] = Rejected("no unit", code="mapping.unit")
+    batches = []
+
+    async def together(connection, events):
+        batches.append([recorded.event.aggregate for recorded in events])
+        for recorded in events:
+            await fragile(connection, recorded)
+
+    await write(store, order("a"), order("bad"), order("b"))
+    async with running(store, nats_url, keeper("c", handler=fragile, together=together)):
+        await until_seen(store, ["a", "b"])
+        (letter,) = await letters(store)
+        del fragile.errors["bad"]
+        await write(store, *(order(f"later-{number}") for number in range(5)))
+        await until_seen(store, ["a", "b", *(f"later-{number}" for number in range(5))])
+    assert letter.aggregate == "bad"
+    assert batches[0] == ["a", "bad", "b"]

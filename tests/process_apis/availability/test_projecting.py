@@ -46,8 +46,10 @@ async def changes(world):
 async def deliver(world, events):
     (projecting, _) = subscriptions(world.availability)
     async with world.store.transaction() as connection:
-        for each in events:
+        half = len(events) // 2
+        for each in events[:half]:
             await projecting.handler(connection, each)
+        await projecting.together(connection, events[half:])
 
 
 async def read(world):

@@ -14,8 +14,9 @@ from gateway.kernel.cursors import Cursors
 from gateway.kernel.errors import NotFound, Throttled, Unavailable
 from gateway.kernel.secrets import Secret
 from gateway.store.log_reader import BEGINNING, Stretch
-from process_apis.partner_notifications.following import Following, Wanted
+from process_apis.partner_notifications.following import Following, Waiting, Wanted
 from process_apis.partner_notifications.places import Places
+from process_apis.partner_notifications.rules import topic_of
 from process_apis.partner_notifications.sharing import SharedBodies
 from process_apis.partner_notifications.streaming import EventStreams, Options
 
@@ -422,3 +423,17 @@ async def test_a_plan_bounds_the_streams_and_a_place_is_free_again_when_its_stre
     await Client(worker, partner="par_2").connect()
     await first.leave()
     await Client(worker).connect()
+
+
+def test_what_is_told_together_is_about_different_things_and_in_order():
+    log, waiting = Log(), Waiting()
+    for name in ("o1", "o2", "o1", "o3"):
+        log.order(name)
+    for item in ("i1", "i2", "i1"):
+        log.stock(item)
+    for recorded in log.events:
+        waiting.add(recorded)
+    told = []
+    while some := waiting.take_some(3):
+        told.append([topic_of(recorded) for recorded in some])
+    assert told == [["order/o1", "order/o2"], ["order/o1", "order/o3", "item/i2"], ["item/i1"]]

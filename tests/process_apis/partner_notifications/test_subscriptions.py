@@ -1,0 +1,59 @@
+"""Many events at once leave what they would have left one by one."""
+
+from datetime import UTC, datetime
+
+from gateway.canonical.events import Event, Position, Recorded
+from process_apis.partner_notifications.subscriptions import subscriptions
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+class Record:
+    """Two endpoints that want everything; keeps what is written."""
+
+    def __init__(self):
+        self.asked, self.written = [], []
+
+    async def fetch(self, _, tenant, partner, event_type):
+        self.asked.append((tenant, partner, event_type))
+        return [{"endpoint_id": f"whe_{number}", "partner_id": partner or f"par_{number}"} for number in (1, 2)]
+
+    async def execute(self, _, *columns):
+        self.written += zip(*columns, strict=True)
+
+
+def recorded(number, kind, aggregate, **data):
+    event = Event(
+        tenant="acme", type=kind, aggregate=aggregate, aggregate_version=number, occurred_at=NOW, data=data,
+        correlation_id=f"cor_{number}",
+    )  # fmt: skip
+    return Recorded(position=Position(1, number, number), recorded_at=NOW, event=event)
+
+
+async def test_changes_of_one_item_make_one_message_and_each_event_of_an_order_makes_one():
+    [subscription] = subscriptions()
+    events = [
+        recorded(1, "availability.changed", "line/1", item="itm_1"),
+        recorded(2, "order.accepted", "ord_1", partner="par_9"),
+        recorded(3, "availability.changed", "line/1", item="itm_1"),
+        recorded(4, "order.held", "ord_1", partner="par_9"),
+    ]
+    together, one_by_one = Record(), Record()
+    await subscription.together(together, events)
+    for each in events:
+        await subscription.handler(one_by_one, each)
+    assert together.asked == [
+        ("acme", None, "availability.changed"),
+        ("acme", "par_9", "order.updated"),
+    ]
+    told = [(row[3], row[5], row[8]) for row in together.written]
+    assert sorted(told) == sorted(
+        (f"whe_{number}", subject, correlation)
+        for number in (1, 2)
+        for subject, correlation in (
+            ("item/itm_1", "cor_1"), ("order/ord_1/2", "cor_2"), ("order/ord_1/4", "cor_4"),
+        )
+    )  # fmt: skip
+    # The record itself keeps the first of those that stand for one another: the rest of what came alone is the same.
+    alone = {(row[3], row[5]): row[8] for row in reversed(one_by_one.written)}
+    assert {(endpoint, subject): correlation for endpoint, subject, correlation in told} == alone
