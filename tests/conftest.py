@@ -19,6 +19,7 @@ from gateway.engines import Engines, EngineUrls
 from system_apis.regional_wms.sandbox import WmsSandbox
 from system_apis.storefront_shop.sandbox import ShopSandbox
 from system_apis.tryton.sandbox import TrytonSandbox
+from tests.records import Records
 
 if TYPE_CHECKING:
     from gateway.plays.stack import Stack
@@ -94,6 +95,12 @@ async def database(urls: EngineUrls, database_template: str) -> AsyncIterator[st
             connection = await asyncpg.connect(urls.postgres)
         await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
         await connection.close()
+
+
+@pytest.fixture(scope="session")
+def records(urls: EngineUrls) -> Records:
+    """Databases with the tables of a component, each lent to one test at a time and emptied after it."""
+    return Records(urls.postgres)
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
+from tests.records import Records
 
 HERE = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location(
@@ -62,12 +63,17 @@ class Processes:
 
 
 @pytest.fixture
-async def world(database: str) -> AsyncIterator[object]:
+async def record_url(records: Records) -> AsyncIterator[str]:
+    async with records.lent(find_migrations(_module.FOLDERS)) as url:
+        yield url
+
+
+@pytest.fixture
+async def world(record_url: str) -> AsyncIterator[object]:
     """See tests/process_apis/availability/conftest.py."""
-    await migrate(database, find_migrations(_module.FOLDERS))
-    store = Store(database, size=4)
+    store = Store(record_url, size=4)
     await store.open()
-    made = _module.World(store, database)
+    made = _module.World(store, record_url)
     await made.fill()
     yield made
     await store.close()

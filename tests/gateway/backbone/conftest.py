@@ -4,6 +4,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 import gateway.store
@@ -12,21 +13,32 @@ from gateway.backbone.consumer import Subscription
 from gateway.canonical.events import Event
 from gateway.kernel.clock import SystemClock
 from gateway.store.log import append
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 
+MIGRATIONS = find_migrations([Path(gateway.store.__file__).parent / "migrations"])
 ACCEPTED = frozenset({"order.accepted"})
 
 
-@pytest.fixture
-async def store(database):
-    await migrate(database, find_migrations([Path(gateway.store.__file__).parent / "migrations"]))
-    store = Store(database, size=20)
-    await store.open()
-    await store.execute(
+async def _with_seen(url):
+    connection = await asyncpg.connect(url)
+    await connection.execute(
         "create table seen (n bigint generated always as identity, consumer text, event_id bigint, aggregate text, "
         "version int, primary key (consumer, event_id))"
     )
+    await connection.close()
+
+
+@pytest.fixture
+async def record_url(records):
+    async with records.lent(MIGRATIONS, _with_seen) as url:
+        yield url
+
+
+@pytest.fixture
+async def store(record_url):
+    store = Store(record_url, size=20)
+    await store.open()
     yield store
     await store.close()
 

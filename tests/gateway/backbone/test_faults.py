@@ -107,22 +107,22 @@ async def test_the_stream_deleted_under_a_running_server(store, nats_url):
 
 
 async def test_a_consumer_killed_between_its_handler_and_the_commit_loses_and_doubles_nothing(
-    store, database, nats_url
+    store, record_url, nats_url
 ):
     expected = await trickle(store, 60, 0)
     for _ in range(3):
-        async with worker(database, nats_url) as process:
+        async with worker(record_url, nats_url) as process:
             await handled(process, 4)
             process.send_signal(signal.SIGKILL)
-    async with worker(database, nats_url):
+    async with worker(record_url, nats_url):
         await until_seen(store, expected, within=60)
 
 
-async def test_of_two_workers_the_survivor_takes_over(store, database, nats_url):
-    async with worker(database, nats_url) as first:
+async def test_of_two_workers_the_survivor_takes_over(store, record_url, nats_url):
+    async with worker(record_url, nats_url) as first:
         await write(store, order("a"))
         await handled(first, 1)
-        async with worker(database, nats_url) as second:
+        async with worker(record_url, nats_url) as second:
             writing = asyncio.create_task(trickle(store, 60, 0.01))
             await handled(first, 10)
             first.send_signal(signal.SIGKILL)
@@ -132,8 +132,8 @@ async def test_of_two_workers_the_survivor_takes_over(store, database, nats_url)
             await until_seen(store, names, within=60)
 
 
-async def test_a_frozen_worker_that_wakes_up_after_its_lease_was_taken_does_no_harm(store, database, nats_url):
-    async with worker(database, nats_url) as first:
+async def test_a_frozen_worker_that_wakes_up_after_its_lease_was_taken_does_no_harm(store, record_url, nats_url):
+    async with worker(record_url, nats_url) as first:
         await write(store, order("a"))
         await handled(first, 1)
         first.send_signal(signal.SIGSTOP)
@@ -141,7 +141,7 @@ async def test_a_frozen_worker_that_wakes_up_after_its_lease_was_taken_does_no_h
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() "
             "and (application_name = 'crossdock-leases' or state like 'idle in transaction%')"
         )
-        async with worker(database, nats_url) as second:
+        async with worker(record_url, nats_url) as second:
             names = await trickle(store, 20, 0)
             await handled(second, 10)
             first.send_signal(signal.SIGCONT)

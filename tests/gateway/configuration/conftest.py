@@ -12,7 +12,7 @@ from gateway.configuration.following import Follower
 from gateway.configuration.snapshots import write
 from gateway.configuration.tree import Configuration
 from gateway.kernel.clock import SystemClock
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 from policies.rate_limit.options import Limit, PlanLimits, RateLimitOptions
 
@@ -31,9 +31,14 @@ def configuration(rate="600/minute", **parts):
 
 
 @pytest.fixture
-async def store(database):
-    await migrate(database, MIGRATIONS)
-    store = Store(database, size=5)
+async def record_url(records):
+    async with records.lent(MIGRATIONS) as url:
+        yield url
+
+
+@pytest.fixture
+async def store(record_url):
+    store = Store(record_url, size=5)
     await store.open()
     yield store
     await store.close()

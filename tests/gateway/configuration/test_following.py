@@ -171,9 +171,9 @@ async def test_without_its_tables_a_process_starts_and_is_not_ready_until_they_a
         await eventually(settled)
 
 
-async def test_the_heartbeat_is_not_written_ahead(database, store):
+async def test_the_heartbeat_is_not_written_ahead(record_url, store):
     async with Process(store).follower.following():
-        connection = await asyncpg.connect(database)
+        connection = await asyncpg.connect(record_url)
         kept = await connection.fetchval(
             "select relpersistence::text from pg_class where oid = 'configuration.worker'::regclass"
         )

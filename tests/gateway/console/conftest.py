@@ -1,8 +1,6 @@
 import re
-from itertools import count
 from pathlib import Path
 
-import asyncpg
 import httpx
 import pytest
 
@@ -18,13 +16,12 @@ from gateway.identity.console_users import ConsoleUsers
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.secrets import Secret
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 
 TENANT = "acme"
 BOOTSTRAP = "bootstrap-token-of-the-tests"
 PASSWORD = "correct horse battery"
-_numbers = count()
 _PROCESSES = Path(process_apis.__path__[0])
 CONSOLE_READS = (gateway.store, gateway.explain, gateway.identity, gateway.systems, policies.idempotency)
 MIGRATIONS = find_migrations(
@@ -86,26 +83,10 @@ def closed_console():
     )
 
 
-@pytest.fixture(scope="session")
-async def migrated(urls):
-    """A database with every table, made once; tests get copies."""
-    name = "template_of_console_tests"
-    connection = await asyncpg.connect(urls.postgres)
-    await connection.execute(f"CREATE DATABASE {name}")
-    await migrate(urls.postgres.removesuffix("crossdock") + name, MIGRATIONS)
-    yield name
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
-
-
 @pytest.fixture
-async def console_url(urls, migrated):
-    name = f"console_test_{next(_numbers)}"
-    connection = await asyncpg.connect(urls.postgres)
-    await connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}")
-    yield urls.postgres.removesuffix("crossdock") + name
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
+async def console_url(records):
+    async with records.lent(MIGRATIONS) as url:
+        yield url
 
 
 @pytest.fixture

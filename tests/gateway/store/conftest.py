@@ -5,16 +5,21 @@ import pytest
 
 import gateway.store
 from gateway.canonical.events import Event
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 
 MIGRATIONS = find_migrations([Path(gateway.store.__file__).parent / "migrations"])
 
 
 @pytest.fixture
-async def store(database):
-    await migrate(database, MIGRATIONS)
-    store = Store(database, size=20)
+async def record_url(records):
+    async with records.lent(MIGRATIONS) as url:
+        yield url
+
+
+@pytest.fixture
+async def store(record_url):
+    store = Store(record_url, size=20)
     await store.open()
     yield store
     await store.close()

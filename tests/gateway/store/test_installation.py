@@ -19,12 +19,12 @@ async def test_the_expected_installation_is_accepted_in_any_spelling(store):
     assert found.log_epoch == 1
 
 
-async def test_another_installation_or_an_empty_database_is_refused(store, database):
+async def test_another_installation_or_an_empty_database_is_refused(store, record_url):
     with pytest.raises(Misconfigured, match="belongs to installation"):
         await check_installation(store, str(uuid4()))
     with pytest.raises(Misconfigured, match="not a UUID"):
         await check_installation(store, "production")
-    empty = Store(database.rpartition("/")[0] + "/postgres")
+    empty = Store(record_url.rpartition("/")[0] + "/postgres")
     await empty.open()
     with pytest.raises(Misconfigured, match="no Crossdock installation"):
         await check_installation(empty, None)

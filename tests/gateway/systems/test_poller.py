@@ -7,7 +7,7 @@ import gateway.systems
 from gateway.canonical.capabilities import Report
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict, Unavailable
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 from gateway.systems.exclusive import order_locks
 from gateway.systems.poller import Poller
@@ -20,12 +20,12 @@ STANDING = "select * from systems.poll where instance = 'wms_north'"
 
 
 @pytest.fixture
-async def store(database):
-    await migrate(database, find_migrations([Path(gateway.systems.__file__).parent / "migrations"]))
-    store = Store(database, size=4)
-    await store.open()
-    yield store
-    await store.close()
+async def store(records):
+    async with records.lent(find_migrations([Path(gateway.systems.__file__).parent / "migrations"])) as url:
+        store = Store(url, size=4)
+        await store.open()
+        yield store
+        await store.close()
 
 
 @pytest.fixture

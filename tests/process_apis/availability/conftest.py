@@ -31,13 +31,14 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.exchange import SCOPE_KEY, Exchange
 from gateway.kernel.quantity import UnitConversion
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 from process_apis.availability.models import DatedRequest
 from process_apis.availability.process import Availability
 from process_apis.availability.routes import routes
 from process_apis.items.process import Items
 from process_apis.items.routes import routes as item_routes
+from tests.records import Records
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = [
@@ -331,11 +332,16 @@ INVARIANTS = {
 
 
 @pytest.fixture
-async def world(database: str) -> AsyncIterator[World]:
-    await migrate(database, find_migrations(FOLDERS))
-    store = Store(database, size=12)
+async def record_url(records: Records) -> AsyncIterator[str]:
+    async with records.lent(find_migrations(FOLDERS)) as url:
+        yield url
+
+
+@pytest.fixture
+async def world(record_url: str) -> AsyncIterator[World]:
+    store = Store(record_url, size=12)
     await store.open()
-    made = World(store, database)
+    made = World(store, record_url)
     await made.fill()
     yield made
     await store.close()

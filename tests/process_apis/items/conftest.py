@@ -5,22 +5,23 @@ from pathlib import Path
 import pytest
 
 from gateway.kernel.clock import SystemClock
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 from process_apis.items.process import Items
 
 ROOT = Path(__file__).parents[3]
 
 
+FOLDERS = [ROOT / "gateway/store/migrations", ROOT / "process_apis/items/migrations"]
+
+
 @pytest.fixture
-async def store(database):
-    await migrate(
-        database, find_migrations([ROOT / "gateway/store/migrations", ROOT / "process_apis/items/migrations"])
-    )
-    made = Store(database)
-    await made.open()
-    yield made
-    await made.close()
+async def store(records):
+    async with records.lent(find_migrations(FOLDERS)) as url:
+        made = Store(url)
+        await made.open()
+        yield made
+        await made.close()
 
 
 class MovingClock(SystemClock):

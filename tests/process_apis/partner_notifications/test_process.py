@@ -17,7 +17,7 @@ from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret
 from gateway.outbound.webhooks import Attempt, Outcome
-from gateway.store.migrations import find_migrations, migrate
+from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 from process_apis.partner_notifications.process import PartnerNotifications
 from process_apis.partner_notifications.rendering import RendersByVersion, choose_version
@@ -98,9 +98,14 @@ class World:
 
 
 @pytest.fixture
-async def world(database):
-    await migrate(database, find_migrations([Path(part.__file__).parent / "migrations" for part in PARTS]))
-    store = Store(database, size=8)
+async def record_url(records):
+    async with records.lent(find_migrations([Path(part.__file__).parent / "migrations" for part in PARTS])) as url:
+        yield url
+
+
+@pytest.fixture
+async def world(record_url):
+    store = Store(record_url, size=8)
     await store.open()
     async with store.transaction() as connection:
         made = await add_partner(
