@@ -41,6 +41,7 @@ from gateway.apis import (
 from gateway.backbone.backbone import Backbone
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, PublishesAvailability, ReadsChannelOrders
+from gateway.canonical.stock import OWN_SOURCE
 from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
 from gateway.console.app import make_console
@@ -179,7 +180,9 @@ class Core:
         self.budgets = Budgets(self.cache, self.clock, processes=processes or settings.http.workers + 1)
         self.outbound = Outbound(self.clock, budgets=self.budgets)
         places = KnownLocations(self.store, self.clock, {settings.tenant: settings.locations})
-        self.locations = Locations(self.store, self.clock, known=places, systems={*settings.systems, *settings.sources})
+        self.locations = Locations(
+            self.store, self.clock, known=places, systems={*settings.systems, *settings.sources, OWN_SOURCE}
+        )
         self.directory = Directory(
             [
                 load_system(

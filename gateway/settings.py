@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.location import Location
+from gateway.canonical.stock import OWN_SOURCE
 from gateway.explain.options import ExplainOptions
 from gateway.identity.addresses import is_guarded
 from gateway.identity.openid_options import OpenIdOptions
@@ -332,15 +333,24 @@ def parse_settings(text: str, *, name: str) -> Settings:
     return settings
 
 
+def _sources_of(settings: Settings, name: str) -> frozenset[str]:
+    """Who may hold stock: what is configured, and we ourselves."""
+    configured = {*settings.systems, *settings.sources}
+    if OWN_SOURCE in configured:
+        raise Misconfigured(f"{name}: {OWN_SOURCE!r} is what we record ourselves: name the system otherwise")
+    return frozenset({*configured, OWN_SOURCE})
+
+
 def _cross_check(settings: Settings, name: str) -> None:
     for proxied, options in settings.proxied.items():
         if not _PATH_NAME.fullmatch(proxied) or not _PATH_NAME.fullmatch(options.name or proxied):
             raise Misconfigured(f"{name}: [proxied.{proxied}] becomes a path: name it in lower case, with hyphens")
+    known = _sources_of(settings, name)
     for location in settings.locations:
         if location.stand_by is not None and location.stand_by not in location.codes:
             raise Misconfigured(f"{name}: location {location.location}: give its stand_by a code in codes")
         for instance in (location.holder, location.poster_to, *location.codes):
-            if instance is not None and instance not in settings.systems and instance not in settings.sources:
+            if instance is not None and instance not in known:
                 raise Misconfigured(
                     f"{name}: location {location.location} names {instance!r}: define it in [systems], or in [sources] "
                     "if it only reports to us"

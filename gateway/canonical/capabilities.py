@@ -47,6 +47,7 @@ from gateway.canonical.stock import (
     SnapshotPart,
     StandingClaim,
 )
+from gateway.canonical.warehouse import StatusOrder, TransferOrder
 from gateway.kernel.errors import Conflict
 from gateway.kernel.exchange import OutboundCall, Reply
 
@@ -178,6 +179,33 @@ class ReleasesWork(Protocol):
     async def cancel_work(self, call: Call, *, reference: str) -> WarehouseWork: ...
 
 
+@runtime_checkable
+class ReleasesTransfers(Protocol):
+    """A warehouse that sends goods to other locations of ours; both are named in its own codes.
+
+    What it dispatches under our reference, it reports as movements. Its references are one space with those of
+    `ReleasesWork`. `cancel_transfer` raises `Conflict` once picking began, `NotFound` when the reference is unknown.
+    """
+
+    async def find_transfer(self, call: Call, *, reference: str) -> WarehouseWork | None: ...
+
+    async def release_transfer(self, call: Call, *, order: TransferOrder) -> WarehouseWork: ...
+
+    async def cancel_transfer(self, call: Call, *, reference: str) -> WarehouseWork: ...
+
+
+@runtime_checkable
+class ChangesStatus(Protocol):
+    """A warehouse that holds, releases and writes off as damaged when asked; once per reference.
+
+    It answers its own number of the change, and reports the movement. `Conflict` says that it has not so much there.
+    """
+
+    async def find_status_change(self, call: Call, *, reference: str) -> str | None: ...
+
+    async def change_status(self, call: Call, *, order: StatusOrder) -> str: ...
+
+
 class Webhook(Struct, frozen=True, kw_only=True):
     """A webhook as it arrived: header names lower case, body untouched."""
 
@@ -255,6 +283,22 @@ class FindsSystems(Protocol):
     def posts_shipments(self, instance: str) -> PostsShipments: ...
 
     def releases_work(self, instance: str) -> ReleasesWork: ...
+
+
+class FindsWarehouses(Protocol):
+    """Which configured instance works at a location, and the instance behind a name, in our location codes.
+
+    `None`: the holder of that location only tells, or is us; nobody is to be asked. What is not offered raises
+    `Misconfigured`.
+    """
+
+    def transferring(self, tenant: str, location: str) -> str | None: ...
+
+    def restating(self, tenant: str, location: str) -> str | None: ...
+
+    def releases_transfers(self, instance: str) -> ReleasesTransfers: ...
+
+    def changes_status(self, instance: str) -> ChangesStatus: ...
 
 
 class StockAccount(Struct, frozen=True, kw_only=True):

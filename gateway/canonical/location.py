@@ -7,6 +7,8 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from gateway.canonical.stock import OWN_SOURCE
+
 
 class Location(Struct, frozen=True, kw_only=True):
     """One warehouse or 3PL site.
@@ -86,6 +88,8 @@ class LocationMap:
     def by_code(self, tenant: str, source: str, code: str, at: datetime | None = None) -> Location | None:
         """The location that `source` calls `code`, at the instant `at` where codes change hands."""
         places = self._places.get(tenant, _NOWHERE)
+        if source == OWN_SOURCE:
+            return places.by_id.get(code)
         dated = places.dated.get((source, code)) if places.dated else None
         if dated is None or at is None:
             return places.by_code.get((source, code))

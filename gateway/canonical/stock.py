@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
+
+OWN_SOURCE: Final = "crossdock"
+"""The source that we are ourselves: its codes of items and locations are our ids. Nobody else speaks for it."""
 
 
 class Bucket(StrEnum):

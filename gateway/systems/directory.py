@@ -1,6 +1,6 @@
 """Who answers what, for which location: the only place where a role meets an instance.
 
-Implements `FindsSystems` and `FindsAccounts`.
+Implements `FindsSystems`, `FindsWarehouses` and `FindsAccounts`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from typing import TypeVar
 
 from gateway.canonical.capabilities import (
     CancelsTwins,
+    ChangesStatus,
     PostsAdjustments,
     PostsShipments,
     ReadsCustomers,
     ReadsStock,
+    ReleasesTransfers,
     ReleasesWork,
     ReportsMovements,
     StockAccount,
@@ -26,6 +28,8 @@ from gateway.systems.translation import (
     LocationCodes,
     TranslatedOrders,
     TranslatedPostings,
+    TranslatedStatus,
+    TranslatedTransfers,
     TranslatedTwinOrders,
     TranslatedWork,
 )
@@ -111,8 +115,15 @@ class Directory:
 
     def warehouse_of(self, tenant: str, location: str) -> str | None:
         """The warehouse system that work for `location` is released to; None when its holder takes no work."""
-        holder = self._location(tenant, location).holder
-        return holder if holder in self._systems and self._systems[holder].offers(ReleasesWork) else None
+        return self._holder_offering(tenant, location, ReleasesWork)
+
+    def transferring(self, tenant: str, location: str) -> str | None:
+        """The warehouse system that is asked to send goods elsewhere; None when the holder takes no such orders."""
+        return self._holder_offering(tenant, location, ReleasesTransfers)
+
+    def restating(self, tenant: str, location: str) -> str | None:
+        """The warehouse system that is asked to hold or release goods; None when the holder takes no such orders."""
+        return self._holder_offering(tenant, location, ChangesStatus)
 
     def takes_orders(self, instance: str) -> TakesOrders:
         """The instance as an ERP that takes orders, in our location codes."""
@@ -132,6 +143,14 @@ class Directory:
     def releases_work(self, instance: str) -> ReleasesWork:
         """The instance as a warehouse that takes work, in our location codes."""
         return TranslatedWork(self.instance(instance, ReleasesWork), self._codes(instance))
+
+    def releases_transfers(self, instance: str) -> ReleasesTransfers:
+        """The instance as a warehouse that sends goods to other locations, in our location codes."""
+        return TranslatedTransfers(self.instance(instance, ReleasesTransfers), self._codes(instance))
+
+    def changes_status(self, instance: str) -> ChangesStatus:
+        """The instance as a warehouse that holds and releases goods, in our location codes."""
+        return TranslatedStatus(self.instance(instance, ChangesStatus), self._codes(instance))
 
     # --- who is held against whom (`FindsAccounts`) ---------------------------------------------------------------
 
@@ -179,6 +198,10 @@ class Directory:
         if not isinstance(made, capability):
             raise TypeError(capability)
         return made
+
+    def _holder_offering(self, tenant: str, location: str, capability: type) -> str | None:
+        holder = self._location(tenant, location).holder
+        return holder if holder in self._systems and self._systems[holder].offers(capability) else None
 
     def _codes(self, instance: str) -> LocationCodes:
         return LocationCodes(

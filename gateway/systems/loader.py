@@ -31,6 +31,8 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.PostsShipments,
         capabilities.PostsAdjustments,
         capabilities.ReleasesWork,
+        capabilities.ReleasesTransfers,
+        capabilities.ChangesStatus,
         capabilities.SendsWebhooks,
         capabilities.ReportsMovements,
         capabilities.PublishesAvailability,

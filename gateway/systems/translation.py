@@ -10,7 +10,15 @@ from datetime import timedelta
 
 from msgspec import structs
 
-from gateway.canonical.capabilities import Call, CancelsTwins, PostsShipments, ReleasesWork, TakesOrders
+from gateway.canonical.capabilities import (
+    Call,
+    CancelsTwins,
+    ChangesStatus,
+    PostsShipments,
+    ReleasesTransfers,
+    ReleasesWork,
+    TakesOrders,
+)
 from gateway.canonical.order import (
     ExternalReference,
     SalesOrder,
@@ -19,6 +27,7 @@ from gateway.canonical.order import (
     SystemShipment,
     WarehouseWork,
 )
+from gateway.canonical.warehouse import StatusOrder, TransferOrder
 
 
 class LocationCodes:
@@ -134,3 +143,43 @@ class TranslatedWork:
     async def cancel_work(self, call: Call, *, reference: str) -> WarehouseWork:
         """See `ReleasesWork`."""
         return await self._inner.cancel_work(call, reference=reference)
+
+
+class TranslatedTransfers:
+    """`ReleasesTransfers` in our codes."""
+
+    def __init__(self, inner: ReleasesTransfers, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    async def find_transfer(self, call: Call, *, reference: str) -> WarehouseWork | None:
+        """See `ReleasesTransfers`."""
+        return await self._inner.find_transfer(call, reference=reference)
+
+    async def release_transfer(self, call: Call, *, order: TransferOrder) -> WarehouseWork:
+        """See `ReleasesTransfers`. A destination that the instance has no code for goes by ours."""
+        origin, destination = self._codes.theirs(order.origin), self._codes.theirs(order.destination)
+        theirs = structs.replace(order, origin=origin, destination=destination)
+        return await self._inner.release_transfer(call, order=theirs)
+
+    async def cancel_transfer(self, call: Call, *, reference: str) -> WarehouseWork:
+        """See `ReleasesTransfers`."""
+        return await self._inner.cancel_transfer(call, reference=reference)
+
+
+class TranslatedStatus:
+    """`ChangesStatus` in our codes."""
+
+    def __init__(self, inner: ChangesStatus, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    async def find_status_change(self, call: Call, *, reference: str) -> str | None:
+        """See `ChangesStatus`."""
+        return await self._inner.find_status_change(call, reference=reference)
+
+    async def change_status(self, call: Call, *, order: StatusOrder) -> str:
+        """See `ChangesStatus`."""
+        return await self._inner.change_status(
+            call, order=structs.replace(order, location=self._codes.theirs(order.location))
+        )

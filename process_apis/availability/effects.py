@@ -24,7 +24,8 @@ class Side(NamedTuple):
 class MovementEffect(Struct, frozen=True, kw_only=True):
     """A row of the table. `said`: which of its buckets the source may name instead; `named`: it must name both.
 
-    `signed`: its amount may be below zero. `absolute`: it states a figure instead of changing it.
+    `signed`: its amount may be below zero. `absolute`: it states a figure instead of changing it. `settles`: without a
+    bucket of its own it takes what was picked for its order line or document, then the rest.
     """
 
     origin: Bucket | None = None
@@ -35,6 +36,7 @@ class MovementEffect(Struct, frozen=True, kw_only=True):
     absolute: bool = False
     picks: int = 0
     ships: int = 0
+    settles: bool = False
     balance: Side | None = None
 
 
@@ -45,11 +47,11 @@ EFFECTS: Final[Mapping[MovementType, MovementEffect]] = {
     MovementType.PUT_AWAY: MovementEffect(origin=Bucket.RECEIVING, target=Bucket.SELLABLE),
     MovementType.PICK_CONFIRMED: MovementEffect(origin=Bucket.SELLABLE, target=Bucket.PICKED, picks=1),
     MovementType.UNPICKED: MovementEffect(origin=Bucket.PICKED, target=Bucket.SELLABLE, picks=-1),
-    MovementType.SHIPMENT_CONFIRMED: MovementEffect(origin=Bucket.SELLABLE, said="origin", ships=1),
+    MovementType.SHIPMENT_CONFIRMED: MovementEffect(origin=Bucket.SELLABLE, said="origin", ships=1, settles=True),
     MovementType.STOCK_ADJUSTED: MovementEffect(target=Bucket.SELLABLE, said="target", signed=True),
     MovementType.CYCLE_COUNTED: MovementEffect(target=Bucket.SELLABLE, said="target", signed=True, absolute=True),
     MovementType.TRANSFER_DISPATCHED: MovementEffect(
-        origin=Bucket.SELLABLE, said="origin", balance=Side("transfer", "opened")
+        origin=Bucket.SELLABLE, said="origin", ships=1, balance=Side("transfer", "opened")
     ),
     MovementType.TRANSFER_RECEIVED: MovementEffect(
         target=Bucket.RECEIVING, said="target", balance=Side("transfer", "closed")

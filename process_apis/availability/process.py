@@ -102,7 +102,7 @@ class Availability:
         self.claims = Reserver(store, self._claimer, self._standing)
         self.examiner = Examiner(store, translator, items)
         self._demand = DemandRecorder(store, translator, items, clock)
-        self._supply = SupplyRecorder(store, translator, items, arrivals, clock)
+        self._supply = SupplyRecorder(store, translator, arrivals, clock)
         self._due_dates = DueDates(store, locations, self._calendar, arrivals, clock)
         self._foreseer = Foreseer(store, items, self._calendar, clock)
         self._holders = Holders(store, locations, clock)

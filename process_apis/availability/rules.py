@@ -42,7 +42,7 @@ def route(reported: ReportedMovement) -> Way | Refusal:
             return Refusal("stock.bucket_missing", detail, mendable=False)
         return Way(origin, target)
     if effect.said == "origin":
-        settles = effect.ships > 0 and origin is None and handling(reported) is not None
+        settles = effect.settles and origin is None and handling(reported) is not None
         return Way(origin or effect.origin, None, settles=settles)
     if effect.said == "target":
         # What changes or states one figure has one bucket, whichever side a source calls it.

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from gateway.canonical.capabilities import Connection, ResolvesItems
+from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.canonical.item import Item
 from gateway.canonical.stock import Outcome, Receipt, ReceiptLine, ReportedSupply
@@ -74,12 +74,9 @@ class _Row(NamedTuple):
 class SupplyRecorder:
     """Keeps the supply lines of each source."""
 
-    def __init__(
-        self, store: Store, translator: Translator, items: ResolvesItems, arrivals: Arrivals, clock: Clock
-    ) -> None:
+    def __init__(self, store: Store, translator: Translator, arrivals: Arrivals, clock: Clock) -> None:
         self._store = store
         self._translator = translator
-        self._items = items
         self._arrivals = arrivals
         self._clock = clock
 
@@ -131,7 +128,8 @@ class SupplyRecorder:
         codes: dict[str, dict[str, None]] = defaultdict(dict)
         for each in reported:
             codes[each.source][each.source_item] = None
-        items = {source: await self._items.by_source(tenant, source, list(wanted)) for source, wanted in codes.items()}
+        known = self._translator.by_source
+        items = {source: await known(tenant, source, list(wanted)) for source, wanted in codes.items()}
         rows: list[_Row] = []
         parked: list[Parked] = []
         for each in reported:

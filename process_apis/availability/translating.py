@@ -12,7 +12,14 @@ import msgspec
 from gateway.canonical.capabilities import ResolvesItems
 from gateway.canonical.item import Item
 from gateway.canonical.location import Location, LocationMap
-from gateway.canonical.stock import Bucket, MovementType, ReportedFigure, ReportedMovement, ReportedSnapshot
+from gateway.canonical.stock import (
+    OWN_SOURCE,
+    Bucket,
+    MovementType,
+    ReportedFigure,
+    ReportedMovement,
+    ReportedSnapshot,
+)
 from gateway.kernel.ids import new_ids
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
@@ -98,9 +105,15 @@ class Translator:
             by_source.setdefault(source, {})[code] = None
         found: dict[tuple[str, str], Item] = {}
         for source, wanted in by_source.items():
-            for code, item in (await self._items.by_source(tenant, source, list(wanted))).items():
+            for code, item in (await self.by_source(tenant, source, list(wanted))).items():
                 found[source, code] = item
         return found
+
+    async def by_source(self, tenant: str, source: str, codes: Sequence[str]) -> Mapping[str, Item]:
+        """Items by a source's own codes, which are our ids where we are the source; unknown ones are left out."""
+        if source == OWN_SOURCE:
+            return await self._items.by_id(tenant, codes)
+        return await self._items.by_source(tenant, source, codes)
 
     def _movement(self, tenant: str, name: str, each: ReportedMovement, item: Item | None) -> Mapped | Refusal:
         place = self.place(tenant, each.source, each.source_location, each.occurred_at)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection, FindsSystems
 from gateway.canonical.events import Recorded
 from gateway.canonical.stock import MovementType
+from gateway.canonical.warehouse import TRANSFER_PREFIX
 from gateway.kernel.errors import CrossdockError, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
@@ -32,6 +33,7 @@ from process_apis.order_to_ship.steps import is_going_back, with_task
 
 # The lines of one document arrive as movements one after another: the posting waits for them this long, in seconds.
 _GATHER_S: Final = 0.2
+_TRANSFER: Final = f"{TRANSFER_PREFIX}_"
 _HEARD: Final = frozenset({MovementType.SHIPMENT_CONFIRMED, MovementType.PICK_CONFIRMED})
 
 
@@ -45,7 +47,7 @@ class Shipping:
         """Note that picking began, or count a shipment. What names no order of ours is left alone."""
         data = recorded.event.data
         order_id = data.get("order")
-        if not order_id or (data["type"] not in _HEARD and not data.get("replaces")):
+        if not order_id or order_id.startswith(_TRANSFER) or (data["type"] not in _HEARD and not data.get("replaces")):
             return
         try:
             order, now = await lock(connection, order_id)

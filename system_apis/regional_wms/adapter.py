@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gateway.canonical.capabilities import Call, Page, Report, Webhook
 from gateway.canonical.order import SalesOrder, WarehouseWork, WorkState
 from gateway.canonical.stock import ReportedSnapshot
+from gateway.canonical.warehouse import StatusOrder, TransferOrder
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound
 from gateway.kernel.secrets import resolve_secret
@@ -74,19 +75,7 @@ class Adapter:
 
     async def release_work(self, call: Call, *, order: SalesOrder, location: str) -> WarehouseWork:
         """Ask for the lines of `order` that ship from `location`; a repetition returns what the first one made."""
-        wanted = mapping.new_order(order, warehouse=location, units=self._settings.units)
-        try:
-            made = await self._client.create_order(call, wanted)
-        except Conflict as conflict:
-            if conflict.code != _DUPLICATE:
-                raise
-            made = await self._present(call, order.order)
-            if not mapping.same_work(wanted, made):
-                raise Conflict(
-                    f"{self.name} holds other work under {order.order}: cancel it there or use another reference",
-                    code="wms.reference_reused",
-                ) from conflict
-        return mapping.work(made)
+        return await self._release(call, mapping.new_order(order, warehouse=location, units=self._settings.units))
 
     async def cancel_work(self, call: Call, *, reference: str) -> WarehouseWork:
         """Cancel; raises `Conflict` (code ``wms.picking_started``) once picking began, `NotFound` when unknown."""
@@ -94,6 +83,53 @@ class Adapter:
         if mapping.work(present).state is WorkState.CANCELLED:
             return mapping.work(present)
         return mapping.work(await self._client.cancel_order(call, number=present.order_number))
+
+    async def find_transfer(self, call: Call, *, reference: str) -> WarehouseWork | None:
+        """See `find_work`: orders and transfers share their references."""
+        return await self.find_work(call, reference=reference)
+
+    async def release_transfer(self, call: Call, *, order: TransferOrder) -> WarehouseWork:
+        """Have goods sent to another location; a repetition returns what the first one made."""
+        return await self._release(call, mapping.new_transfer(order, self._settings.units))
+
+    async def cancel_transfer(self, call: Call, *, reference: str) -> WarehouseWork:
+        """See `cancel_work`."""
+        return await self.cancel_work(call, reference=reference)
+
+    async def find_status_change(self, call: Call, *, reference: str) -> str | None:
+        """The number of the change under our reference."""
+        found = (await self._client.status_changes(call, reference=reference)).changes
+        return found[0].change_number if found else None
+
+    async def change_status(self, call: Call, *, order: StatusOrder) -> str:
+        """Have goods held, released or written off as damaged; a repetition returns what the first one made."""
+        wanted = mapping.new_status_change(order, self._settings.units)
+        try:
+            return (await self._client.change_status(call, wanted)).change_number
+        except Conflict as conflict:
+            if conflict.code != _DUPLICATE:
+                raise
+            [made] = (await self._client.status_changes(call, reference=order.change)).changes
+            if not mapping.same_change(wanted, made):
+                raise self._reused(order.change) from conflict
+            return made.change_number
+
+    async def _release(self, call: Call, wanted: wire.NewOrder | wire.NewTransfer) -> WarehouseWork:
+        try:
+            made = await self._client.create_order(call, wanted)
+        except Conflict as conflict:
+            if conflict.code != _DUPLICATE:
+                raise
+            made = await self._present(call, wanted.client_reference)
+            if not mapping.same_work(wanted, made):
+                raise self._reused(wanted.client_reference) from conflict
+        return mapping.work(made)
+
+    def _reused(self, reference: str) -> Conflict:
+        return Conflict(
+            f"{self.name} holds something else under {reference}: cancel it there or use another reference",
+            code="wms.reference_reused",
+        )
 
     async def _present(self, call: Call, reference: str) -> wire.WmsOrder:
         order = await self._find(call, reference)

@@ -70,13 +70,28 @@ class Client:
         orders: wire.OrderList = await self._read(call, f"/api/v2/orders?{query}", wire.OrderList)
         return orders
 
-    async def create_order(self, call: Call, order: wire.NewOrder) -> wire.WmsOrder:
+    async def create_order(self, call: Call, order: wire.NewOrder | wire.NewTransfer) -> wire.WmsOrder:
         """``POST /api/v2/orders``."""
-        return await self._write(call, "/api/v2/orders", msgspec.json.encode(order))
+        made: wire.WmsOrder = await self._write(call, "/api/v2/orders", msgspec.json.encode(order), wire.WmsOrder)
+        return made
 
     async def cancel_order(self, call: Call, *, number: str) -> wire.WmsOrder:
         """``POST /api/v2/orders/{order_number}/cancel``; cancelling what is cancelled answers the same."""
-        return await self._write(call, f"/api/v2/orders/{quote(number, safe='')}/cancel", b"")
+        path = f"/api/v2/orders/{quote(number, safe='')}/cancel"
+        cancelled: wire.WmsOrder = await self._write(call, path, b"", wire.WmsOrder)
+        return cancelled
+
+    async def status_changes(self, call: Call, *, reference: str) -> wire.StatusChangeList:
+        """``GET /api/v2/status-changes?client_reference=``."""
+        query = urlencode({"client_reference": reference})
+        found: wire.StatusChangeList = await self._read(call, f"/api/v2/status-changes?{query}", wire.StatusChangeList)
+        return found
+
+    async def change_status(self, call: Call, change: wire.NewStatusChange) -> wire.StatusChange:
+        """``POST /api/v2/status-changes``."""
+        body = msgspec.json.encode(change)
+        made: wire.StatusChange = await self._write(call, "/api/v2/status-changes", body, wire.StatusChange)
+        return made
 
     async def _read(self, call: Call, path: str, shape: Any) -> Any:
         answer = await self._session.request("GET", path, call=call, headers=self._headers, safe=True)
@@ -90,7 +105,7 @@ class Client:
                 f"the WMS answered something outside its contract ({_first_line(error)})", code="wms.broken_contract"
             ) from None
 
-    async def _write(self, call: Call, path: str, body: bytes) -> wire.WmsOrder:
+    async def _write(self, call: Call, path: str, body: bytes, shape: Any) -> Any:
         headers = {**self._headers, "content-type": "application/json"}
         answer = await self._session.request("POST", path, call=call, headers=headers, body=body, safe=False)
         if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -99,10 +114,9 @@ class Client:
             raise _unknown(f"the WMS answered {answer.status}")
         self._refuse(answer)
         try:
-            order: wire.WmsOrder = wire.decode(answer.body, wire.WmsOrder)
+            return wire.decode(answer.body, shape)
         except ValueError as error:
             raise _unknown(f"the WMS answered something outside its contract ({_first_line(error)})") from None
-        return order
 
     def _refuse(self, answer: Response) -> None:
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:

@@ -16,6 +16,7 @@ from gateway.canonical.stock import (
     ReportedMovement,
     ReportedSnapshot,
 )
+from gateway.canonical.warehouse import StatusOrder, TransferOrder, TransferOrderLine
 from gateway.kernel.errors import BrokenUpstream, Rejected
 from gateway.kernel.quantity import UnitConversion, plain
 from system_apis.regional_wms import wire
@@ -30,6 +31,7 @@ _BUCKETS: Final[Mapping[str, Bucket]] = {
     "RTN": Bucket.RETURNED,
     "QHD": Bucket.QUALITY_HOLD,
 }
+_STATES: Final = {bucket: state for state, bucket in _BUCKETS.items()}
 _TYPES: Final[Mapping[str, MovementType]] = {
     "RCPT": MovementType.RECEIPT_POSTED,
     "PUTAWAY": MovementType.PUT_AWAY,
@@ -85,7 +87,7 @@ def movement(source: str, event: wire.Event, line: wire.EventLine, units: Mappin
         source_location=event.warehouse,
         amount=line.quantity,
         uom=units.get(line.unit, line.unit),
-        from_bucket=_bucket(line.from_state) if kind in _OPEN_FROM else None,
+        from_bucket=_bucket(line.from_state) if kind in _OPEN_FROM or _was_picked(kind, line) else None,
         to_bucket=_bucket(line.to_state) if kind in _OPEN_TO else None,
         order_reference=event.client_reference,
         order_line=line.client_line,
@@ -166,16 +168,59 @@ def work(order: wire.WmsOrder) -> WarehouseWork:
     )
 
 
-def same_work(ours: wire.NewOrder, theirs: wire.WmsOrder) -> bool:
+def same_work(ours: wire.NewOrder | wire.NewTransfer, theirs: wire.WmsOrder) -> bool:
     """Whether the WMS's order asks for what we would ask for."""
-    return ours.warehouse == theirs.warehouse and {
+    to = ours.destination if isinstance(ours, wire.NewTransfer) else None
+    return (ours.warehouse, to) == (theirs.warehouse, theirs.destination) and {
         (line.line_number, line.client_sku, line.quantity, line.unit) for line in ours.lines
     } == {(line.line_number, line.client_sku, plain(line.ordered), line.unit) for line in theirs.lines}
 
 
-def _order_line(line: SalesLine, units: Mapping[str, str]) -> wire.OrderLine:
-    vendor_unit = next((theirs for theirs, ours in units.items() if ours == line.uom), line.uom)
-    return wire.OrderLine(line_number=line.line, client_sku=line.sku, quantity=plain(line.amount), unit=vendor_unit)
+def new_transfer(order: TransferOrder, units: Mapping[str, str]) -> wire.NewTransfer:
+    """A transfer as an order of its own kind."""
+    return wire.NewTransfer(
+        client_reference=order.transfer,
+        warehouse=order.origin,
+        destination=order.destination,
+        lines=tuple(_order_line(line, units) for line in order.lines),
+        requested_ship_date=order.ship_on.isoformat() if order.ship_on else None,
+    )
+
+
+def new_status_change(order: StatusOrder, units: Mapping[str, str]) -> wire.NewStatusChange:
+    """A change of state, in the vendor's states and units."""
+    return wire.NewStatusChange(
+        client_reference=order.change,
+        warehouse=order.location,
+        client_sku=order.sku,
+        quantity=plain(order.amount),
+        unit=_vendor_unit(order.uom, units),
+        from_state=_STATES[order.from_bucket],
+        to_state=_STATES[order.to_bucket],
+        lot=order.lot,
+        reason=order.reason,
+    )
+
+
+def same_change(ours: wire.NewStatusChange, theirs: wire.StatusChange) -> bool:
+    """Whether the WMS made the change that we would ask for."""
+    names = ("warehouse", "client_sku", "unit", "from_state", "to_state", "lot")
+    same = all(getattr(ours, name) == getattr(theirs, name) for name in names)
+    return same and ours.quantity == plain(theirs.quantity)
+
+
+def _was_picked(kind: MovementType, line: wire.EventLine) -> bool:
+    # Only where it is not what the type says anyhow: what was told before must be told alike.
+    return kind is MovementType.TRANSFER_DISPATCHED and line.from_state == "PCK"
+
+
+def _vendor_unit(uom: str, units: Mapping[str, str]) -> str:
+    return next((theirs for theirs, ours in units.items() if ours == uom), uom)
+
+
+def _order_line(line: SalesLine | TransferOrderLine, units: Mapping[str, str]) -> wire.OrderLine:
+    unit = _vendor_unit(line.uom, units)
+    return wire.OrderLine(line_number=line.line, client_sku=line.sku, quantity=plain(line.amount), unit=unit)
 
 
 def _bucket(state: str | None) -> Bucket | None:

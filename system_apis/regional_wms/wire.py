@@ -133,6 +133,51 @@ class NewOrder(Struct, frozen=True, kw_only=True):
     requested_ship_date: str | None = None
 
 
+class NewTransfer(Struct, frozen=True, kw_only=True):
+    """``POST /api/v2/orders`` with `kind` ``TRANSFER``: shipping it emits ``XFER_OUT`` under `client_reference`."""
+
+    client_reference: str
+    warehouse: str
+    destination: str
+    lines: tuple[OrderLine, ...]
+    kind: str = "TRANSFER"
+    requested_ship_date: str | None = None
+
+
+class NewStatusChange(Struct, frozen=True, kw_only=True):
+    """``POST /api/v2/status-changes``; `client_reference` is unique for ever."""
+
+    client_reference: str
+    warehouse: str
+    client_sku: str
+    quantity: str
+    unit: str
+    from_state: str
+    to_state: str
+    lot: str | None = None
+    reason: str | None = None
+
+
+class StatusChange(Struct, frozen=True, kw_only=True):
+    """A change of state that was made."""
+
+    change_number: str
+    client_reference: str
+    warehouse: str
+    client_sku: str
+    quantity: Decimal
+    unit: str
+    from_state: str
+    to_state: str
+    lot: str | None = None
+
+
+class StatusChangeList(Struct, frozen=True):
+    """``GET /api/v2/status-changes?client_reference=``."""
+
+    changes: tuple[StatusChange, ...]
+
+
 class OrderLineState(Struct, frozen=True, kw_only=True):
     """A line of an order at the WMS."""
 
@@ -145,13 +190,17 @@ class OrderLineState(Struct, frozen=True, kw_only=True):
 
 
 class WmsOrder(Struct, frozen=True, kw_only=True):
-    """An order at the WMS; `status` is RELEASED, PICKING, PARTIAL, SHIPPED or CANCELLED."""
+    """An order at the WMS; `status` is RELEASED, PICKING, PARTIAL, SHIPPED or CANCELLED.
+
+    A transfer has a `destination`.
+    """
 
     order_number: str
     client_reference: str
     warehouse: str
     status: str
     lines: tuple[OrderLineState, ...]
+    destination: str | None = None
 
 
 class OrderList(Struct, frozen=True):

@@ -4,9 +4,12 @@ import asyncio
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from gateway.canonical.channel import Published, WantedFigure
 from gateway.canonical.order import ShipmentLine, WorkState
+from gateway.canonical.stock import Bucket
+from gateway.canonical.warehouse import StatusOrder, TransferOrder, TransferOrderLine
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound, OutcomeUnknown, Unavailable
 from tests.conformance.conftest import call
 from tests.conformance.counterpart import FAULTS, live_only
@@ -231,6 +234,98 @@ class ReleasesWorkCases:
 
     async def _release(self, adapter, order, seconds=30.0):
         return await adapter.release_work(call(seconds), order=order, location=order.lines[0].location)
+
+
+class ReleasesTransfersCases:
+    async def test_a_transfer_is_not_found_before_and_released_once(self, bench):
+        transfer = self._transfer(bench)
+        assert await bench.adapter.find_transfer(call(), reference=transfer.transfer) is None
+        made = await bench.adapter.release_transfer(call(), order=transfer)
+        assert (made.reference, made.state) == (transfer.transfer, WorkState.RELEASED)
+        assert await bench.adapter.release_transfer(call(), order=transfer) == made
+        assert await bench.adapter.find_transfer(call(), reference=transfer.transfer) == made
+        assert await bench.counterpart.count_orders(transfer.transfer) == 1
+        elsewhere = structs.replace(transfer, destination="OTHER")
+        with pytest.raises(Conflict):
+            await bench.adapter.release_transfer(call(), order=elsewhere)
+
+    @live_only
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_a_lost_answer_about_a_transfer_is_unknown_and_repeating_it_gives_one(self, bench, fault):
+        transfer = self._transfer(bench)
+        with pytest.raises(UNKNOWN if fault == "garbage" else OutcomeUnknown):
+            await bench.failing(fault).release_transfer(call(), order=transfer)
+        await bench.line.quiet()
+        await settled(lambda: bench.adapter.find_transfer(call(), reference=transfer.transfer))
+        await bench.adapter.release_transfer(call(), order=transfer)
+        assert await bench.counterpart.count_orders(transfer.transfer) == 1
+
+    async def test_cancelling_a_transfer_is_harmless_to_repeat_before_picking_and_refused_after(self, bench):
+        transfer, begun = self._transfer(bench), self._transfer(bench)
+        for each in (transfer, begun):
+            await bench.adapter.release_transfer(call(), order=each)
+        for _ in range(2):
+            cancelled = await bench.adapter.cancel_transfer(call(), reference=transfer.transfer)
+            assert cancelled.state is WorkState.CANCELLED
+        await bench.counterpart.begin_work(begun.transfer)
+        with pytest.raises(Conflict):
+            await bench.adapter.cancel_transfer(call(), reference=begun.transfer)
+        with pytest.raises(NotFound):
+            await bench.adapter.cancel_transfer(call(), reference=bench.ref("trf"))
+
+    def _transfer(self, bench):
+        order = bench.order()
+        return TransferOrder(
+            transfer=bench.ref("trf"),
+            origin=order.lines[0].location,
+            destination="ELSEWHERE",
+            lines=tuple(
+                TransferOrderLine(line=each.line, item=each.item, sku=each.sku, amount=each.amount, uom=each.uom)
+                for each in order.lines
+            ),
+        )
+
+
+class ChangesStatusCases:
+    """Each holds goods and releases them again, so that other cases find the stock they know."""
+
+    async def test_a_change_is_not_found_before_and_made_once(self, bench):
+        hold = self._hold(bench)
+        assert await bench.adapter.find_status_change(call(), reference=hold.change) is None
+        number = await bench.adapter.change_status(call(), order=hold)
+        assert await bench.adapter.change_status(call(), order=hold) == number
+        assert await bench.adapter.find_status_change(call(), reference=hold.change) == number
+        with pytest.raises(Conflict):
+            await bench.adapter.change_status(call(), order=structs.replace(hold, amount=hold.amount + 1))
+        await self._unhold(bench, hold)
+
+    async def test_what_is_not_there_is_refused_and_nothing_is_made(self, bench):
+        much = structs.replace(self._hold(bench), from_bucket=Bucket.QUALITY_HOLD, to_bucket=Bucket.SELLABLE)
+        with pytest.raises(Conflict):
+            await bench.adapter.change_status(call(), order=much)
+        assert await bench.adapter.find_status_change(call(), reference=much.change) is None
+
+    @live_only
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_a_lost_answer_about_a_change_is_unknown_and_repeating_it_changes_once(self, bench, fault):
+        hold = self._hold(bench)
+        with pytest.raises(UNKNOWN if fault == "garbage" else OutcomeUnknown):
+            await bench.failing(fault).change_status(call(), order=hold)
+        await bench.line.quiet()
+        number = await settled(lambda: bench.adapter.find_status_change(call(), reference=hold.change))
+        assert await bench.adapter.change_status(call(), order=hold) == number
+        await self._unhold(bench, hold)
+
+    def _hold(self, bench):
+        line = bench.order().lines[0]
+        return StatusOrder(
+            change=bench.ref("sch"), location=line.location, item=line.item, sku=line.sku, amount=Decimal(1),
+            uom=line.uom, from_bucket=Bucket.SELLABLE, to_bucket=Bucket.QUALITY_HOLD, reason="conformance",
+        )  # fmt: skip
+
+    async def _unhold(self, bench, hold):
+        back = structs.replace(hold, change=bench.ref("sch"), from_bucket=hold.to_bucket, to_bucket=hold.from_bucket)
+        await bench.adapter.change_status(call(), order=back)
 
 
 class PublishesAvailabilityCases:

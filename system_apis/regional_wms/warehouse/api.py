@@ -17,7 +17,7 @@ from gateway.sandboxes.books import Refusal
 from gateway.sandboxes.faults import FaultBox, Faults, Rule
 from gateway.sandboxes.http import HttpAnswer, HttpRequest
 from gateway.sandboxes.journal import Journal
-from system_apis.regional_wms.warehouse import orders
+from system_apis.regional_wms.warehouse import orders, status_changes
 from system_apis.regional_wms.warehouse.ledger import Ledger
 from system_apis.regional_wms.warehouse.webhooks import Sender
 from system_apis.regional_wms.warehouse.work import OPERATIONS
@@ -46,6 +46,7 @@ class Api:
             "stock": self._stock,
             "events": self._events,
             "orders": self._orders,
+            "status-changes": self._status_changes,
         }
 
     async def handle(self, request: HttpRequest) -> HttpAnswer:
@@ -107,6 +108,10 @@ class Api:
                 return 201, orders.release(self._ledger, body)
             case "POST", ["orders", number, "cancel"]:
                 return 200, orders.cancel(self._ledger, unquote(number))
+            case "POST", ["status-changes"]:
+                made = status_changes.change(self._ledger, body)
+                self._sender.wake()
+                return 201, made
         raise Refusal(404, "NOT_FOUND", "no such resource")
 
     def _status(self, _: Query) -> dict[str, Any]:
@@ -114,6 +119,9 @@ class Api:
 
     def _orders(self, query: Query) -> dict[str, Any]:
         return {"orders": orders.find(self._ledger, reference=_first(query, "client_reference"))}
+
+    def _status_changes(self, query: Query) -> dict[str, Any]:
+        return {"changes": status_changes.find(self._ledger, _first(query, "client_reference"))}
 
     def _items(self, query: Query) -> dict[str, Any]:
         limit = min(_MOST, int(_first(query, "limit") or 200))

@@ -30,6 +30,9 @@ create table if not exists order_line (
     ordered text not null, picked text not null default '0', shipped text not null default '0',
     primary key (order_id, line_number)
 );
+create table if not exists status_change (
+    id integer primary key autoincrement, client_reference text not null unique, body text not null
+);
 create table if not exists event (
     id integer primary key autoincrement, epoch integer not null, sequence integer not null, body text not null,
     unique (epoch, sequence)

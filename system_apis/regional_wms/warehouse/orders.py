@@ -20,6 +20,10 @@ def release(ledger: Ledger, order: dict[str, Any]) -> dict[str, Any]:
     reference, lines = order.get("client_reference"), order.get("lines")
     if not isinstance(reference, str) or not 0 < len(reference) <= _LONGEST or not isinstance(lines, list) or not lines:
         raise Refusal(422, "BAD_ORDER", "client_reference (1 to 64 characters) and lines are needed")
+    if order.get("kind", "ORDER") not in ("ORDER", "TRANSFER"):
+        raise Refusal(422, "BAD_ORDER", "kind is ORDER or TRANSFER")
+    if order.get("kind") == "TRANSFER" and not order.get("destination"):
+        raise Refusal(422, "BAD_ORDER", "a transfer needs its destination")
     if order.get("warehouse") not in ledger.warehouses:
         raise Refusal(422, "UNKNOWN_WAREHOUSE", f"no warehouse {order.get('warehouse')!r}")
     with ledger.transaction() as db:
@@ -99,7 +103,8 @@ def ship(ledger: Ledger, order: dict[str, Any]) -> dict[str, Any]:
                 missing.append((line, short))
         if missing:
             _pick(ledger, row, missing)
-        event = _apply(ledger, row, asked, "SHIP", ("PCK", None), ("shipped", 1), "PARTIAL")
+        kind = "SHIP" if _destination(row) is None else "XFER_OUT"
+        event = _apply(ledger, row, asked, kind, ("PCK", None), ("shipped", 1), "PARTIAL")
         if not any(Decimal(line["ordered"]) > Decimal(line["shipped"]) for line in _lines(ledger, row["id"])):
             db.execute("update wms_order set status = 'SHIPPED' where id = ?", (row["id"],))
         return event
@@ -148,8 +153,18 @@ def _apply(
         )
     ledger.execute("update wms_order set status = ? where id = ?", status, row["id"])
     return ledger.emit(
-        kind, row["warehouse"], shown, client_reference=row["client_reference"], order_number=_number(row)
+        kind,
+        row["warehouse"],
+        shown,
+        client_reference=row["client_reference"],
+        order_number=_number(row),
+        document=row["client_reference"] if kind == "XFER_OUT" else None,
     )
+
+
+def _destination(row: sqlite3.Row) -> str | None:
+    found: str | None = json.loads(row["body"]).get("destination")
+    return found
 
 
 def _present(ledger: Ledger, line: sqlite3.Row, column: str) -> Decimal:
@@ -211,5 +226,6 @@ def _shown(ledger: Ledger, row: sqlite3.Row) -> dict[str, Any]:
         "client_reference": row["client_reference"],
         "warehouse": row["warehouse"],
         "status": row["status"],
+        "destination": _destination(row),
         "lines": [{key: line[key] for key in keys} for line in _lines(ledger, row["id"])],
     }

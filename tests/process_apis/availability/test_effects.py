@@ -20,7 +20,7 @@ ROWS = {
     "shipment_confirmed": ({"sellable": 97}, (0, 3), None),
     "stock_adjusted": ({"sellable": 103}, None, None),
     "cycle_counted": ({"sellable": 3}, None, None),
-    "transfer_dispatched": ({"sellable": 97}, None, ("transfer", 3, 0)),
+    "transfer_dispatched": ({"sellable": 97}, (0, 3), ("transfer", 3, 0)),
     "transfer_received": ({"receiving": 103}, None, ("transfer", 0, 3)),
     "return_received": ({"returned": 103}, None, ("return", 3, 0)),
     "return_dispositioned": ({"returned": 97}, None, ("return", 0, 3)),
@@ -60,7 +60,7 @@ def told(effect):
     if effect.signed:
         sign = "=" if effect.absolute else "±"
         return "", f"{sign} {bucket(effect.target, 'target')}", "", ""
-    origin = bucket(effect.origin, "origin") if not effect.ships else "*picked, else sellable*"
+    origin = bucket(effect.origin, "origin") if not effect.settles else "*picked, else sellable*"
     picks = {1: "+ picked", -1: "- picked", 0: "+ shipped" if effect.ships else ""}[effect.picks]
     return origin, bucket(effect.target, "target"), picks, " ".join(effect.balance or ())
 
