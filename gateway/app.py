@@ -154,6 +154,9 @@ from process_apis.partner_notifications.streaming import EventStreams
 from process_apis.partner_notifications.streaming import Options as StreamOptions
 from process_apis.reconciliation import routes as reconciliation_routes
 from process_apis.reconciliation.process import Reconciliation
+from process_apis.stock_operations import routes as stock_operation_routes
+from process_apis.stock_operations.process import Options as StockOperationOptions
+from process_apis.stock_operations.process import StockOperations
 
 Answer = TypeVar("Answer")
 _log: Final = logging.getLogger(__name__)
@@ -219,6 +222,17 @@ class Core:
             systems=self.directory,
             options=OrderOptions(call_timeout=settings.orders.call_seconds, per_worker=settings.worker.concurrency),
             committed=[channel.name for channel in settings.channels if channel.is_committed],
+        )
+        self.stock_operations = StockOperations(
+            self.store,
+            self.clock,
+            items=self.items,
+            locations=places,
+            claims=self.availability,
+            records=self.availability,
+            positions=self.availability,
+            warehouses=self.directory,
+            options=StockOperationOptions(call_timeout=settings.orders.call_seconds),
         )
         self.reconciliation = Reconciliation(
             self.store,
@@ -646,6 +660,7 @@ def build_console(settings: Settings) -> ASGIApp:
         channels=core.publication,
         oversold=core.orders,
         reconciliation=core.reconciliation,
+        operations=core.stock_operations,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,
@@ -690,6 +705,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
         *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),
         *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),
         *component_api("process_apis/reconciliation", {"v1": reconciliation_routes.routes(core.reconciliation)}),
+        *component_api("process_apis/stock_operations", {"v1": stock_operation_routes.routes(core.stock_operations)}),
     ]
     for manifest in map(load_manifest, PRODUCTS):
         apis += system_api(manifest, product_routes(manifest, core.directory, exclusive))

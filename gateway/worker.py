@@ -37,6 +37,7 @@ from process_apis.channel_publication import subscriptions as publication_subscr
 from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.partner_notifications import subscriptions as notification_subscriptions
 from process_apis.reconciliation.figures import Tallies
+from process_apis.stock_operations import subscriptions as stock_operation_subscriptions
 
 _log: Final = logging.getLogger("crossdock.worker")
 _PAUSE_SECONDS: Final = 1.0
@@ -93,13 +94,18 @@ class Worker:
             *order_subscriptions.subscriptions(core.orders),
             *notification_subscriptions.subscriptions(),
             *publication_subscriptions.subscriptions(core.publication.followed),
+            *stock_operation_subscriptions.subscriptions(),
         )
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
+        self._operation_sessions = Store(core.store.url, size=core.stock_operations.options.per_worker)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
         self._durable = Durable(
             core.store.url,
-            workflows=core.orders.workflows(self._turn_sessions),
-            queues=core.orders.queues(),
+            workflows=[
+                *core.orders.workflows(self._turn_sessions),
+                *core.stock_operations.workflows(self._operation_sessions),
+            ],
+            queues=[*core.orders.queues(), *core.stock_operations.queues()],
             grace=settings.worker.takeover_seconds,
             clock=core.clock,
             counters=self._counters,
@@ -135,6 +141,7 @@ class Worker:
     async def run(self) -> None:
         """Run all of it until `stop`; what fails for lack of the record is begun again."""
         await self._turn_sessions.open()
+        await self._operation_sessions.open()
         try:
             await self._durable.start()
             async with asyncio.TaskGroup() as group:
@@ -156,6 +163,7 @@ class Worker:
         finally:
             await self._durable.stop(drain=_DRAIN_SECONDS)
             await self._turn_sessions.close()
+            await self._operation_sessions.close()
 
     async def _again(self, name: str, work: Callable[[], Awaitable[Any]]) -> None:
         """Run `work` until `stop`, beginning again when it fails: one part's trouble is not another's."""
@@ -221,6 +229,7 @@ class Worker:
             await self._core.availability.backorders.attend_starved(self._core.settings.tenant)
             await self._core.availability.stand_in(self._core.settings.tenant)
             await self._core.orders.sweep()
+            await self._core.stock_operations.sweep()
             if self._core.clock.monotonic() >= self._prune_at:
                 self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS
                 async with self._core.store.connection() as connection:

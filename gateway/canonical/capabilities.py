@@ -383,6 +383,13 @@ class RecordsStock(Protocol):
 
 
 @runtime_checkable
+class TellsPositions(Protocol):
+    """The physical figures by their full key: rows with item, location, owner, bucket, lot, amount (base units)."""
+
+    async def positions(self, tenant: str, *, items: Sequence[str], location: str | None) -> Sequence[Any]: ...
+
+
+@runtime_checkable
 class ExaminesStock(Protocol):
     """What the books say of snapshots that drifted, and of what is on hand; asked by reconciliation, after the fact."""
 

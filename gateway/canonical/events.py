@@ -37,6 +37,31 @@ TAXONOMY: Final[dict[str, EventType]] = {
             "stock.position_negative", 1, "stock_line", "a physical figure fell below zero: kept, and to be looked at"
         ),
         EventType("stock.holder_switched", 1, "location", "another source holds a location from now on"),
+        *(
+            EventType(f"stock.transfer.{name}", 1, "transfer", meaning)
+            for name, meaning in (
+                ("planned", "a transfer between locations was planned, its goods promised to it at the origin"),
+                ("released", "the origin took the work of a transfer on"),
+                ("refused", "the origin refused a transfer: it waits for a person"),
+                ("dispatched", "goods of a transfer left"),
+                ("received", "goods of a transfer came in"),
+                ("corrected", "a movement of a transfer was taken back by its source"),
+                ("completed", "all of a transfer that was asked left and came in"),
+                ("closed", "a person said where what is missing of a transfer is, and that it will not come"),
+                ("cancelled", "a transfer was given up, and its promise with it"),
+                ("cancel_refused", "the origin works on a transfer that was to be cancelled: it goes on"),
+            )
+        ),
+        *(
+            EventType(f"stock.status.{name}", 1, "status_change", meaning)
+            for name, meaning in (
+                ("requested", "goods are to be held, released, written off as damaged or restored"),
+                ("accepted", "who holds the goods made a status change; its movement is on the way"),
+                ("changed", "the movement of a status change is in the books"),
+                ("refused", "who holds the goods refused a status change: it waits for a person"),
+                ("withdrawn", "a status change is asked for no more"),
+            )
+        ),
         EventType("availability.changed", 1, "stock_line", "what may be promised of one item at one location changed"),
         EventType("claim.made", 1, "order", "stock was promised to an order"),
         EventType("claim.ended", 1, "order", "a promise was fulfilled, released, expired or went to another order"),

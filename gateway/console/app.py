@@ -14,6 +14,7 @@ from gateway.console.answers import Errors
 from gateway.console.channels import TellsChannels, TellsOversold, channel_routes
 from gateway.console.explaining import explain_routes
 from gateway.console.openid import openid_routes
+from gateway.console.operating import Operates, operation_routes
 from gateway.console.pages import detail_routes, page_routes
 from gateway.console.people import PeopleDesk, people_routes
 from gateway.console.reading import Reading
@@ -45,6 +46,7 @@ def make_console(
     channels: TellsChannels | None = None,
     oversold: TellsOversold | None = None,
     reconciliation: Reconciles | None = None,
+    operations: Operates | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -80,6 +82,7 @@ def make_console(
             *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
             *(region_routes(pages, regions, tenant) if regions is not None else ()),
             *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
+            *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
             *explain_routes(pages, store, clock, tenant, hours=explain_hours),
             *people_routes(
                 pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None

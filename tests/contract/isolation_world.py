@@ -45,6 +45,7 @@ ALL_SCOPES = (
     *("reconciliation:read", "reconciliation:decide"),
     *("locations:read", "locations:write", "customers:read", "customers:write", "reference:own"),
     *("publication:read", "publication:repair"),
+    *("transfers:read", "transfers:write", "transfers:close", "stock-status:read", "stock-status:write"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
 )
@@ -59,6 +60,8 @@ DRAWN = (
     "exception_id",
     "finding_id",
     "run_id",
+    "transfer_id",
+    "change_id",
     "item_id",
     "cursor",
 )
@@ -67,6 +70,8 @@ _CLAIMS = {
     **{f"{verb}Input.action": f"isolated-{verb}-action" for verb in
        ("Reservation", "DatedClaim", "Extension", "Allocation", "Transfer", "Release", "Cancellation")},
     "CancellationInput.order": "isolated-cancelled-order",
+    "TransferPlanInput.action": "isolated-transfer",
+    "StatusChangeInput.action": "isolated-status-change",
     "to": "isolated-receiving-order",
 }  # fmt: skip
 OWNED: Mapping[str, str] = {
@@ -74,12 +79,14 @@ OWNED: Mapping[str, str] = {
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
-         "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run"),
+         "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run",
+         "transfer_id", "change_id"),
         PARTNER,
     ),
     **dict.fromkeys(
         ("item_id", "location_id", "customer_id", "number", "parent", "below", "item", "sku", "skus", "plan_name", "id",
-         "instance", "location", "event_id", "code", "reference", "posting", "source", "document"),
+         "instance", "location", "event_id", "code", "reference", "posting", "source", "document",
+         "origin", "destination"),
         WHOLE_TENANT,
     ),
 }  # fmt: skip
@@ -243,13 +250,39 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, $2, $3, 'whe_1', 'order.shipped', $4, 'order.shipped', now(), 'c', 'delivered')",
         *(message_id, TENANT, partner_id, f"orders/{order_id}"),
     )
+    transfer_id, change_id = new_id("trf"), new_id("sch")
+    for subject, kind in ((transfer_id, "transfer"), (change_id, "status")):
+        await connection.execute(
+            "insert into stock_operations.task (subject, tenant, kind, action, fingerprint, state)"
+            " values ($1, $2, $3, $1, '', 'waiting')",
+            *(subject, TENANT, kind),
+        )
+    await connection.execute(
+        "insert into stock_operations.transfer"
+        " (transfer, tenant, origin, destination, asked_by, correlation_id, state)"
+        " values ($1, $2, 'north', 'south', 'test', 'c', 'planned')",
+        *(transfer_id, TENANT),
+    )
+    await connection.execute(
+        "insert into stock_operations.transfer_line (transfer, line, item, sku, uom, amount)"
+        " values ($1, 1, 'itm_isolated', 'ISO', 'EA', 1)",
+        transfer_id,
+    )
+    await connection.execute(
+        "insert into stock_operations.status_change (change, tenant, kind, location, item, sku, uom, amount,"
+        " from_bucket, to_bucket, reason, asked_by, correlation_id, state)"
+        " values ($1, $2, 'hold', 'north', 'itm_isolated', 'ISO', 'EA', 1, 'sellable', 'quality_hold', 'r', 'test',"
+        " 'c', 'requested')",
+        *(change_id, TENANT),
+    )
     customer_id = new_id("cus")
     await connection.execute(
         "insert into customers.customer (tenant, customer, number, attributes, version, changed_at)"
         """ values ($1, $2, 'ISO-NUMBER', '{"name": "N", "parent": "ISO-PARENT"}', 1, now())""",
         *(TENANT, customer_id),
     )
-    found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id}
+    found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id,
+             "transfer_id": transfer_id, "change_id": change_id}  # fmt: skip
     return {"exception_id": exception_id, "message_id": message_id, **found}
 
 
@@ -275,6 +308,8 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "RuleInput.channel": "isolated",
         "number": "ISO-NUMBER",
         "parent": "ISO-PARENT",
+        "origin": "north",
+        "destination": "south",
         "CustomerInput.number": "ISO-ADDED",
         "event_id": "opening",
         "id": "opening",

@@ -1,0 +1,135 @@
+"""Movements heard from the log: each moves the counters of its transfer once, or ends its status change.
+
+They come in any order, late and twice, and a revision takes back what it replaces. Whatever was asked or given up,
+goods that moved count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Recorded
+from gateway.canonical.stock import MovementType
+from gateway.canonical.warehouse import TRANSFER_PREFIX
+from gateway.kernel.errors import NotFound
+from process_apis.stock_operations.models import CHANGE_PREFIX, ChangeState, TaskState, Transfer
+from process_apis.stock_operations.records import (
+    load_change,
+    load_transfer,
+    lock,
+    save_change,
+    save_task,
+    save_transfer,
+    sql,
+)
+from process_apis.stock_operations.rules import counted
+
+_ZERO: Final = Decimal(0)
+_TRANSFER: Final = f"{TRANSFER_PREFIX}_"
+_CHANGE: Final = f"{CHANGE_PREFIX}_"
+_SIDES: Final = {
+    MovementType.TRANSFER_DISPATCHED.value: "dispatched",
+    MovementType.TRANSFER_RECEIVED.value: "received",
+}
+
+
+async def on_movement(connection: Connection, recorded: Recorded) -> None:
+    """Handle what concerns us of an event; of all others nothing is asked of the record."""
+    tenant = recorded.event.tenant
+    for data in _movements(recorded):
+        document, order = data.get("document") or "", data.get("order") or ""
+        if data.get("replaces"):
+            await _take_back(connection, tenant, data["replaces"])
+        if document.startswith(_TRANSFER) and data["type"] in _SIDES:
+            await _count(connection, tenant, document, data)
+        elif order.startswith(_TRANSFER) and data["type"] == MovementType.PICK_CONFIRMED:
+            await _note_picking(connection, tenant, order)
+        elif document.startswith(_CHANGE) and data["type"] == MovementType.STATUS_CHANGED:
+            await _changed(connection, tenant, document, data)
+
+
+async def _count(connection: Connection, tenant: str, transfer: str, data: dict[str, Any]) -> None:
+    found = await _locked(connection, tenant, transfer)
+    if found is None:
+        return
+    before, now = found
+    side, amount = _SIDES[data["type"]], Decimal(data["amount"])
+    line = next((line for line in before.lines if line.item == data["item"]), None)
+    if line is None:
+        stray = f"{data['item']} was {side} at {data['location']} under it, which has no such line: correct it there"
+        await save_transfer(connection, before, replace(before, stray=stray), now)
+        return
+    dispatched, received = (amount, _ZERO) if side == "dispatched" else (_ZERO, amount)
+    movement = str(data["movement"])
+    if not await connection.fetchval(sql.count_movement, movement, transfer, line.line, dispatched, received):
+        return
+    changed = counted(line, dispatched, received)
+    after = replace(
+        before,
+        lines=tuple(changed if each.line == line.line else each for each in before.lines),
+        dispatched_at=before.dispatched_at or (now if dispatched else None),
+    )
+    told = {
+        "line": line.line, "item": line.item, "amount": amount, "location": data["location"], "movement": movement,
+        "dispatched": changed.dispatched, "received": changed.received,
+    }  # fmt: skip
+    await save_transfer(connection, before, after, now, (f"stock.transfer.{side}", told))
+
+
+async def _take_back(connection: Connection, tenant: str, movement: str) -> None:
+    transfer = await connection.fetchval(sql.counted_under, movement)
+    found = None if transfer is None else await _locked(connection, tenant, transfer)
+    if found is None:
+        return
+    before, now = found
+    row = await connection.fetchrow(sql.take_back, movement, transfer)
+    if row is None:
+        return
+    lines = tuple(
+        counted(line, -row["dispatched"], -row["received"]) if line.line == row["line"] else line
+        for line in before.lines
+    )
+    told = {"line": row["line"], "movement": movement, "dispatched": row["dispatched"], "received": row["received"]}
+    after = replace(before, lines=lines)
+    await save_transfer(connection, before, after, now, ("stock.transfer.corrected", told))
+
+
+async def _note_picking(connection: Connection, tenant: str, transfer: str) -> None:
+    found = await _locked(connection, tenant, transfer)
+    if found is not None and found[0].picking_began_at is None:
+        before, now = found
+        await save_transfer(connection, before, replace(before, picking_began_at=now), now)
+
+
+async def _changed(connection: Connection, tenant: str, change: str, data: dict[str, Any]) -> None:
+    try:
+        _, now = await lock(connection, change, tenant)
+        before = await load_change(connection, change, tenant)
+    except NotFound:
+        return
+    if before.state is ChangeState.CHANGED:
+        return
+    task = replace(before.task, state=TaskState.DONE, look=False, error_code=None, error_detail=None, not_before=None)
+    await save_task(connection, task, None)
+    after = replace(before, state=ChangeState.CHANGED, movement=str(data["movement"]), task=task)
+    await save_change(connection, before, after, now, "stock.status.changed")
+
+
+async def _locked(connection: Connection, tenant: str, transfer: str) -> tuple[Transfer, datetime] | None:
+    """The transfer under its lock; None for a document that only looks like one of ours."""
+    try:
+        _, now = await lock(connection, transfer, tenant)
+        return await load_transfer(connection, transfer, tenant), now
+    except NotFound:
+        return None
+
+
+def _movements(recorded: Recorded) -> Iterator[dict[str, Any]]:
+    data = recorded.event.data
+    yield from data.get("movements", (data,))

@@ -1,0 +1,194 @@
+"""Transfers and changes of status: commands, facts, states."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, Literal
+
+from msgspec import Struct
+
+WORKFLOW: Final = "stock_operations.turn"
+QUEUE: Final = "stock_operations"
+CHANGE_PREFIX: Final = "sch"
+"""Of the ids of status changes, which are the documents that their movements name."""
+_ZERO: Final = Decimal(0)
+
+
+class TaskState(StrEnum):
+    """How far one thing is that a system is asked for. `waiting`: not to be asked yet."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    ASKED = "asked"
+    DONE = "done"
+    UNDOING = "undoing"
+    ABSENT = "absent"
+    REFUSED = "refused"
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One thing asked of one system; without a `system` we do it ourselves.
+
+    `look`: an earlier attempt may have succeeded, so it is looked up before it is repeated.
+    """
+
+    subject: str
+    tenant: str
+    kind: str
+    system: str | None
+    state: TaskState = TaskState.WAITING
+    look: bool = False
+    attempts: int = 0
+    not_before: datetime | None = None
+    number: str | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+    turn: int = 0
+
+
+class TransferState(StrEnum):
+    """Derived from counters and from what the warehouse confirmed; never set by hand."""
+
+    PLANNED = "planned"
+    RELEASING = "releasing"
+    RELEASED = "released"
+    CANCELLING = "cancelling"
+    IN_TRANSIT = "in_transit"
+    PARTLY_RECEIVED = "partly_received"
+    COMPLETED = "completed"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+
+
+Missing = Literal["lost", "at_origin", "at_destination"]
+"""Where what is missing of a transfer is: nowhere, never left, or arrived and not recorded."""
+
+
+class TransferLine(Struct, frozen=True, kw_only=True):
+    """One line, in base units. `written_off` is what was missing when a person closed the transfer."""
+
+    line: int
+    item: str
+    sku: str
+    uom: str
+    amount: Decimal
+    dispatched: Decimal = _ZERO
+    received: Decimal = _ZERO
+    written_off: Decimal = _ZERO
+
+    @property
+    def in_transit(self) -> Decimal:
+        """What left and neither came nor was written off."""
+        return max(self.dispatched - self.received - self.written_off, _ZERO)
+
+
+class Transfer(Struct, frozen=True, kw_only=True):
+    """Goods on their way from one location of ours to another, with what the origin was asked (`task`)."""
+
+    transfer: str
+    tenant: str
+    origin: str
+    destination: str
+    asked_by: str
+    correlation_id: str
+    version: int
+    created_at: datetime
+    changed_at: datetime
+    lines: tuple[TransferLine, ...]
+    task: Task
+    state: TransferState = TransferState.PLANNED
+    ship_on: date | None = None
+    expected_on: date | None = None
+    note: str | None = None
+    released_at: datetime | None = None
+    picking_began_at: datetime | None = None
+    dispatched_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+    cancel_reason: str | None = None
+    cancelled_at: datetime | None = None
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    close_reason: str | None = None
+    missing: Missing | None = None
+    stray: str | None = None
+    supply_version: int = 1
+    supply_told: int = 0
+
+
+class TransferWish(Struct, frozen=True, kw_only=True):
+    """One line that a caller asks for, in base units."""
+
+    item: str
+    amount: Decimal
+
+
+class PlanTransfer(Struct, frozen=True, kw_only=True):
+    """The command. Its goods are promised to it at the origin at once; with `release` the origin is asked at once."""
+
+    action: str
+    origin: str
+    destination: str
+    lines: tuple[TransferWish, ...]
+    ship_on: date | None = None
+    expected_on: date | None = None
+    note: str | None = None
+    release: bool = False
+
+
+class Need(Struct, frozen=True):
+    """What a person should look at, and what to do about it. `code` is stable."""
+
+    code: str
+    detail: str
+
+
+StatusKind = Literal["hold", "release", "damage", "restore"]
+
+
+class ChangeState(StrEnum):
+    """What became of a change. `asked`: the warehouse made it, and its movement is on the way."""
+
+    REQUESTED = "requested"
+    ASKED = "asked"
+    CHANGED = "changed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+
+
+class StatusChange(Struct, frozen=True, kw_only=True):
+    """A quantity that is to go from one bucket to another at its location, with what its holder was asked (`task`)."""
+
+    change: str
+    tenant: str
+    kind: StatusKind
+    location: str
+    item: str
+    sku: str
+    uom: str
+    amount: Decimal
+    from_bucket: str
+    to_bucket: str
+    reason: str
+    asked_by: str
+    correlation_id: str
+    version: int
+    created_at: datetime
+    changed_at: datetime
+    task: Task
+    state: ChangeState = ChangeState.REQUESTED
+    lot: str | None = None
+    movement: str | None = None
+
+
+class ChangeStatus(Struct, frozen=True, kw_only=True):
+    """The command. `amount` is in base units."""
+
+    action: str
+    kind: StatusKind
+    location: str
+    item: str
+    amount: Decimal
+    reason: str
+    lot: str | None = None

@@ -1,0 +1,99 @@
+"""Stock operations: what others call. The gateway takes commands and answers; the worker runs turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from msgspec import Struct
+
+from gateway.canonical.capabilities import (
+    ClaimsStock,
+    FindsWarehouses,
+    RecordsStock,
+    ResolvesItems,
+    TellsPositions,
+)
+from gateway.canonical.location import LocationMap
+from gateway.durable.enqueue import still_active
+from gateway.durable.runtime import Workflow, WorkQueue
+from gateway.kernel.clock import Clock
+from gateway.store.postgres import Store
+from process_apis.stock_operations.models import QUEUE, WORKFLOW, Need, StatusChange, Transfer
+from process_apis.stock_operations.records import load_change, load_transfer, lock, sql, wake
+from process_apis.stock_operations.releasing import TransferWork
+from process_apis.stock_operations.restating import StatusChanges, StatusWork
+from process_apis.stock_operations.rules import Pace, needs_of, needs_of_change
+from process_apis.stock_operations.transferring import Transfers
+from process_apis.stock_operations.turns import Turns, Work
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """Settings of the process. Seconds; `per_worker` turns at once in one worker process."""
+
+    call_timeout: float = 20.0
+    per_worker: int = 4
+    poll: float = 0.5
+    overdue_after: float = 120.0
+    pace: Pace = Pace()
+
+
+class StockOperations:
+    """The process. One per OS process; safe to use from any number of tasks."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        items: ResolvesItems,
+        locations: LocationMap,
+        claims: ClaimsStock,
+        records: RecordsStock,
+        positions: TellsPositions,
+        warehouses: FindsWarehouses,
+        options: Options | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self.options = options or Options()
+        self.transfers = Transfers(store, items=items, locations=locations, claims=claims, warehouses=warehouses)
+        self.changes = StatusChanges(store, items=items, locations=locations, warehouses=warehouses)
+        self._works: dict[str, Work] = {
+            "transfer": TransferWork(store, claims=claims, records=records, warehouses=warehouses),
+            "status": StatusWork(store, records=records, positions=positions, warehouses=warehouses),
+        }
+
+    def needs(self, subject: Transfer | StatusChange, today: date) -> Sequence[Need]:
+        """What a person should do about a transfer or a change."""
+        alert = self.options.pace.alert_after
+        return needs_of(subject, today, alert) if isinstance(subject, Transfer) else needs_of_change(subject, alert)
+
+    def turns(self, sessions: Store | None = None) -> Turns:
+        """What runs turns. They hold a session while another system takes its time: `sessions` is a pool for that."""
+        options = self.options
+        return Turns(sessions or self._store, self._clock, self._works, options.pace, options.call_timeout)
+
+    def workflows(self, sessions: Store | None = None) -> Sequence[Workflow]:
+        """The durable workflows, for `gateway.durable.runtime.Durable`."""
+        return [Workflow(WORKFLOW, self.turns(sessions).run)]
+
+    def queues(self) -> Sequence[WorkQueue]:
+        """The queues they wait in."""
+        return [WorkQueue(name=QUEUE, per_worker=self.options.per_worker, poll=self.options.poll)]
+
+    async def sweep(self, limit: int = 100) -> int:
+        """Wake what is long due and whose last turn has ended; returns how much. The net under everything else."""
+        rows = await self._store.fetch(sql.overdue, self.options.overdue_after, limit)
+        if not rows:
+            return 0
+        woken = 0
+        async with self._store.transaction() as connection:
+            turns = {row["subject"]: f"{row['subject']}:{row['turn']}" for row in rows}
+            active = await still_active(connection, list(turns.values()))
+            for subject in sorted(subject for subject, turn in turns.items() if turn not in active):
+                kind, now = await lock(connection, subject)
+                found = load_transfer if kind == "transfer" else load_change
+                await wake(connection, (await found(connection, subject)).task, now)
+                woken += 1
+        return woken

@@ -1,0 +1,107 @@
+-- name: insert_task
+insert into stock_operations.task (subject, tenant, kind, action, fingerprint, system, state)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (tenant, action) do nothing
+returning subject
+
+-- name: task_of_action
+select subject, fingerprint from stock_operations.task where tenant = $1 and action = $2
+
+-- name: lock_task
+-- The row lock of the subject, and the record's time.
+select clock_timestamp() as now, kind from stock_operations.task
+where subject = $1 and ($2::text is null or tenant = $2) for update
+
+-- name: save_task
+update stock_operations.task set
+    state = $2, look = $3, attempts = $4, not_before = $5, number = $6, error_code = $7, error_detail = $8, turn = $9,
+    due_at = $10
+where subject = $1
+
+-- name: overdue
+select subject, turn from stock_operations.task
+where due_at < clock_timestamp() - make_interval(secs => $1)
+order by due_at limit $2
+
+-- name: try_lock
+select pg_try_advisory_lock(hashtextextended($1, 20483))
+
+-- name: free_lock
+select pg_advisory_unlock(hashtextextended($1, 20483))
+
+-- name: insert_transfer
+insert into stock_operations.transfer
+    (transfer, tenant, origin, destination, ship_on, expected_on, note, asked_by, correlation_id, state, released_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $11::boolean then clock_timestamp() end)
+
+-- name: insert_lines
+insert into stock_operations.transfer_line (transfer, line, item, sku, uom, amount)
+select $1, u.* from unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::numeric[]) u
+
+-- name: get_transfer
+select (to_jsonb(t) || jsonb_build_object(
+    'task', to_jsonb(k) - 'fingerprint',
+    'lines', (select jsonb_agg(to_jsonb(l) order by l.line) from stock_operations.transfer_line l
+              where l.transfer = t.transfer)))::text
+from stock_operations.transfer t join stock_operations.task k on k.subject = t.transfer
+where t.transfer = $1 and ($2::text is null or t.tenant = $2)
+
+-- name: list_transfers
+select (to_jsonb(t) || jsonb_build_object(
+    'task', to_jsonb(k) - 'fingerprint',
+    'lines', (select jsonb_agg(to_jsonb(l) order by l.line) from stock_operations.transfer_line l
+              where l.transfer = t.transfer)))::text as body
+from stock_operations.transfer t join stock_operations.task k on k.subject = t.transfer
+where t.tenant = $1 and ($2::text is null or t.state = $2) and ($3::text is null or $3 in (t.origin, t.destination))
+  and (not $4::boolean or t.state not in ('completed', 'closed', 'cancelled'))
+  and ($5::text is null or t.transfer < $5)
+order by t.transfer desc limit $6
+
+-- name: save_transfer
+update stock_operations.transfer set
+    version = $2, state = $3, released_at = $4, picking_began_at = $5, dispatched_at = $6, cancel_requested_at = $7,
+    cancel_reason = $8, cancelled_at = $9, closed_at = $10, closed_by = $11, close_reason = $12, missing = $13,
+    stray = $14, supply_version = $15, changed_at = clock_timestamp()
+where transfer = $1
+
+-- name: save_lines
+update stock_operations.transfer_line l
+set dispatched = u.dispatched, received = u.received, written_off = u.written_off
+from unnest($2::int[], $3::numeric[], $4::numeric[], $5::numeric[]) u (line, dispatched, received, written_off)
+where l.transfer = $1 and l.line = u.line
+
+-- name: supply_told
+update stock_operations.transfer set supply_told = greatest(supply_told, $2) where transfer = $1
+
+-- name: count_movement
+insert into stock_operations.counted (movement, transfer, line, dispatched, received) values ($1, $2, $3, $4, $5)
+on conflict (movement) do nothing
+returning movement
+
+-- name: take_back
+delete from stock_operations.counted where movement = $1 and transfer = $2 returning line, dispatched, received
+
+-- name: counted_under
+select transfer from stock_operations.counted where movement = $1
+
+-- name: insert_change
+insert into stock_operations.status_change
+    (change, tenant, kind, location, item, sku, uom, amount, lot, from_bucket, to_bucket, reason, asked_by,
+     correlation_id, state)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'requested')
+
+-- name: get_change
+select (to_jsonb(c) || jsonb_build_object('task', to_jsonb(k) - 'fingerprint'))::text
+from stock_operations.status_change c join stock_operations.task k on k.subject = c.change
+where c.change = $1 and ($2::text is null or c.tenant = $2)
+
+-- name: list_changes
+select (to_jsonb(c) || jsonb_build_object('task', to_jsonb(k) - 'fingerprint'))::text as body
+from stock_operations.status_change c join stock_operations.task k on k.subject = c.change
+where c.tenant = $1 and ($2::text is null or c.state = $2) and ($3::text is null or c.location = $3)
+  and (not $4::boolean or c.state in ('requested', 'asked', 'refused')) and ($5::text is null or c.change < $5)
+order by c.change desc limit $6
+
+-- name: save_change
+update stock_operations.status_change set version = $2, state = $3, movement = $4, changed_at = clock_timestamp()
+where change = $1

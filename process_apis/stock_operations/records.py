@@ -1,0 +1,190 @@
+"""Subjects in the record: locked by the row of their task, changed as facts, written back with their events."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Event
+from gateway.durable.enqueue import enqueue
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import Conflict, NotFound
+from gateway.kernel.ids import new_id
+from gateway.store import log
+from gateway.store.audit import record_audit
+from gateway.store.queries import queries_beside
+from process_apis.stock_operations.models import QUEUE, WORKFLOW, StatusChange, Task, Transfer
+from process_apis.stock_operations.rules import derive_state
+
+sql: Final = queries_beside(__file__)
+transfer_of_text: Final = msgspec.json.Decoder(Transfer).decode
+change_of_text: Final = msgspec.json.Decoder(StatusChange).decode
+_encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
+
+
+async def lock(connection: Connection, subject: str, tenant: str | None = None) -> tuple[str, datetime]:
+    """The subject's row lock until the transaction ends: its kind, and the record's time; raises `NotFound`."""
+    row = await connection.fetchrow(sql.lock_task, subject, tenant)
+    if row is None:
+        raise NotFound(f"there is nothing under {subject[:40]!r}: look it up in the list", code="operation.not_found")
+    return row["kind"], row["now"]
+
+
+async def begin(
+    connection: Connection, caller: Caller, *, kind: str, prefix: str, action: str, content: msgspec.Struct, **task: Any
+) -> tuple[str, bool]:
+    """The id under which this action of this caller goes, and whether it is new.
+
+    Raises `Conflict` (``operation.action_reused``) where the action was another command.
+    """
+    named = f"{caller.principal.subject}/{action}"
+    digest = hashlib.blake2b(_encode([kind, content]), digest_size=16).digest()
+    subject = new_id(prefix)
+    made = await connection.fetchval(
+        sql.insert_task, subject, caller.tenant, kind, named, digest, task["system"], task["state"]
+    )
+    if made is not None:
+        return subject, True
+    known = await connection.fetchrow(sql.task_of_action, caller.tenant, named)
+    if known["fingerprint"] != digest:
+        raise Conflict(
+            f"action {action} was something else before: give every command its own action id",
+            code="operation.action_reused",
+        )
+    return known["subject"], False
+
+
+async def wake(connection: Connection, task: Task, now: datetime, delay: float = 0.0) -> Task:
+    """Enqueue one more turn in this transaction, `delay` seconds from now; returns the task, to be saved."""
+    turn = task.turn + 1
+    await enqueue(
+        connection,
+        workflow=WORKFLOW,
+        workflow_id=f"{task.subject}:{turn}",
+        args=[task.subject, turn],
+        queue=QUEUE,
+        delay=delay,
+    )
+    await save_task(connection, replace(task, turn=turn), now)
+    return replace(task, turn=turn)
+
+
+async def save_task(connection: Connection, task: Task, due_at: datetime | None) -> None:
+    """Write a task of a locked subject; `due_at` is when its next turn is to have begun, None when none is to come."""
+    await connection.execute(
+        sql.save_task, task.subject, task.state, task.look, task.attempts, task.not_before, task.number,
+        task.error_code, task.error_detail, task.turn, due_at,
+    )  # fmt: skip
+
+
+async def load_transfer(connection: Connection, transfer: str, tenant: str | None = None) -> Transfer:
+    """One transfer with its lines and its task; raises `NotFound`."""
+    text = await connection.fetchval(sql.get_transfer, transfer, tenant)
+    if text is None:
+        raise NotFound(f"there is no transfer {transfer[:40]!r}", code="transfer.not_found")
+    return transfer_of_text(text)
+
+
+async def load_change(connection: Connection, change: str, tenant: str | None = None) -> StatusChange:
+    """One status change with its task; raises `NotFound`."""
+    text = await connection.fetchval(sql.get_change, change, tenant)
+    if text is None:
+        raise NotFound(f"there is no status change {change[:40]!r}", code="status.not_found")
+    return change_of_text(text)
+
+
+async def save_transfer(
+    connection: Connection, before: Transfer, after: Transfer, now: datetime, *told: tuple[str, dict[str, Any]]
+) -> Transfer:
+    """Write what changed of a locked transfer (all but its task), with what is `told` of it: event type and data."""
+    after = replace(after, state=derive_state(after))
+    if after.state != before.state and after.state in _ENDS:
+        told = (*told, (_ENDS[after.state], {}))
+    if after == before and not told:
+        return after
+    first = before.version + 1
+    after = replace(after, version=before.version + max(len(told), 1))
+    await connection.execute(
+        sql.save_transfer, after.transfer, after.version, after.state, after.released_at, after.picking_began_at,
+        after.dispatched_at, after.cancel_requested_at, after.cancel_reason, after.cancelled_at, after.closed_at,
+        after.closed_by, after.close_reason, after.missing, after.stray, after.supply_version,
+    )  # fmt: skip
+    if after.lines != before.lines:
+        names = ("line", "dispatched", "received", "written_off")
+        columns = [[getattr(line, name) for line in after.lines] for name in names]
+        await connection.execute(sql.save_lines, after.transfer, *columns)
+    events = [transfer_event(after, name, version, now, data) for version, (name, data) in enumerate(told, first)]
+    await log.append(connection, events)
+    return after
+
+
+async def save_change(
+    connection: Connection, before: StatusChange, after: StatusChange, now: datetime, told: str
+) -> StatusChange:
+    """Write a locked status change (all but its task) and tell its event."""
+    after = replace(after, version=before.version + 1)
+    await connection.execute(sql.save_change, after.change, after.version, after.state, after.movement)
+    await log.append(connection, [change_event(after, told, now)])
+    return after
+
+
+def transfer_event(transfer: Transfer, name: str, version: int, now: datetime, data: dict[str, Any]) -> Event:
+    """An event of a transfer: what it is about and its state, then what the event says."""
+    return Event(
+        tenant=transfer.tenant,
+        type=name,
+        aggregate=transfer.transfer,
+        aggregate_version=version,
+        occurred_at=now,
+        correlation_id=transfer.correlation_id,
+        data={
+            "transfer": transfer.transfer,
+            "origin": transfer.origin,
+            "destination": transfer.destination,
+            "state": transfer.state,
+            **data,
+        },
+    )
+
+
+def change_event(change: StatusChange, name: str, now: datetime) -> Event:
+    """An event of a status change."""
+    names = ("change", "kind", "location", "item", "lot", "amount", "reason", "state", "movement")
+    return Event(
+        tenant=change.tenant,
+        type=name,
+        aggregate=change.change,
+        aggregate_version=change.version,
+        occurred_at=now,
+        correlation_id=change.correlation_id,
+        data={
+            **{each: getattr(change, each) for each in names},
+            "from": change.from_bucket,
+            "to": change.to_bucket,
+            "error": change.task.error_code,
+        },
+    )
+
+
+async def audit(
+    connection: Connection, caller: Caller, action: str, subject: str, outcome: str, detail: dict[str, Any]
+) -> None:
+    """Who did what to which operation, in the transaction that does it."""
+    await record_audit(
+        connection,
+        tenant=caller.tenant,
+        actor=caller.principal.subject,
+        action=action,
+        subject=subject,
+        outcome=outcome,
+        correlation_id=caller.correlation_id,
+        detail=detail,
+    )
+
+
+_ENDS: Final = {"completed": "stock.transfer.completed", "cancelled": "stock.transfer.cancelled"}

@@ -1,0 +1,210 @@
+"""The pure decisions of stock operations: states, counters, what a person should do, what an answer makes of a task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.canonical.stock import OWN_SOURCE, Bucket, OrderKey, ReportedSupply, SupplyKind
+from gateway.canonical.warehouse import TransferOrder, TransferOrderLine
+from gateway.kernel.errors import (
+    BrokenUpstream,
+    CrossdockError,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+)
+from gateway.kernel.quantity import plain
+from process_apis.stock_operations.models import (
+    Need,
+    StatusChange,
+    StatusKind,
+    Task,
+    TaskState,
+    Transfer,
+    TransferLine,
+    TransferState,
+)
+
+_ZERO: Final = Decimal(0)
+_PASSING: Final = (Throttled, Unavailable, Misconfigured, NotAllowed)
+OVER: Final = frozenset({TransferState.COMPLETED, TransferState.CLOSED, TransferState.CANCELLED})
+BUCKETS: Final[Mapping[StatusKind, tuple[Bucket, Bucket]]] = {
+    "hold": (Bucket.SELLABLE, Bucket.QUALITY_HOLD),
+    "release": (Bucket.QUALITY_HOLD, Bucket.SELLABLE),
+    "damage": (Bucket.SELLABLE, Bucket.DAMAGED),
+    "restore": (Bucket.DAMAGED, Bucket.SELLABLE),
+}
+"""From which bucket to which each kind of status change goes."""
+
+
+class Pace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How failed attempts are repeated; seconds. After `alert_after` failures in a row a person is told."""
+
+    first_retry: float = 1.0
+    longest_retry: float = 300.0
+    settle: float = 5.0
+    alert_after: int = 6
+
+    def backoff(self, attempts: int) -> timedelta:
+        """Doubling from `first_retry` to `longest_retry`."""
+        return timedelta(seconds=min(self.longest_retry, self.first_retry * 2.0 ** min(max(attempts - 1, 0), 20)))
+
+
+# --- transfers ----------------------------------------------------------------------------------------------------
+
+
+def derive_state(transfer: Transfer) -> TransferState:
+    """Where a transfer is, from its counters first: goods that moved count, whatever was asked or given up."""
+    lines = transfer.lines
+    if all(line.received == line.dispatched >= line.amount for line in lines):
+        return TransferState.COMPLETED
+    if transfer.closed_at and not any(line.in_transit for line in lines):
+        return TransferState.CLOSED
+    if any(line.received for line in lines):
+        return TransferState.PARTLY_RECEIVED
+    if any(line.dispatched for line in lines):
+        return TransferState.IN_TRANSIT
+    return _before_leaving(transfer)
+
+
+def _before_leaving(transfer: Transfer) -> TransferState:
+    if transfer.cancelled_at:
+        return TransferState.CANCELLED
+    if transfer.cancel_requested_at:
+        return TransferState.CANCELLING
+    if transfer.released_at is None:
+        return TransferState.PLANNED
+    return TransferState.RELEASED if transfer.task.state is TaskState.DONE else TransferState.RELEASING
+
+
+def counted(line: TransferLine, dispatched: Decimal, received: Decimal) -> TransferLine:
+    """The line after so much more was dispatched and received of it; both may be below zero (a revision)."""
+    return replace(line, dispatched=line.dispatched + dispatched, received=line.received + received)
+
+
+def written_off(line: TransferLine) -> TransferLine:
+    """The line once a person says that what is missing will not come."""
+    return replace(line, written_off=line.written_off + line.in_transit)
+
+
+def supply_of(transfer: Transfer) -> list[ReportedSupply]:
+    """The supply that the destination may count on: what was dispatched and not received, while it is expected."""
+    over = transfer.closed_at is not None or transfer.cancelled_at is not None
+    return [
+        ReportedSupply(
+            source=OWN_SOURCE,
+            document=transfer.transfer,
+            line=line.line,
+            order_key=OrderKey(0, transfer.supply_version),
+            source_item=line.item,
+            source_location=transfer.destination,
+            ordered=line.amount,
+            uom=line.uom,
+            kind=SupplyKind.TRANSFER,
+            cancelled=line.amount if over else _ZERO,
+            requested=transfer.expected_on,
+        )
+        for line in transfer.lines
+    ]
+
+
+def order_of(transfer: Transfer) -> TransferOrder:
+    """What the origin is asked for."""
+    return TransferOrder(
+        transfer=transfer.transfer,
+        origin=transfer.origin,
+        destination=transfer.destination,
+        ship_on=transfer.ship_on,
+        lines=tuple(
+            TransferOrderLine(line=line.line, item=line.item, sku=line.sku, amount=line.amount, uom=line.uom)
+            for line in transfer.lines
+        ),
+    )
+
+
+def cancel_refusal(transfer: Transfer) -> str | None:
+    """Why a transfer can no longer be cancelled; None while it can be tried."""
+    if any(line.dispatched or line.received for line in transfer.lines):
+        return "goods have left: when some do not arrive, close it"
+    if transfer.picking_began_at:
+        return "picking began: ask the warehouse"
+    return "it is closed" if transfer.closed_at else None
+
+
+def needs_of(transfer: Transfer, today: date, alert_after: int = 6) -> list[Need]:
+    """What a person should look at."""
+    found = list(_of_task(transfer.task, "transfer", alert_after))
+    if transfer.stray:
+        found.append(Need("transfer.stray", transfer.stray))
+    moved = any(line.dispatched or line.received for line in transfer.lines)
+    if transfer.cancelled_at and moved:
+        found.append(Need("transfer.cancelled_and_moved", "goods moved although it was cancelled: fetch or close it"))
+    if transfer.state in OVER:
+        return found
+    for line in transfer.lines:
+        if line.received > line.dispatched and not line.in_transit and line.dispatched:
+            much = plain(line.received - line.dispatched)
+            found.append(Need("transfer.surplus", f"{much} {line.sku} more came than left: have both places count"))
+    lacking = [f"{plain(line.in_transit)} {line.sku}" for line in transfer.lines if line.in_transit]
+    if lacking and transfer.expected_on and transfer.expected_on < today:
+        detail = f"{', '.join(lacking)} did not come by {transfer.expected_on}: find it, or close and say where it is"
+        found.append(Need("transfer.overdue", detail))
+    late = transfer.ship_on and transfer.ship_on < today and not moved
+    if late:
+        found.append(Need("transfer.not_dispatched", f"it was to leave on {transfer.ship_on}: release or cancel it"))
+    return found
+
+
+def needs_of_change(change: StatusChange, alert_after: int = 6) -> list[Need]:
+    """What a person should look at."""
+    return list(_of_task(change.task, "status", alert_after))
+
+
+def _of_task(task: Task, what: str, alert_after: int) -> Sequence[Need]:
+    if task.error_code is None:
+        return ()
+    said = f"{task.system or 'the record'}: {task.error_detail or task.error_code}"
+    if task.state is TaskState.REFUSED:
+        return (Need(f"{what}.refused", f"{said}. Mend that and retry, or cancel"),)
+    if task.state is TaskState.DONE:
+        return (Need(f"{what}.cancel_refused", f"{said}. It goes on"),)
+    if task.attempts < alert_after:
+        return ()
+    return (Need(f"{what}.unanswered", f"{said}. It is tried again by itself"),)
+
+
+# --- what an answer makes of a task -------------------------------------------------------------------------------
+
+
+def succeeded(task: Task, number: str | None) -> Task:
+    """The system did it, or (`undoing`) holds it no more."""
+    state = TaskState.ABSENT if task.state is TaskState.UNDOING else TaskState.DONE
+    return replace(
+        task, state=state, look=False, attempts=0, not_before=None, error_code=None, error_detail=None,
+        number=number or task.number,
+    )  # fmt: skip
+
+
+def failed(task: Task, error: CrossdockError, now: datetime, pace: Pace, settle: timedelta) -> Task:
+    """The task after an attempt that raised `error`: looked up after `settle`, tried again later, or a person's."""
+    told = replace(task, error_code=error.code, error_detail=error.detail)
+    undoing = task.state is TaskState.UNDOING
+    if undoing and isinstance(error, NotFound):
+        return succeeded(task, None)
+    if isinstance(error, (OutcomeUnknown, BrokenUpstream)):
+        return replace(told, look=True, not_before=now + max(settle, pace.backoff(task.attempts)))
+    if isinstance(error, _PASSING):
+        least = timedelta(seconds=error.retry_after if isinstance(error, (Throttled, Unavailable)) else 0)
+        state = task.state if undoing or task.look else TaskState.PENDING
+        return replace(told, state=state, not_before=now + max(least, pace.backoff(task.attempts)))
+    state = TaskState.DONE if undoing else TaskState.REFUSED
+    return replace(told, state=state, look=False, attempts=0, not_before=None)

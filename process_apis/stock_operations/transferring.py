@@ -1,0 +1,256 @@
+"""Transfers: planned and promised at the origin, released to it, given up, closed. Each command is one transaction.
+
+Locks: the transfer's task, then (claims) the order's row and stock lines, as availability takes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import ClaimsStock, Connection, FindsWarehouses, ResolvesItems
+from gateway.canonical.location import LocationMap
+from gateway.canonical.stock import ClaimLine
+from gateway.canonical.warehouse import TRANSFER_PREFIX
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import Conflict, NotFound, Rejected
+from gateway.store import log
+from gateway.store.postgres import Store
+from process_apis.stock_operations.models import Missing, PlanTransfer, TaskState, Transfer, TransferState
+from process_apis.stock_operations.records import (
+    audit,
+    begin,
+    load_transfer,
+    lock,
+    save_transfer,
+    sql,
+    transfer_event,
+    transfer_of_text,
+    wake,
+)
+from process_apis.stock_operations.rules import cancel_refusal, written_off
+
+_CHANNEL: Final = "transfers"
+
+
+class Transfers:
+    """Commands of people and applications. `channel` is whose rule a transfer's promise is made under."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        items: ResolvesItems,
+        locations: LocationMap,
+        claims: ClaimsStock,
+        warehouses: FindsWarehouses,
+        channel: str = _CHANNEL,
+    ) -> None:
+        self._store = store
+        self._items = items
+        self._locations = locations
+        self._claims = claims
+        self._warehouses = warehouses
+        self._channel = channel
+
+    async def plan(self, caller: Caller, command: PlanTransfer) -> Transfer:
+        """Promise the goods at the origin and keep the transfer, once per action.
+
+        Raises `Rejected`, or `Conflict`: ``stock.insufficient``, ``operation.action_reused``.
+        """
+        rows = await self._lines(caller.tenant, command)
+        system = self._warehouses.transferring(caller.tenant, command.origin)
+        async with self._store.transaction() as connection:
+            state = TaskState.PENDING if command.release else TaskState.WAITING
+            transfer, fresh = await begin(
+                connection, caller, kind="transfer", prefix=TRANSFER_PREFIX, action=command.action, content=command,
+                system=system, state=state,
+            )  # fmt: skip
+            if not fresh:
+                return await load_transfer(connection, transfer, caller.tenant)
+            await self._promise(connection, caller, transfer, command, rows)
+            state_now = TransferState.RELEASING if command.release else TransferState.PLANNED
+            await connection.execute(
+                sql.insert_transfer, transfer, caller.tenant, command.origin, command.destination, command.ship_on,
+                command.expected_on, command.note, caller.principal.subject, caller.correlation_id, state_now,
+                command.release,
+            )  # fmt: skip
+            await connection.execute(sql.insert_lines, transfer, *map(list, zip(*rows, strict=True)))
+            _, now = await lock(connection, transfer)
+            made = await load_transfer(connection, transfer)
+            made = replace(made, task=await wake(connection, made.task, now))
+            lines = [{"line": line.line, "item": line.item, "amount": line.amount} for line in made.lines]
+            await log.append(connection, [transfer_event(made, "stock.transfer.planned", 1, now, {"lines": lines})])
+            await audit(connection, caller, "transfer.plan", transfer, made.state, {"lines": lines})
+        return made
+
+    async def release(self, caller: Caller, transfer: str) -> Transfer:
+        """Ask the origin to send it, or ask again what was refused. Repeating it changes nothing.
+
+        Raises `Conflict` (``transfer.over``) once it is given up or closed.
+        """
+        async with self._store.transaction() as connection:
+            before, now = await _locked(connection, caller.tenant, transfer)
+            if before.cancel_requested_at or before.cancelled_at or before.closed_at:
+                raise Conflict(f"the transfer is {before.state}: plan another", code="transfer.over")
+            task = before.task
+            if task.state not in (TaskState.WAITING, TaskState.REFUSED):
+                return before
+            task = replace(task, state=TaskState.PENDING, attempts=0, error_code=None, error_detail=None)
+            task = await wake(connection, replace(task, not_before=None), now)
+            after = replace(before, task=task, released_at=before.released_at or now)
+            after = await save_transfer(connection, before, after, now)
+            await audit(connection, caller, "transfer.release", transfer, after.state, {})
+        return after
+
+    async def cancel(self, caller: Caller, transfer: str, *, reason: str) -> Transfer:
+        """Give it up before goods leave. Where a warehouse may hold the work it is asked back first.
+
+        Raises `Conflict` (``transfer.not_cancellable``); asking again returns what the first one did.
+        """
+        async with self._store.transaction() as connection:
+            before, now = await _locked(connection, caller.tenant, transfer)
+            if before.cancelled_at or before.cancel_requested_at:
+                return before
+            if (refusal := cancel_refusal(before)) is not None:
+                raise Conflict(f"it can no longer be cancelled: {refusal}", code="transfer.not_cancellable")
+            task = replace(before.task, error_code=None, error_detail=None, attempts=0, not_before=None)
+            held = task.system is not None and task.state in (TaskState.ASKED, TaskState.DONE)
+            after = replace(before, cancel_requested_at=now, cancel_reason=reason)
+            if held:
+                task = await wake(connection, replace(task, state=TaskState.UNDOING, look=True), now)
+                after = await save_transfer(connection, before, replace(after, task=task), now)
+            else:
+                after = replace(after, task=replace(task, state=TaskState.ABSENT))
+                after = await give_up(connection, self._claims, before, after, now)
+            await audit(connection, caller, "transfer.cancel", transfer, after.state, {"reason": reason})
+        return after
+
+    async def close(self, caller: Caller, transfer: str, *, reason: str, missing: Missing) -> Transfer:
+        """Say that what is missing will not come, and where it is; what was promised and did not leave is given back.
+
+        Raises `Conflict`: ``transfer.not_dispatched`` (cancel it), ``transfer.over``.
+        """
+        async with self._store.transaction() as connection:
+            before, now = await _locked(connection, caller.tenant, transfer)
+            if before.closed_at:
+                return before
+            if before.state is TransferState.COMPLETED:
+                raise Conflict("everything arrived: nothing is left to close", code="transfer.over")
+            if not any(line.dispatched or line.received for line in before.lines):
+                raise Conflict("nothing has left yet: cancel it instead", code="transfer.not_dispatched")
+            lacking = [
+                {"line": line.line, "item": line.item, "amount": line.in_transit}
+                for line in before.lines
+                if line.in_transit
+            ]
+            after = replace(
+                before,
+                closed_at=now,
+                closed_by=caller.principal.subject,
+                close_reason=reason,
+                missing=missing,
+                supply_version=before.supply_version + 1,
+                lines=tuple(map(written_off, before.lines)),
+            )
+            told = {"missing": missing, "reason": reason, "by": caller.principal.subject, "lines": lacking}
+            await release_claims(connection, self._claims, after)
+            after = await save_transfer(connection, before, after, now, ("stock.transfer.closed", told))
+            after = replace(after, task=await wake(connection, after.task, now))
+            await audit(connection, caller, "transfer.close", transfer, after.state, told)
+        return after
+
+    async def get(self, tenant: str, transfer: str) -> Transfer:
+        """One transfer; raises `NotFound`."""
+        async with self._store.connection() as connection:
+            return await load_transfer(connection, transfer, tenant)
+
+    async def listed(
+        self,
+        tenant: str,
+        *,
+        state: TransferState | None = None,
+        location: str | None = None,
+        open_only: bool = False,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> Sequence[Transfer]:
+        """The newest first; `location` is where they leave or come in."""
+        rows = await self._store.fetch(sql.list_transfers, tenant, state, location, open_only, before, limit)
+        return [transfer_of_text(row["body"]) for row in rows]
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    async def _lines(self, tenant: str, command: PlanTransfer) -> list[tuple[Any, ...]]:
+        if command.origin == command.destination:
+            raise Rejected("origin and destination are the same location", code="transfer.same_location")
+        for name in (command.origin, command.destination):
+            check_location(self._locations, tenant, name)
+        if len({line.item for line in command.lines}) != len(command.lines):
+            raise Rejected("an item stands on two lines: add them up", code="transfer.item_repeated")
+        known = await self._items.by_id(tenant, [line.item for line in command.lines])
+        rows = []
+        for number, line in enumerate(command.lines, start=1):
+            item = known.get(line.item)
+            if item is None:
+                raise Rejected(f"line {number}: there is no item {line.item[:40]!r}", code="item.unknown")
+            rows.append((number, item.item, item.sku, item.base_uom, line.amount))
+        return rows
+
+    async def _promise(
+        self, connection: Connection, caller: Caller, transfer: str, command: PlanTransfer, rows: list[tuple[Any, ...]]
+    ) -> None:
+        """Promised and allocated at once: a transfer does not expire, and gives way as an order does."""
+        lines = [ClaimLine(line=row[0], item=row[1], amount=row[4], location=command.origin) for row in rows]
+        await self._claims.claim(
+            connection,
+            tenant=caller.tenant,
+            action=f"{transfer}:claim",
+            order=transfer,
+            channel=self._channel,
+            lines=lines,
+            correlation_id=caller.correlation_id,
+        )
+        await self._claims.allocate(
+            connection,
+            tenant=caller.tenant,
+            action=f"{transfer}:allocate",
+            order=transfer,
+            correlation_id=caller.correlation_id,
+        )
+
+
+def check_location(locations: LocationMap, tenant: str, location: str) -> None:
+    """Raise `Rejected` (``location.unknown``) for a location that the tenant does not have."""
+    if locations.by_id(tenant, location) is None:
+        raise Rejected(f"there is no location {location[:60]!r}: use the id of one", code="location.unknown")
+
+
+async def give_up(connection: Connection, claims: ClaimsStock, before: Transfer, after: Transfer, now: Any) -> Transfer:
+    """Nobody holds work for it: its promise goes back, and the destination expects nothing of it any more."""
+    await release_claims(connection, claims, after)
+    task = await wake(connection, after.task, now)
+    after = replace(after, task=task, cancelled_at=now, supply_version=before.supply_version + 1)
+    return await save_transfer(connection, before, after, now)
+
+
+async def release_claims(connection: Connection, claims: ClaimsStock, transfer: Transfer) -> None:
+    """Give back what the transfer still holds at its origin."""
+    await claims.release(
+        connection,
+        tenant=transfer.tenant,
+        action=f"{transfer.transfer}:release",
+        order=transfer.transfer,
+        lines=None,
+        correlation_id=transfer.correlation_id,
+    )
+
+
+async def _locked(connection: Connection, tenant: str, transfer: str) -> tuple[Transfer, Any]:
+    try:
+        _, now = await lock(connection, transfer, tenant)
+    except NotFound:
+        raise NotFound(f"there is no transfer {transfer[:40]!r}", code="transfer.not_found") from None
+    return await load_transfer(connection, transfer, tenant), now
