@@ -254,6 +254,7 @@ class Core:
             availability=self.availability,
             claims=self.availability,
             rules=self._rule_version,
+            orders=self.orders,
             feeds=[
                 FeedOptions(
                     channel=channel.name,
@@ -378,6 +379,8 @@ def _published(settings: Settings, directory: Directory) -> list[PublishedChanne
                 system=system.name,
                 shows=directory.instance(system.name, PublishesAvailability),
                 orders=directory.instance(system.name, ReadsChannelOrders) if sells else None,
+                sold_to=chosen.sold_to,
+                currency=channel.currency,
                 options=PublicationOptions(
                     in_flight_buffer=chosen.in_flight_buffer,
                     import_seconds=chosen.import_seconds,

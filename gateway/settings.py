@@ -154,12 +154,14 @@ class OutboundSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class PublicationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Publication of a channel's figures to the instance `system`, a shop or marketplace that shows them.
 
-    `in_flight_buffer` units are held back where the vendor cannot compare before it sets. Its orders are read every
-    `import_seconds` at least, a sample of its figures every `read_back_seconds`, and all is reckoned again every
-    `sweep_seconds`.
+    With `sold_to` the shop's own orders are booked under that account and go on to ERP and warehouse; without it they
+    are promised and allocated, and nothing more. `in_flight_buffer` units are held back where the vendor cannot compare
+    before it sets. Its orders are read every `import_seconds` at least, a sample of its figures every
+    `read_back_seconds`, and all is reckoned again every `sweep_seconds`.
     """
 
     system: str
+    sold_to: str | None = None
     in_flight_buffer: int = 0
     import_seconds: float = 5.0
     read_back_seconds: float = 60.0

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from gateway.canonical.channel import ChannelOrderPage, PublishedFigure, ShownFigure, WantedFigure
+from gateway.canonical.channel import ChannelOrder, ChannelOrderPage, PublishedFigure, ShownFigure, WantedFigure
 from gateway.canonical.events import Event
 from gateway.canonical.item import Item, ReportedItem
 from gateway.canonical.order import (
@@ -50,6 +50,15 @@ from gateway.canonical.stock import (
 from gateway.canonical.warehouse import StatusOrder, TransferOrder
 from gateway.kernel.errors import Conflict
 from gateway.kernel.exchange import OutboundCall, Reply
+
+
+class ChannelAccount(Struct, frozen=True, kw_only=True):
+    """Under which account the orders of a channel are booked, and in which currency it sells (ISO 4217)."""
+
+    tenant: str
+    channel: str
+    sold_to: str
+    currency: str
 
 
 class Call(Struct, frozen=True, kw_only=True):
@@ -484,6 +493,25 @@ class ClaimsStock(Protocol):
 
     async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:
         """All that an order holds open now, what lacks of it, and when that is expected."""
+        ...
+
+
+class TakesChannelOrders(Protocol):
+    """Takes what a channel sold by itself as an order like any other, in the transaction of whoever imports it."""
+
+    async def take_channel_order(
+        self, connection: Connection, *, account: ChannelAccount, order: ChannelOrder, items: Mapping[int, Item]
+    ) -> Mapping[int, Decimal]:
+        """What stock could give of each line in `items`, in base units; all of it is taken. Again changes nothing."""
+        ...
+
+    async def give_up_channel_order(
+        self, connection: Connection, *, account: ChannelAccount, order: ChannelOrder
+    ) -> bool:
+        """Cancel what the channel cancelled; false where no such order was taken.
+
+        One that is worked on already goes to a person.
+        """
         ...
 
 

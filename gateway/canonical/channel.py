@@ -6,9 +6,12 @@ Quantities are whole selling units, which are the items' base units here.
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
 from msgspec import Struct
+
+from gateway.canonical.party import Address
 
 
 class ShownFigure(Struct, frozen=True, kw_only=True):
@@ -57,12 +60,13 @@ class ChannelOrderKind(StrEnum):
 
 
 class ChannelOrderLine(Struct, frozen=True, kw_only=True):
-    """One line; `version` is the one that its change of the figure made."""
+    """One line; `version` is the one that its change of the figure made, `unit_price` what its buyer pays for one."""
 
     line: int
     sku: str
     quantity: int
     version: int
+    unit_price: Decimal | None = None
 
 
 class ChannelOrder(Struct, frozen=True, kw_only=True):
@@ -73,6 +77,8 @@ class ChannelOrder(Struct, frozen=True, kw_only=True):
     kind: ChannelOrderKind
     at: datetime
     lines: tuple[ChannelOrderLine, ...]
+    currency: str | None = None
+    ship_to: Address | None = None
 
 
 class ChannelOrderPage(Struct, frozen=True):

@@ -12,7 +12,14 @@ from typing import Final
 
 import asyncpg
 
-from gateway.canonical.capabilities import Call, ClaimsStock, Connection, ResolvesItems
+from gateway.canonical.capabilities import (
+    Call,
+    ChannelAccount,
+    ClaimsStock,
+    Connection,
+    ResolvesItems,
+    TakesChannelOrders,
+)
 from gateway.canonical.channel import ChannelOrder, ChannelOrderKind, ChannelOrderLine
 from gateway.canonical.events import Event
 from gateway.canonical.item import Item
@@ -42,6 +49,7 @@ class Importer:
         *,
         items: ResolvesItems,
         claims: ClaimsStock,
+        taker: TakesChannelOrders | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -49,6 +57,12 @@ class Importer:
         self._channel = channel
         self._items = items
         self._promiser = Promiser(claims, tenant, channel.name)
+        self._taker = taker
+        self._account = (
+            None
+            if taker is None or channel.sold_to is None
+            else ChannelAccount(tenant=tenant, channel=channel.name, sold_to=channel.sold_to, currency=channel.currency)
+        )
         self._imported_at = datetime.min.replace(tzinfo=UTC)
 
     async def up_to(self, call: Call, looks: Sequence[datetime] = ()) -> datetime:
@@ -100,9 +114,9 @@ class Importer:
             for item, quantity in counted:
                 await connection.execute(_sql.count_sold, self._tenant, self._channel.name, [item], [quantity])
             if order.kind is ChannelOrderKind.CANCELLED:
-                await self._promiser.give_back(connection, order)
+                await self._give_back(connection, order)
                 return
-            promised = await self._promiser.promise(connection, order, {line.line: known[line.sku] for line in ours})
+            promised = await self._promise(connection, order, {line.line: known[line.sku] for line in ours})
             lines = sorted(promised)
             await connection.execute(
                 _sql.mark_promised,
@@ -113,8 +127,25 @@ class Importer:
                 [promised[line] for line in lines],
             )
             short = [line for line in order.lines if promised.get(line.line, 0) < line.quantity]
+            if self._account is not None:  # what lacks of an order is told by whoever took it
+                short = [line for line in short if line.sku not in known]
             if short:
                 await log.append(connection, [self._oversold(order, short, promised)])
+
+    async def _promise(self, connection: Connection, order: ChannelOrder, items: Mapping[int, Item]) -> dict[int, int]:
+        if self._taker is None or self._account is None:
+            return await self._promiser.promise(connection, order, items)
+        given = await self._taker.take_channel_order(connection, account=self._account, order=order, items=items)
+        return {line: int(amount) for line, amount in given.items()}
+
+    async def _give_back(self, connection: Connection, order: ChannelOrder) -> None:
+        taken = (
+            self._taker is not None
+            and self._account is not None
+            and await self._taker.give_up_channel_order(connection, account=self._account, order=order)
+        )
+        if not taken:  # or sold before its channel's orders had an account
+            await self._promiser.give_back(connection, order)
 
     async def _insert(
         self, connection: Connection, order: ChannelOrder, known: Mapping[str, Item], sign: int

@@ -27,13 +27,18 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class PublishedChannel(Struct, frozen=True, kw_only=True, eq=False):
-    """One channel, the instance that shows it, and what that can do."""
+    """One channel, the instance that shows it, and what that can do.
+
+    With `sold_to`, the account that they are booked under, its orders go on to ERP and warehouse as all others do.
+    """
 
     name: str
     system: str
     shows: PublishesAvailability
     orders: ReadsChannelOrders | None
     options: Options = Options()
+    sold_to: str | None = None
+    currency: str = "USD"
 
 
 class FigureState(StrEnum):

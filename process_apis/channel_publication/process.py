@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.backbone.leases import Leases
-from gateway.canonical.capabilities import AnswersAvailability, Call, ClaimsStock, ResolvesItems
+from gateway.canonical.capabilities import AnswersAvailability, Call, ClaimsStock, ResolvesItems, TakesChannelOrders
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound, Throttled, Unavailable
 from gateway.kernel.ids import new_id
@@ -54,6 +54,7 @@ class ChannelPublication:
         claims: ClaimsStock,
         rules: ChannelRules,
         feeds: Sequence[FeedOptions] = (),
+        orders: TakesChannelOrders | None = None,
     ) -> None:
         self._store = store
         self._tenant = tenant
@@ -63,7 +64,17 @@ class ChannelPublication:
             for options in feeds
         }
         self._lanes = [
-            Lane(store, clock, tenant, channel, items=items, availability=availability, claims=claims, rules=rules)
+            Lane(
+                store,
+                clock,
+                tenant,
+                channel,
+                items=items,
+                availability=availability,
+                claims=claims,
+                rules=rules,
+                orders=orders,
+            )
             for channel in channels
         ]
 
@@ -179,6 +190,7 @@ class Lane:
         availability: AnswersAvailability,
         claims: ClaimsStock,
         rules: ChannelRules,
+        orders: TakesChannelOrders | None = None,
     ) -> None:
         self.name = channel.name
         self._store = store
@@ -188,7 +200,7 @@ class Lane:
         self._key = (tenant, channel.name)
         reckoning = Reckoning(store, tenant, channel, availability=availability)
         disagreements = Disagreements(store, clock, tenant, channel.name)
-        self._importer = Importer(store, clock, tenant, channel, items=items, claims=claims)
+        self._importer = Importer(store, clock, tenant, channel, items=items, claims=claims, taker=orders)
         self._publisher = Publisher(
             store,
             clock,

@@ -37,7 +37,14 @@ from process_apis.order_to_ship.models import (
     PlaceOrder,
 )
 from process_apis.order_to_ship.overselling import whatever_there_is, with_waiting, write_oversold
-from process_apis.order_to_ship.records import insert_allocations, insert_orders, load, order_event, sql
+from process_apis.order_to_ship.records import (
+    find_by_identity,
+    insert_allocations,
+    insert_orders,
+    load,
+    order_event,
+    sql,
+)
 from process_apis.order_to_ship.rules import derive_state, fingerprint, price_lines
 
 _FIRST_TURN: Final = 1
@@ -105,6 +112,26 @@ class Acceptance:
         if (known := await self._known(command, content)) is None:
             raise Unavailable("another request with this number was just undone; try again")
         return Placed(order=known, created=False)
+
+    async def accept_within(self, connection: Connection, command: PlaceOrder, draft: Order, content: bytes) -> Order:
+        """Accept `draft`, made of `command`, in the caller's transaction; what its identity made before, where it did.
+
+        Raises what `place` raises of a channel's stock and claims.
+        """
+        try:
+            accepted = await self._accept(connection, [_Wanted(command, draft, content, None)])
+        except _RefusedError as refused:
+            raise refused.refusals[draft.order_id] from refused
+        if (order := accepted.get(draft.order_id)) is not None:
+            return order
+        known = await find_by_identity(connection, draft)
+        if known is None:
+            raise Unavailable("another import of this order was just undone; try again")
+        return known
+
+    def draft(self, command: PlaceOrder) -> Order:
+        """The order that `command` would make, without its lines."""
+        return self._draft_without_lines(command)
 
     async def recall(self, command: PlaceOrder) -> Order | None:
         """The order that this command made, None when it is certain that it made none.

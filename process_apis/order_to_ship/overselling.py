@@ -52,24 +52,17 @@ def with_waiting(order: Order, made: Sequence[ClaimedLine]) -> Order:
         replace(backordered(line, by_line[line.line]), oversold=by_line[line.line]) if line.line in by_line else line
         for line in order.lines
     )
-    return replace(order, lines=lines, exceptions=(waiting_finding(lacks),))
+    return replace(order, lines=lines, exceptions=(*order.exceptions, waiting_finding(lacks)))
 
 
 def write_oversold(writes: GathersWrites, orders: Sequence[Order], now: datetime) -> None:
     """What of `orders`, just inserted, waits: their counters, the exceptions, the channel's figure and its event."""
+    _write_exceptions(writes, [order for order in orders if order.exceptions])
     short = [order for order in orders if any(line.oversold for line in order.lines)]
     if not short:
         return
     lines = [(order.order_id, line.line, line.oversold) for order in short for line in order.lines if line.oversold]
-    states = [[order.order_id for order in short], [order.state for order in short]]
     writes.add(_sql.accept_short, *map(list, zip(*lines, strict=True)))
-    writes.add(_sql.state_short, *states)
-    found = [
-        (new_id(EXCEPTION_PREFIX), order.tenant, order.order_id, each.exception, each.fault_domain, each.code,
-         each.detail, each.blocking, each.kind, each.target)
-        for order in short for each in order.exceptions
-    ]  # fmt: skip
-    writes.add(_sql.raise_waiting, *map(list, zip(*found, strict=True)))
     units: dict[str, Decimal] = defaultdict(Decimal)
     for order in short:
         units[order.channel] += sum((line.oversold for line in order.lines), _ZERO)
@@ -80,6 +73,18 @@ def write_oversold(writes: GathersWrites, orders: Sequence[Order], now: datetime
         [counts[name] for name in channels], now,
     )  # fmt: skip
     writes.tell([_oversold(order, now) for order in short])
+
+
+def _write_exceptions(writes: GathersWrites, orders: Sequence[Order]) -> None:
+    if not orders:
+        return
+    writes.add(_sql.state_short, [order.order_id for order in orders], [order.state for order in orders])
+    found = [
+        (new_id(EXCEPTION_PREFIX), order.tenant, order.order_id, each.exception, each.fault_domain, each.code,
+         each.detail, each.blocking, each.kind, each.target)
+        for order in orders for each in order.exceptions
+    ]  # fmt: skip
+    writes.add(_sql.raise_waiting, *map(list, zip(*found, strict=True)))
 
 
 def _oversold(order: Order, now: datetime) -> Event:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems, ResolvesItems
+from gateway.canonical.capabilities import ChannelAccount, ClaimsStock, Connection, FindsSystems, ResolvesItems
+from gateway.canonical.channel import ChannelOrder
 from gateway.canonical.events import Recorded
+from gateway.canonical.item import Item
 from gateway.canonical.order import OrderState
 from gateway.canonical.reconciliation import BookedOrder, UnpostedLine
 from gateway.durable.enqueue import still_active
@@ -23,6 +26,7 @@ from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.telemetry.counters import Family
 from process_apis.order_to_ship.acceptance import Acceptance
+from process_apis.order_to_ship.channel_orders import ChannelOrders
 from process_apis.order_to_ship.covering import Covering
 from process_apis.order_to_ship.models import (
     QUEUE,
@@ -80,6 +84,7 @@ class OrderToShip:
         self._systems = systems
         self._options = options or Options()
         self._acceptance = Acceptance(store, clock, items, claims, committed)
+        self._channel_orders = ChannelOrders(self._acceptance)
         self._reading = Reading(store)
         self._turns = partial(
             Turns, clock=clock, claims=claims, systems=systems, pace=self._options.pace,
@@ -184,23 +189,40 @@ class OrderToShip:
         """
         await self._reading.order(caller.tenant, order_id, partner)
         async with self._store.transaction() as connection:
-            order, now = await lock(connection, order_id)
-            if order.cancelled_at or (is_going_back(order) and not order.rejected_at):
-                return order
-            if (refusal := cancel_refusal(order)) is not None:
-                code = "order.closed" if order.completed_at or order.rejected_at else "order.picking_began"
-                raise Conflict(f"the order can no longer be cancelled: {refusal}", code=code)
-            change = Change(connection, order, now)
-            change.resolve(None, None, by=caller.principal.subject, resolution="the order is being cancelled")
-            change.set(cancel_requested_at=now, cancel_reason=reason, cancel_refused_at=None)
-            upcoming = change.next()
-            if isinstance(upcoming, Step) and upcoming.kind is StepKind.GIVE_UP:
-                await apply_own_step(change, upcoming, self._claims, self._systems)
-            else:
-                await change.wake(priority=_URGENT)
-            order = await change.save()
-            await self._audit(connection, caller, "order.cancel", order, {"reason": reason})
+            return await self._cancel(connection, caller, order_id, reason)
+
+    async def _cancel(self, connection: Connection, caller: Caller, order_id: str, reason: str) -> Order:
+        order, now = await lock(connection, order_id)
+        if order.cancelled_at or (is_going_back(order) and not order.rejected_at):
+            return order
+        if (refusal := cancel_refusal(order)) is not None:
+            code = "order.closed" if order.completed_at or order.rejected_at else "order.picking_began"
+            raise Conflict(f"the order can no longer be cancelled: {refusal}", code=code)
+        change = Change(connection, order, now)
+        change.resolve(None, None, by=caller.principal.subject, resolution="the order is being cancelled")
+        change.set(cancel_requested_at=now, cancel_reason=reason, cancel_refused_at=None)
+        upcoming = change.next()
+        if isinstance(upcoming, Step) and upcoming.kind is StepKind.GIVE_UP:
+            await apply_own_step(change, upcoming, self._claims, self._systems)
+        else:
+            await change.wake(priority=_URGENT)
+        order = await change.save()
+        await self._audit(connection, caller, "order.cancel", order, {"reason": reason})
         return order
+
+    # --- orders of channels -------------------------------------------------------------------------------------------
+
+    async def take_channel_order(
+        self, connection: Connection, *, account: ChannelAccount, order: ChannelOrder, items: Mapping[int, Item]
+    ) -> Mapping[int, Decimal]:
+        """See `TakesChannelOrders`."""
+        return await self._channel_orders.take(connection, account, order, items)
+
+    async def give_up_channel_order(
+        self, connection: Connection, *, account: ChannelAccount, order: ChannelOrder
+    ) -> bool:
+        """See `TakesChannelOrders`."""
+        return await self._channel_orders.give_up(connection, account, order, self._cancel)
 
     async def recall_cancellation(self, tenant: str, order_id: str, *, partner: str | None = None) -> Order | None:
         """The order whose cancellation was asked for, None when it is certain that none was.

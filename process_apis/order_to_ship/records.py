@@ -42,6 +42,14 @@ async def load(
     return None if text is None else _decode(text)
 
 
+async def find_by_identity(connection: Connection, order: Order) -> Order | None:
+    """The order that has the identity of `order`, None where it is free."""
+    row = await connection.fetchrow(
+        sql.find_by_identity, order.tenant, order.channel, order.sold_to, order.external_number, order.release
+    )
+    return None if row is None else await load(connection, row["order_id"])
+
+
 async def lock(connection: Connection, order_id: str) -> tuple[Order, datetime]:
     """The order under its row lock, and the database's time; held until the transaction ends."""
     now = await connection.fetchval(sql.lock_order, order_id)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
+
+import msgspec
 
 from gateway.canonical.channel import (
     ChannelOrder,
@@ -15,9 +19,11 @@ from gateway.canonical.channel import (
     ShownFigure,
     WantedFigure,
 )
+from gateway.canonical.party import Address
 from gateway.kernel.errors import BrokenUpstream, OutcomeUnknown, Rejected
 from system_apis.storefront_shop import wire
 
+_PRICE: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,4})?")
 _PUBLISHED: Final[Mapping[str, Published]] = {
     "applied": Published.APPLIED,
     "version_mismatch": Published.CHANGED,
@@ -77,7 +83,24 @@ def _order(event: wire.OrderEvent) -> ChannelOrder:
         kind=kind,
         at=event.at,
         lines=tuple(
-            ChannelOrderLine(line=line.line, sku=line.sku, quantity=line.quantity, version=line.level_version)
+            ChannelOrderLine(
+                line=line.line,
+                sku=line.sku,
+                quantity=line.quantity,
+                version=line.level_version,
+                unit_price=_price(line.price),
+            )
             for line in event.lines
         ),
+        currency=event.currency,
+        ship_to=None if event.ship_to is None else Address(**msgspec.structs.asdict(event.ship_to)),
     )
+
+
+def _price(text: str | None) -> Decimal | None:
+    """An amount in the order's currency, such as ``19.90``."""
+    if text is None:
+        return None
+    if not _PRICE.fullmatch(text):
+        raise BrokenUpstream(f"the shop tells of a price {text[:40]!r}", code="shop.broken_contract")
+    return Decimal(text)

@@ -67,6 +67,17 @@ class EventLine(Struct, frozen=True, kw_only=True):
     sku: str
     quantity: int
     level_version: int
+    price: str | None = None
+
+
+class ShipTo(Struct, frozen=True, kw_only=True):
+    """Where a shopper wants it; `country` is ISO 3166-1 alpha-2."""
+
+    name: str
+    street: str
+    city: str
+    postal_code: str
+    country: str
 
 
 class OrderEvent(Struct, frozen=True, kw_only=True):
@@ -77,6 +88,8 @@ class OrderEvent(Struct, frozen=True, kw_only=True):
     type: str
     at: datetime
     lines: tuple[EventLine, ...]
+    currency: str | None = None
+    ship_to: ShipTo | None = None
 
 
 class OrderEventPage(Struct, frozen=True):

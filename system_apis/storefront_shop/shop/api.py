@@ -141,6 +141,7 @@ class Api:
                 "type": row["type"],
                 "at": datetime.fromtimestamp(row["at"], UTC).isoformat(),
                 "lines": row["lines"],
+                **row["buyer"],
             }
             for row in rows
         ]
@@ -151,7 +152,8 @@ class Api:
         if request.method == "GET":
             return 200, self._look(name, query)
         if name == "buy":
-            return 200, {"order": self._books.buy([(each["sku"], int(each["quantity"])) for each in body["lines"]])}
+            lines = [(each["sku"], int(each["quantity"])) for each in body["lines"]]
+            return 200, {"order": self._books.buy(lines, body.get("buyer"), body.get("prices"))}
         if (change := self._changes.get(name)) is None:
             raise Refusal(404, "NOT_FOUND", "no such control")
         change(body)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ create table if not exists level (sku text primary key, quantity integer not nul
 create table if not exists history (id integer primary key autoincrement, at real not null, sku text not null,
     was integer not null, quantity integer not null, version integer not null, cause text not null);
 create table if not exists event (sequence integer primary key autoincrement, reference text not null,
-    type text not null, at real not null, lines text not null);
+    type text not null, at real not null, lines text not null, buyer text not null default '{}');
 create index if not exists event_reference on event (reference);
 create index if not exists history_sku on history (sku, version);
 """
@@ -60,16 +60,25 @@ class Books(SqliteBooks):
         )
         return version + 1
 
-    def buy(self, lines: Sequence[tuple[str, int]]) -> str:
-        """A shopper's order: all lines or `Refusal`; returns its number."""
+    def buy(
+        self,
+        lines: Sequence[tuple[str, int]],
+        buyer: Mapping[str, Any] | None = None,
+        prices: Mapping[str, str] | None = None,
+    ) -> str:
+        """A shopper's order: all lines or `Refusal`; returns its number.
+
+        `buyer` is told with it as it is, and `prices` by SKU with its lines.
+        """
         with self.transaction():
             number = self._next_order()
             bought = []
             for line, (sku, quantity) in enumerate(lines, start=1):
                 found = self.level(sku) or (0, 0)
                 version = self.put(sku, found[0] - quantity, f"order {number}")
-                bought.append({"line": line, "sku": sku, "quantity": quantity, "level_version": version})
-            self._tell(number, "placed", bought)
+                price = {"price": prices[sku]} if prices and sku in prices else {}
+                bought.append({"line": line, "sku": sku, "quantity": quantity, "level_version": version, **price})
+            self._tell(number, "placed", bought, buyer or {})
         return number
 
     def cancel(self, number: str) -> None:
@@ -111,14 +120,16 @@ class Books(SqliteBooks):
         for row in rows:
             if row["at"] > before:
                 break
-            found.append({**dict(row), "lines": json.loads(row["lines"])})
+            found.append({**dict(row), "lines": json.loads(row["lines"]), "buyer": json.loads(row["buyer"])})
         return found
 
     def _next_order(self) -> str:
         return f"S-{1 + self.rows('select coalesce(max(sequence), 0) n from event')[0]['n']:06d}"
 
-    def _tell(self, number: str, kind: str, lines: Sequence[dict[str, Any]]) -> None:
+    def _tell(
+        self, number: str, kind: str, lines: Sequence[dict[str, Any]], buyer: Mapping[str, Any] | None = None
+    ) -> None:
         self._db.execute(
-            "insert into event (reference, type, at, lines) values (?, ?, ?, ?)",
-            (number, kind, time.time(), json.dumps(lines)),
+            "insert into event (reference, type, at, lines, buyer) values (?, ?, ?, ?, ?)",
+            (number, kind, time.time(), json.dumps(lines), json.dumps(buyer or {})),
         )
