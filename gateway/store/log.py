@@ -29,6 +29,24 @@ async def append(connection: Connection, events: Sequence[Event]) -> None:
         await connection.execute(APPEND, *columns_of(events))
 
 
+def appended(kind: str, select: str, *, tenant: str, at: str) -> str:
+    """The part of a statement that appends events of one kind: those that `select` makes of its other parts.
+
+    It gives aggregate, aggregate_version, correlation_id, causation_id and data; `tenant` and `at` (when it happened)
+    are SQL expressions. An unknown kind raises KeyError.
+    """
+    return f"""
+insert into store.event
+    (log_epoch, stream, tenant, type, version, occurred_at, aggregate, aggregate_version, correlation_id, causation_id,
+     data)
+select (select log_epoch from store.installation), 'main', {tenant}, '{kind}', {TAXONOMY[kind].version},
+       {at}::timestamptz, e.*
+from (
+{select}
+) as e
+"""
+
+
 def columns_of(events: Sequence[Event]) -> Sequence[str]:
     """The parameters of `APPEND`."""
     return column_arrays(map(_row, events))

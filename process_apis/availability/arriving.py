@@ -52,7 +52,7 @@ class Arrivals:
             return []
         changes: dict[LineKey, LineChange] = {}
         events = await self.attend(connection, tenant, awaited, changes)
-        rows = await refresh_lines(connection, tenant, changes, physical=False)
+        rows = await refresh_lines(connection, tenant, changes)
         return line_events(tenant, rows, self._clock.now(), {}, cause, changes) + events
 
     async def attend(

@@ -167,7 +167,7 @@ async def catch_up(connection: Connection, tenant: str, order: str, now: datetim
         await claims.look_again(connection, tenant)
     changes: dict[LineKey, LineChange] = {}
     events = await claims.consume(connection, tenant, None, changes, now)
-    rows = await refresh_lines(connection, tenant, changes, physical=False)
+    rows = await refresh_lines(connection, tenant, changes)
     await log.append(connection, [*line_events(tenant, rows, now, {}, Cause(order), changes), *events])
 
 

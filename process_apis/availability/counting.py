@@ -21,10 +21,10 @@ from gateway.store.queries import queries_beside
 from process_apis.availability.arriving import Arrivals
 from process_apis.availability.hearing import hear
 from process_apis.availability.holding import scopes_of
-from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import Count, LineKey, Mapped, Parked, ParkedFigure, Refusal
-from process_apis.availability.moving import settle_groups
+from process_apis.availability.moving import apply_effects, settle
 from process_apis.availability.parking import park
 from process_apis.availability.translating import Translator, fingerprint
 
@@ -175,7 +175,8 @@ class Counter:
         await connection.execute(_sql.drop_settlements, tenant, *map(list, columns))
         after = {(r["location"], r["item"], r["owner"], r["lot"], r["epoch"], r["sequence"]) for r in moved}
         groups = await connection.fetch(_sql.groups_after, tenant, *map(list, zip(*sorted(after), strict=True)))
-        await settle_groups(connection, tenant, {tuple(group) for group in groups}, self._clock.now())
+        effects = await settle(connection, tenant, {tuple(group) for group in groups}, self._clock.now())
+        await apply_effects(connection, tenant, effects)
 
     def split(self, tenant: str, snapshot: ReportedSnapshot, counts: Sequence[Count]) -> tuple[list[Count], set[str]]:
         """The figures that may move stock, and the locations this source is declared to hold among the snapshot's."""
@@ -261,9 +262,8 @@ class Counter:
             changes = {key: LineChange(as_of=snapshot.taken_at) for key in ordered[start : start + _CHUNK]}
             waited = [key for key in changes if key in awaited]
             events = await self._arrivals.attend(connection, tenant, waited, changes)
-            rows = await refresh_lines(connection, tenant, changes, physical=True)
-            events = line_events(tenant, rows, self._clock.now(), {}, cause, changes) + events
-            await log.append(connection, events)
+            fallen = await tell_lines(connection, tenant, changes, self._clock.now(), {}, cause)
+            await log.append(connection, [*fallen, *events])
 
     async def note(
         self,

@@ -18,7 +18,7 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.demand import NEVER, DemandKey, ParkedDemand, Standing, Told, Word, open_amounts, tell
 from process_apis.availability.hearing import hear
-from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import DEFAULT_OWNER, LineKey, Parked, Refusal
 from process_apis.availability.parking import park
@@ -91,8 +91,7 @@ class DemandRecorder:
             changes = await _write(connection, tenant, source, standing, told)
             if feed.full and not outdated:
                 await connection.execute(_own.move_cut, tenant, source, at.epoch, at.sequence)
-            rows = await refresh_lines(connection, tenant, changes, physical=True)
-            events += line_events(tenant, rows, now, {}, Cause(f"demand:{source}"), changes)
+            events += await tell_lines(connection, tenant, changes, now, {}, Cause(f"demand:{source}"))
             await hear(connection, tenant, [f"{source}/demand"], self._clock)
             await log.append(connection, events)
         late = [_late(feed, line) for line in feed.lines if self._is_late(tenant, feed, line, items, told)]

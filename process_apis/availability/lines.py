@@ -7,15 +7,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
-from gateway.store.arrays import column_arrays
+from gateway.store import log
+from gateway.store.arrays import Element, array, column_arrays
 from gateway.store.queries import queries_beside
-from process_apis.availability.models import LineKey, StockLine
+from process_apis.availability.models import Effect, LineKey, StockLine
 
 _sql: Final = queries_beside(__file__)
+_parts: Final = queries_beside(__file__, "line_queries.sql")
+_encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _ZERO: Final = Decimal(0)
 
 
@@ -52,20 +56,43 @@ async def lock_lines(connection: Connection, tenant: str, keys: Iterable[LineKey
     return [LineKey(*key) for key in row["awaited"] or ()]
 
 
-async def refresh_lines(
-    connection: Connection, tenant: str, changes: Mapping[LineKey, LineChange], *, physical: bool
-) -> Sequence[Any]:
-    """Write the figures of locked lines; returns the rows that changed, with their new version.
-
-    `physical` says that positions may have changed; only then a line may become short.
-    """
+async def refresh_lines(connection: Connection, tenant: str, changes: Mapping[LineKey, LineChange]) -> Sequence[Any]:
+    """Write the promises of locked lines, of which no position changed; returns the rows, with their new version."""
     ordered = sorted(changes)
     if not ordered:
         return ()
     rows = [changes[key] for key in ordered]
-    statement = _sql.refresh_lines if physical else _sql.move_promises
     figures = [(row.reserved, row.allocated, row.external, row.as_of) for row in rows]
-    return await connection.fetch(statement, tenant, *column_arrays(ordered), *column_arrays(figures))
+    return await connection.fetch(_sql.move_promises, tenant, *column_arrays(ordered), *column_arrays(figures))
+
+
+async def tell_lines(
+    connection: Connection,
+    tenant: str,
+    changes: Mapping[LineKey, LineChange],
+    now: datetime,
+    cause: Mapping[LineKey, Cause],
+    default: Cause,
+    effects: Sequence[Effect] | None = None,
+) -> list[Event]:
+    """Write the figures of locked lines and tell the log of those that changed: `availability.changed`.
+
+    Without `effects` the physical figures are read from positions. With them nothing else may have changed positions
+    since the lines were locked: they are applied here, and added to what the lines had. Returns what is left to tell:
+    `stock.position_negative` of lines where a figure fell below zero.
+    """
+    ordered = sorted(changes)
+    if not ordered:
+        return []
+    moved = (
+        [array(column) for column in zip(*sorted(effects), strict=True)] or ["{}"] * 9 if effects is not None else []
+    )
+    lines = column_arrays(_line_row(key, changes[key], cause.get(key, default)) for key in ordered)
+    told = log.appended("availability.changed", _parts.tell_lines, tenant="$1", at=f"${len(moved) + len(lines) + 2}")
+    parts = [_parts.read_lines] if effects is None else [_parts.move_figures, _parts.move_lines]
+    statement = f"with {', '.join([*parts, _parts.write_lines])}, told as ({told})\n{_parts.fallen_lines}"
+    rows = await connection.fetch(statement, tenant, *moved, *lines, now)
+    return [_fallen(tenant, row, now) for row in rows]
 
 
 def line_of_row(row: Mapping[str, Any]) -> StockLine:
@@ -92,7 +119,7 @@ def line_events(
     default: Cause,
     changes: Mapping[LineKey, LineChange] | None = None,
 ) -> list[Event]:
-    """`availability.changed` for each changed line, and `stock.position_negative` where a figure fell below zero."""
+    """`availability.changed` for each line whose promises changed."""
     events = []
     for row in rows:
         key = LineKey(row["item"], row["location"], row["owner"])
@@ -101,9 +128,6 @@ def line_events(
         if changes is not None and (channels := changes[key].channels):
             figures["channels"] = channels
         events.append(_event("availability.changed", tenant, row, now, why, figures))
-        if row["negative"] and not row["was_negative"]:
-            data = {key: row[key] for key in ("item", "location", "owner", "lowest")}
-            events.append(_event("stock.position_negative", tenant, row, now, why, data))
     return events
 
 
@@ -135,3 +159,18 @@ def _event(kind: str, tenant: str, row: Mapping[str, Any], now: datetime, why: C
         correlation_id=why.correlation_id,
         causation_id=why.causation_id,
     )
+
+
+def _columns(effects: Sequence[Effect]) -> Sequence[Sequence[Element]]:
+    return list(zip(*sorted(effects), strict=True)) or [()] * len(Effect._fields)
+
+
+def _fallen(tenant: str, row: Mapping[str, Any], now: datetime) -> Event:
+    data = {name: row[name] for name in ("item", "location", "owner", "lowest")}
+    return _event("stock.position_negative", tenant, row, now, Cause(row["correlation_id"], row["causation_id"]), data)
+
+
+def _line_row(key: LineKey, change: LineChange, why: Cause) -> tuple[Element, ...]:
+    channels = _encode(change.channels).decode() if change.channels else None
+    promises = (change.reserved, change.allocated, change.external)
+    return (*key, *promises, change.as_of, why.correlation_id, why.causation_id, channels)

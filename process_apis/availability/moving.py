@@ -14,6 +14,9 @@ from gateway.store.queries import queries_beside
 from process_apis.availability.models import Effect, Mapped
 
 _sql: Final = queries_beside(__file__)
+_parts: Final = queries_beside(__file__, "line_queries.sql")
+_AFTER_ALL: Final = 2**63 - 1
+"""An epoch and a sequence behind every cut-off."""
 
 
 class Deed(NamedTuple):
@@ -120,24 +123,50 @@ def movement_row(each: Mapped) -> tuple[Element, ...]:
     )
 
 
-async def move_figures(connection: Connection, tenant: str, deeds: Sequence[Deed], now: datetime) -> None:
-    """Apply deeds to positions, each as far as it lies after the snapshot that its figure stands on."""
+async def effects_of(connection: Connection, tenant: str, deeds: Sequence[Deed]) -> list[Effect]:
+    """What deeds do to positions, what shipments take from `picked` instead of `sellable` for them included.
+
+    The deeds are in the ledger already, and lines are locked: what is settled is kept here.
+    """
     effects = [effect for deed in deeds if deed.type != MovementType.CYCLE_COUNTED for effect in _effects(deed)]
+    handled = [deed for deed in deeds if deed.handling is not None]
+    if handled:
+        groups = {(deed.location, deed.item, deed.owner, deed.lot, deed.handling or "") for deed in handled}
+        effects += await settle(connection, tenant, groups, max(deed.occurred_at for deed in handled))
+    return effects
+
+
+async def apply_effects(connection: Connection, tenant: str, effects: Sequence[Effect]) -> None:
+    """Change positions, each by what lies after the snapshot that its figure stands on."""
     if effects:
-        effects.sort()
-        await connection.execute(_sql.apply_effects, tenant, *column_arrays(effects))
-    groups = {
-        (deed.location, deed.item, deed.owner, deed.lot, deed.handling) for deed in deeds if deed.handling is not None
-    }
-    await settle_groups(connection, tenant, groups, now)
+        statement = f"with {_parts.move_figures} select"
+        await connection.execute(statement, tenant, *column_arrays(sorted(effects)))
 
 
-async def settle_groups(
-    connection: Connection, tenant: str, groups: set[tuple[str, str, str, str, str]], now: datetime
-) -> None:
-    """Reckon again what the shipments of these handling groups took from `picked` instead of `sellable`."""
-    if groups:
-        await connection.execute(_sql.settle, tenant, *map(list, zip(*sorted(groups), strict=True)), now)
+async def settle(
+    connection: Connection, tenant: str, groups: set[tuple[str, str, str, str, str]], at: datetime
+) -> list[Effect]:
+    """Reckon again what the shipments of these handling groups took from `picked` instead of `sellable`.
+
+    What that changes is kept as settled, and returned to be applied whatever the figures stand on.
+    """
+    if not groups:
+        return []
+    rows = await connection.fetch(_sql.settle, tenant, *map(list, zip(*sorted(groups), strict=True)))
+    return [
+        Effect(
+            row["location"],
+            row["item"],
+            row["owner"],
+            row["bucket"],
+            row["lot"],
+            row["delta"],
+            _AFTER_ALL,
+            _AFTER_ALL,
+            at,
+        )
+        for row in rows
+    ]
 
 
 def _effects(deed: Deed) -> list[Effect]:

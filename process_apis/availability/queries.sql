@@ -58,41 +58,11 @@ from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::int[
             $24::text::int[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[], $29::text::text[], $30::text::text[], $31::text::text[],
             $32::text::boolean[]) as u
 
--- name: apply_effects
--- Whoever writes figures of a stock line holds its lock: what `place` says stays true until the update.
-with effect as (
-    select e.*, p.ctid as place, p.cut_epoch, p.cut_sequence
-    from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::numeric[], $8::text::bigint[], $9::text::bigint[],
-                $10::text::timestamptz[])
-         as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at)
-    left join availability.position p
-      on p.tenant = $1 and p.location = e.location and p.item = e.item and p.owner = e.owner
-     and p.bucket = e.bucket and p.lot = e.lot
-),
-changed as (
-    update availability.position p
-    set amount = p.amount + counted.delta, as_of = greatest(p.as_of, counted.as_of)
-    from (
-        select place, sum(delta) as delta, max(occurred_at) as as_of from effect
-        where place is not null and (epoch, sequence) > (cut_epoch, cut_sequence)
-        group by place
-    ) as counted
-    where p.ctid = counted.place
-)
-insert into availability.position
-    (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
-select $1, e.location, e.item, e.owner, e.bucket, e.lot, sum(e.delta),
-       coalesce(min(f.cut_epoch), -1), coalesce(min(f.cut_sequence), -1), coalesce(min(f.cut_event), ''), max(e.occurred_at)
-from effect e
-left join availability.full_snapshot f on f.tenant = $1 and f.location = e.location
-where e.place is null and (e.epoch, e.sequence) > (coalesce(f.cut_epoch, -1), coalesce(f.cut_sequence, -1))
-group by e.location, e.item, e.owner, e.bucket, e.lot
-
 -- name: settle
+-- Answers what is to be added to figures for it.
 with cut as (
     select g.location, g.item, g.owner, g.lot, g.handling, b.bucket,
-           coalesce(p.cut_epoch, f.cut_epoch, -1) as epoch, coalesce(p.cut_sequence, f.cut_sequence, -1) as sequence,
-           coalesce(p.cut_event, f.cut_event, '') as event
+           coalesce(p.cut_epoch, f.cut_epoch, -1) as epoch, coalesce(p.cut_sequence, f.cut_sequence, -1) as sequence
     from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) as g (location, item, owner, lot, handling)
     cross join (values ('sellable'), ('picked')) as b (bucket)
     left join availability.position p
@@ -101,7 +71,7 @@ with cut as (
     left join availability.full_snapshot f on f.tenant = $1 and f.location = g.location
 ),
 handled as (
-    select c.location, c.item, c.owner, c.lot, c.handling, c.bucket, c.epoch, c.sequence, c.event,
+    select c.location, c.item, c.owner, c.lot, c.handling, c.bucket,
            coalesce(sum(n.picked), 0) as picked, coalesce(sum(n.shipped), 0) as shipped,
            coalesce(sum(n.picked) filter (where n.before), 0) as picked_before,
            coalesce(sum(n.shipped) filter (where n.before), 0) as shipped_before
@@ -118,7 +88,7 @@ handled as (
         where m.tenant = $1 and m.handling = c.handling and m.moves and m.live
           and m.location = c.location and m.item = c.item and m.owner = c.owner and m.lot = c.lot
     ) n on true
-    group by c.location, c.item, c.owner, c.lot, c.handling, c.bucket, c.epoch, c.sequence, c.event
+    group by c.location, c.item, c.owner, c.lot, c.handling, c.bucket
 ),
 wanted as (
     select h.*, least(greatest(picked, 0), shipped) - least(greatest(picked_before, 0), shipped_before) as settled
@@ -137,13 +107,9 @@ kept as (
     select $1, location, item, owner, lot, handling, bucket, settled from difference
     on conflict (tenant, location, item, owner, lot, handling, bucket) do update set settled = excluded.settled
 )
-insert into availability.position as p
-    (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
-select $1, location, item, owner, bucket, lot, sum(case bucket when 'sellable' then delta else -delta end),
-       epoch, sequence, event, $7
+select location, item, owner, bucket, lot, sum(case bucket when 'sellable' then delta else -delta end) as delta
 from difference
-group by location, item, owner, bucket, lot, epoch, sequence, event
-on conflict (tenant, location, item, owner, bucket, lot) do update set amount = p.amount + excluded.amount
+group by location, item, owner, bucket, lot
 
 -- name: groups_after
 select distinct m.location, m.item, m.owner, m.lot, m.handling
@@ -404,34 +370,6 @@ insert into availability.stock_line (tenant, item, location, owner)
 select $1, u.* from unnest($2::text::text[], $3::text::text[], $4::text::text[]) as u (item, location, owner)
 order by item, location, owner
 on conflict (tenant, item, location, owner) do nothing
-
--- name: refresh_lines
-with figure as (
-    select l.ctid as place, l.negative as was_negative, p.on_hand, p.sellable, p.lowest,
-           l.reserved + k.reserved as reserved, l.allocated + k.allocated as allocated,
-           l.external + k.external as external, greatest(l.as_of, k.as_of) as as_of
-    from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[], $6::text::numeric[], $7::text::numeric[], $8::text::timestamptz[])
-         as k (item, location, owner, reserved, allocated, external, as_of)
-    join availability.stock_line l
-      on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
-    cross join lateral (
-        select coalesce(sum(amount), 0) as on_hand,
-               coalesce(sum(amount) filter (where bucket = 'sellable'), 0) as sellable,
-               coalesce(min(amount), 0) as lowest
-        from availability.position
-        where tenant = $1 and location = k.location and item = k.item and owner = k.owner
-    ) p
-)
-update availability.stock_line l
-set on_hand = f.on_hand, sellable = f.sellable, reserved = f.reserved, allocated = f.allocated, external = f.external,
-    short = greatest(0, f.reserved + f.allocated + f.external - f.sellable), negative = f.lowest < 0,
-    version = l.version + 1, as_of = f.as_of
-from figure f
-where l.ctid = f.place
-  and (l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.negative)
-      is distinct from (f.on_hand, f.sellable, f.reserved, f.allocated, f.external, f.lowest < 0)
-returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short,
-          l.version, l.as_of, l.negative, f.was_negative, f.lowest
 
 -- name: move_promises
 update availability.stock_line l

@@ -31,10 +31,17 @@ from process_apis.availability.effects import EFFECTS
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
 from process_apis.availability.holding import place_movements
-from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
+from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
-from process_apis.availability.models import LineKey, Mapped, Parked, ParkedFigure, Refusal
-from process_apis.availability.moving import Deed, deed_of_mapped, deed_of_row, move_figures, movement_row
+from process_apis.availability.models import Effect, LineKey, Mapped, Parked, ParkedFigure, Refusal
+from process_apis.availability.moving import (
+    Deed,
+    apply_effects,
+    deed_of_mapped,
+    deed_of_row,
+    effects_of,
+    movement_row,
+)
 from process_apis.availability.parking import park
 from process_apis.availability.telling import correlation_of, movement_events
 from process_apis.availability.translating import Translator, park_movement
@@ -198,16 +205,20 @@ class Recorder:
         retired = await connection.fetch(_sql.retire_movements, tenant, old) if old else []
         undone = [row for row in retired if row["moves"]]
         deeds = [*map(deed_of_row, undone), *map(deed_of_mapped, moving)]
-        await move_figures(connection, tenant, deeds, now)
+        effects: list[Effect] | None = await effects_of(connection, tenant, deeds)
         counts = [count_of_movement(each) for each in moving if _counts(each)]
-        await self._counter.rebase(connection, tenant, counts)
-        await self._counter.recall(connection, tenant, [count_key(row) for row in undone if _counted(row)])
+        recalled = [count_key(row) for row in undone if _counted(row)]
+        if counts or recalled or awaited:  # they need figures that are up to date
+            await apply_effects(connection, tenant, effects or ())
+            await self._counter.rebase(connection, tenant, counts)
+            await self._counter.recall(connection, tenant, recalled)
+            effects = None
         await _move_balances(connection, tenant, deeds)
         changes = _changes(keys, moving)
         events = await claimed.settle(connection, tenant, deeds, changes, now)
         events += await self._arrivals.attend(connection, tenant, awaited, changes)
-        lines = await refresh_lines(connection, tenant, changes, physical=True)
-        return line_events(tenant, lines, now, _causes(taken), Cause("availability"), changes) + events
+        causes = _causes(taken)
+        return await tell_lines(connection, tenant, changes, now, causes, Cause("availability"), effects) + events
 
 
 def _latest_of_each(mapped: Sequence[Mapped], parked: list[Parked]) -> tuple[dict[_OnceKey, Mapped], list[ReceiptLine]]:

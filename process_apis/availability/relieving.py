@@ -163,7 +163,7 @@ class Shortages:
         events += await _move(connection, tenant, plan, changes, versions, _Told(now, why))
         if changed := plan.changed_marks:
             await connection.execute(_own.mark_claims, tenant, list(changed), list(changed.values()))
-        rows = await refresh_lines(connection, tenant, changes, physical=False)
+        rows = await refresh_lines(connection, tenant, changes)
         events = [*line_events(tenant, rows, now, {}, Cause(why), changes), *events]
         if plan.orders:
             events += await _tell_orders(connection, tenant, plan, _Told(now, why))

@@ -208,7 +208,7 @@ class Standing:
         await lock_lines(connection, tenant, {claim.key for claim, _ in pairs})
         changes: dict[LineKey, LineChange] = {}
         events = await write_claims(connection, tenant, pairs, changes, {order: version}, now, reason, correlation_id)
-        rows = await refresh_lines(connection, tenant, changes, physical=False)
+        rows = await refresh_lines(connection, tenant, changes)
         await log.append(connection, [*line_events(tenant, rows, now, {}, Cause(correlation_id), changes), *events])
 
     async def _hand_over(

@@ -299,6 +299,23 @@ INVARIANTS = {
             from availability.position
             where tenant = l.tenant and item = l.item and location = l.location and owner = l.owner) p
         where l.sellable <> p.sellable or l.on_hand <> p.on_hand""",
+    "a line is flagged while one of its figures is below zero": """
+        select item, location, negative from availability.stock_line l
+        where negative <> exists (select from availability.position p
+            where p.tenant = l.tenant and p.item = l.item and p.location = l.location and p.owner = l.owner
+              and p.amount < 0)""",
+    "the log told last what the line has": """
+        select l.item, l.location, l.version, e.data from availability.stock_line l
+        cross join lateral (
+            select data, aggregate_version from store.event
+            where type = 'availability.changed' and tenant = l.tenant
+              and aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
+            order by aggregate_version desc limit 1) e
+        where (e.aggregate_version, (e.data->>'version')::bigint) <> (l.version, l.version)
+           or ((e.data->>'on_hand')::numeric, (e.data->>'sellable')::numeric, (e.data->>'reserved')::numeric,
+               (e.data->>'allocated')::numeric, (e.data->>'external')::numeric, (e.data->>'short')::numeric,
+               (e.data->>'as_of')::timestamptz)
+              <> (l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.as_of)""",
     "what waits at a line is the sum of its promises on supply": """
         select item, location, waiting from availability.stock_line l where waiting <> (
             select coalesce(sum(amount - consumed - released), 0) from availability.claim c

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from gateway.canonical.stock import MovementType, Outcome
-from process_apis.availability import counting, fulfilling, moving, recording
+from process_apis.availability import counting, fulfilling, lines, moving, recording
 from process_apis.availability.counting import Counter
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.models import Progress
@@ -59,15 +59,19 @@ async def wrong_worlds(store):
     return []
 
 
-def in_sql(monkeypatch, module, query, old, new):
-    statement = getattr(module._sql, query)
+def in_sql(monkeypatch, queries, query, old, new):
+    statement = getattr(queries, query)
     assert old in statement
-    monkeypatch.setitem(module._sql._statements, query, statement.replace(old, new))
+    monkeypatch.setitem(queries._statements, query, statement.replace(old, new))
+
+
+def in_figures(monkeypatch, old, new):
+    for module in (moving, lines):
+        in_sql(monkeypatch, module._parts, "move_figures", old, new)
 
 
 def clips_negatives(monkeypatch):
-    in_sql(monkeypatch, moving, "apply_effects", "set amount = p.amount + counted.delta",
-           "set amount = greatest(0, p.amount + counted.delta)")  # fmt: skip
+    in_figures(monkeypatch, "set amount = p.amount + figure.delta", "set amount = greatest(0, p.amount + figure.delta)")
 
 
 def drops_a_late_picks_claim_effect(monkeypatch):
@@ -98,15 +102,11 @@ def double_consumes(monkeypatch):
 
 
 def compares_mixed_order_keys(monkeypatch):
-    in_sql(monkeypatch, moving, "apply_effects", "(epoch, sequence) > (cut_epoch, cut_sequence)",
-           "sequence > cut_sequence")  # fmt: skip
-    in_sql(monkeypatch, moving, "apply_effects",
-           "(e.epoch, e.sequence) > (coalesce(f.cut_epoch, -1), coalesce(f.cut_sequence, -1))",
-           "e.sequence > coalesce(f.cut_sequence, -1)")  # fmt: skip
+    in_figures(monkeypatch, "(e.epoch, e.sequence) > (coalesce(p.cut_epoch, f.cut_epoch, -1), ", "e.sequence > (")
 
 
 def compares_the_clock_of_the_snapshot(monkeypatch):
-    in_sql(monkeypatch, counting, "rebase", "and (m.epoch, m.sequence) > (s.epoch, s.sequence)",
+    in_sql(monkeypatch, counting._sql, "rebase", "and (m.epoch, m.sequence) > (s.epoch, s.sequence)",
            "and m.recorded_at > s.taken_at")  # fmt: skip
 
 
@@ -127,16 +127,15 @@ def counts_a_duplicate(monkeypatch):
 
 
 def counts_a_tie_twice(monkeypatch):
-    in_sql(monkeypatch, moving, "apply_effects", "(epoch, sequence) > (cut", "(epoch, sequence) >= (cut")
-    in_sql(monkeypatch, moving, "apply_effects", "(e.epoch, e.sequence) > (co", "(e.epoch, e.sequence) >= (co")
+    in_figures(monkeypatch, "(e.epoch, e.sequence) > (co", "(e.epoch, e.sequence) >= (co")
 
 
 def leaves_what_a_full_snapshot_does_not_name(monkeypatch):
-    in_sql(monkeypatch, counting, "keys_at", "where p.tenant = $1", "where false and p.tenant = $1")
+    in_sql(monkeypatch, counting._sql, "keys_at", "where p.tenant = $1", "where false and p.tenant = $1")
 
 
 def adds_a_correction_to_what_it_corrects(monkeypatch):
-    in_sql(monkeypatch, recording, "retire_movements", "and m.live", "and m.live and false")
+    in_sql(monkeypatch, recording._sql, "retire_movements", "and m.live", "and m.live and false")
 
 
 def keeps_a_count_that_was_taken_back(monkeypatch):
@@ -171,15 +170,15 @@ def pools_lots(monkeypatch):
 
 
 def ships_from_sellable_what_was_picked(monkeypatch):
-    async def settle_groups(connection, tenant, groups, now):
-        pass
+    async def settle(connection, tenant, groups, at):
+        return []
 
-    monkeypatch.setattr(moving, "settle_groups", settle_groups)
-    monkeypatch.setattr(counting, "settle_groups", settle_groups)
+    monkeypatch.setattr(moving, "settle", settle)
+    monkeypatch.setattr(counting, "settle", settle)
 
 
 def balances_a_transfer_within_one_batch_only(monkeypatch):
-    in_sql(monkeypatch, recording, "move_balances", "set opened = b.opened + excluded.opened, closed = b.closed",
+    in_sql(monkeypatch, recording._sql, "move_balances", "set opened = b.opened + excluded.opened, closed = b.closed",
            "set opened = greatest(b.opened, excluded.opened), closed = b.closed")  # fmt: skip
 
 

@@ -114,6 +114,24 @@ async def test_a_negative_figure_is_kept_flagged_and_raised_once(world):
     assert not (await world.figures())["negative"]
 
 
+async def test_a_line_is_flagged_until_the_last_of_its_figures_is_no_longer_negative(world):
+    await world.record(
+        world.movement("e1", 1, "stock_adjusted", -3),
+        world.movement("e2", 2, "stock_adjusted", -2, to_bucket="damaged"),
+        world.movement("e3", 3, "stock_adjusted", 7, to_bucket="returned"),
+    )
+    assert (await world.figures())["negative"]
+    await world.record(world.movement("e4", 4, "stock_adjusted", 5))
+    assert (await world.figures())["negative"]
+    await world.record(
+        world.movement("e5", 5, "stock_adjusted", 1, to_bucket="damaged"),
+        world.movement("e6", 6, "stock_adjusted", 1, to_bucket="damaged"),
+    )
+    assert not (await world.figures())["negative"]
+    assert len(await world.events("stock.position_negative")) == 1
+    assert await world.broken_invariants() == []
+
+
 async def test_what_cannot_be_mapped_waits_and_mending_applies_it_once(world):
     receipt = await world.record(
         world.movement("e1", 1, "stock_adjusted", 5, source_item="X-NEW"),

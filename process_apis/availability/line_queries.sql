@@ -1,0 +1,116 @@
+-- Parts of the statements that moving.py and lines.py put together. $1 is the tenant; arrays run in parallel.
+
+-- name: move_figures
+-- The parts of a statement that move figures, each by what counts after the cut-off that it stands on.
+-- Whoever writes figures of a stock line holds its lock: what `place` and `was` say stays true until the update.
+figure as materialized (
+    select e.location, e.item, e.owner, e.bucket, e.lot, p.ctid as place, p.amount as was, f.cut_epoch, f.cut_sequence,
+           f.cut_event, sum(e.delta) as delta, max(e.occurred_at) as as_of
+    from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::numeric[], $8::text::bigint[], $9::text::bigint[],
+                $10::text::timestamptz[])
+         as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at)
+    left join availability.position p
+      on p.tenant = $1 and p.location = e.location and p.item = e.item and p.owner = e.owner
+     and p.bucket = e.bucket and p.lot = e.lot
+    left join availability.full_snapshot f on p.tenant is null and f.tenant = $1 and f.location = e.location
+    where (e.epoch, e.sequence) > (coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1))
+    group by e.location, e.item, e.owner, e.bucket, e.lot, p.ctid, p.amount, f.cut_epoch, f.cut_sequence, f.cut_event
+),
+moved as (
+    update availability.position p
+    set amount = p.amount + figure.delta, as_of = greatest(p.as_of, figure.as_of)
+    from figure
+    where p.ctid = figure.place
+),
+made as (
+    insert into availability.position
+        (tenant, location, item, owner, bucket, lot, amount, cut_epoch, cut_sequence, cut_event, as_of)
+    select $1, location, item, owner, bucket, lot, delta, coalesce(cut_epoch, -1), coalesce(cut_sequence, -1),
+           coalesce(cut_event, ''), as_of
+    from figure where place is null
+)
+
+-- name: move_lines
+-- The parts that follow `move_figures` where nothing else changes figures: what moved in the lines, and what it comes to.
+-- Other figures of a line are looked at only while one of them is negative.
+line as (
+    select item, location, owner, sum(on_hand) as on_hand, sum(sellable) as sellable, min(lowest) as lowest,
+           array_agg(place) filter (where place is not null) as places,
+           sum(reserved) as reserved, sum(allocated) as allocated, sum(external) as external, max(as_of) as as_of,
+           max(correlation_id) as correlation_id, max(causation_id) as causation_id, max(channels) as channels
+    from (
+        select item, location, owner, 0 as on_hand, 0 as sellable, null::numeric as lowest, null::tid as place, reserved, allocated, external, as_of,
+               correlation_id, causation_id, channels
+        from unnest($11::text::text[], $12::text::text[], $13::text::text[], $14::text::numeric[], $15::text::numeric[], $16::text::numeric[],
+                    $17::text::timestamptz[], $18::text::text[], $19::text::text[], $20::text::text[])
+             as k (item, location, owner, reserved, allocated, external, as_of, correlation_id, causation_id, channels)
+        union all
+        select item, location, owner, delta, case bucket when 'sellable' then delta else 0 end, coalesce(was, 0) + delta,
+               place, 0, 0, 0, null, null, null, null
+        from figure
+    ) as part
+    group by item, location, owner
+),
+standing as materialized (
+    select l.ctid as place, l.negative as was_negative, l.on_hand + k.on_hand as on_hand,
+           l.sellable + k.sellable as sellable, l.reserved + k.reserved as reserved,
+           l.allocated + k.allocated as allocated, l.external + k.external as external,
+           greatest(l.as_of, k.as_of) as as_of, k.correlation_id, k.causation_id, k.channels,
+           case when l.negative then least(k.lowest, (
+               select min(p.amount) from availability.position p
+               where p.tenant = $1 and p.location = l.location and p.item = l.item and p.owner = l.owner
+                 and p.ctid <> all (coalesce(k.places, '{}'))))
+           else k.lowest end as lowest
+    from line k
+    join availability.stock_line l
+      on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+)
+
+-- name: read_lines
+-- The part that reads figures of locked lines from what they sum up.
+standing as materialized (
+    select l.ctid as place, l.negative as was_negative, p.on_hand, p.sellable, p.lowest,
+           l.reserved + k.reserved as reserved, l.allocated + k.allocated as allocated,
+           l.external + k.external as external, greatest(l.as_of, k.as_of) as as_of,
+           k.correlation_id, k.causation_id, k.channels
+    from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[], $6::text::numeric[], $7::text::numeric[],
+                $8::text::timestamptz[], $9::text::text[], $10::text::text[], $11::text::text[])
+         as k (item, location, owner, reserved, allocated, external, as_of, correlation_id, causation_id, channels)
+    join availability.stock_line l
+      on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+    cross join lateral (
+        select coalesce(sum(amount), 0) as on_hand,
+               coalesce(sum(amount) filter (where bucket = 'sellable'), 0) as sellable,
+               min(amount) as lowest
+        from availability.position
+        where tenant = $1 and location = k.location and item = k.item and owner = k.owner
+    ) p
+)
+
+-- name: write_lines
+-- The part that follows `read_lines` or `move_lines`.
+changed as (
+    update availability.stock_line l
+    set on_hand = s.on_hand, sellable = s.sellable, reserved = s.reserved, allocated = s.allocated, external = s.external,
+        short = greatest(0, s.reserved + s.allocated + s.external - s.sellable),
+        negative = coalesce(s.lowest < 0, false), version = l.version + 1, as_of = s.as_of
+    from standing s
+    where l.ctid = s.place
+      and (l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.negative)
+          is distinct from (s.on_hand, s.sellable, s.reserved, s.allocated, s.external, coalesce(s.lowest < 0, false))
+    returning l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved, l.allocated, l.external, l.short, l.version,
+              l.as_of, l.negative and not s.was_negative as fell, s.lowest, s.correlation_id, s.causation_id, s.channels
+)
+
+-- name: tell_lines
+-- What the log is told of them: `log.appended`.
+select 'stock_line/' || owner || '/' || item || '/' || location, version, correlation_id, causation_id,
+       jsonb_build_object(
+           'item', item, 'location', location, 'owner', owner, 'on_hand', on_hand::text, 'sellable', sellable::text,
+           'reserved', reserved::text, 'allocated', allocated::text, 'external', external::text, 'short', short::text,
+           'version', version, 'as_of', as_of)
+       || case when channels is null then '{}' else jsonb_build_object('channels', channels::jsonb) end
+from changed
+
+-- name: fallen_lines
+select item, location, owner, version, lowest, correlation_id, causation_id from changed where fell
