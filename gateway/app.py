@@ -134,6 +134,7 @@ from process_apis.channel_publication.process import ChannelPublication
 from process_apis.customers import routes as customers_routes
 from process_apis.customers.process import Customers
 from process_apis.items import routes as items_routes
+from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.locations import routes as locations_routes
 from process_apis.locations.known import KnownLocations
@@ -204,11 +205,13 @@ class Core:
             orders=settings.orders.erp,
         )
         self.items = Items(self.store, self.clock)
+        self.kits = Kits(self.store, self.clock, self.items)
         self.customers = Customers(self.store, self.clock)
         self.availability = Availability(
             store=self.store,
             cache=self.cache,
             items=self.items,
+            kits=self.kits,
             locations=places,
             clock=self.clock,
             freshness=settings.sources,
@@ -339,7 +342,7 @@ class Core:
 
     def takes_rows(self) -> dict[str, TakesRows]:
         """Who takes a file of which kind of master data."""
-        return {"items": self.items, "locations": self.locations, "customers": self.customers}
+        return {"items": self.items, "kits": self.kits, "locations": self.locations, "customers": self.customers}
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""
@@ -699,7 +702,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
             core.storefront(),
             {"v1": messages_v1.MESSAGES, "v2": messages_v2.MESSAGES},
         ),
-        *component_api("process_apis/items", {"v1": items_routes.routes(core.items)}),
+        *component_api("process_apis/items", {"v1": items_routes.routes(core.items, core.kits)}),
         *component_api("process_apis/customers", {"v1": customers_routes.routes(core.customers)}),
         *component_api("process_apis/locations", {"v1": locations_routes.routes(core.locations)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),

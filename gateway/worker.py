@@ -224,6 +224,7 @@ class Worker:
     async def _keep_house(self) -> None:
         while not self._stop.is_set():
             await self._core.availability.expire()
+            await self._core.kits.tell_begun()
             await self._core.availability.shortages.relieve()
             await self._core.availability.watch_supply(self._core.settings.tenant)
             await self._core.availability.backorders.attend_starved(self._core.settings.tenant)

@@ -63,6 +63,9 @@ TAXONOMY: Final[dict[str, EventType]] = {
             )
         ),
         EventType("availability.changed", 1, "stock_line", "what may be promised of one item at one location changed"),
+        EventType(
+            "availability.kit_changed", 1, "kit", "how many of a kit can be made changed with a component, or anew"
+        ),
         EventType("claim.made", 1, "order", "stock was promised to an order"),
         EventType("claim.ended", 1, "order", "a promise was fulfilled, released, expired or went to another order"),
         EventType("claim.extended", 1, "order", "reservations of an order expire at another time"),
@@ -75,6 +78,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("claim.supplied", 1, "claim", "goods came in for a promise, and are held for it from now on"),
         EventType("claim.redated", 1, "claim", "a promise will be covered at another date than told before, or not"),
         EventType("item.changed", 1, "item", "an item was created or changed"),
+        EventType("item.kit_changed", 1, "item", "an item is made of other components from now on, or of none"),
         EventType("location.changed", 1, "location", "a location, or a code that a system has for it, changed"),
         EventType("channel.oversold", 1, "channel_order", "a channel sold more than our stock could give"),
         EventType("channel.disagreed", 1, "channel_figure", "a channel showed what nothing that it told explains"),

@@ -261,7 +261,10 @@ class ClaimState(StrEnum):
 
 
 class ClaimedLine(Struct, frozen=True, kw_only=True):
-    """One promise made: this much of this item at this location for this order line."""
+    """One promise made: this much of this item at this location for this order line.
+
+    Where it is a component of a `kit` that the line ordered, `per_kit` of it go into one.
+    """
 
     claim: str
     line: int
@@ -269,6 +272,8 @@ class ClaimedLine(Struct, frozen=True, kw_only=True):
     location: str
     amount: Decimal
     state: ClaimState
+    kit: str | None = None
+    per_kit: Decimal | None = None
 
 
 class StandingClaim(Struct, frozen=True, kw_only=True):
@@ -309,7 +314,8 @@ class SilentSource(Struct, frozen=True, kw_only=True):
 class LocationAvailability(Struct, frozen=True, kw_only=True):
     """The figures of one item at one location, in base units.
 
-    `available_to_sell` is what the channel may take there, before the buffer and share that are held over all places.
+    `available_to_sell` is what the channel may take there, before the buffer and share that are held over all places;
+    of a kit, with what can be made there of its components (`from_components`).
     """
 
     location: str
@@ -320,12 +326,14 @@ class LocationAvailability(Struct, frozen=True, kw_only=True):
     external: Decimal
     available: Decimal
     available_to_sell: Decimal
+    from_components: Decimal = Decimal(0)
 
 
 class ItemAvailability(Struct, frozen=True, kw_only=True):
     """What one channel may sell of one item now, in base units; locations only for those who may see them.
 
     With `silent` sources the answer is partial: they say what it rests on that was not heard in time.
+    `from_components` is the part of a kit's figure that is not there as kits.
     """
 
     item: str
@@ -336,6 +344,7 @@ class ItemAvailability(Struct, frozen=True, kw_only=True):
     version: int
     locations: tuple[LocationAvailability, ...] = ()
     silent: tuple[SilentSource, ...] = ()
+    from_components: Decimal = Decimal(0)
 
 
 class DatePromise(Struct, frozen=True):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from decimal import ROUND_FLOOR, Decimal
+from typing import Final
 
 from msgspec import Struct
 
 from gateway.kernel.errors import Rejected
+
+COUNTED_UNITS: Final = frozenset({"EA", "C62", "H87", "NAR", "NMB", "PCE", "PR", "SET"})
+"""Units of UN/ECE Rec 20 that count pieces: an amount of them is whole."""
 
 
 class Quantity(Struct, frozen=True, order=False):

@@ -56,11 +56,13 @@ def master_routes(process: Masters, api: Mapping[str, Any], *, one: str, domain:
     return [import_route(process, api, one=one, domain=domain), *_ownership_routes(process, api, one=one)]
 
 
-def import_route(process: Imports, api: Mapping[str, Any], *, one: str, domain: str) -> HTTPRouteHandler:
+def import_route(
+    process: Imports, api: Mapping[str, Any], *, one: str, domain: str, path: str = "imports"
+) -> HTTPRouteHandler:
     """The handler of imports."""
 
     @post(
-        f"{_root(api)}/imports",
+        f"{_root(api)}/{path}",
         status_code=200,
         opt={
             **api,

@@ -11,9 +11,11 @@ from gateway.canonical.stock import ItemAvailability
 from gateway.kernel.quantity import plain
 from process_apis.availability.answering import Explained
 from process_apis.availability.explaining import PlaceAccount, Step
+from process_apis.availability.kit_answers import KitAccount
 from process_apis.availability.schemas import Figure, LocationView, SilentSourceView, silent_view
 
 _MORE = "/process/availability/v1/explain"
+_ANSWER = "/process/availability/v1/availability"
 
 
 class StepView(Struct, kw_only=True):
@@ -49,10 +51,37 @@ class PlaceAccountView(Struct, kw_only=True):
     more: str
 
 
+class ComponentAccountView(Struct, kw_only=True):
+    """What one component allows: `sellable` of it is enough for `kits`. `more` explains that figure."""
+
+    item: str
+    per_kit: Figure
+    sellable: Figure
+    kits: Figure
+    more: str
+
+
+class KitPlaceView(Struct, kw_only=True):
+    """How many kits can be made at a location, and the component that limits them there."""
+
+    location: str
+    kits: Figure
+    limited_by: str
+
+
+class KitAccountView(Struct, kw_only=True):
+    """What the components of a kit add to its own stock: `kits`, which `limited_by` allows (null: several do)."""
+
+    components: list[ComponentAccountView]
+    places: list[KitPlaceView]
+    kits: Figure
+    limited_by: str | None
+
+
 class AccountView(Struct, kw_only=True):
     """How the figure comes about under this version of the channel's rule.
 
-    The parts of `places` are `pool`; `pool` plus all `steps` is what may be sold.
+    The parts of `places` are `pool`; `pool` plus all `steps` is what may be sold, and for a kit what `kit` adds.
     """
 
     channel: str
@@ -60,11 +89,13 @@ class AccountView(Struct, kw_only=True):
     places: list[PlaceAccountView]
     pool: Figure
     steps: list[StepView]
+    kit: KitAccountView | None = None
 
 
 class AvailabilityView(Struct, kw_only=True):
     """What a channel may sell of one item, in base units, with how sure that is.
 
+    `from_components` is the part of a kit's figure that is put together when it is sold.
     Where `silent_sources` is not empty the answer is partial: it rests on what was not heard in time.
     """
 
@@ -76,6 +107,7 @@ class AvailabilityView(Struct, kw_only=True):
     version: int
     locations: list[LocationView]
     silent_sources: list[SilentSourceView]
+    from_components: Figure = "0"
     explanation: AccountView | None = None
 
 
@@ -102,6 +134,7 @@ def availability_view(answer: ItemAvailability) -> AvailabilityView:
             for place in answer.locations
         ],
         silent_sources=[silent_view(each) for each in answer.silent],
+        from_components=plain(answer.from_components),
     )
 
 
@@ -121,6 +154,7 @@ def account_view(found: Explained) -> AccountView:
         places=[_place(item, each, found.movements.get(each.location, ())) for each in found.account.places],
         pool=plain(found.account.pool),
         steps=_steps(found.account.steps),
+        kit=None if found.kit is None else _kit(found.kit, found.rule.channel),
     )
 
 
@@ -136,6 +170,27 @@ def _place(item: str, place: PlaceAccount, movements: Sequence[Any]) -> PlaceAcc
             for row in movements
         ],
         more=f"{_MORE}?{urlencode({'item': item, 'location': place.location})}",
+    )
+
+
+def _kit(found: KitAccount, channel: str) -> KitAccountView:
+    return KitAccountView(
+        components=[
+            ComponentAccountView(
+                item=part.item,
+                per_kit=plain(part.per_kit),
+                sellable=plain(part.sellable),
+                kits=plain(part.kits),
+                more=f"{_ANSWER}?{urlencode({'item': part.item, 'channel': channel, 'explain': 'true'})}",
+            )
+            for part in found.components
+        ],
+        places=[
+            KitPlaceView(location=place.location, kits=plain(place.kits), limited_by=place.limited_by)
+            for place in found.places
+        ],
+        kits=plain(found.kits),
+        limited_by=found.limited_by,
     )
 
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ResolvesItems
+from gateway.canonical.kit import ResolvesKits
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ItemAvailability, LocationAvailability
 from gateway.kernel.clock import Clock
@@ -25,6 +26,7 @@ from process_apis.availability.explaining import Account, account
 from process_apis.availability.foreseeing import stocks_of
 from process_apis.availability.freshness import Certainty, Heard, Holding, SourceObjectives, certainty
 from process_apis.availability.holding import read_held
+from process_apis.availability.kit_answers import KitAccount, kit_account, with_made
 from process_apis.availability.lots import dates_at, lots_of, with_lots
 from process_apis.availability.models import ChannelRule, Held, StockLine
 from process_apis.availability.projecting import ItemStock, Projection
@@ -43,12 +45,16 @@ _EMPTY: Final = ItemStock(lines=[], channels={})
 
 
 class Explained(Struct, frozen=True):
-    """An answer with the rule it follows, how it comes about, and the latest movements by location."""
+    """An answer with the rule it follows, how it comes about, and the latest movements by location.
+
+    `account` is of the item's own stock; `kit` has what its components add.
+    """
 
     answer: ItemAvailability
     rule: ChannelRule
     account: Account
     movements: Mapping[str, Sequence[Any]]
+    kit: KitAccount | None = None
 
 
 class _Known:
@@ -76,8 +82,10 @@ class Answerer:
         clock: Clock,
         freshness: Mapping[str, SourceObjectives],
         rulebook: Rulebook,
+        kits: ResolvesKits,
     ) -> None:
         self._store = store
+        self._kits = kits
         self._projection = projection
         self._items = items
         self._locations = locations
@@ -104,13 +112,23 @@ class Answerer:
         known = await self._renewed(tenant)
         described = await self._items.by_id(tenant, items)
         wanted = [item for item in items if item in described]
-        stocks = dict(await self._read(tenant, wanted, from_record=from_record)) if wanted else {}
+        book = await self._kits.book(tenant)
+        needed = book.with_components(wanted) if book.kits else wanted
+        stocks = dict(await self._read(tenant, needed, from_record=from_record)) if wanted else {}
         now = self._clock.now()
         if known.has_lots:
             stocks = await self._with_lots(tenant, stocks)
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, now)
         tell = partial(_answer, rule=rule, fencing=known.fencing, sure=sure, locations=locations)
-        return [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
+        answers = [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
+        if len(needed) == len(wanted) and not book.among(wanted):
+            return answers
+        return [
+            with_made(answer, book.kits[answer.item], stocks, rule, known.fencing, locations=locations)
+            if answer.item in book.kits
+            else answer
+            for answer in answers
+        ]
 
     async def explained(self, tenant: str, *, channel: str, items: Sequence[str]) -> Sequence[Explained]:
         """The same figures from one reading of the record, with how each comes about."""
@@ -118,12 +136,13 @@ class Answerer:
         described = await self._items.by_id(tenant, items)
         wanted = [item for item in items if item in described]
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, self._clock.now())
-        stocks = await self._with_lots(tenant, await self._read_record(tenant, wanted))
+        book = await self._kits.book(tenant)
+        stocks = await self._with_lots(tenant, await self._read_record(tenant, book.with_components(wanted)))
         rows = await self._store.fetch(_rules.latest_movements, tenant, wanted, rule.terms.owner, _MOVEMENTS)
         latest: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for row in rows:
             latest[row["item"], row["location"]].append(row)
-        return [
+        found = [
             Explained(
                 answer=_answer(described[item].base_uom, item, stock, rule, known.fencing, sure, locations=True),
                 rule=rule,
@@ -132,6 +151,16 @@ class Answerer:
             )
             for item in wanted
             for stock in [stocks[item]]
+        ]
+        return [
+            replace(
+                each,
+                answer=with_made(each.answer, book.kits[item], stocks, rule, known.fencing, locations=True),
+                kit=kit_account(book.kits[item], stocks, rule, known.fencing),
+            )
+            if (item := each.answer.item) in book.kits
+            else each
+            for each in found
         ]
 
     async def rule(self, tenant: str, channel: str) -> ChannelRule:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from gateway.canonical.capabilities import Connection, GathersWrites
+from gateway.canonical.kit import in_kits
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, ClaimState, StandingClaim
 from gateway.kernel.clock import Clock
@@ -160,7 +161,8 @@ class Backorders:
 
 
 def _lacking(request: ClaimRequest, made: Sequence[ClaimedLine]) -> Iterator[ClaimLine]:
+    promised = in_kits(made)
     for line in sorted(request.lines, key=lambda line: (line.item, line.line)):
-        left = line.amount - sum((each.amount for each in made if each.line == line.line), _ZERO)
+        left = line.amount - sum((each.amount for each in promised if each.line == line.line), _ZERO)
         if left > 0:
             yield ClaimLine(line=line.line, item=line.item, amount=left, location=line.location)

@@ -11,13 +11,25 @@ from unnest($10::text[], $11::int[], $12::text[], $13::text[], $14::numeric[], $
      as u (claim, line, item, location, amount, expected, pinned)
 
 -- name: standing_of_order
--- All that an order holds open, with what of it is not there: marked short, or waiting for supply.
-select claim, order_line as line, location, amount - consumed - released as amount,
-       case when state = 'promised' then amount - consumed - released else short end as lacking,
-       commitment = 'handed' or consumed > 0 as handed, due, expected
-from availability.claim
-where tenant = $1 and order_id = $2 and amount - consumed - released > 0
-order by order_line, location, claim
+-- All that an order holds open, with what of it is not there: marked short, or waiting for supply. Components of a kit are
+-- told as the kits that they make: a kit lacks what any of them lacks.
+with open as (
+    select claim, order_line as line, location, amount - consumed - released as amount,
+           case when state = 'promised' then amount - consumed - released else short end as lacking,
+           commitment = 'handed' or consumed > 0 as handed, due, expected, kit, per_kit, item
+    from availability.claim
+    where tenant = $1 and order_id = $2 and amount - consumed - released > 0
+),
+component as (
+    select min(claim) as claim, line, location, kit, floor(sum(amount) / min(per_kit)) as kits,
+           ceil(sum(lacking) / min(per_kit)) as lacking, bool_or(handed) as handed
+    from open where kit is not null group by line, location, kit, item
+)
+select claim, line, location, amount, lacking, handed, due, expected from open where kit is null
+union all
+select min(claim), line, location, min(kits), least(min(kits), max(lacking)), bool_or(handed), null, null
+from component group by line, location, kit
+order by line, location, claim
 
 -- name: starved_lines
 -- Where promises wait that are late, and there is stock that nobody holds: something was given back.

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
+from gateway.canonical.kit import in_kits
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest, Fill
 from gateway.kernel.context import Caller
 from gateway.kernel.quantity import plain
@@ -110,7 +111,10 @@ class TransferInput(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ClaimedView(Struct, kw_only=True):
-    """One promise: this much of this item at this location for this line."""
+    """One promise: this much of this item at this location for this line.
+
+    Where it is a component of a `kit` that the line asked for, `per_kit` of it go into one.
+    """
 
     id: str
     line: int
@@ -118,6 +122,8 @@ class ClaimedView(Struct, kw_only=True):
     location: str
     amount: Figure
     state: str
+    kit: str | None = None
+    per_kit: Figure | None = None
 
 
 class LackingView(Struct, kw_only=True):
@@ -217,7 +223,7 @@ def late_claim_list(rows: Sequence[Any], limit: int) -> LateClaimList:
 def lacking_of(request: ClaimRequest, claims: Sequence[ClaimedLine]) -> list[LackingView]:
     """What `claims` do not promise of what was asked, by line."""
     rest = {line.line: line.amount for line in request.lines}
-    for each in claims:
+    for each in in_kits(claims):
         rest[each.line] -= each.amount
     return [LackingView(line=line, amount=plain(amount)) for line, amount in sorted(rest.items()) if amount > 0]
 
@@ -234,6 +240,8 @@ def claimed_list(claims: list[ClaimedLine], lacking: list[LackingView] | None = 
                 location=each.location,
                 amount=plain(each.amount),
                 state=each.state,
+                kit=each.kit,
+                per_kit=None if each.per_kit is None else plain(each.per_kit),
             )
             for each in claims
         ],

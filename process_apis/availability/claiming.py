@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 
 from gateway.canonical.capabilities import Connection, GathersWrites
+from gateway.canonical.kit import ResolvesKits
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
 from gateway.kernel.clock import Clock
@@ -52,9 +53,15 @@ class Claimer:
     """Implements `ClaimsStock`."""
 
     def __init__(
-        self, locations: LocationMap, clock: Clock, freshness: Mapping[str, SourceObjectives], rulebook: Rulebook
+        self,
+        locations: LocationMap,
+        clock: Clock,
+        freshness: Mapping[str, SourceObjectives],
+        rulebook: Rulebook,
+        kits: ResolvesKits,
     ) -> None:
         self._locations = locations
+        self._kits = kits
         self._rulebook = rulebook
         self._clock = clock
         self._freshness = freshness
@@ -103,8 +110,9 @@ class Claimer:
         for request in requests:
             check_lines(request.lines)
         orders = sorted(request.order for request in requests)
-        items = sorted({line.item for request in requests for line in request.lines})
-        shelf = await Shelf.lock(connection, tenant, orders, items, self._locations)
+        book = await self._kits.book(tenant)
+        items = sorted(book.with_components({line.item for request in requests for line in request.lines}))
+        shelf = await Shelf.lock(connection, tenant, orders, items, self._locations, book.among(items))
         actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
         asked = [array(names) for names in (actions, orders, channels, items)]
         now = self._clock.now()
@@ -150,6 +158,17 @@ class Claimer:
             if each.request.override is not None:
                 await _audit(connection, tenant, each.request, each.request.override)
         return answers
+
+    async def check_no_kits(self, tenant: str, lines: Sequence[ClaimLine]) -> None:
+        """Raise `Conflict` (``claim.kit_dated``) for lines that would have to be made of components to come."""
+        book = await self._kits.book(tenant)
+        if kits := book.among(line.item for line in lines):
+            numbers = ", ".join(str(line.line) for line in lines if line.item in kits)
+            raise Conflict(
+                f"line {numbers} is of a kit, which is promised from what is there: claim it without a date, or its "
+                "components for the date",
+                code="claim.kit_dated",
+            )
 
     def _in_doubt(self, tenant: str, rule: ChannelRule, told: Told, now: datetime) -> ChannelRule:
         """The rule with what is in doubt now, by the same reckoning as in answers."""

@@ -29,10 +29,10 @@ from gateway.store.queries import queries_beside
 from gateway.store.together import Together
 from process_apis.availability.actions import action_of_row, answered, digest, record_action
 from process_apis.availability.claiming import Claimer, catch_up, check_lines, check_open
-from process_apis.availability.foreseeing import Calendar, Seen, foresee, look_ahead, stocks_of
+from process_apis.availability.foreseeing import Calendar, foresee, look_ahead, stocks_of
 from process_apis.availability.fulfilling import claim_event, move_waiting
 from process_apis.availability.models import ChannelRule, DatedRequest, LineKey, Need, Portion
-from process_apis.availability.promising_dates import Outlook, from_supply
+from process_apis.availability.promising_dates import Outlook, Seen, from_supply
 from process_apis.availability.reserving import tried
 
 _sql: Final = queries_beside(__file__)
@@ -63,10 +63,11 @@ class DatedClaimer:
         """Promise all lines for `dated.due`, or none; committed when it returns.
 
         Raises `Rejected` (``promise.date_too_far``) and `Conflict`: ``stock.insufficient``, whose lines say when first
-        it could be promised, ``claim.action_reused``, ``claim.order_cancelled``.
+        it could be promised, ``claim.action_reused``, ``claim.order_cancelled``, ``claim.kit_dated``.
         """
         check_lines(dated.request.lines)
         self._calendar.check(tenant, dated.due)
+        await self._claimer.check_no_kits(tenant, dated.request.lines)
         rule, fencing = await self._rules_now(tenant, dated.request.channel)
 
         async def attempt() -> Sequence[ClaimedLine]:

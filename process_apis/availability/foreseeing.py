@@ -13,22 +13,23 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection, ResolvesItems
+from gateway.canonical.kit import ResolvesKits
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import DatePromise, ItemPromises
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Rejected
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.availability.kit_dates import SeenKit
 from process_apis.availability.lines import line_of_row
-from process_apis.availability.models import ChannelRule, ChannelTerms, Held, LineKey
+from process_apis.availability.models import ChannelRule, Held, LineKey
 from process_apis.availability.projecting import ItemStock
 from process_apis.availability.promising_dates import (
     HORIZON,
     Outlook,
+    Seen,
     Step,
     SupplyLine,
-    earliest,
-    promisable,
     still_to_come,
 )
 from process_apis.availability.rules import available, supply, usable
@@ -104,27 +105,6 @@ def supply_line(row: Any) -> SupplyLine:
     return SupplyLine(*(row[name] for name in SupplyLine._fields))
 
 
-class Seen(Struct, frozen=True):
-    """One item over time, for one channel: its places, its terms, and all that the channel holds, dated or not."""
-
-    places: Sequence[Outlook]
-    terms: ChannelTerms
-    held: Decimal
-
-    def promisable(self, on: date) -> Decimal:
-        """What may be promised for a date."""
-        return promisable(self.places, self.terms, self.held, on)
-
-    def earliest(self, amount: Decimal, today: date) -> date | None:
-        """When first so much may be promised."""
-        return earliest(self.places, self.terms, self.held, amount, today)
-
-    def at(self, location: str | None) -> Seen:
-        """The same, by one place alone."""
-        places = [each for each in self.places if location in (None, each.location)]
-        return Seen(places, self.terms, self.held)
-
-
 def foresee(
     item: str, stock: ItemStock, rule: ChannelRule, fencing: Sequence[ChannelRule], ahead: Ahead, today: _Today
 ) -> Seen:
@@ -163,7 +143,10 @@ def stocks_of(items: Iterable[str], lines: Iterable[Any], channels: Iterable[Any
 class Foreseer:
     """Answers what may be promised, and when."""
 
-    def __init__(self, store: Store, items: ResolvesItems, calendar: Calendar, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, items: ResolvesItems, kits: ResolvesKits, calendar: Calendar, clock: Clock
+    ) -> None:
+        self._kits = kits
         self._store = store
         self._items = items
         self._calendar = calendar
@@ -187,24 +170,31 @@ class Foreseer:
             self._calendar.check(tenant, on)
         described = await self._items.by_id(tenant, items)
         wanted = [item for item in items if item in described]
+        book = await self._kits.book(tenant)
+        needed = book.with_components(wanted)
         async with self._store.connection() as connection:
-            lines = await connection.fetch(_sql.lines_of_items, tenant, wanted)
-            channels = await connection.fetch(_sql.channels_of_items, tenant, wanted)
-            ahead = await look_ahead(connection, tenant, wanted)
+            lines = await connection.fetch(_sql.lines_of_items, tenant, needed)
+            channels = await connection.fetch(_sql.channels_of_items, tenant, needed)
+            ahead = await look_ahead(connection, tenant, needed)
         now, today = self._clock.now(), self._calendar.today(tenant)
-        found = []
-        for item, stock in stocks_of(wanted, lines, channels).items():
-            seen = foresee(item, stock, rule, fencing, ahead, partial(self._calendar.today, tenant))
-            found.append(
-                ItemPromises(
-                    item=item,
-                    uom=described[item].base_uom,
-                    promises=tuple(DatePromise(on, seen.promisable(max(on, today))) for on in dates),
-                    earliest=None if amount is None else seen.earliest(amount, today),
-                    as_of=now,
-                )
+        alone: dict[str, Seen] = {
+            item: foresee(item, stock, rule, fencing, ahead, partial(self._calendar.today, tenant))
+            for item, stock in stocks_of(needed, lines, channels).items()
+        }
+        seen: dict[str, Seen | SeenKit] = dict(alone)
+        for item, kit in book.among(wanted).items():
+            parts = {each: alone[each] for each in (item, *(part.item for part in kit.components))}
+            seen[item] = SeenKit(kit, terms_at(rule, item), parts)
+        return [
+            ItemPromises(
+                item=item,
+                uom=described[item].base_uom,
+                promises=tuple(DatePromise(on, seen[item].promisable(max(on, today))) for on in dates),
+                earliest=None if amount is None else seen[item].earliest(amount, today),
+                as_of=now,
             )
-        return found
+            for item in wanted
+        ]
 
     async def supply(self, tenant: str, items: Sequence[str]) -> list[tuple[SupplyLine, Decimal, Any]]:
         """Every supply line of `items`, how much of it is to come, and its row with dates and when it was told."""

@@ -16,6 +16,7 @@ from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.canonical.stock import MovementType
 from gateway.store.queries import queries_beside
+from process_apis.availability.kitting import items_handled, kit_consumption
 from process_apis.availability.lines import LineChange
 from process_apis.availability.models import NO_LINE, Handled, LineKey, OpenClaim, Progress
 from process_apis.availability.moving import Deed
@@ -95,14 +96,20 @@ class OrderClaims:
         if not claims:
             return []
         rows = await connection.fetch(_sql.progress_of, tenant, sorted({claim.order for claim in claims}))
-        progress = assigned(self.claims, [handled_of_row(row) for row in rows])
+        handled = [handled_of_row(row) for row in rows]
+        progress = assigned(self.claims, handled)
+        by_item = items_handled(self.claims, handled) if any(claim.kit for claim in claims) else {}
         by_line: dict[tuple[str, int], list[OpenClaim]] = defaultdict(list)
         for claim in claims:
             by_line[claim.order, claim.line].append(claim)
         pairs = [
             (claim, settled(claim, *shares[claim.claim]))
             for key, some in by_line.items()
-            for shares in [consumption(some, progress.get(key, ()))]
+            for shares in [
+                kit_consumption(some, by_item.get(key, ()))
+                if any(claim.kit for claim in some)
+                else consumption(some, progress.get(key, ()))
+            ]
             for claim in some
         ]
         return await write_claims(
@@ -193,6 +200,8 @@ def claim_of_row(row: Mapping[str, Any]) -> OpenClaim:
         commitment=row["commitment"],
         allotment=row["allotment"],
         short=row["short"],
+        kit=row["kit"],
+        per_kit=row["per_kit"],
     )
 
 
@@ -213,7 +222,8 @@ def claim_event(
 
 def claim_data(claim: OpenClaim) -> dict[str, Any]:
     """A claim as its events carry it."""
-    return {
+    of_kit = {} if claim.kit is None else {"kit": claim.kit, "per_kit": claim.per_kit}
+    return of_kit | {
         "claim": claim.claim,
         "line": claim.line,
         "item": claim.item,
@@ -238,8 +248,8 @@ def _net_of(deeds: Iterable[Deed]) -> dict[tuple[str, int, str, str], tuple[Deci
             continue
         picked, shipped = net(MovementType(deed.type), deed.amount * deed.sign)
         if picked or shipped:
-            line, item = (NO_LINE, deed.item) if deed.order_line is None else (deed.order_line, "")
-            key = (deed.order, line, deed.location, item)
+            line = NO_LINE if deed.order_line is None else deed.order_line
+            key = (deed.order, line, deed.location, deed.item)
             before = sums.get(key, (_ZERO, _ZERO))
             sums[key] = (before[0] + picked, before[1] + shipped)
     return sums

@@ -126,7 +126,7 @@ NO_LINE: Final = -1
 
 
 class Handled(Struct, frozen=True):
-    """Progress of an order; `item` is given where `line` is `NO_LINE`, and empty otherwise."""
+    """Progress of an order, line and item; an older release left the item empty where there was a line."""
 
     order: str
     line: int
@@ -138,7 +138,8 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     """A claim as its row has it. `open` = amount - consumed - released counts in its stock line.
 
     `commitment`: `soft` (reserved), `firm` (allocated), `handed` (allocated, and another system works on it), `ahead`
-    (promised on supply). It outlives the claim's end. `short` of what is open is not covered by stock.
+    (promised on supply). It outlives the claim's end. `short` of what is open is not covered by stock. A component of a
+    `kit` that the line ordered says how much of it goes into one.
     """
 
     claim: str
@@ -155,6 +156,8 @@ class OpenClaim(Struct, frozen=True, kw_only=True):
     commitment: str = "soft"
     allotment: str | None = None
     short: Decimal = Decimal(0)
+    kit: str | None = None
+    per_kit: Decimal | None = None
 
     @property
     def worked_on(self) -> bool:
@@ -309,9 +312,11 @@ class Need(NamedTuple):
 
 
 class Portion(NamedTuple):
-    """A part of one order line at one location."""
+    """A part of one order line at one location; `kit` where it is a component of what the line ordered."""
 
     line: int
     item: str
     location: str
     amount: Decimal
+    kit: str | None = None
+    per_kit: Decimal | None = None

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesItems
+from gateway.canonical.kit import ResolvesKits, WithoutKits
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import (
     ClaimedLine,
@@ -40,6 +41,7 @@ from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.hearing import hear
 from process_apis.availability.history import History, HistoryOptions
 from process_apis.availability.holding import Holders, Switch
+from process_apis.availability.kit_news import KitNews
 from process_apis.availability.lags import Lags
 from process_apis.availability.lots import Lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
@@ -76,11 +78,13 @@ class Availability:
         store: Store,
         cache: Cache | None,
         items: ResolvesItems,
+        kits: ResolvesKits | None = None,
         locations: LocationMap,
         clock: Clock,
         freshness: Mapping[str, SourceObjectives] | None = None,
         history: HistoryOptions | None = None,
     ) -> None:
+        kits = kits or WithoutKits()
         translator = Translator(items, locations)
         self._store = store
         self._clock = clock
@@ -96,7 +100,7 @@ class Availability:
         self.rules = Rules(store, items, locations, clock)
         self.previewer = Previewer(store, rulebook, locations, clock)
         self.lots = Lots(store, items)
-        self._claimer = Claimer(locations, clock, freshness or {}, rulebook)
+        self._claimer = Claimer(locations, clock, freshness or {}, rulebook, kits)
         self._standing = Standing(store, clock)
         self.shortages = Shortages(store, locations, rulebook, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
@@ -104,10 +108,11 @@ class Availability:
         self._demand = DemandRecorder(store, translator, items, clock)
         self._supply = SupplyRecorder(store, translator, arrivals, clock)
         self._due_dates = DueDates(store, locations, self._calendar, arrivals, clock)
-        self._foreseer = Foreseer(store, items, self._calendar, clock)
+        self.kit_news = KitNews(kits, clock)
+        self._foreseer = Foreseer(store, items, kits, self._calendar, clock)
         self._holders = Holders(store, locations, clock)
         self._regions = Regions(store, locations, freshness or {}, clock)
-        self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {}, rulebook)
+        self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {}, rulebook, kits)
         self.backorders = Backorders(store, rulebook, locations, self._calendar, arrivals, clock)
         self._dated = DatedClaimer(store, self._claimer, self._answerer.rules_now, locations, self._calendar, clock)
 

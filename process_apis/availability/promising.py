@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
+from gateway.canonical.kit import Kit
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState, Fill
 from gateway.kernel.errors import Conflict
@@ -21,13 +22,16 @@ from gateway.kernel.quantity import plain
 from gateway.store.arrays import array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
+from process_apis.availability.kitting import Counter, Shelves, serve
 from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
 from process_apis.availability.lots import LotStock, decode_lots, with_lots
 from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
-from process_apis.availability.selling import allotment_of, drawn_after, offer, unreserved
+from process_apis.availability.rules import usable
+from process_apis.availability.selling import allotment_of, drawn_after, offer, terms_at, unreserved
 from process_apis.availability.sourcing import fitting, lacking, source, whole
 
 _sql: Final = queries_beside(__file__)
+_of_kits: Final = queries_beside(__file__, "kit_queries.sql")
 _ZERO: Final = Decimal(0)
 _encode: Final = msgspec.json.Encoder().encode
 _Counter = tuple[str, str, str, str | None]  # item, channel, owner, the allotment that is drawn from
@@ -57,8 +61,9 @@ class Promise(Struct, frozen=True):
 class Shelf:
     """The stock lines of some items, locked until the transaction ends, less what was promised of them since."""
 
-    def __init__(self, tenant: str, rows: Sequence[Any], locations: LocationMap) -> None:
+    def __init__(self, tenant: str, rows: Sequence[Any], locations: LocationMap, kits: Mapping[str, Kit]) -> None:
         self._tenant = tenant
+        self._kits = kits
         self._locations = locations
         self._rows = {LineKey(row["item"], row["location"], row["owner"]): row for row in rows}
         self._lines: dict[str, dict[LineKey, StockLine]] = defaultdict(dict)
@@ -70,11 +75,20 @@ class Shelf:
 
     @classmethod
     async def lock(
-        cls, connection: Connection, tenant: str, orders: Sequence[str], items: Sequence[str], locations: LocationMap
+        cls,
+        connection: Connection,
+        tenant: str,
+        orders: Sequence[str],
+        items: Sequence[str],
+        locations: LocationMap,
+        kits: Mapping[str, Kit] = {},
     ) -> Shelf:
-        """Lock `orders` (sorted), then all stock lines of `items` in the one order of stock lines."""
+        """Lock `orders` (sorted), then all stock lines of `items` in the one order of stock lines.
+
+        `kits` are those of the items that are put together where there are not enough; `items` has their components.
+        """
         rows = await connection.fetch(_sql.lock_shelf, tenant, array(orders), array(items))
-        return cls(tenant, rows, locations)
+        return cls(tenant, rows, locations, kits)
 
     def count(self, head: Any, today: Callable[[str], date]) -> None:
         """What channels hold already, and lots, from the `claim_heads` that were read behind the locks of these items.
@@ -120,6 +134,8 @@ class Shelf:
                 location=part.location,
                 amount=part.amount,
                 state=ClaimState.RESERVED,
+                kit=part.kit,
+                per_kit=part.per_kit,
             )
             for part in portions
         ]
@@ -128,6 +144,8 @@ class Shelf:
         self, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need], fill: Fill
     ) -> list[Portion]:
         items = {need.item for need in needs}
+        kits = {item: self._kits[item] for item in items & self._kits.keys()} if self._kits else {}
+        items |= {part.item for kit in kits.values() for part in kit.components}
         sellable: dict[str, Decimal] = {}
         stock: dict[str, Mapping[str, Decimal]] = {}
         for item in items & self._lines.keys():
@@ -135,11 +153,29 @@ class Shelf:
             stock[item], sellable[item] = found.places, found.sellable
         places = {place for some in stock.values() for place in some}
         order = sorted(places, key=lambda place: self._locations.priority(self._tenant, place))
+        if kits:
+            return self._decide_kits(rule, needs, fill, kits, Shelves(stock, sellable), order)
         if (portions := whole(needs, stock, sellable, order)) is not None:
             return portions
         if not (fits := fitting(needs, stock, sellable, fill)):
             raise _insufficient(lacking(needs, stock, sellable))
         return source(fits, stock, order)
+
+    def _decide_kits(
+        self,
+        rule: ChannelRule,
+        needs: Sequence[Need],
+        fill: Fill,
+        kits: Mapping[str, Kit],
+        shelves: Shelves,
+        order: Sequence[str],
+    ) -> list[Portion]:
+        terms = {item: terms_at(rule, item) for item in kits}
+        sold_at = {item: frozenset(place for place in order if usable(place, terms[item]) is not None) for item in kits}
+        portions, missing = serve(needs, Counter(kits, sold_at), shelves, order, fill)
+        if missing:
+            raise _insufficient(missing)
+        return portions
 
     def write(self, writes: GathersWrites, promises: Sequence[Promise], now: datetime) -> None:
         """Give `promises`, which are all that was taken, to `writes`, with the events of the lines that change."""
@@ -147,6 +183,9 @@ class Shelf:
         rows = [(*key, self._taken[key]) for key in keys]
         writes.add(_sql.reserve_lines, tenant, *column_arrays(rows))
         writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
+        if of_kits := [claim for promise in promises for claim in promise.made if claim.kit is not None]:
+            columns = [(claim.claim, claim.kit, claim.per_kit) for claim in of_kits]
+            writes.add(_of_kits.mark_kits, tenant, *column_arrays(columns))
         writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
         sums = _sums(promises)
         writes.add(

@@ -15,6 +15,8 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from process_apis.availability.models import ChannelTerms, Need, Portion
 from process_apis.availability.rules import sell_of_pool
 
@@ -149,6 +151,27 @@ def earliest(
     # What may be promised never falls as the date moves on, and changes at these dates only.
     first = bisect_left(dates, 1, key=lambda on: int(promisable(outlooks, terms, held, on) >= amount))
     return dates[first] if first < len(dates) else None
+
+
+class Seen(Struct, frozen=True):
+    """One item over time, for one channel: its places, its terms, and all that the channel holds, dated or not."""
+
+    places: Sequence[Outlook]
+    terms: ChannelTerms
+    held: Decimal
+
+    def promisable(self, on: date) -> Decimal:
+        """What may be promised for a date."""
+        return promisable(self.places, self.terms, self.held, on)
+
+    def earliest(self, amount: Decimal, today: date) -> date | None:
+        """When first so much may be promised."""
+        return earliest(self.places, self.terms, self.held, amount, today)
+
+    def at(self, location: str | None) -> Seen:
+        """The same, by one place alone."""
+        places = [each for each in self.places if location in (None, each.location)]
+        return Seen(places, self.terms, self.held)
 
 
 def from_supply(

@@ -321,7 +321,7 @@ where tenant = $1 and order_id = any($2::text[])
 
 -- name: claims_of
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
-       allotment, short
+       allotment, short, kit, per_kit
 from availability.claim where tenant = $1 and order_id = any($2::text[]) order by claim
 
 -- name: update_claims
@@ -405,7 +405,8 @@ select
          'answer', case when jsonb_typeof(a.answer -> 0) is distinct from 'string' then a.answer else (
              select jsonb_agg(jsonb_build_object(
                  'claim', c.claim, 'line', c.order_line, 'item', c.item, 'location', c.location,
-                 'amount', c.amount::text, 'state', 'reserved') order by part.number)
+                 'amount', c.amount::text, 'state', 'reserved', 'kit', c.kit, 'per_kit', c.per_kit::text)
+                 order by part.number)
              from jsonb_array_elements_text(a.answer) with ordinality as part (claim, number)
              join availability.claim c on c.claim = part.claim) end)), '[]')
      from availability.action a where a.tenant = $1 and a.action = any($2::text::text[])) as actions,
@@ -485,7 +486,7 @@ set open = c.open + excluded.open, version = c.version + 1, allotment = coalesce
 
 -- name: order_claims
 select a.fingerprint, a.answer, a.verb, c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel,
-       c.amount, c.consumed, c.released, c.state, c.commitment, c.allotment, c.short, c.expires_at
+       c.amount, c.consumed, c.released, c.state, c.commitment, c.allotment, c.short, c.expires_at, c.kit, c.per_kit
 from (select) as one
 left join availability.action a on a.tenant = $1 and a.action = $2
 left join availability.claim c on c.tenant = $1 and c.order_id = $3
@@ -607,7 +608,7 @@ order by epoch desc, sequence desc, recorded_at desc limit $4
 
 -- name: claims_of_line
 select claim, order_id, order_line, owner, channel, amount, consumed, released, state, made_at, expires_at, due,
-       expected
+       expected, kit, per_kit
 from availability.claim
 where tenant = $1 and item = $2 and location = $3 and amount - consumed - released > 0
 order by claim limit $4
@@ -633,7 +634,7 @@ update availability.projection set dirty = $1 where dirty <> $1
 
 -- name: claims_due
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
-       allotment, short
+       allotment, short, kit, per_kit
 from availability.claim
 where tenant = $1 and order_id = $2 and state in ('reserved', 'promised') and expires_at <= now() order by claim
 
@@ -641,7 +642,7 @@ where tenant = $1 and order_id = $2 and state in ('reserved', 'promised') and ex
 update availability.claim
 set expires_at = greatest(expires_at, clock_timestamp() + $3::interval)
 where tenant = $1 and order_id = $2 and state in ('reserved', 'promised') and expires_at is not null
-returning claim, order_line, item, location, amount, state, expires_at
+returning claim, order_line, item, location, amount, state, expires_at, kit, per_kit
 
 -- name: cancel_order
 update availability.claim_order set cancelled_at = now()
@@ -658,13 +659,14 @@ where tenant = $1 and order_id = any($2::text[]) and cancelled_at is not null
 -- name: transfer_claims
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
-     made_at, expires_at, commitment, allotment, priority, need_by, pinned, short, due, expected)
+     made_at, expires_at, commitment, allotment, priority, need_by, pinned, short, due, expected, kit, per_kit)
 select u.claim, $1, $2, c.order_line, c.item, c.location, c.owner, c.channel, c.rule_version, u.amount, u.state, $3, $4,
-       c.expires_at, c.commitment, c.allotment, c.priority, c.need_by, c.pinned, least(c.short, u.amount), c.due, c.expected
+       c.expires_at, c.commitment, c.allotment, c.priority, c.need_by, c.pinned, least(c.short, u.amount), c.due, c.expected,
+       c.kit, c.per_kit
 from unnest($5::text[], $6::text[], $7::numeric[], $8::text[]) as u (claim, origin, amount, state)
 join availability.claim c on c.tenant = $1 and c.claim = u.origin
 
 -- name: claims_of_order
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, made_at,
-       expires_at, ended_at, due, expected
+       expires_at, ended_at, due, expected, kit, per_kit
 from availability.claim where tenant = $1 and order_id = $2 order by claim

@@ -34,6 +34,7 @@ from process_apis.availability.shortage import Move, Promised, Relief, relieve, 
 
 _sql: Final = queries_beside(__file__)
 _own: Final = queries_beside(__file__, "shortage_queries.sql")
+_of_kits: Final = queries_beside(__file__, "kit_queries.sql")
 _ZERO: Final = Decimal(0)
 _CONTENDED: Final = "store.contended"
 _TRIES: Final = 5
@@ -48,6 +49,13 @@ class _Plan(Struct, frozen=True):
     moves: Sequence[Move]
     marks: Mapping[str, Decimal]
     actions: frozenset[str]
+    beside: Sequence[OpenClaim]
+    """The other components of the kits that fall: nobody is served by a part of a kit."""
+
+    @property
+    def items(self) -> set[str]:
+        """The items whose stock lines must be locked."""
+        return {claim.item for claim in self.beside} | {each.claim.item for each in self.claims}
 
     @property
     def changed_marks(self) -> dict[str, Decimal]:
@@ -93,22 +101,24 @@ class Shortages:
 
     async def _line(self, tenant: str, key: LineKey) -> bool:
         orders: set[str] = set()
+        items = {key.item}
         for _ in range(_TRIES):
             async with self._store.transaction() as connection:
                 locked = await connection.fetch(_sql.lock_orders, tenant, sorted(orders)) if orders else []
-                plan = await self._plan(connection, tenant, key)
+                plan = await self._plan(connection, tenant, key, items)
                 if plan is None:
                     return False
-                if plan.orders <= orders:
+                if plan.orders <= orders and plan.items <= items:
                     versions = {row["order_id"]: row["version"] for row in locked}
                     await self._carry_out(connection, tenant, key, plan, versions)
                     return True
                 orders |= plan.orders
+                items |= plan.items
         return False
 
-    async def _plan(self, connection: Connection, tenant: str, key: LineKey) -> _Plan | None:
-        rows = await connection.fetch(_own.lock_item_lines, tenant, key.item)
-        lines = {LineKey(row["item"], row["location"], row["owner"]): row for row in rows}
+    async def _plan(self, connection: Connection, tenant: str, key: LineKey, items: set[str]) -> _Plan | None:
+        rows = await connection.fetch(_of_kits.lock_items_lines, tenant, sorted(items))
+        lines = {LineKey(*row[:3]): row for row in rows if row["item"] == key.item}
         if key not in lines:
             return None
         found = await connection.fetch(_own.claims_at, tenant, *key)
@@ -123,7 +133,8 @@ class Shortages:
             marks[move.claim.claim] -= move.amount
         moved = {move.claim.claim for move in moves}
         actions = frozenset(row["action"] for row in found if row["claim"] in moved)
-        return _Plan(claims, relief, moves, {claim: mark for claim, mark in marks.items() if mark}, actions)
+        beside = await _beside(connection, tenant, relief)
+        return _Plan(claims, relief, moves, {claim: mark for claim, mark in marks.items() if mark}, actions, beside)
 
     async def _elsewhere(
         self,
@@ -158,7 +169,8 @@ class Shortages:
     ) -> None:
         now, why = self._clock.now(), f"shortage/{key.item}/{key.location}"
         changes: dict[LineKey, LineChange] = {}
-        fell = [(each.claim, _given_up(each.claim)) for each in plan.relief.fallen]
+        falls = [*(each.claim for each in plan.relief.fallen), *plan.beside]
+        fell = [(claim, _given_up(claim)) for claim in falls]
         events = await write_claims(connection, tenant, fell, changes, versions, now, "short", why)
         events += await _move(connection, tenant, plan, changes, versions, _Told(now, why))
         if changed := plan.changed_marks:
@@ -265,7 +277,7 @@ async def _audit(connection: Connection, tenant: str, key: LineKey, plan: _Plan,
         outcome="done",
         correlation_id=why,
         detail={
-            "fallen": [each.claim.claim for each in plan.relief.fallen],
+            "fallen": [each.claim.claim for each in plan.relief.fallen] + [claim.claim for claim in plan.beside],
             "moved": moved,
             "marks": plan.changed_marks,
         },
@@ -276,6 +288,14 @@ def _given_up(claim: OpenClaim) -> OpenClaim:
     return msgspec.structs.replace(claim, state="released", released=claim.amount - claim.consumed)
 
 
+async def _beside(connection: Connection, tenant: str, relief: Relief) -> list[OpenClaim]:
+    fallen = [each.claim.claim for each in relief.fallen if each.claim.kit is not None]
+    if not fallen:
+        return []
+    found = [claim_of_row(row) for row in await connection.fetch(_of_kits.parts_of, tenant, fallen)]
+    return [claim for claim in found if claim.claim not in fallen]
+
+
 def _promised(row: Mapping[str, Any]) -> Promised:
     return Promised(
         claim=claim_of_row(row),
@@ -283,5 +303,5 @@ def _promised(row: Mapping[str, Any]) -> Promised:
         soft=row["state"] == "reserved" and row["expires_at"] is not None,
         priority=row["priority"],
         need_by=row["need_by"],
-        pinned=row["pinned"],
+        pinned=row["pinned"] or row["kit"] is not None,  # a component alone is of no use elsewhere
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
 from typing import Final
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from gateway.canonical.item import Item
 from gateway.canonical.stock import MovementType, ReportedMovement
+from gateway.kernel.quantity import COUNTED_UNITS
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.models import (
     NO_LINE,
@@ -28,7 +29,6 @@ from process_apis.availability.models import (
 _ZERO: Final = Decimal(0)
 _STANDING: Final = {"soft": "reserved", "ahead": "promised"}
 _EXACT: Final = Context(prec=60, traps=[Inexact, Rounded])
-_COUNTED: Final = frozenset({"EA", "C62", "H87", "NAR", "NMB", "PCE", "PR", "SET"})
 _ANY: Final = LocationTerms(location="")
 
 
@@ -75,7 +75,7 @@ def base_amount(
         base = _EXACT.multiply(amount, conversion.factor)
     except (Inexact, Rounded):
         return Refusal("stock.not_exact", f"{amount} {uom} of {item.sku} has too many digits to be exact")
-    if item.base_uom in _COUNTED and base != base.to_integral_value():
+    if item.base_uom in COUNTED_UNITS and base != base.to_integral_value():
         return Refusal("stock.not_exact", f"{amount} {uom} is {base} {item.base_uom} of {item.sku}: pieces are whole")
     return base, conversion.factor
 
@@ -139,8 +139,8 @@ def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO, 
 # --- what consumes a promise --------------------------------------------------------------------------------------
 
 
-def assigned(claims: Iterable[OpenClaim], handled: Iterable[Handled]) -> Mapping[tuple[str, int], list[Progress]]:
-    """The progress of each (order, line) that has some.
+def attributed(claims: Iterable[OpenClaim], handled: Iterable[Handled]) -> Iterator[tuple[tuple[str, int], Handled]]:
+    """What was handled, with the (order, line) that it belongs to.
 
     Handling that names no line belongs to the one line of its order that claims its item; where none does, or several
     do, it belongs to none: it waits for the claim, or for a revision that names the line.
@@ -148,14 +148,22 @@ def assigned(claims: Iterable[OpenClaim], handled: Iterable[Handled]) -> Mapping
     lines: dict[tuple[str, str], set[int]] = defaultdict(set)
     for claim in claims:
         lines[claim.order, claim.item].add(claim.line)
-    sums: dict[tuple[str, int], dict[str, Progress]] = defaultdict(dict)
+        if claim.kit is not None:
+            lines[claim.order, claim.kit].add(claim.line)
     for each in handled:
         known = lines[each.order, each.item] if each.line == NO_LINE else {each.line}
         if len(known) == 1:
-            at = sums[each.order, next(iter(known))]
-            before = at.get(each.progress.location, Progress(each.progress.location, _ZERO, _ZERO))
-            picked, shipped = before.picked + each.progress.picked, before.shipped + each.progress.shipped
-            at[before.location] = Progress(before.location, picked, shipped)
+            yield (each.order, next(iter(known))), each
+
+
+def assigned(claims: Iterable[OpenClaim], handled: Iterable[Handled]) -> Mapping[tuple[str, int], list[Progress]]:
+    """The progress of each (order, line) that has some, whichever item it was of."""
+    sums: dict[tuple[str, int], dict[str, Progress]] = defaultdict(dict)
+    for key, each in attributed(claims, handled):
+        at = sums[key]
+        before = at.get(each.progress.location, Progress(each.progress.location, _ZERO, _ZERO))
+        picked, shipped = before.picked + each.progress.picked, before.shipped + each.progress.shipped
+        at[before.location] = Progress(before.location, picked, shipped)
     return {key: list(places.values()) for key, places in sums.items()}
 
 

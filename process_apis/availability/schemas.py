@@ -21,7 +21,7 @@ Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\
 
 
 class LocationView(Struct, kw_only=True):
-    """The figures of one item at one location, in base units."""
+    """The figures of one item at one location, in base units; of a kit also how many its components there make."""
 
     location: str
     on_hand: Figure
@@ -30,6 +30,7 @@ class LocationView(Struct, kw_only=True):
     allocated: Figure
     external: Figure
     available: Figure
+    from_components: Figure
 
 
 class SilentSourceView(Struct, kw_only=True):
@@ -89,7 +90,10 @@ class MovementView(Struct, kw_only=True):
 
 
 class ClaimView(Struct, kw_only=True):
-    """An open promise. One on supply was made for `due`; `expected` is when known supply covers it, null when none."""
+    """An open promise. One on supply was made for `due`; `expected` is when known supply covers it, null when none.
+
+    Of a component of a `kit`, `per_kit` go into one.
+    """
 
     id: str
     order: str
@@ -103,6 +107,8 @@ class ClaimView(Struct, kw_only=True):
     expires_at: datetime | None
     due: date | None = None
     expected: date | None = None
+    kit: str | None = None
+    per_kit: Figure | None = None
 
 
 class Explanation(Struct, kw_only=True):
@@ -248,6 +254,7 @@ def claim_view(row: Any) -> ClaimView:
         amount=plain(row["amount"]),
         consumed=plain(row["consumed"]),
         released=plain(row["released"]),
+        per_kit=None if row["per_kit"] is None else plain(row["per_kit"]),
         **{
             name: row[name]
             for name in (
@@ -258,6 +265,7 @@ def claim_view(row: Any) -> ClaimView:
                 "expires_at",
                 "due",
                 "expected",
+                "kit",
             )
         },
     )

@@ -10,15 +10,9 @@ where s.seen is distinct from (
     select sum(l.version) from availability.stock_line l where l.tenant = k.tenant and l.item = k.item)
 order by s.decided_at nulls first limit $1
 
--- name: lock_item_lines
-select item, location, owner, on_hand, sellable, reserved, allocated, external, short, version, as_of
-from availability.stock_line where tenant = $1 and item = $2
-order by item, location, owner
-for update
-
 -- name: claims_at
 select claim, order_id, order_line, item, location, owner, channel, amount, consumed, released, state, commitment,
-       allotment, made_at, expires_at, priority, need_by, pinned, short, action
+       allotment, made_at, expires_at, priority, need_by, pinned, short, action, kit, per_kit
 from availability.claim
 where tenant = $1 and item = $2 and location = $3 and owner = $4 and amount - consumed - released > 0
   and state <> 'promised'
@@ -30,7 +24,7 @@ update availability.action a
 set answer = (
     select jsonb_agg(jsonb_build_object(
         'claim', c.claim, 'line', c.order_line, 'item', c.item, 'location', c.location, 'amount', c.amount::text,
-        'state', 'reserved') order by part.number)
+        'state', 'reserved', 'kit', c.kit, 'per_kit', c.per_kit::text) order by part.number)
     from jsonb_array_elements_text(a.answer) with ordinality as part (claim, number)
     join availability.claim c on c.claim = part.claim)
 where a.tenant = $1 and a.action = any($2::text[]) and jsonb_typeof(a.answer -> 0) = 'string'
@@ -56,7 +50,7 @@ where c.tenant = $1 and c.claim = u.claim
 
 -- name: standing_of
 select order_id, claim, order_line as line, item, location, amount - consumed - released as amount, short,
-       commitment = 'handed' or consumed > 0 as handed
+       commitment = 'handed' or consumed > 0 as handed, kit, per_kit
 from availability.claim
 where tenant = $1 and order_id = any($2::text[]) and amount - consumed - released > 0 and state <> 'promised'
 order by order_id, order_line, claim

@@ -6,6 +6,7 @@ order.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
@@ -282,10 +283,17 @@ def _allocated(claim: OpenClaim, *, handed: bool) -> OpenClaim:
 
 
 def _check_covered(order: str, claims: Sequence[OpenClaim]) -> None:
+    short: dict[tuple[int, str, str], Decimal] = defaultdict(Decimal)
+    for claim in (claim for claim in claims if claim.short and not claim.worked_on):
+        if claim.kit is None or claim.per_kit is None:
+            short[claim.line, claim.item, claim.location] += claim.short
+        else:
+            # A kit lacks what any of its components lacks.
+            key, kits = (claim.line, claim.kit, claim.location), -(-claim.short // claim.per_kit)
+            short[key] = max(short[key], kits)
     lines = [
-        {"line": claim.line, "item": claim.item, "location": claim.location, "amount": plain(claim.short)}
-        for claim in claims
-        if claim.short and not claim.worked_on
+        {"line": line, "item": item, "location": location, "amount": plain(amount)}
+        for (line, item, location), amount in short.items()
     ]
     if lines:
         numbers = ", ".join(sorted({str(line["line"]) for line in lines}))
@@ -308,6 +316,8 @@ def _claimed(claim: OpenClaim, amount: Decimal | None = None) -> ClaimedLine:
         location=claim.location,
         amount=claim.amount if amount is None else amount,
         state=ClaimState(claim.state),
+        kit=claim.kit,
+        per_kit=claim.per_kit,
     )
 
 
@@ -319,4 +329,6 @@ def _reserved(row: Any) -> ClaimedLine:
         location=row["location"],
         amount=row["amount"],
         state=ClaimState(row["state"]),
+        kit=row["kit"],
+        per_kit=row["per_kit"],
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.backbone.consumer import Subscription
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Recorded
@@ -9,11 +11,13 @@ from process_apis.availability.process import Availability
 
 
 def subscriptions(availability: Availability) -> list[Subscription]:
-    """The projection, and the mending of what waits for an item's or a location's code."""
+    """The projection and what kits it concerns, and the mending of what waits for an item's or a location's code."""
 
-    async def mend(_: Connection, recorded: Recorded) -> None:
+    async def mend(connection: Connection, recorded: Recorded) -> None:
         event = recorded.event
-        if event.type == "stock.movement_parked":
+        if event.type == "item.kit_changed":
+            await availability.kit_news.of_kit(connection, recorded)
+        elif event.type == "stock.movement_parked":
             # Whoever parked it may have looked before a code was there, and the code's event come before it was parked.
             await availability.unpark_one(event.tenant, int(event.aggregate.removeprefix("parked/")))
         else:
@@ -21,17 +25,25 @@ def subscriptions(availability: Availability) -> list[Subscription]:
 
     mending = Subscription(
         name="availability.mending",
-        types=frozenset({"item.changed", "location.changed", "stock.movement_parked"}),
+        types=frozenset({"item.changed", "item.kit_changed", "location.changed", "stock.movement_parked"}),
         handler=mend,
         ordered=False,
     )
-    if availability.projection is None:
-        return [mending]
+    projection = availability.projection
+
+    async def project(connection: Connection, recorded: Recorded) -> None:
+        await project_all(connection, [recorded])
+
+    async def project_all(connection: Connection, events: Sequence[Recorded]) -> None:
+        if projection is not None:
+            await projection.handle_all(connection, events)
+        await availability.kit_news.of_components(connection, events)
+
     projecting = Subscription(
         name="availability.projection",
         types=frozenset({"availability.changed"}),
-        handler=availability.projection.handle,
-        together=availability.projection.handle_all,
+        handler=project,
+        together=project_all,
         batch=500,
         ordered=False,
     )

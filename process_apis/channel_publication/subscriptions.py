@@ -14,6 +14,7 @@ from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__)
 _TOGETHER: Final = 500
+_CHANGES: Final = frozenset({"availability.changed", "availability.kit_changed"})
 
 
 def subscriptions(channels: Sequence[str]) -> list[Subscription]:
@@ -37,7 +38,7 @@ def subscriptions(channels: Sequence[str]) -> list[Subscription]:
     return [
         Subscription(
             name="channel_publication",
-            types=frozenset({"availability.changed"}),
+            types=_CHANGES,
             handler=mark,
             together=mark_all,
             batch=_TOGETHER,

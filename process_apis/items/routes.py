@@ -11,6 +11,8 @@ from gateway.canonical.item import Item
 from gateway.kernel.exchange import caller_of
 from gateway.kernel.quantity import plain
 from gateway.reference.http import import_route
+from process_apis.items.kit_routes import kit_routes
+from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 
 _API = {"zone": "process", "tenant_aware": True, "api": "items", "version": "v1"}
@@ -50,7 +52,7 @@ class ItemPage(Struct, kw_only=True):
     next_cursor: str | None
 
 
-def routes(items: Items) -> list[HTTPRouteHandler]:
+def routes(items: Items, kits: Kits) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
 
     @get(
@@ -79,7 +81,7 @@ def routes(items: Items) -> list[HTTPRouteHandler]:
     async def get_item(request: Request[Any, Any, Any], item_id: FromPath[str]) -> ItemView:
         return _view(await items.get(caller_of(request.scope).tenant, item_id))
 
-    return [list_items, get_item, import_route(items, _API, one="Item", domain="item")]
+    return [list_items, get_item, import_route(items, _API, one="Item", domain="item"), *kit_routes(kits)]
 
 
 def _view(item: Item) -> ItemView:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, Connection, ResolvesItems
+from gateway.canonical.kit import in_kits
 from gateway.canonical.order import ORDER_PREFIX
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest
 from gateway.durable.enqueue import enqueue_all
@@ -309,6 +310,7 @@ async def _answer_all(
 
 
 def _promised(order: Order, made: Sequence[ClaimedLine]) -> Order:
+    made = in_kits(made)
     parts = merged(
         Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in made
     )

@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, FindsSystems
+from gateway.canonical.kit import in_kits
 from gateway.canonical.party import CustomerAccount
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.money import Money
@@ -112,7 +113,8 @@ async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) 
             change.find(_claim_lost(e.code, e.detail))
         return
     parts = merged(
-        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in claimed
+        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount)
+        for part in in_kits(claimed)
     )
     missing = [
         line.line for line in order.lines if sum(part.amount for part in parts if part.line == line.line) < line.open

@@ -11,6 +11,7 @@ AVAILABILITY_CHANGED: Final = "availability.changed"
 
 MESSAGE_OF_EVENT: Final = {
     "availability.changed": AVAILABILITY_CHANGED,
+    "availability.kit_changed": AVAILABILITY_CHANGED,
     "order.accepted": ORDER_UPDATED,
     "order.held": ORDER_UPDATED,
     "order.submitted": ORDER_UPDATED,

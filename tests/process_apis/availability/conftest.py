@@ -36,6 +36,7 @@ from gateway.store.postgres import Store
 from process_apis.availability.models import DatedRequest
 from process_apis.availability.process import Availability
 from process_apis.availability.routes import routes
+from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.items.routes import routes as item_routes
 from tests.records import Records
@@ -92,9 +93,15 @@ class World:
         self.store = store
         self.clock = TestClock()
         self.items = Items(store, self.clock)
+        self.kits = Kits(store, self.clock, self.items)
         self.cache = cache
         self.availability = Availability(
-            store=store, cache=cache, items=self.items, locations=LocationMap({"acme": LOCATIONS}), clock=self.clock
+            store=store,
+            cache=cache,
+            items=self.items,
+            kits=self.kits,
+            locations=LocationMap({"acme": LOCATIONS}),
+            clock=self.clock,
         )
         self.id: dict[str, str] = {}
 
@@ -380,7 +387,7 @@ CALLER = Caller(
 
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    app, table = make_litestar([*routes(world.availability), *item_routes(world.items)])
+    app, table = make_litestar([*routes(world.availability), *item_routes(world.items, world.kits)])
 
     async def door(scope: Any, incoming: Any, send: Any) -> None:
         exchange = Exchange(scope, incoming, 0.0)
