@@ -1,9 +1,18 @@
 -- Parameters: $1 is the tenant; arrays run in parallel.
 
--- name: mark_kits
-update availability.claim c set kit = u.kit, per_kit = u.per_kit
-from unnest($2::text::text[], $3::text::text[], $4::text::numeric[]) as u (claim, kit, per_kit)
-where c.claim = u.claim
+-- name: insert_claims
+-- As `insert_claims` of `queries.sql`, where some are components of kits: nobody else pays for these columns.
+insert into availability.claim
+    (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, action,
+     made_at, expires_at, allotment, priority, need_by, pinned, kit, per_kit)
+select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
+       'reserved', u.action, $2, u.expires_at, u.allotment, u.priority, u.need_by, u.pinned, u.kit, u.per_kit
+from unnest($3::text::text[], $4::text::text[], $5::text::int[], $6::text::text[], $7::text::text[], $8::text::text[],
+            $9::text::text[], $10::text::bigint[], $11::text::numeric[], $12::text::text[], $13::text::timestamptz[],
+            $14::text::text[], $15::text::int[], $16::text::date[], $17::text::boolean[], $18::text::text[],
+            $19::text::numeric[])
+     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at, allotment, priority,
+           need_by, pinned, kit, per_kit)
 
 -- name: parts_of
 -- The other components of the same kits, line by line and location by location, that are promised with these claims.

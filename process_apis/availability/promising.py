@@ -182,10 +182,12 @@ class Shelf:
         tenant, keys = self._tenant, sorted(self._taken)
         rows = [(*key, self._taken[key]) for key in keys]
         writes.add(_sql.reserve_lines, tenant, *column_arrays(rows))
-        writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
-        if of_kits := [claim for promise in promises for claim in promise.made if claim.kit is not None]:
-            columns = [(claim.claim, claim.kit, claim.per_kit) for claim in of_kits]
-            writes.add(_of_kits.mark_kits, tenant, *column_arrays(columns))
+        made = [claim for promise in promises for claim in promise.made]
+        if self._kits and any(claim.kit is not None for claim in made):
+            kits = column_arrays([(claim.kit, claim.per_kit) for claim in made])
+            writes.add(_of_kits.insert_claims, tenant, now, *_claim_columns(promises), *kits)
+        else:
+            writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
         writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
         sums = _sums(promises)
         writes.add(

@@ -144,6 +144,11 @@ WRONG = {
                 where tenant = c.tenant and order_id = c.order_id
                   and (order_line = c.order_line or (order_line = -1 and item = c.item)) group by location) places) p
         where c.consumed > p.handled""",
+    "components of a kit are promised for different numbers of kits": """
+        select order_id, order_line, location, kit from (
+            select tenant, order_id, order_line, location, kit, item, sum(amount / per_kit) as kits
+            from availability.claim where kit is not null group by 1, 2, 3, 4, 5, 6) part
+        group by tenant, order_id, order_line, location, kit having count(distinct kits) > 1""",
     "a claim lacks more than it has open": """
         select claim from availability.claim where short > amount - consumed - released""",
     "an order that was cancelled holds stock": """

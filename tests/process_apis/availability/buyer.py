@@ -51,6 +51,31 @@ async def one_unit(world, number, rounds, processes):
     return {"won": won, "errors": errors}
 
 
+async def kits(world, number, rounds, processes):
+    """Each round stock for one kit, or for its components alone: buyers of each go for it at once."""
+    sold, errors = 0, []
+
+    async def buy(turn, buyer, sku, amount):
+        nonlocal sold
+        try:
+            await world.claim(f"ord_{turn}_{number}_{buyer}", (sku, amount))
+            sold += 3 if sku == "KIT" else amount
+        except Conflict as error:
+            if error.code != "stock.insufficient":
+                errors.append(error.code)
+
+    for turn in range(rounds):
+        if number == 0:
+            moves = [world.movement(f"round-{turn}", turn + 2, "stock_adjusted", amount, sku=sku, line=amount)
+                     for sku, amount in (("A", 2), ("B", 1))]  # fmt: skip
+            await world.record(*moves)
+        await meet(world.store, f"start-{turn}", number, processes)
+        wants = [("KIT", 1), ("A", 2), ("B", 1), ("KIT", 1)]
+        await asyncio.gather(*(buy(turn, buyer, *want) for buyer, want in enumerate(wants)))
+        await meet(world.store, f"end-{turn}", number, processes)
+    return {"sold": sold, "errors": errors}
+
+
 async def baskets(world, number, rounds, processes):  # noqa: C901 - one script of a busy shop
     """Baskets in both orders, beside bulk loads of the same items, movements of the same orders, and releases."""
     chance, done, errors = random.Random(number), 0, []
@@ -97,9 +122,9 @@ async def main():
     store = Store(url, size=6)
     await store.open()
     world = conftest.World(store, url)
-    world.id = {sku: item.item for sku, item in (await world.items.by_sku("acme", ["A", "B", "K"])).items()}
+    world.id = {sku: item.item for sku, item in (await world.items.by_sku("acme", ["A", "B", "K", "KIT"])).items()}
     began = time.monotonic()
-    told = await {"one_unit": one_unit, "baskets": baskets}[job](world, number, rounds, processes)
+    told = await {"one_unit": one_unit, "baskets": baskets, "kits": kits}[job](world, number, rounds, processes)
     await store.close()
     sys.stdout.write(json.dumps(told | {"seconds": time.monotonic() - began}))
 

@@ -14,6 +14,7 @@ import pytest
 
 from gateway.canonical.capabilities import Report
 from gateway.canonical.item import ReportedItem
+from gateway.canonical.kit import Component
 from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import (
     Bucket,
@@ -114,6 +115,15 @@ class World:
         for source in ("erp", "wms_n", "wms_s"):
             await self.items.adopt("acme", source, reported, correlation_id="setup")
         self.id = {sku: item.item for sku, item in (await self.items.by_sku("acme", ["A", "B", "K"])).items()}
+
+    async def make_kit(self, *parts: tuple[str, int]) -> None:
+        """KIT, counted in EA, which systems know as X-KIT, is made of so many of each SKU."""
+        kit = [ReportedItem(source_code="X-KIT", sku="KIT", name="KIT", base_uom="EA")]
+        for source in ("erp", "wms_n", "wms_s"):
+            await self.items.adopt("acme", source, kit, correlation_id="setup")
+        self.id["KIT"] = (await self.items.by_sku("acme", ["KIT"]))["KIT"].item
+        made = [Component(self.id[sku], Decimal(amount)) for sku, amount in parts]
+        await self.kits.change(CALLER, self.id["KIT"], made, effective_from=None, note="")
 
     def movement(self, event_id: str, sequence: int, kind: str, amount: Any, **more: Any) -> ReportedMovement:
         source = more.pop("source", "wms_n")
@@ -272,6 +282,12 @@ class World:
 
 
 INVARIANTS = {
+    "components of a kit are promised for the same number of kits": """
+        select order_id, order_line, location, kit, array_agg(kits) from (
+            select order_id, order_line, location, kit, item, sum(amount / per_kit) as kits,
+                   sum(released / per_kit) filter (where consumed = 0) as back
+            from availability.claim where kit is not null group by 1, 2, 3, 4, 5) part
+        group by 1, 2, 3, 4 having count(distinct kits) > 1 or count(distinct back) > 1""",
     "promises of a line are the sum of its claims": """
         select l.item, l.location, l.reserved, l.allocated, c.reserved as r, c.allocated as a
         from availability.stock_line l

@@ -45,6 +45,16 @@ async def test_one_unit_has_one_winner_in_each_round_over_several_processes(worl
     assert await world.broken_invariants() == []
 
 
+@pytest.mark.parametrize("rounds", [10, pytest.param(200, marks=pytest.mark.long)])
+async def test_buyers_of_kits_and_of_their_components_never_get_more_than_there_is(world, rounds):
+    await world.make_kit(("A", 2), ("B", 1))
+    told = await several(world, "kits", rounds)
+    assert [each["errors"] for each in told] == [[]] * 3
+    assert sum(each["sold"] for each in told) == 3 * rounds
+    assert [(await world.figures(sku))["reserved"] for sku in "AB"] == [2 * rounds, rounds]
+    assert await world.broken_invariants() == []
+
+
 async def test_baskets_in_any_order_beside_bulk_loads_neither_deadlock_nor_drift(world):
     await world.stock("A", 200)
     await world.stock("B", 200)
