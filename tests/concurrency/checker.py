@@ -84,8 +84,12 @@ WRONG = {
             select from availability.action a
             where a.tenant = c.tenant and a.action = c.action and a.order_id is not null)""",
     "an action made claims twice": """
-        -- What was promised on supply may be held in parts, and handed over so.
-        select tenant, action, order_id, order_line, item, location from availability.claim where due is null
+        -- What was promised on supply may be held in parts, and handed over so; what moves to another location is new.
+        select tenant, action, order_id, order_line, item, location from availability.claim k
+        where due is null and not exists (
+            select from store.event e, jsonb_array_elements(e.data -> 'claims') c
+            where e.tenant = k.tenant and e.type = 'claim.made' and e.data ->> 'reason' = 'moved'
+              and c ->> 'claim' = k.claim)
         group by 1, 2, 3, 4, 5, 6 having count(*) > 1""",
     "a reservation that expired before its time": """
         select k.claim, k.expires_at, e.recorded_at from store.event e, jsonb_array_elements(e.data -> 'claims') c
@@ -151,6 +155,27 @@ WRONG = {
         group by tenant, order_id, order_line, location, kit having count(distinct kits) > 1""",
     "a claim lacks more than it has open": """
         select claim from availability.claim where short > amount - consumed - released""",
+    "what is drawn of an allotment is not what its claims keep": """
+        select l.item, l.channel, l.allotment, l.drawn from availability.channel_line l
+        where l.drawn <> (select coalesce(sum(amount - released), 0) from availability.claim c
+            where c.tenant = l.tenant and c.item = l.item and c.channel = l.channel and c.owner = l.owner
+              and c.allotment = l.allotment)""",
+    "external demand of a line is not the sum of its demand": """
+        select l.item, l.location, l.external from availability.stock_line l
+        where l.external <> (select coalesce(sum(amount), 0) from availability.demand d
+            where d.tenant = l.tenant and d.item = l.item and d.location = l.location and d.owner = l.owner)""",
+    "a line lacks other than what is promised and not there": """
+        select item, location, short from availability.stock_line
+        where short <> greatest(0, reserved + allocated + external - sellable)""",
+    "parked, and nobody was told": """
+        select p.id, p.source, p.event_id from availability.parked p where resolved_at is null and not exists (
+            select from store.event e
+            where e.tenant = p.tenant and e.type = 'stock.movement_parked' and e.aggregate = 'parked/' || p.id)""",
+    "eras of a location that do not follow upon each other": """
+        select location, era, holder, before from (
+            select *, lag(era, 1, 0) over eras as last_era, lag(holder, 1, before) over eras as last_holder
+            from availability.holding window eras as (partition by tenant, location order by era)) h
+        where era <> last_era + 1 or before <> last_holder or holder = before""",
     "an order that was cancelled holds stock": """
         select o.order_id from availability.claim_order o join availability.claim c using (tenant, order_id)
         where o.cancelled_at is not null and c.amount > c.consumed + c.released""",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import json
 import sys
@@ -79,13 +80,20 @@ async def world(record_url: str) -> AsyncIterator[object]:
     await store.close()
 
 
-@pytest.fixture
-async def processes(world) -> AsyncIterator[Processes]:
+@contextlib.asynccontextmanager
+async def processes_on(url: str) -> AsyncIterator[Processes]:
     """A process that has imported everything, to be forked."""
     running = await asyncio.create_subprocess_exec(
-        sys.executable, str(HERE / "processes.py"), world.url,
+        sys.executable, str(HERE / "processes.py"), url,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=1 << 24,
     )  # fmt: skip
-    yield Processes(running, world.url)
+    yield Processes(running, url)
     running.stdin.close()
     await asyncio.wait_for(running.wait(), 60)
+
+
+@pytest.fixture
+async def processes(world) -> AsyncIterator[Processes]:
+    """On the record of `world`."""
+    async with processes_on(world.url) as made:
+        yield made

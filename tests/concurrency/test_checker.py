@@ -47,6 +47,16 @@ DOCTORED = {
     "a movement that was admitted and not written, or written and not admitted": "delete from availability.movement",
     "consumed is more than was handled": CLAIM + "consumed = 1" + OPEN,
     "a claim lacks more than it has open": CLAIM + "short = 9" + OPEN,
+    "what is drawn of an allotment is not what its claims keep": "update availability.channel_line set drawn = 1",
+    "external demand of a line is not the sum of its demand": LINE + "external = 1",
+    "a line lacks other than what is promised and not there": LINE + "short = 1",
+    "parked, and nobody was told": """
+        insert into availability.parked (tenant, source, event_id, line, fingerprint, kind, cause, detail, mendable,
+                                         payload)
+        values ('acme', 'wms_n', 'e', 0, '', 'movement', 'c', 'd', true, '{}')""",
+    "eras of a location that do not follow upon each other": """
+        insert into availability.holding (tenant, location, era, holder, before, since, made_by, reason)
+        values ('acme', 'loc_n', 2, 'erp', 'wms_n', now(), 'ops', 'r')""",
     "an order that was cancelled holds stock": "update availability.claim_order set cancelled_at = now()",
 }
 

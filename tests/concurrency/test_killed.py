@@ -102,7 +102,7 @@ async def test_a_process_killed_around_a_commit_loses_and_doubles_nothing(world,
 async def test_a_process_killed_around_every_commit_loses_and_doubles_nothing(world, processes):
     await stocked(world)
     [result] = await processes.side_by_side({"commands": life_of_orders("count")})
-    points = [[when, nth] for nth in range(1, result["commits"] + 1) for when in ("before", "during", "after")]
+    points = [[when, nth] for nth in range(1, len(result["seams"]) + 1) for when in ("before", "during", "after")]
     assert len(points) >= 3 * 15
     await killed(world, processes, points)
 

@@ -121,5 +121,5 @@ async def test_a_process_killed_while_supply_lives_loses_and_doubles_nothing(wor
 @pytest.mark.long
 async def test_a_process_killed_at_every_commit_of_supply_loses_and_doubles_nothing(world, processes):
     [result] = await processes.side_by_side({"commands": life_of_supply("count")})
-    points = [[when, nth] for nth in range(1, result["commits"] + 1) for when in ("before", "during", "after")]
+    points = [[when, nth] for nth in range(1, len(result["seams"]) + 1) for when in ("before", "during", "after")]
     await killed(world, processes, points)
