@@ -6,11 +6,18 @@ import asyncio
 import importlib.util
 import sys
 import types
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
-import seams as mortal
+try:  # a script has its folder before it, a test its package
+    import seams as mortal
+except ImportError:
+    from . import seams as mortal
 
+from gateway.canonical.capabilities import Report
 from gateway.canonical.events import Position
+from gateway.canonical.stock import Bucket, OrderKey, ReportedFigure, ReportedSnapshot
 from gateway.kernel.errors import CrossdockError
 from gateway.outbound.door import Outbound
 from gateway.outbound.pools import pooled_transport
@@ -43,8 +50,21 @@ class ShopActor:
 
     async def count(self, sequence, figures):
         """The warehouse's word, once by its number."""
-        self.world._sequence = sequence - 1
-        await self.world.stock_of(figures)
+        snapshot = ReportedSnapshot(
+            source="wms",
+            event_id=f"count-{sequence}",
+            cut_off=OrderKey(1, sequence),
+            taken_at=datetime(2026, 11, 1, tzinfo=UTC),
+            full=False,
+            locations=("N",),
+            figures=tuple(
+                ReportedFigure(
+                    source_item=sku, source_location="N", bucket=Bucket.SELLABLE, amount=Decimal(amount), uom="EA"
+                )
+                for sku, amount in figures.items()
+            ),
+        )
+        await self.world.availability.record("acme", Report(snapshots=(snapshot,)))
 
     async def sell(self, sku, amount, order):
         await self.world.sell_to(sku, amount, order)
