@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import erp_actors
 import msgspec
 import shop_actors
 
@@ -38,9 +39,12 @@ NORTH, SOUTH = world_module.LOCATIONS
 
 
 async def actor_of(store, seams, plan):
-    """The actor for a plan; `stand_by` gives North another source, `shop` a channel that shows figures."""
+    """The actor for a plan; `stand_by` gives North another source, `shop` is a channel that
+    shows figures, `erp` one whose books are held against ours."""
     if "shop" in plan:
         return await shop_actors.actor_of(store, seams, plan["shop"])
+    if "erp" in plan:
+        return await erp_actors.actor_of(store, seams, plan["erp"])
     world = world_module.World(store, store.url)
     world.clock.ahead = timedelta(seconds=plan.get("ahead", 0))
     world.id = {sku: item.item for sku, item in (await world.items.by_sku("acme", ["A", "B", "K"])).items()}
