@@ -14,7 +14,10 @@ def number_of(turn):
 
 
 class Life:
-    """Commands of one turn: orders, actions and events are named after it, its order keys are above those before."""
+    """Commands of one turn: orders, actions and events are named after it, its order keys are above those before.
+
+    What is refused in it would be so at any time: a refusal may be tried again.
+    """
 
     def __init__(self, turn):
         self.turn, self.epoch = turn, 1 + 2 * number_of(turn)
@@ -95,8 +98,9 @@ def allotment(turn):
         on.reserve(1, ["A", 5], channel="fair"),
         on.reserve(2, ["A", 5], channel="fair"),
         on.reserve(3, ["A", 16], channel="web"),
-        on.reserve(4, ["A", 16], channel="web"),
-        on.reserve(5, ["A", 20], channel="shop"),
+        on.reserve(4, ["A", 21], channel="web"),
+        on.reserve(5, ["A", 8], channel="shop"),
+        on.reserve(9, ["A", 41], channel="shop"),
         on.verb("release", 2),
         on.reserve(6, ["A", 2], channel="fair", expires_in=0),
         {"do": "expire"},
@@ -121,7 +125,7 @@ def sourcing(turn):
         on.stock("begin", 1, "wms_s", A=6, B=3, **nothing),
         on.reserve(1, ["A", 10], ["B", 2]),
         on.verb("allocate", 1),
-        on.reserve(2, ["A", 9]),
+        on.reserve(2, ["A", 99]),
         on.move("elsewhere", "pick_confirmed", 3, 5, source="wms_s", order=1),
         on.verb("release", 1, lines=[2]),
         on.reserve(3, ["B", 20]),

@@ -135,5 +135,5 @@ async def test_a_worker_killed_at_every_seam_shows_what_may_be_sold_and_promises
     died = await killed_at(shop_world, workers, points, first=2)
     print(f"{when}: {died.total()} deaths at {dict(died)}")  # noqa: T201 - the count is what is asked for
     called = [name for name in died if name.startswith(("PUT", "POST", "GET"))]
-    assert len(called) >= 3
+    assert len(called) >= 2
     assert died.total() >= 20
