@@ -218,7 +218,7 @@ class Worker:
 
     async def _keep_history(self) -> None:
         while not self._stop.is_set():
-            await self._core.availability.history.turn()
+            await self._core.availability.history.turn(self._core.settings.tenant, self._stop)
             await self._pause(_HISTORY_SECONDS)
 
     async def _keep_house(self) -> None:

@@ -54,6 +54,7 @@ _BY_CODE: Final = {
     "precondition.failed": 412,
     "precondition.required": 428,
     "version.sunset": 410,
+    "stock.history_gone": 410,
     "store.commit_unknown": 504,
     "outbound.timeout": 504,
     "proxied.loop": 508,

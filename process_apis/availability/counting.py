@@ -21,15 +21,17 @@ from gateway.store.queries import queries_beside
 from process_apis.availability.arriving import Arrivals
 from process_apis.availability.hearing import hear
 from process_apis.availability.holding import scopes_of
+from process_apis.availability.lateness import Lateness
 from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
-from process_apis.availability.models import Count, LineKey, Mapped, Parked, ParkedFigure, Refusal
+from process_apis.availability.models import Count, LineKey, Mapped, Parked, ParkedFigure, Refusal, TooLateError
 from process_apis.availability.moving import apply_effects, settle
 from process_apis.availability.parking import park
 from process_apis.availability.translating import Translator, fingerprint
 
 _sql: Final = queries_beside(__file__)
 _drift_sql: Final = queries_beside(__file__, "drift_queries.sql")
+_history_sql: Final = queries_beside(__file__, "history_queries.sql")
 _CHUNK: Final = 5_000
 DRIFT_SHOWN: Final = 100
 """So many of the keys that drifted are named."""
@@ -108,7 +110,10 @@ def once_columns(rows: Iterable[OnceRow]) -> list[Any]:
 class Counter:
     """Records snapshots, each in one transaction."""
 
-    def __init__(self, store: Store, translator: Translator, arrivals: Arrivals, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, translator: Translator, arrivals: Arrivals, lateness: Lateness, clock: Clock
+    ) -> None:
+        self._lateness = lateness
         self._store = store
         self._translator = translator
         self._arrivals = arrivals
@@ -116,6 +121,14 @@ class Counter:
 
     async def record(self, tenant: str, snapshot: ReportedSnapshot) -> Receipt:
         """Apply a snapshot once; what it says about locations that another system holds is kept, and moves nothing."""
+        if await self._lateness.is_late(tenant, snapshot):
+            return await self._lateness.park_snapshot(tenant, snapshot)
+        try:
+            return await self._record(tenant, snapshot)
+        except TooLateError:
+            return await self._lateness.park_snapshot(tenant, snapshot)
+
+    async def _record(self, tenant: str, snapshot: ReportedSnapshot) -> Receipt:
         counts, parked = await self._translator.figures(tenant, snapshot)
         async with self._store.transaction() as connection:
             verdict = await _admit(connection, tenant, snapshot)
@@ -139,10 +152,14 @@ class Counter:
         counts, _ = await self._translator.figures(tenant, alone)
         if not counts:
             return Receipt()
-        async with self._store.transaction() as connection:
-            if not await connection.fetch(_sql.resolve_parked, tenant, [parked]):
-                return Receipt()
-            await self._apply_all(connection, tenant, alone, counts)
+        try:
+            async with self._store.transaction() as connection:
+                if not await connection.fetch(_sql.resolve_parked, tenant, [parked]):
+                    return Receipt()
+                await self._apply_all(connection, tenant, alone, counts)
+        except TooLateError:
+            await self._lateness.keep_waiting(tenant, [parked], alone.taken_at)
+            return Receipt()
         return Receipt(recorded=1)
 
     async def rebase(self, connection: Connection, tenant: str, counts: Sequence[CutCount]) -> Sequence[Any]:
@@ -155,6 +172,7 @@ class Counter:
         for start in range(0, len(merged), _CHUNK):
             columns = zip(*merged[start : start + _CHUNK], strict=True)
             rows += await connection.fetch(_sql.rebase, tenant, *map(list, columns))
+        await _check_told(connection, tenant, merged, rows)
         await self._settle_again(connection, tenant, [row for row in rows if not row["same"]])
         return rows
 
@@ -239,7 +257,10 @@ class Counter:
         rebased = await self.rebase(connection, tenant, counts)
         if snapshot.full:
             cut = (snapshot.cut_off.epoch, snapshot.cut_off.sequence, snapshot.event_id, snapshot.taken_at)
-            await connection.execute(_sql.cut_full, tenant, places, *cut)
+            tag = await connection.execute(_sql.cut_full, tenant, places, *cut)
+            late = int(tag.rpartition(" ")[2]) < len(places)
+            if late and await connection.fetchval(_history_sql.straddled, tenant, places, None, *cut[:2]):
+                raise TooLateError
             await connection.execute(_sql.keep_full_cut, tenant, places, *cut)
         await self.refresh(connection, tenant, snapshot, keys, frozenset(awaited))
         return await drift_of(connection, tenant, rebased)
@@ -312,6 +333,25 @@ class Counter:
         )
         if moves:
             await log.append(connection, [_applied(tenant, name, snapshot, figures, drifted, shown)])
+
+
+async def _check_told(connection: Connection, tenant: str, counts: Sequence[CutCount], rows: Sequence[Any]) -> None:
+    """Refuse figures at a cut-off that what is kept reaches over: they could not be told from it."""
+    straddled = frozenset(tuple(row)[:5] for row in rows if row["straddled"])
+    if straddled:
+        raise TooLateError(straddled)
+    if len(rows) == len(counts):
+        return
+    # These do not hold now, but would if a later one were taken back.
+    rebased = {tuple(row)[:5] for row in rows}
+    cuts: dict[tuple[int, int], list[CutCount]] = {}
+    for count in counts:
+        if count[:5] not in rebased:
+            cuts.setdefault((count.epoch, count.sequence), []).append(count)
+    for cut, some in cuts.items():
+        places, items = {count.location for count in some}, {count.item for count in some}
+        if await connection.fetchval(_history_sql.straddled, tenant, list(places), list(items), *cut):
+            raise TooLateError(frozenset(count[:5] for count in some))
 
 
 async def _keep(connection: Connection, tenant: str, counts: Sequence[CutCount]) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 
 from gateway.kernel.clock import Clock
-from gateway.kernel.errors import Misconfigured
+from gateway.kernel.errors import Misconfigured, NotFound
 from gateway.store.postgres import Store
-from process_apis.availability.partitions import make_ahead
+from gateway.store.queries import queries_beside
+from process_apis.availability.condensing import begin, condense_next
+from process_apis.availability.partitions import Span, drop_through, last_end, make_ahead, spans
 
+_sql: Final = queries_beside(__file__, "history_queries.sql")
 _LEAST_DAYS: Final = 14
+_ONCE_CHUNK: Final = 5_000
 
 
 class HistoryOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -45,6 +51,18 @@ class HistoryOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return timedelta(days=self.history_days)
 
 
+class Reach(Struct, frozen=True, kw_only=True):
+    """How far back questions are answered (`since`; None: to the first report), and what history lies in.
+
+    `condensing`: what is older is being condensed, the last step at `moved_at`.
+    """
+
+    since: datetime | None
+    condensing: bool
+    moved_at: datetime | None
+    spans: Sequence[Span]
+
+
 class History:
     """Keeps to the options, a turn at a time."""
 
@@ -53,6 +71,46 @@ class History:
         self._clock = clock
         self.options = options
 
-    async def turn(self) -> None:
-        """Make spans ahead; run it every few minutes in a worker."""
-        await make_ahead(self._store, self._clock.now(), self.options.kept)
+    async def check(self, tenant: str, instant: datetime) -> None:
+        """Raise `NotFound` (code ``stock.history_gone``, 410) where history does not reach back to `instant`.
+
+        Asked after what it guards was read: nothing of an instant is condensed before history is said to begin later.
+        """
+        row = await self._store.fetchrow(_sql.reach, tenant)
+        if row is not None and instant < row["since"]:
+            raise NotFound(
+                f"what was at {instant:%Y-%m-%dT%H:%M:%SZ} is kept no longer: history reaches back to"
+                f" {row['since']:%Y-%m-%dT%H:%M:%SZ}, ask for that or later",
+                code="stock.history_gone",
+                context={"since": row["since"].isoformat()},
+            )
+
+    async def turn(self, tenant: str, stop: asyncio.Event | None = None) -> None:
+        """Make spans ahead, condense and drop what is through; run it every minute or so in a worker.
+
+        Whoever comes while another process is at it goes on without. A turn that is cut short is taken up by the next.
+        """
+        now = self._clock.now()
+        await make_ahead(self._store, now, self.options.kept)
+        await drop_through(self._store, now)
+        since = await last_end(self._store, now - self.options.kept)
+        if since is not None:
+            await begin(self._store, tenant, since)
+        while not (stop is not None and stop.is_set()) and await condense_next(self._store, tenant):
+            pass
+        await self._forget_once(tenant, now, stop)
+
+    async def _forget_once(self, tenant: str, now: datetime, stop: asyncio.Event | None) -> None:
+        before = now - timedelta(days=self.options.once_days)
+        while not (stop is not None and stop.is_set()):
+            tag = await self._store.execute(_sql.forget_once, tenant, before, _ONCE_CHUNK)
+            if int(tag.rpartition(" ")[2]) < _ONCE_CHUNK:
+                return
+
+    async def reach(self, tenant: str) -> Reach:
+        """How far history reaches, and the size of what it lies in."""
+        row = await self._store.fetchrow(_sql.reach, tenant)
+        known = await spans(self._store)
+        if row is None:
+            return Reach(since=None, condensing=False, moved_at=None, spans=known)
+        return Reach(since=row["since"], condensing=row["condensing"], moved_at=row["moved_at"], spans=known)

@@ -94,6 +94,17 @@ class Refusal(Struct, frozen=True):
     mendable: bool = True
 
 
+class TooLateError(Exception):
+    """What is kept by now does not tell what `keys` (location, item, owner, bucket, lot) would be at a cut-off.
+
+    Raised under the locks, so nothing of the transaction holds: begin again without the figures of these keys.
+    """
+
+    def __init__(self, keys: frozenset[tuple[str, str, str, str, str]] = frozenset()) -> None:
+        super().__init__(f"{len(keys)} figures at a cut-off before what is kept")
+        self.keys = keys
+
+
 class Parked(Struct, frozen=True, kw_only=True):
     """Something reported that waits for a person."""
 
@@ -103,7 +114,7 @@ class Parked(Struct, frozen=True, kw_only=True):
     kind: str
     fingerprint: bytes
     refusal: Refusal
-    payload: ReportedMovement | ParkedFigure | ParkedDemand | ReportedSupply
+    payload: ReportedMovement | ParkedFigure | ParkedDemand | ReportedSupply | ReportedSnapshot
 
 
 class ParkedFigure(Struct, frozen=True, kw_only=True):

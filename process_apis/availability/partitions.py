@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
+from gateway.kernel.errors import Unavailable
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 
@@ -22,6 +24,16 @@ TABLES: Final = ("movement", "figure")
 _AHEAD: Final = timedelta(days=32)
 _BY_MONTH: Final = timedelta(days=130)
 """History of up to so long is kept in months, a longer one in quarters."""
+_UNTIL: Final = {
+    "movement": """
+        select exists (
+            select from availability.{} m left join availability.history h on h.tenant = m.tenant
+            where m.moves and (m.live or m.retired_at >= $1) or h.since is null or h.since < $1
+               or h.after_item is not null)
+    """,
+    "figure": "select exists (select from availability.{}) and $1::timestamptz is not null",
+}
+"""Whether something of a span that ends at $1 counts still."""
 _BOUND: Final = re.compile(r"FROM \((?:MINVALUE|'(?P<begin>[^']+)')\) TO \('(?P<end>[^']+)'\)")
 _FIRST: Final = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -74,6 +86,28 @@ async def make_ahead(store: Store, now: datetime, keep: timedelta) -> int:
                 await connection.execute(_attach(table, last, span_end(last, keep)))
                 made += 1
     return made
+
+
+async def last_end(store: Store, before: datetime) -> datetime | None:
+    """The latest instant at which a span ends that lies wholly before `before`."""
+    return max((each.end for each in await spans(store) if each.begin is not None and each.end <= before), default=None)
+
+
+async def drop_through(store: Store, now: datetime) -> int:
+    """Drop the spans of which nothing counts any more, for any tenant; returns how many.
+
+    Nobody waits for it longer than a moment: a span that is being read is left to the next turn.
+    """
+    dropped = 0
+    for each in await spans(store):
+        if each.begin is None or each.end > now or await store.fetchval(_UNTIL[each.table].format(each.name), each.end):
+            continue
+        with suppress(Unavailable):
+            async with store.transaction() as connection:
+                await connection.execute("set local lock_timeout = '1s'")
+                await connection.execute(f"drop table if exists availability.{each.name}")
+            dropped += 1
+    return dropped
 
 
 def _attach(table: str, begin: datetime, end: datetime) -> str:

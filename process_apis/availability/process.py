@@ -43,6 +43,7 @@ from process_apis.availability.history import History, HistoryOptions
 from process_apis.availability.holding import Holders, Switch
 from process_apis.availability.kit_news import KitNews
 from process_apis.availability.lags import Lags
+from process_apis.availability.lateness import Lateness
 from process_apis.availability.lots import Lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
 from process_apis.availability.parts import PartCounter
@@ -90,11 +91,12 @@ class Availability:
         self._clock = clock
         self.lags = Lags(store, clock)
         self.history = History(store, history or HistoryOptions(), clock)
+        lateness = Lateness(store, self.history.options.late, clock)
         self.projection = None if cache is None else Projection(store, cache, self.lags)
         self._calendar = Calendar(locations, clock)
         arrivals = Arrivals(self._calendar, clock)
-        counter = Counter(store, translator, arrivals, clock)
-        self._recorder = Recorder(store, translator, counter, arrivals, clock)
+        counter = Counter(store, translator, arrivals, lateness, clock)
+        self._recorder = Recorder(store, translator, counter, arrivals, lateness, clock)
         self.parts = PartCounter(store, translator, counter, clock)
         rulebook = Rulebook()
         self.rules = Rules(store, items, locations, clock)
@@ -331,7 +333,9 @@ class Availability:
         if as_known_at is None and as_happened_at is None:
             return await self._store.fetch(_sql.positions, tenant, list(items), location)
         instants = (as_known_at or _NEVER, as_happened_at or _NEVER)
-        return await self._store.fetch(_sql.positions_at, tenant, list(items), location, *instants)
+        rows = await self._store.fetch(_sql.positions_at, tenant, list(items), location, *instants)
+        await self.history.check(tenant, min(instants))
+        return rows
 
     async def explain(self, tenant: str, *, item: str, location: str, limit: int = 50) -> Mapping[str, Sequence[Any]]:
         """Why a figure is what it is."""

@@ -147,11 +147,12 @@ with standing as (
     left join availability.full_snapshot f on p.tenant is null and f.tenant = $1 and f.location = w.location
 ),
 figured as (
-    select s.*, case when s.same then s.before + s.figure else s.figure + after.amount end as amount
+    select s.*, after.straddled, case when s.same then s.before + s.figure else s.figure + after.amount end as amount
     from standing s
     cross join lateral (
         select coalesce(sum(case when m.to_bucket = s.bucket then m.amount else 0 end
-                            - case when m.from_bucket = s.bucket then m.amount else 0 end), 0) as amount
+                            - case when m.from_bucket = s.bucket then m.amount else 0 end), 0) as amount,
+               coalesce(bool_or((m.first_epoch, m.first_sequence) <= (s.epoch, s.sequence)), false) as straddled
         from availability.movement m
         where not s.same and m.tenant = $1 and m.location = s.location and m.item = s.item
           and (m.epoch, m.sequence) > (s.epoch, s.sequence)
@@ -167,7 +168,7 @@ written as (
     set amount = excluded.amount, cut_epoch = excluded.cut_epoch, cut_sequence = excluded.cut_sequence,
         cut_event = excluded.cut_event, as_of = greatest(p.as_of, excluded.as_of)
 )
-select location, item, owner, bucket, lot, before, same, epoch, sequence, was_epoch, was_sequence, known from figured
+select location, item, owner, bucket, lot, before, same, epoch, sequence, was_epoch, was_sequence, known, straddled from figured
 
 -- name: keep_figures
 insert into availability.figure

@@ -31,9 +31,10 @@ from process_apis.availability.effects import EFFECTS
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
 from process_apis.availability.holding import place_movements
+from process_apis.availability.lateness import Lateness, counted_at
 from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
-from process_apis.availability.models import Effect, LineKey, Mapped, Parked, ParkedFigure, Refusal
+from process_apis.availability.models import Effect, LineKey, Mapped, Parked, ParkedFigure, Refusal, TooLateError
 from process_apis.availability.moving import (
     Deed,
     apply_effects,
@@ -60,8 +61,15 @@ class Recorder:
     """Records reports. Any number of processes may do so at once, with any overlap."""
 
     def __init__(
-        self, store: Store, translator: Translator, counter: Counter, arrivals: Arrivals, clock: Clock
+        self,
+        store: Store,
+        translator: Translator,
+        counter: Counter,
+        arrivals: Arrivals,
+        lateness: Lateness,
+        clock: Clock,
     ) -> None:
+        self._lateness = lateness
         self._store = store
         self._translator = translator
         self._counter = counter
@@ -111,16 +119,45 @@ class Recorder:
         }
         mapped, _ = await self._translator.movements(tenant, list(reported.values()))
         let_in = {(each.reported.source, each.reported.event_id, each.reported.line) for each in mapped}
-        resolved = [parked for parked, each in reported.items() if (each.source, each.event_id, each.line) in let_in]
+        resolved = {
+            key: parked
+            for parked, each in reported.items()
+            if (key := (each.source, each.event_id, each.line)) in let_in
+        }
         if not resolved:
             return Receipt()
-        async with self._store.transaction() as connection:
-            return await self._write(connection, tenant, mapped, [], resolved)
+        try:
+            async with self._store.transaction() as connection:
+                return await self._write(connection, tenant, mapped, [], resolved)
+        except TooLateError as late:
+            if not late.keys:
+                return Receipt()  # what it replaces was condensed meanwhile: the next try finds it gone
+            some = {
+                parked: each.occurred_at
+                for parked, each in reported.items()
+                if any(one.reported is each and _counts(one) and counted_at(one) in late.keys for one in mapped)
+            }
+            if not some:
+                raise
+            for parked, at in some.items():
+                await self._lateness.keep_waiting(tenant, [parked], at)
+        left = [entry for entry in waiting if entry[0] not in some]
+        return await self._unpark_movements(tenant, left)
 
     async def _record_batch(self, tenant: str, reported: Sequence[ReportedMovement]) -> Receipt:
+        mapped: Sequence[Mapped]
         mapped, parked = await self._translator.movements(tenant, reported)
-        async with self._store.transaction() as connection:
-            return await self._write(connection, tenant, mapped, parked, [])
+        while True:
+            try:
+                async with self._store.transaction() as connection:
+                    mapped, late = await self._lateness.set_aside(connection, tenant, mapped)
+                    return await self._write(connection, tenant, mapped, [*parked, *late], {})
+            except TooLateError as too_late:
+                counts = [each for each in mapped if _counts(each) and counted_at(each) in too_late.keys]
+                if too_late.keys and not counts:
+                    raise
+                parked += [self._lateness.park_movement(each) for each in counts]
+                mapped = [each for each in mapped if each not in counts]
 
     async def _write(
         self,
@@ -128,12 +165,13 @@ class Recorder:
         tenant: str,
         mapped: Sequence[Mapped],
         parked: list[Parked],
-        resolved: Sequence[int],
+        resolved: Mapping[_OnceKey, int],
     ) -> Receipt:
         fresh, revised, others = await self._admit(connection, tenant, mapped, parked)
         events: list[Event] = await park(connection, tenant, parked, self._clock.now())
         if resolved:
-            await connection.fetch(_sql.resolve_parked, tenant, list(resolved))
+            refused = {(each.source, each.event_id, each.line): each.refusal for each in parked}
+            await self._lateness.resolve(connection, tenant, resolved, refused)
         taken = [*fresh, *(each for each, _ in revised)]
         if taken:
             events += await self._apply(connection, tenant, taken, {each.movement: old for each, old in revised})
@@ -171,6 +209,9 @@ class Recorder:
                 parked.append(park_movement(each.reported, _CLASH))
             else:
                 others.append(_line(each.reported, verdict))
+        gone = await self._lateness.gone(connection, tenant, (old for _, old in revised))
+        parked += [self._lateness.park_movement(each) for each, old in revised if old in gone]
+        revised = [(each, old) for each, old in revised if old not in gone]
         if revised:
             await connection.execute(_sql.revise_once, tenant, *once_columns([_once_row(each) for each, _ in revised]))
         return fresh, revised, others
@@ -203,6 +244,8 @@ class Recorder:
         awaited = await lock_lines(connection, tenant, keys)
         await claimed.look_again(connection, tenant)
         retired = await connection.fetch(_sql.retire_movements, tenant, old) if old else []
+        if len(retired) < len(old):
+            raise TooLateError  # condensed between our look and our lock
         undone = [row for row in retired if row["moves"]]
         deeds = [*map(deed_of_row, undone), *map(deed_of_mapped, moving)]
         effects: list[Effect] | None = await effects_of(connection, tenant, deeds)
