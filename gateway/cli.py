@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from gateway.cli_feed import add_feed_command
+from gateway.cli_history import add_history_command
 from gateway.cli_holders import add_holder_commands
 from gateway.cli_imports import add_import_command
 from gateway.cli_partners import add_partner_commands
@@ -100,7 +101,8 @@ def command_parser() -> argparse.ArgumentParser:
     _json(explain)
 
     add_reconcile_command(commands, _command, _on_record)
-    add_feed_command(commands, _command, _on_record)
+    for add in (add_feed_command, add_history_command):
+        add(commands, _command, _on_record)
 
     config = commands.add_parser("config", help="the configuration: what changes while workers run")
     _config_commands(config.add_subparsers(metavar="VERB"))

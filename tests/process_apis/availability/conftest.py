@@ -32,7 +32,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.exchange import SCOPE_KEY, Exchange
 from gateway.kernel.quantity import UnitConversion
-from gateway.store.migrations import find_migrations
+from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
 from process_apis.availability.models import DatedRequest
 from process_apis.availability.process import Availability
@@ -375,6 +375,18 @@ INVARIANTS = {
 async def record_url(records: Records) -> AsyncIterator[str]:
     async with records.lent(find_migrations(FOLDERS)) as url:
         yield url
+
+
+@pytest.fixture
+async def new_world(database: str) -> AsyncIterator[World]:
+    """A record of one's own, for who makes or drops tables in it."""
+    await migrate(database, find_migrations(FOLDERS))
+    store = Store(database, size=12)
+    await store.open()
+    made = World(store, database)
+    await made.fill()
+    yield made
+    await store.close()
 
 
 @pytest.fixture

@@ -45,9 +45,9 @@ async def outcome(books):
     return found
 
 
-async def live_through(store, played, turning, orders, seed):
-    """The same reports to two tenants, of which one condenses what it was told on the way."""
-    random, truth = Random(seed), Truth()
+def reports(played, turning, random):
+    """What is told before and after the turning, late and twice."""
+    truth = Truth()
     truth.open()
     for action in played[:turning]:
         truth.play(action)
@@ -56,10 +56,16 @@ async def live_through(store, played, turning, orders, seed):
         truth.play(action)
     truth.close()
     coming = [each for each in truth.reports if each not in past]
-    past += random.choices(past, k=len(past) // 3) if past else []
-    coming += random.choices(coming, k=len(coming) // 3) if coming else []
-    random.shuffle(past)
-    random.shuffle(coming)
+    for some in (past, coming):
+        some.extend(random.choices(some, k=len(some) // 3) if some else [])
+        random.shuffle(some)
+    return truth, past, coming
+
+
+async def live_through(store, played, turning, orders, seed):
+    """The same reports to two tenants, of which one condenses what it was told on the way."""
+    random = Random(seed)
+    truth, past, coming = reports(played, turning, random)
     condensed, whole = Books(store), Books(store)
     for books in (condensed, whole):
         await books.open(truth)

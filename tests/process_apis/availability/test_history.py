@@ -111,7 +111,8 @@ async def test_questions_of_before_what_is_kept_are_answered_with_how_far_it_rea
     assert [row["amount"] for row in rows] == [10]
 
 
-async def test_a_turn_condenses_what_is_old_drops_its_spans_and_forgets_what_came_once(world):
+async def test_a_turn_condenses_what_is_old_drops_its_spans_and_forgets_what_came_once(new_world):
+    world = new_world
     await world.stock("A", 10)
     await world.record(world.snapshot("s", 7, {"A": 12}), world.movement("later", 9, "stock_adjusted", 1))
     history = world.availability.history
@@ -129,7 +130,9 @@ async def test_a_turn_condenses_what_is_old_drops_its_spans_and_forgets_what_cam
     assert [tuple(row) for row in kept] == [("availability.movement_carried", 1)]
 
 
-async def test_a_span_stays_while_another_tenant_counts_on_it(world):
+@pytest.mark.long
+async def test_a_span_stays_while_another_tenant_counts_on_it(new_world):
+    world = new_world
     await world.stock("A", 10)
     await world.store.execute(
         "insert into availability.movement select (jsonb_populate_record(m, jsonb_build_object("

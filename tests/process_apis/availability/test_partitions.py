@@ -36,7 +36,8 @@ def test_a_span_ends_with_its_month_or_its_quarter(day, days):
 
 
 @pytest.mark.integration
-async def test_spans_are_made_a_month_ahead_once(world):
+async def test_spans_are_made_a_month_ahead_once(new_world):
+    world = new_world
     now = world.clock.now()
     before = await spans(world.store)
     assert [each.name for each in before if each.table == "figure"] == ["figure_carried", "figure_first"]
