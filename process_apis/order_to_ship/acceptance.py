@@ -27,6 +27,7 @@ from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from gateway.store.together import Together
 from process_apis.order_to_ship.covering import merged
+from process_apis.order_to_ship.kits import insert_kit_lines
 from process_apis.order_to_ship.models import (
     QUEUE,
     WORKFLOW,
@@ -265,6 +266,7 @@ class Acceptance:
                 refusals[order.order_id] = answer
         if refusals:
             raise _RefusedError(refusals)
+        insert_kit_lines(writes, {order.order_id: made for order, _, made in promised})
         return [
             _promised(order, [*made, *await self._backorder(connection, request, made, writes, tenant)])
             if order.channel in self._committed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from gateway.canonical.warehouse import TRANSFER_PREFIX
 from gateway.kernel.errors import CrossdockError, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.kits import lines_concerned, note_component, withdraw_component
 from process_apis.order_to_ship.models import (
     EXCEPTION_PREFIX,
     SHIPMENT_PREFIX,
@@ -61,26 +63,30 @@ class Shipping:
         told = bool(data.get("replaces")) and await _take_back(change, data)
         if data["type"] == MovementType.PICK_CONFIRMED and order.picking_began_at is None:
             change.set(picking_began_at=now)
-        if _is_unclear(order, data):
+        kit_lines = await lines_concerned(connection, change.order, data)
+        if unclear := _is_unclear(order, data, kit_lines):
             detail = (
                 f"{data['type']} of {data['item']} names no line, and several have it: its source must name the line"
             )
             change.find(replace(_mismatch(data, detail), code="order.line_unclear"))
         shipped = data["type"] == MovementType.SHIPMENT_CONFIRMED and Decimal(data["amount"]) > 0
-        if shipped and not await connection.fetchval(sql.movement_known, str(data["movement"])):
-            await self._ship(change, data, told=told)
+        if shipped and not unclear and not await connection.fetchval(sql.movement_known, str(data["movement"])):
+            await self._ship(change, data, kit_lines, told=told)
         _drop_empty_documents(change)
         await change.save()
 
-    async def _ship(self, change: Change, data: dict[str, Any], *, told: bool) -> None:
-        """Count one line. `told`: the ERP knows what this one corrects, so that a person tells it the difference."""
-        if _is_unclear(change.order, data):
-            return
-        line = _line_of(change.order, data)
+    async def _ship(self, change: Change, data: dict[str, Any], kit_lines: Sequence[OrderLine], *, told: bool) -> None:
+        """Count one line. `told`: the ERP knows what this one corrects, so that a person tells it the difference.
+
+        Of `kit_lines`, which has the line that it is a component of, the kits count that are whole with it.
+        """
+        line = kit_lines[0] if kit_lines else _line_of(change.order, data)
         if line is None:
             change.find(_mismatch(data, f"{data['item']} was shipped for the order, which has no such line"))
             return
         amount = Decimal(data["amount"])
+        if kit_lines and (amount := await note_component(change.connection, change.order, line.line, data)) <= 0:
+            return
         part = ShippedLine(movement=str(data["movement"]), line=line.line, item=line.item, amount=amount)
         counted = ship(line, amount)
         change.set(lines=tuple(counted if known.line == line.line else known for known in change.order.lines))
@@ -155,6 +161,7 @@ class Shipping:
 async def _take_back(change: Change, data: dict[str, Any]) -> bool:
     """A revision replaces a movement: take back what that one counted. True when the ERP was told of it already."""
     row = await change.connection.fetchrow(sql.withdraw_movement, str(data["replaces"]))
+    await _take_back_component(change, data)
     if row is None:
         return False
     order = change.order
@@ -172,6 +179,16 @@ async def _take_back(change: Change, data: dict[str, Any]) -> bool:
     return True
 
 
+async def _take_back_component(change: Change, data: dict[str, Any]) -> None:
+    taken = await withdraw_component(change.connection, change.order, str(data["replaces"]))
+    if taken is None or not taken[1]:
+        return
+    number, fewer = taken
+    change.set(lines=tuple(unship(line, -fewer) if line.line == number else line for line in change.order.lines))
+    detail = f"a component of line {number} was revised: {plain(-fewer)} fewer kits have left than were told of"
+    change.find(_mismatch(data, detail))
+
+
 def _drop_empty_documents(change: Change) -> None:
     """Nothing is left to tell of a document whose lines were all taken back."""
     for shipment in change.order.shipments:
@@ -185,9 +202,10 @@ def _is_open(order: Order, shipment_id: str) -> bool:
     return task is not None and task.state is TaskState.PENDING and task.attempts == 0
 
 
-def _is_unclear(order: Order, data: dict[str, Any]) -> bool:
+def _is_unclear(order: Order, data: dict[str, Any], kit_lines: Sequence[OrderLine]) -> bool:
     """Goods of a movement without a line could belong to several: they wait for a revision that names one."""
-    return data.get("order_line") is None and sum(line.item == data["item"] for line in order.lines) > 1
+    alone = sum(line.item == data["item"] for line in order.lines)
+    return data.get("order_line") is None and alone + len(kit_lines) > 1
 
 
 def _line_of(order: Order, data: dict[str, Any]) -> OrderLine | None:

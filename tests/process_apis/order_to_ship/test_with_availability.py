@@ -14,9 +14,10 @@ from order_world import CALLER, PACE, ask
 from gateway.backbone.backbone import Backbone
 from gateway.canonical.capabilities import Report
 from gateway.canonical.item import ReportedItem
+from gateway.canonical.kit import Component
 from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.order import OrderState
-from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
+from gateway.canonical.stock import Bucket, MovementType, OrderKey, ReportedMovement
 from gateway.durable.runtime import Durable
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
@@ -24,6 +25,7 @@ from gateway.kernel.money import Money
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
 from process_apis.availability.process import Availability
+from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.order_to_ship.process import Options, OrderToShip
 from process_apis.order_to_ship.subscriptions import subscriptions
@@ -45,22 +47,25 @@ class Shop:
         self.store = Store(url, size=24)
         self.seams = fakes.Seams(url)
         self.items = Items(self.store, clock)
+        self.kits = Kits(self.store, clock, self.items)
         self.availability = Availability(
-            store=self.store, cache=None, items=self.items, locations=LocationMap({"acme": LOCATIONS}), clock=clock
-        )
+            store=self.store, cache=None, items=self.items, kits=self.kits, locations=LocationMap({"acme": LOCATIONS}),
+            clock=clock,
+        )  # fmt: skip
         self.orders = OrderToShip(
             self.store, clock, items=self.items, claims=self.availability, systems=fakes.Systems(self.seams),
             options=Options(pace=PACE, call_timeout=30, poll=0.05), committed=["mart"],
         )  # fmt: skip
         self._sequence = 0
 
-    async def reported(self, kind, amount, *, location="WH-N", order=None, line=None):
+    async def reported(self, kind, amount, *, location="WH-N", order=None, line=None, item="X-1", **more):
         self._sequence += 1
         movement = ReportedMovement(
-            source={"WH-N": "wms_n", "WH-W": "wms_w"}[location], event_id=f"e{self._sequence}", line=0,
+            source={"WH-N": "wms_n", "WH-W": "wms_w"}[location], line=0,
+            event_id=more.pop("event_id", f"e{self._sequence}"),
             order_key=OrderKey(1, self._sequence), type=MovementType(kind), occurred_at=datetime.now(UTC),
-            source_item="X-1", source_location=location, amount=Decimal(amount), uom="EA", order_reference=order,
-            order_line=line,
+            source_item=item, source_location=location, amount=Decimal(amount), uom="EA", order_reference=order,
+            order_line=line, **more,
         )  # fmt: skip
         await self.availability.record("acme", Report(movements=(movement,)))
 
@@ -137,6 +142,41 @@ async def test_an_order_from_promise_to_completion_with_stock_that_adds_up(order
         await shop.orders.cancel_order(CALLER, split.order_id, reason="mistake")
         await shop.becomes(split.order_id, OrderState.CANCELLED)
         assert await shop.promised() == (6, 0, 0)
+
+
+@pytest.mark.long
+async def test_a_kit_has_left_when_all_its_components_have_and_is_told_to_the_erp_as_itself(orders_database, nats_url):
+    async with opened(orders_database, nats_url) as shop:
+        price = Money(Decimal(9), "USD")
+        made = [
+            ReportedItem(source_code=f"X-{sku}", sku=sku, name=sku, base_uom="EA", list_price=price)
+            for sku in ("KIT", "2")
+        ]
+        for source in ("erp_na", "wms_n"):
+            await shop.items.adopt("acme", source, made, correlation_id="setup")
+        known = await shop.items.by_sku("acme", ["KIT", "SKU-1", "2"])
+        parts = [Component(known["SKU-1"].item, Decimal(2)), Component(known["2"].item, Decimal(1))]
+        await shop.kits.change(CALLER, known["KIT"].item, parts, effective_from=None, note="")
+        await shop.reported("stock_adjusted", 9, item="X-2", to_bucket=Bucket.SELLABLE)
+        order = (await shop.orders.place_order(ask("PO-1", ("KIT", "3")))).order
+        assert [(part.line, part.location, part.amount) for part in order.allocations] == [(1, "WH-N", 3)]
+        await shop.becomes(order.order_id, OrderState.RELEASED)
+        of = {"order": order.order_id, "line": 1}
+        await shop.reported("shipment_confirmed", 5, **of)
+        await shop.reported("shipment_confirmed", 2, **of, item="X-2", event_id="b")
+        found = await seen(shop, order.order_id, lambda order: order.lines[0].shipped)
+        assert (found.lines[0].shipped, found.lines[0].open) == (2, 1)
+        # One of B was told by mistake: one kit fewer has left, and a person tells the ERP what it knows already.
+        await shop.reported("shipment_confirmed", 1, **of, item="X-2", event_id="b", revision=1)
+        found = await seen(shop, order.order_id, lambda order: order.lines[0].shipped == 1)
+        await shop.reported("shipment_confirmed", 2, **of, item="X-2")
+        await shop.reported("shipment_confirmed", 1, order=order.order_id)
+        found = await seen(shop, order.order_id, lambda order: order.lines[0].shipped == 3)
+        assert (found.lines[0].open, found.lines[0].over_shipped) == (0, 0)
+        claims = await shop.availability.claims_of("acme", order.order_id)
+        assert {row["state"] for row in claims} == {"fulfilled"}
+        counted = "select sum(amount) from order_to_ship.shipment_line where item = $1"
+        assert await shop.store.fetchval(counted, known["KIT"].item) == 3
 
 
 async def seen(shop, order_id, fits):
