@@ -178,6 +178,7 @@ class Worker:
 
     async def _follow_items(self) -> None:
         """Read items from every system that has them, those of the order-taking systems first."""
+        told: dict[str, object] = {}
         while not self._stop.is_set():
             for name, reader in self._item_sources():
                 call = Call(
@@ -192,6 +193,13 @@ class Worker:
                     continue
                 if report.created or report.changed:
                     _log.info("items of %s: %d new, %d changed", name, report.created, report.changed)
+                if report.refused and told.get(name) != report.refused:
+                    first = report.refused[0]
+                    _log.warning(
+                        "items of %s: %d refused, the first %s: %s",
+                        name, len(report.refused), first.source_code, first.detail,
+                    )  # fmt: skip
+                told[name] = report.refused
             await self._pause(self._core.settings.worker.poll_seconds)
 
     def _item_sources(self) -> list[tuple[str, ReadsItems]]:

@@ -34,7 +34,8 @@ class Item(Struct, frozen=True, kw_only=True):
 
     `item` is our opaque id; `sku` is the number people use (it may contain ``/``, ``#`` or blanks, so it never
     stands in a path). `base_uom` is the unit stock is counted in; `packs` are further units with their factor; `dated`
-    has the units whose factor changed at some time, with each that they had.
+    has the units whose factor changed at some time, with each that they had. `group` is the item group that rules may
+    speak of.
     """
 
     item: str
@@ -44,6 +45,7 @@ class Item(Struct, frozen=True, kw_only=True):
     packs: tuple[UnitConversion, ...] = ()
     list_price: Money | None = None
     sellable: bool = True
+    group: str | None = None
     dated: tuple[DatedPack, ...] = ()
 
     def factor(self, uom: str, at: datetime | None = None) -> UnitConversion | None:
@@ -67,3 +69,4 @@ class ReportedItem(Struct, frozen=True, kw_only=True):
     packs: tuple[UnitConversion, ...] = ()
     list_price: Money | None = None
     sellable: bool = True
+    group: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -41,29 +41,6 @@ async def provenance_of(
         matrix = await matrix_of(connection, tenant, domain, attributes)
         said = await statements_of(connection, tenant, domain, [record])
     return provenance(said.get(record, []), matrix.attributes, attributes)
-
-
-def restated(
-    before: Statement | None, source: str, attributes: Mapping[str, Any], now: datetime, *, whole: bool
-) -> Statement | None:
-    """What `source` says after saying `attributes`; None when that is what it said before.
-
-    `whole`: it says nothing else any more. Else what it said of other attributes stands.
-    """
-    old = {} if before is None else before.attributes
-    said = dict(attributes) if whole else {**old, **attributes}
-    if before is not None and said == old:
-        return None
-    since = {} if before is None else before.said_at
-    return Statement(
-        source=source,
-        first_at=now if before is None else before.first_at,
-        said_at={
-            attribute: since[attribute] if attribute in since and old[attribute] == value else now
-            for attribute, value in said.items()
-        },
-        attributes=said,
-    )
 
 
 async def keep_statements(

@@ -68,6 +68,29 @@ class Provenance(Struct, frozen=True, kw_only=True):
     disputed_by: tuple[str, ...]
 
 
+def restated(
+    before: Statement | None, source: str, attributes: Mapping[str, Any], now: datetime, *, whole: bool
+) -> Statement | None:
+    """What `source` says after saying `attributes`; None when that is what it said before.
+
+    `whole`: it says nothing else any more. Else what it said of other attributes stands.
+    """
+    old = {} if before is None else before.attributes
+    said = dict(attributes) if whole else {**old, **attributes}
+    if before is not None and said == old:
+        return None
+    since = {} if before is None else before.said_at
+    return Statement(
+        source=source,
+        first_at=now if before is None else before.first_at,
+        said_at={
+            attribute: since[attribute] if attribute in since and old[attribute] == value else now
+            for attribute, value in said.items()
+        },
+        attributes=said,
+    )
+
+
 def surviving(statements: Iterable[Statement], owners: Mapping[str, Ownership]) -> dict[str, Any]:
     """The value of each attribute that somebody may decide and has spoken of."""
     best: dict[str, tuple[tuple[int, datetime, str], Any]] = {}

@@ -21,7 +21,7 @@ from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import DEFAULT_OWNER, LineKey, Parked, Refusal
-from process_apis.availability.parking import park
+from process_apis.availability.parking import ItemCodes, code_columns, park
 from process_apis.availability.rules import base_amount
 from process_apis.availability.translating import Translator, fingerprint
 
@@ -43,11 +43,11 @@ class DemandRecorder:
         """Take a feed, full or not, in one transaction: see `tell`. What cannot be mapped is parked."""
         return await self._record(tenant, feed, [])
 
-    async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
+    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
         """Try what waits for a mapping again, each line at its own place in its source's order."""
         receipt = Receipt()
         feeds: dict[tuple[str, OrderKey, bool], list[tuple[int, DemandLine]]] = defaultdict(list)
-        for row in await self._store.fetch(_own.parked_demand, tenant, source):
+        for row in await self._store.fetch(_own.parked_demand, tenant, source, *code_columns(codes)):
             waiting = msgspec.json.decode(row["payload"], type=ParkedDemand)
             feeds[row["source"], waiting.order_key, waiting.full].append((row["id"], waiting.line))
         for (name, at, full), some in sorted(feeds.items(), key=lambda entry: entry[0][:2]):

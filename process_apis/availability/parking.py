@@ -17,6 +17,15 @@ _sql: Final = queries_beside(__file__)
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
+ItemCodes = Sequence[tuple[str, str]]
+"""Sources, each with what it calls an item."""
+
+
+def code_columns(codes: ItemCodes | None) -> tuple[list[str] | None, list[str] | None]:
+    """Codes as SQL takes them; None for all that waits."""
+    return (None, None) if codes is None else ([source for source, _ in codes], [code for _, code in codes])
+
+
 async def park(connection: Connection, tenant: str, parked: Sequence[Parked], now: datetime) -> list[Event]:
     """Keep these, once each; returns the events of those that were not waiting already."""
     if not parked:

@@ -46,6 +46,7 @@ from process_apis.availability.lags import Lags
 from process_apis.availability.lateness import Lateness
 from process_apis.availability.lots import Lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
+from process_apis.availability.parking import ItemCodes
 from process_apis.availability.parts import PartCounter
 from process_apis.availability.previewing import Previewer
 from process_apis.availability.projecting import Projection
@@ -141,11 +142,11 @@ class Availability:
         """Take open demand of another system: see `DemandRecorder.record`."""
         return await self._demand.record(tenant, feed)
 
-    async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
-        """Try what is parked again, after a mapping was mended."""
-        receipt = await self._recorder.unpark(tenant, source)
-        receipt = receipt.plus(await self._demand.unpark(tenant, source))
-        return receipt.plus(await self._supply.unpark(tenant, source))
+    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
+        """Try what is parked again, after a mapping was mended; with `codes` only what waits for those items."""
+        receipt = await self._recorder.unpark(tenant, source, codes)
+        receipt = receipt.plus(await self._demand.unpark(tenant, source, codes))
+        return receipt.plus(await self._supply.unpark(tenant, source, codes))
 
     async def unpark_one(self, tenant: str, parked: int) -> Receipt:
         """See `Recorder.unpark_one`."""

@@ -270,6 +270,7 @@ returning id, source, event_id, line, kind, cause, detail
 select id, kind, payload from availability.parked
 where tenant = $1 and ($2::text is null or source = $2) and resolved_at is null and mendable and kind <> 'demand'
   and id > $3
+  and ($5::text[] is null or (source, availability.waits_for(payload)) in (select * from unnest($5::text[], $6::text[])))
 order by id limit $4
 
 -- name: parked_list

@@ -43,7 +43,7 @@ from process_apis.availability.moving import (
     effects_of,
     movement_row,
 )
-from process_apis.availability.parking import park
+from process_apis.availability.parking import ItemCodes, code_columns, park
 from process_apis.availability.telling import correlation_of, movement_events
 from process_apis.availability.translating import Translator, park_movement
 
@@ -85,18 +85,18 @@ class Recorder:
             receipt = receipt.plus(await self._counter.record(tenant, snapshot))
         return receipt
 
-    async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
-        """Try everything that waits for a mapping again; what still cannot be mapped goes on waiting."""
+    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
+        """Try what waits for a mapping again, all or what is about `codes`; what cannot be mapped goes on waiting."""
         await self._translator.refresh(tenant)
         receipt, after = Receipt(), 0
-        while rows := await self._store.fetch(_sql.parked_open, tenant, source, after, _BATCH):
+        while rows := await self._store.fetch(_sql.parked_open, tenant, source, after, _BATCH, *code_columns(codes)):
             after = rows[-1]["id"]
             receipt = receipt.plus(await self._unpark_rows(tenant, rows))
         return receipt
 
     async def unpark_one(self, tenant: str, parked: int) -> Receipt:
         """Try one that was parked just now: its mapping may have been mended while it was on its way in."""
-        rows = await self._store.fetch(_sql.parked_open, tenant, None, parked - 1, 1)
+        rows = await self._store.fetch(_sql.parked_open, tenant, None, parked - 1, 1, None, None)
         if not rows or rows[0]["id"] != parked:
             return Receipt()
         await self._translator.refresh(tenant)

@@ -6,8 +6,15 @@ from collections.abc import Sequence
 
 from gateway.backbone.consumer import Subscription
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.events import Recorded
+from gateway.canonical.events import Event, Recorded
+from process_apis.availability.parking import ItemCodes
 from process_apis.availability.process import Availability
+
+
+def _codes(event: Event) -> ItemCodes | None:
+    """The codes of an item that changed; None when the event does not tell, and for locations: all waits anew."""
+    told = event.data.get("codes") if event.type == "item.changed" else None
+    return None if told is None else [(each["source"], each["code"]) for each in told]
 
 
 def subscriptions(availability: Availability) -> list[Subscription]:
@@ -21,7 +28,7 @@ def subscriptions(availability: Availability) -> list[Subscription]:
             # Whoever parked it may have looked before a code was there, and the code's event come before it was parked.
             await availability.unpark_one(event.tenant, int(event.aggregate.removeprefix("parked/")))
         else:
-            await availability.unpark(event.tenant)
+            await availability.unpark(event.tenant, codes=_codes(event))
 
     mending = Subscription(
         name="availability.mending",

@@ -42,6 +42,7 @@ group by location, item, owner having sum(amount) <> 0
 select id, payload from availability.parked
 where tenant = $1 and ($2::text is null or source = $2) and resolved_at is null and mendable and kind = 'supply'
   and id > $3
+  and ($5::text[] is null or (source, availability.waits_for(payload)) in (select * from unnest($5::text[], $6::text[])))
 order by id limit $4
 
 -- name: promised_on_items

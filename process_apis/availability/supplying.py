@@ -27,7 +27,7 @@ from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, lock_lines
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import DEFAULT_OWNER, LineKey, Parked, Refusal
-from process_apis.availability.parking import park
+from process_apis.availability.parking import ItemCodes, code_columns, park
 from process_apis.availability.rules import base_amount
 from process_apis.availability.translating import Translator, fingerprint
 
@@ -90,10 +90,12 @@ class SupplyRecorder:
             receipt = receipt.plus(await self._record(tenant, reported[start : start + _BATCH], []))
         return receipt
 
-    async def unpark(self, tenant: str, source: str | None = None) -> Receipt:
+    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
         """Try what waits for a mapping again; what still cannot be mapped goes on waiting."""
         receipt, after = Receipt(), 0
-        while rows := await self._store.fetch(_supply.parked_supply, tenant, source, after, _BATCH):
+        while rows := await self._store.fetch(
+            _supply.parked_supply, tenant, source, after, _BATCH, *code_columns(codes)
+        ):
             after = rows[-1]["id"]
             waiting = {row["id"]: msgspec.json.decode(row["payload"], type=ReportedSupply) for row in rows}
             mapped, _ = await self._map(tenant, list(waiting.values()))

@@ -84,6 +84,7 @@ class Translator:
     async def refresh(self, tenant: str) -> None:
         """Map by what the record has now."""
         await self.locations.refresh(tenant)
+        await self._items.refresh(tenant)
 
     async def _look_again(self, tenant: str, codes: Iterable[tuple[str, str]]) -> None:
         """Compare with the record before anything is parked for a location that this process has not heard of yet."""

@@ -13,8 +13,8 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.ids import new_id
 from gateway.reference.outcomes import Outcome, Refusal
 from gateway.reference.ownership import Matrix, matrix_of
-from gateway.reference.statements import Statements, keep_statements, restated, statements_of
-from gateway.reference.survivorship import Statement, surviving
+from gateway.reference.statements import Statements, keep_statements, statements_of
+from gateway.reference.survivorship import Statement, restated, surviving
 from gateway.store import log
 from gateway.store.queries import queries_beside
 from process_apis.customers.models import (

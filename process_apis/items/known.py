@@ -42,6 +42,7 @@ class KnownItems:
         self._version = -1
         self._checked = float("-inf")
         self._checking = asyncio.Lock()
+        self._forgotten = 0
 
     @property
     def fresh(self) -> bool:
@@ -53,7 +54,7 @@ class KnownItems:
         async with self._checking:
             if self.fresh:
                 return
-            now = self._clock.monotonic()
+            now, forgotten = self._clock.monotonic(), self._forgotten
             try:
                 version = await self._store.fetchval(_sql.catalogue_version, self._tenant) or 0
                 if version != self._version:
@@ -62,10 +63,12 @@ class KnownItems:
                 if now - self._checked > _TRUST_S:
                     raise
                 return
-            self._checked = now
+            if forgotten == self._forgotten:  # else this look may have come before the change
+                self._checked = now
 
     def forget_freshness(self) -> None:
-        """Compare before the next answer: this process changed something."""
+        """Compare before the next answer: something changed."""
+        self._forgotten += 1
         self._checked = min(self._checked, self._clock.monotonic() - _POLL_S)
 
     def ids_of(self, source: str, codes: Sequence[str]) -> list[str]:

@@ -1,29 +1,52 @@
-"""What the items process takes in and tells: a known item with its publisher, a plan of changes, a report of a sync."""
+"""What the items process takes in and tells: a known item, what a source says of one, a plan, a report of a sync."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from msgspec import Struct
 
-from gateway.canonical.item import DatedPack, Item, ReportedItem
+from gateway.canonical.item import DatedPack, Item
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
+from gateway.reference.outcomes import Outcome, Refusal
+from gateway.reference.survivorship import Statement
 
+DOMAIN: Final = "item"
 ITEM_PREFIX: Final = "itm"
+Code = tuple[str, str]
+"""A source and what it calls an item."""
 
 
 class KnownItem(Struct, frozen=True):
-    """An item in the record, with the source whose description counts and its version."""
+    """An item in the record as it counts, with who spoke of it first and when it last changed."""
 
     item: Item
     publisher: str
     version: int
+    changed_at: datetime
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """What one source says of one item: of that with the id `item`, else of that which `codes` mean, else of `sku`'s.
+
+    `record` is what an outcome calls it. `whole`: the source says nothing else of it any more, else what it said of
+    other attributes stands. `own` is the source's own code for it, `codes` are others, all of which are added.
+    """
+
+    record: str
+    sku: str | None
+    attributes: Mapping[str, Any]
+    item: str | None = None
+    own: str | None = None
+    codes: tuple[Code, ...] = ()
+    whole: bool = False
 
 
 class RefusedItem(Struct, frozen=True):
-    """An item of a source that was not taken, and what to do about it."""
+    """An item of a source that was not taken, or not wholly, and what to do about it."""
 
     source_code: str
     sku: str
@@ -49,27 +72,41 @@ class SyncReport(Struct, frozen=True, kw_only=True):
         )
 
 
-class Plan(Struct):
-    """The changes that one page of reported items asks for. `codes` maps a source code to our item id."""
+class Known(Struct):
+    """What the record holds of the items that some changes are about: by id, by SKU, by code, and what is said."""
 
-    described: list[Item]
-    created: set[str]
-    codes: dict[str, str]
-    unchanged: int
-    refused: list[RefusedItem]
+    items: dict[str, KnownItem]
+    skus: dict[str, str]
+    codes: dict[Code, str]
+    said: dict[str, list[Statement]]
+
+
+class Plan(Struct):
+    """What some changes come to. `described` has the items that count otherwise than before, new ones included."""
+
+    described: dict[str, Item] = {}
+    said: dict[Code, Statement] = {}
+    codes: dict[Code, str] = {}
+    items: dict[str, str] = {}
+    created: list[str] = []
+    changed: list[str] = []
+    unchanged: list[str] = []
+    refused: list[Refusal] = []
 
     @property
     def touched(self) -> list[str]:
         """Items that only get another code."""
-        described = {item.item for item in self.described}
-        return sorted({item for item in self.codes.values() if item not in described})
+        return sorted(set(self.codes.values()) - set(self.described))
 
-
-class Known(Struct, frozen=True):
-    """What the record holds of the codes and SKUs of one page."""
-
-    by_code: Mapping[str, KnownItem]
-    by_sku: Mapping[str, KnownItem]
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the changes."""
+        return Outcome(
+            created=tuple(self.created),
+            changed=tuple(self.changed),
+            unchanged=tuple(self.unchanged),
+            refused=tuple(self.refused),
+        )
 
 
 def item_of_row(row: Mapping[str, Any]) -> Item:
@@ -84,6 +121,7 @@ def item_of_row(row: Mapping[str, Any]) -> Item:
         packs=tuple(UnitConversion(uom, factor) for uom, factor in packs),
         list_price=price,
         sellable=row["sellable"],
+        group=row["item_group"],
         dated=() if row["dated_uoms"] is None else _dated(row),
     )
 
@@ -96,15 +134,6 @@ def _dated(row: Mapping[str, Any]) -> tuple[DatedPack, ...]:
     )
 
 
-def item_of_report(item: str, reported: ReportedItem, dated: tuple[DatedPack, ...] = ()) -> Item:
-    """The item `item` as a source describes it; packs in the order of their unit, `dated` as they were."""
-    return Item(
-        item=item,
-        sku=reported.sku,
-        name=reported.name,
-        base_uom=reported.base_uom,
-        packs=tuple(sorted(reported.packs, key=lambda pack: pack.uom)),
-        list_price=reported.list_price,
-        sellable=reported.sellable,
-        dated=dated,
-    )
+def known_of_row(row: Mapping[str, Any]) -> KnownItem:
+    """An item with what is known of its past."""
+    return KnownItem(item_of_row(row), row["publisher"], row["version"], row["changed_at"])

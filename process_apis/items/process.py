@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Call, Connection, ReadsItems
-from gateway.canonical.events import Event
 from gateway.canonical.item import Item, ReportedItem
 from gateway.kernel.clock import Clock
-from gateway.kernel.errors import NotFound
-from gateway.kernel.ids import new_id
-from gateway.reference.csv_rows import Layout, RefusedRow, Row
-from gateway.reference.importing import Taken
-from gateway.store import log
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import Conflict, Invalid, NotFound, Problem
+from gateway.reference.csv_rows import Layout, Row
+from gateway.reference.importing import Taken, taken_of
+from gateway.reference.ownership import Matrix, change_matrix, matrix_of
+from gateway.reference.statements import statements_of
+from gateway.reference.survivorship import Ownership, Provenance, provenance
+from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.items.files import LAYOUT, codes_of_row, readable
+from process_apis.items.changing import change_items, recount, write
+from process_apis.items.describing import ATTRIBUTES, PACKS, owners_of
+from process_apis.items.files import LAYOUT, changes_of_rows
 from process_apis.items.known import KnownItems
-from process_apis.items.models import ITEM_PREFIX, Known, KnownItem, Plan, SyncReport, item_of_row
-from process_apis.items.rules import plan
+from process_apis.items.models import (
+    DOMAIN,
+    Change,
+    Code,
+    Known,
+    Plan,
+    RefusedItem,
+    SyncReport,
+    item_of_row,
+    known_of_row,
+)
+from process_apis.items.rules import changes_of, said_of
 
 _sql: Final = queries_beside(__file__)
 
@@ -49,21 +64,21 @@ class Items:
         self, tenant: str, source: str, reported: Sequence[ReportedItem], *, correlation_id: str
     ) -> SyncReport:
         """Take one page of reported items, in one transaction with its `item.changed` events."""
+        changes, refused = changes_of(reported)
         async with self._store.transaction() as connection:
-            report = await self._adopt_in(connection, tenant, source, reported, correlation_id)
+            made = await change_items(
+                connection, self._clock, tenant=tenant, source=source, changes=changes, correlation_id=correlation_id
+            )
         self._forget(tenant)
-        return report
-
-    async def _adopt_in(
-        self, connection: Connection, tenant: str, source: str, reported: Sequence[ReportedItem], correlation_id: str
-    ) -> SyncReport:
-        version = await connection.fetchval(_sql.next_catalogue_version, tenant)
-        known = await self._read_known(connection, tenant, source, reported)
-        made = plan(source, reported, known, lambda: new_id(ITEM_PREFIX))
-        await self._write(connection, tenant, source, made, version, correlation_id)
-        changed = len(made.described) - len(made.created) + len(made.touched)
+        skus = {each.record: each.sku or "" for each in changes}
         return SyncReport(
-            created=len(made.created), changed=changed, unchanged=made.unchanged, refused=tuple(made.refused)
+            created=len(made.created),
+            changed=len(made.changed),
+            unchanged=len(made.unchanged),
+            refused=(
+                *refused,
+                *(RefusedItem(each.record, skus[each.record], each.code, each.detail) for each in made.refused),
+            ),
         )
 
     async def cross_reference(
@@ -79,8 +94,8 @@ class Items:
             current = {row["code"]: row["item"] for row in rows}
             codes = {code: item for code, item in wanted.items() if current.get(code) != item}
             left = frozenset(current[code] for code in codes if code in current)
-            made = Plan(described=[], created=set(), codes=codes, unchanged=0, refused=[])
-            await self._write(connection, tenant, source, made, version, correlation_id, also=left)
+            made = Plan(codes={(source, code): item for code, item in codes.items()})
+            await write(connection, self._clock, tenant, source, made, version, correlation_id, also=left)
         self._forget(tenant)
         return sorted(code for code in skus_by_code if code not in wanted)
 
@@ -99,64 +114,118 @@ class Items:
     async def take_rows(
         self, connection: Connection, *, tenant: str, source: str, rows: Sequence[Row], correlation_id: str
     ) -> Taken:
-        """Let `source` describe the items that it publishes, and add codes of any. Copies follow within a second."""
-        await connection.fetchval(_sql.next_catalogue_version, tenant)
-        found = await connection.fetch(_sql.whole_items_by_sku, tenant, [row.values["sku"] for row in rows])
-        known = {row["sku"]: KnownItem(item_of_row(row), row["publisher"], row["version"]) for row in found}
-        there = await self._codes_there(connection, tenant, rows)
-        read, refused = readable(rows, known, there, source)
-        reported = [made for _, made in read if made is not None]
-        report = await self._adopt_in(connection, tenant, source, reported, correlation_id)
+        """Let `source` say what the rows say, besides what it said before of columns that they leave empty.
+
+        Copies follow within a second.
+        """
         lines = {row.values["sku"]: row.line for row in rows}
-        unfit = {each.sku: RefusedRow(line=lines[each.sku], column="sku", code=each.code, detail=each.detail)
-                 for each in report.refused}  # fmt: skip
-        left = [row for row, _ in read if row.values["sku"] not in unfit]
-        coded = await self._add_codes(connection, tenant, left, there, correlation_id)
-        changed = report.changed + len(coded & {row.values["sku"] for row, made in read if made is None})
-        return Taken(
-            created=report.created,
-            changed=changed,
-            unchanged=len(left) - report.created - changed,
-            refused=(*refused, *unfit.values()),
+        found = await connection.fetch(_sql.whole_items_by_sku, tenant, list(lines))
+        changes, refused = changes_of_rows(rows, {row["sku"]: item_of_row(row) for row in found})
+        made = await change_items(
+            connection, self._clock, tenant=tenant, source=source, changes=changes, correlation_id=correlation_id
+        )
+        taken = taken_of(made.outcome, lines)
+        return replace(taken, refused=(*refused, *taken.refused))
+
+    # --- what people and systems say --------------------------------------------------------------------------------
+
+    async def add(self, caller: Caller, source: str, change: Change) -> Item:
+        """Add an item that is not there yet; raises `Conflict` when its SKU is taken."""
+        async with self._store.connection() as connection:
+            if await connection.fetch(_sql.items_by_sku, caller.tenant, [change.sku]):
+                raise Conflict(
+                    f"there is an item {change.sku!r} already: state what you know of it", code="item.exists"
+                )
+        return await self._change(caller, source, change)
+
+    async def state(self, caller: Caller, source: str, item: str, said: Mapping[str, Any]) -> Item:
+        """Let `source` say of an item what it says, in place of what it said before; raises `NotFound`."""
+        known = await self.get(caller.tenant, item)
+        return await self._change(
+            caller, source, Change(record=known.sku, sku=None, item=item, attributes=said, whole=True)
         )
 
-    async def _codes_there(
-        self, connection: Connection, tenant: str, rows: Sequence[Row]
-    ) -> dict[tuple[str, str], str]:
-        """Which items the codes of these rows mean already."""
-        by_source: dict[str, set[str]] = {}
-        for row in rows:
-            for source, code in codes_of_row(row.values).items():
-                by_source.setdefault(source, set()).add(code)
-        found: dict[tuple[str, str], str] = {}
-        for source, codes in sorted(by_source.items()):
-            known = await connection.fetch(_sql.items_by_source, tenant, source, sorted(codes))
-            found |= {(source, row["code"]): row["item"] for row in known}
-        return found
+    async def add_code(self, caller: Caller, source: str, item: str, code: str) -> Item:
+        """Say that `source` calls this item `code`; raises `NotFound`."""
+        known = await self.get(caller.tenant, item)
+        change = Change(record=known.sku, sku=None, item=item, attributes={}, codes=((source, code),))
+        return await self._change(caller, source, change)
 
-    async def _add_codes(
-        self,
-        connection: Connection,
-        tenant: str,
-        rows: Sequence[Row],
-        there: Mapping[tuple[str, str], str],
-        correlation_id: str,
-    ) -> set[str]:
-        """Add what is not there; the SKUs of items that got a code."""
-        found = await connection.fetch(_sql.items_by_sku, tenant, [row.values["sku"] for row in rows])
-        ids = {row["sku"]: row["item"] for row in found}
-        new: dict[str, dict[str, str]] = {}
-        coded: set[str] = set()
-        for row in rows:
-            for source, code in codes_of_row(row.values).items():
-                if (source, code) not in there:
-                    new.setdefault(source, {})[code] = ids[row.values["sku"]]
-                    coded.add(row.values["sku"])
-        for source, codes in sorted(new.items()):
-            version = await connection.fetchval(_sql.next_catalogue_version, tenant)
-            made = Plan(described=[], created=set(), codes=codes, unchanged=0, refused=[])
-            await self._write(connection, tenant, source, made, version, correlation_id)
-        return coded
+    async def _change(self, caller: Caller, source: str, change: Change) -> Item:
+        tenant = caller.tenant
+        async with self._store.transaction() as connection:
+            made = await change_items(
+                connection, self._clock, tenant=tenant, source=source, changes=[change],
+                correlation_id=caller.correlation_id,
+            )  # fmt: skip
+            if made.refused:
+                refusal = made.refused[0]
+                problems = [Problem(each.detail, pointer=f"/{each.attribute}") for each in made.refused]
+                raise Invalid(refusal.detail, code=refusal.code, problems=problems)
+            item = made.items[change.record]
+            if not made.unchanged:
+                await record_audit(
+                    connection,
+                    tenant=tenant,
+                    actor=caller.principal.subject,
+                    action="item.added" if made.created else "item.changed",
+                    subject=f"items/{item}",
+                    outcome="done",
+                    correlation_id=caller.correlation_id,
+                    detail={
+                        "source": source,
+                        "says": change.attributes,
+                        "codes": [{"source": name, "code": code} for name, code in change.codes],
+                    },
+                )
+        self._forget(tenant)
+        return await self.get(tenant, item)
+
+    async def codes(self, tenant: str, item: str) -> Sequence[Code]:
+        """Every source's codes of an item."""
+        rows = await self._store.fetch(_sql.all_codes_of, tenant, item)
+        return [(row["source"], row["code"]) for row in rows]
+
+    async def provenance(self, tenant: str, item: str) -> Sequence[Provenance]:
+        """Where each value of an item comes from, factors by their unit; raises `NotFound`."""
+        async with self._store.connection() as connection:
+            row = await connection.fetchrow(_sql.items_by_id, tenant, [item])
+            if row is None:
+                raise NotFound("there is no such item; look it up by its SKU", code="item.not_found")
+            matrix = await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
+            said = await statements_of(connection, tenant, DOMAIN, [item])
+        known = known_of_row(row)
+        statements = said_of(Known(items={}, skus={}, codes={}, said=said), known)
+        owners = owners_of(matrix.attributes, statements)
+        packs = sorted(name for name in owners if name not in ATTRIBUTES)
+        return provenance(statements, owners, [*(name for name in ATTRIBUTES if name != PACKS), *packs])
+
+    async def ownership(self, tenant: str) -> Matrix:
+        """Who owns which attribute."""
+        async with self._store.connection() as connection:
+            return await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
+
+    async def change_ownership(
+        self, caller: Caller, attributes: Mapping[str, Ownership], *, expected: int, note: str
+    ) -> Matrix:
+        """Own `attributes` so from now on; what counts of every item follows in the same transaction."""
+        async with self._store.transaction() as connection:
+            version = await connection.fetchval(_sql.next_catalogue_version, caller.tenant)
+            made = await change_matrix(
+                connection,
+                self._clock,
+                tenant=caller.tenant,
+                domain=DOMAIN,
+                attributes=attributes,
+                known=ATTRIBUTES,
+                expected=expected,
+                actor=caller.principal.subject,
+                note=note,
+                correlation_id=caller.correlation_id,
+            )
+            await recount(connection, self._clock, caller.tenant, version, caller.correlation_id)
+        self._forget(caller.tenant)
+        return made
 
     # --- ResolvesItems --------------------------------------------------------------------------------------------
 
@@ -213,6 +282,10 @@ class Items:
             raise NotFound("there is no such item; look it up by its SKU", code="item.not_found")
         return found[item]
 
+    async def refresh(self, tenant: str) -> None:
+        """Answer by what the record has now: somebody told of a change."""
+        self._forget(tenant)
+
     # --- inside ---------------------------------------------------------------------------------------------------
 
     async def _copy(self, tenant: str) -> KnownItems:
@@ -226,70 +299,3 @@ class Items:
     def _forget(self, tenant: str) -> None:
         if (known := self._known.get(tenant)) is not None:
             known.forget_freshness()
-
-    async def _read_known(
-        self, connection: Connection, tenant: str, source: str, reported: Sequence[ReportedItem]
-    ) -> Known:
-        by_code = await connection.fetch(_sql.items_by_source, tenant, source, [each.source_code for each in reported])
-        by_sku = await connection.fetch(_sql.items_by_sku, tenant, [each.sku for each in reported])
-        ids = sorted({row["item"] for row in [*by_code, *by_sku]})
-        rows = await connection.fetch(_sql.items_by_id, tenant, ids)
-        items = {row["item"]: KnownItem(item_of_row(row), row["publisher"], row["version"]) for row in rows}
-        return Known(
-            by_code={row["code"]: items[row["item"]] for row in by_code},
-            by_sku={row["sku"]: items[row["item"]] for row in by_sku},
-        )
-
-    async def _write(
-        self,
-        connection: Connection,
-        tenant: str,
-        source: str,
-        made: Plan,
-        version: int,
-        correlation_id: str,
-        also: frozenset[str] = frozenset(),
-    ) -> None:
-        now = self._clock.now()
-        described = made.described
-        touched = sorted({*made.touched, *also})
-        if described:
-            columns = [_columns(item) for item in described]
-            await connection.execute(
-                _sql.upsert_items, tenant, *map(list, zip(*columns, strict=True)), source, version, now
-            )
-            await _date_packs(connection, tenant, described, now)
-        if touched:
-            await connection.execute(_sql.touch_items, tenant, touched, version, now)
-        if made.codes:
-            await connection.execute(_sql.upsert_codes, tenant, source, list(made.codes), list(made.codes.values()))
-        if changed := [item.item for item in described] + touched:
-            rows = await connection.fetch(_sql.versions_of, tenant, changed)
-            events = [
-                Event(
-                    tenant=tenant,
-                    type="item.changed",
-                    aggregate=row["item"],
-                    aggregate_version=row["version"],
-                    occurred_at=now,
-                    correlation_id=correlation_id,
-                    data={"item": row["item"], "sku": row["sku"], "name": row["name"], "sellable": row["sellable"]},
-                )
-                for row in rows
-            ]
-            await log.append(connection, events)
-
-
-def _columns(item: Item) -> tuple[object, ...]:
-    price = item.list_price
-    amount, currency = (None, None) if price is None else (price.amount, price.currency)
-    return (item.item, item.sku, item.name, item.base_uom, item.sellable, amount, currency)
-
-
-async def _date_packs(connection: Connection, tenant: str, items: Sequence[Item], now: datetime) -> None:
-    """Let other factors hold from now on. A unit that an item never had is taken to have held what it holds."""
-    rows = [(item.item, pack.uom, pack.factor) for item in items for pack in item.packs]
-    columns = [list(column) for column in zip(*rows, strict=True)] if rows else [[], [], []]
-    await connection.execute(_sql.end_packs, tenant, [item.item for item in items], now, *columns)
-    if rows:
-        await connection.execute(_sql.begin_packs, tenant, now, *columns)

@@ -13,8 +13,8 @@ from gateway.canonical.location import LocationCode
 from gateway.kernel.clock import Clock
 from gateway.reference.outcomes import Outcome, Refusal
 from gateway.reference.ownership import Matrix, matrix_of
-from gateway.reference.statements import Statements, all_statements, keep_statements, restated
-from gateway.reference.survivorship import Statement, surviving
+from gateway.reference.statements import Statements, all_statements, keep_statements
+from gateway.reference.survivorship import Statement, restated, surviving
 from gateway.store import log
 from gateway.store.queries import queries_beside
 from process_apis.locations.models import ATTRIBUTES, DOMAIN, Change

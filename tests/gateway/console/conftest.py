@@ -6,6 +6,7 @@ import pytest
 
 import gateway.explain
 import gateway.identity
+import gateway.reference
 import gateway.store
 import gateway.systems
 import policies.idempotency
@@ -23,7 +24,10 @@ TENANT = "acme"
 BOOTSTRAP = "bootstrap-token-of-the-tests"
 PASSWORD = "correct horse battery"
 _PROCESSES = Path(process_apis.__path__[0])
-CONSOLE_READS = (gateway.store, gateway.explain, gateway.identity, gateway.systems, policies.idempotency)
+CONSOLE_READS = (
+    *(gateway.store, gateway.reference, gateway.explain),
+    *(gateway.identity, gateway.systems, policies.idempotency),
+)
 MIGRATIONS = find_migrations(
     [
         *(Path(module.__file__).parent / "migrations" for module in CONSOLE_READS),

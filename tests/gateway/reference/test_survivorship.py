@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.reference.statements import restated
-from gateway.reference.survivorship import Ownership, Statement, provenance, surviving
+from gateway.reference.survivorship import Ownership, Statement, provenance, restated, surviving
 
 START = datetime(2026, 11, 21, tzinfo=UTC)
 

@@ -45,6 +45,7 @@ from tests.records import Records
 ROOT = Path(__file__).parents[3]
 FOLDERS = [
     ROOT / "gateway/store/migrations",
+    ROOT / "gateway/reference/migrations",
     ROOT / "process_apis/items/migrations",
     ROOT / "process_apis/availability/migrations",
 ]

@@ -36,6 +36,7 @@ from system_apis.storefront_shop.settings import Settings
 ROOT = Path(__file__).parents[3]
 FOLDERS = [
     ROOT / "gateway/store/migrations",
+    ROOT / "gateway/reference/migrations",
     *(ROOT / f"process_apis/{name}/migrations" for name in ("items", "availability", "channel_publication")),
 ]
 PLACE = Location(

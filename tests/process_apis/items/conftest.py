@@ -12,7 +12,7 @@ from process_apis.items.process import Items
 ROOT = Path(__file__).parents[3]
 
 
-FOLDERS = [ROOT / "gateway/store/migrations", ROOT / "process_apis/items/migrations"]
+FOLDERS = [ROOT / part / "migrations" for part in ("gateway/store", "gateway/reference", "process_apis/items")]
 
 
 @pytest.fixture

@@ -101,12 +101,11 @@ async def test_what_cannot_be_taken_is_told_row_by_row_and_a_row_is_taken_whole_
         (7, "base_uom", "import.value"),
         (8, "pack:CS", "import.value"),
         (9, "gtin", "import.value"),
-        (10, "sku", "item.unit_repeated"),
-        (11, "name", "item.published_elsewhere"),
+        (10, "pack:CS", "item.unit_repeated"),
     ]
-    assert (report.created, report.unchanged) == (2, 0)
-    assert await items.by_source(tenant, "wms_n", ["W-9"]) == {}
-    assert (await take("sku,code:wms_n\nERP,W-9\n")).changed == 1
+    assert "nearest: EA, each" in report.refused[3].detail
+    assert (report.created, report.changed, report.unchanged) == (2, 1, 0)
+    assert (await Items(items.store, SystemClock()).by_sku(tenant, ["ERP"]))["ERP"].name == "Mine"
     assert (await Items(items.store, SystemClock()).by_source(tenant, "wms_n", ["W-9"]))["W-9"].sku == "ERP"
 
 

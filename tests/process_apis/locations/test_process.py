@@ -156,7 +156,7 @@ async def test_what_is_parked_after_its_code_was_told_of_is_tried_again_by_its_o
         receipt = await stock.record(tenant, Report(movements=(movement(1), movement(2, code="no such"))))
     assert len(receipt.others) == 2
     await locations.add(caller, "steward", change(codes={"wms_s": ["S"]}, **SITE))
-    (mending,) = subscriptions(stock)
+    mending = next(each for each in subscriptions(stock) if each.name == "availability.mending")
     events = "select aggregate from store.event where tenant = $1 and type = 'stock.movement_parked' order by id"
     for row in await reference_store.fetch(events, tenant):
         event = Event(

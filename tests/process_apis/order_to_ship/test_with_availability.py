@@ -32,7 +32,13 @@ from process_apis.order_to_ship.subscriptions import subscriptions
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
-COMPONENTS = ("gateway/store", "process_apis/order_to_ship", "process_apis/items", "process_apis/availability")
+COMPONENTS = (
+    "gateway/store",
+    "gateway/reference",
+    "process_apis/order_to_ship",
+    "process_apis/items",
+    "process_apis/availability",
+)
 LOCATIONS = [
     Location(location=name, name=name, region="na", time_zone="UTC", holder=holder, codes={holder: name}, priority=rank)
     for rank, (name, holder) in enumerate([("WH-N", "wms_n"), ("WH-W", "wms_w")], 1)

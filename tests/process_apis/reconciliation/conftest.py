@@ -15,6 +15,7 @@ from gateway.store.postgres import Store
 ROOT = Path(__file__).parents[3]
 FOLDERS = [
     ROOT / "gateway/store/migrations",
+    ROOT / "gateway/reference/migrations",
     *(
         ROOT / f"process_apis/{name}/migrations"
         for name in ("items", "availability", "order_to_ship", "reconciliation")
