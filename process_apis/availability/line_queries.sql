@@ -102,15 +102,24 @@ changed as (
               l.as_of, l.negative and not s.was_negative as fell, s.lowest, s.correlation_id, s.causation_id, s.channels
 )
 
+-- name: reserved_lines
+-- Locked lines as they are once this much more is reserved at them, which another part of the statement writes.
+select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved + k.reserved as reserved, l.allocated, l.external,
+       l.short, l.version + 1 as version, l.as_of, k.correlation_id, null as causation_id, k.channels
+from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[], $6::text::text[], $7::text::text[])
+     as k (item, location, owner, reserved, correlation_id, channels)
+join availability.stock_line l
+  on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+
 -- name: tell_lines
--- What the log is told of them: `log.appended`.
+-- What the log is told of lines that changed: for `log.appended`, behind it their source.
 select 'stock_line/' || owner || '/' || item || '/' || location, version, correlation_id, causation_id,
        jsonb_build_object(
            'item', item, 'location', location, 'owner', owner, 'on_hand', on_hand::text, 'sellable', sellable::text,
            'reserved', reserved::text, 'allocated', allocated::text, 'external', external::text, 'short', short::text,
            'version', version, 'as_of', as_of)
        || case when channels is null then '{}' else jsonb_build_object('channels', channels::jsonb) end
-from changed
+from
 
 -- name: fallen_lines
 select item, location, owner, version, lowest, correlation_id, causation_id from changed where fell

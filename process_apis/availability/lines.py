@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.store import log
 from gateway.store.arrays import Element, array, column_arrays
@@ -88,11 +88,32 @@ async def tell_lines(
         [array(column) for column in zip(*sorted(effects), strict=True)] or ["{}"] * 9 if effects is not None else []
     )
     lines = column_arrays(_line_row(key, changes[key], cause.get(key, default)) for key in ordered)
-    told = log.appended("availability.changed", _parts.tell_lines, tenant="$1", at=f"${len(moved) + len(lines) + 2}")
+    told = _told("changed", now=len(moved) + len(lines) + 2)
     parts = [_parts.read_lines] if effects is None else [_parts.move_figures, _parts.move_lines]
     statement = f"with {', '.join([*parts, _parts.write_lines])}, told as ({told})\n{_parts.fallen_lines}"
     rows = await connection.fetch(statement, tenant, *moved, *lines, now)
     return [_fallen(tenant, row, now) for row in rows]
+
+
+def tell_reserved(
+    writes: GathersWrites,
+    tenant: str,
+    reserved: Iterable[tuple[LineKey, Decimal, str, list[dict[str, Any]]]],
+    now: datetime,
+) -> None:
+    """Let `writes`, which reserve so much more at these locked lines, tell the log of them: `availability.changed`.
+
+    With each line come why (a correlation id) and what it tells of channels.
+    """
+    rows = [
+        (*key, more, why, _encode(channels).decode() if channels else None) for key, more, why, channels in reserved
+    ]
+    columns = column_arrays(rows)
+    writes.add(_told(f"({_parts.reserved_lines}) as changed", now=len(columns) + 2), tenant, *columns, now)
+
+
+def _told(changed: str, *, now: int) -> str:
+    return log.appended("availability.changed", f"{_parts.tell_lines} {changed}", tenant="$1", at=f"${now}")
 
 
 def line_of_row(row: Mapping[str, Any]) -> StockLine:

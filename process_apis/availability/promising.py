@@ -23,7 +23,7 @@ from gateway.store.arrays import array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.kitting import Counter, Shelves, serve
-from process_apis.availability.lines import Cause, LineChange, line_events, line_of_row
+from process_apis.availability.lines import line_of_row, tell_reserved
 from process_apis.availability.lots import LotStock, decode_lots, with_lots
 from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
 from process_apis.availability.rules import usable
@@ -71,7 +71,7 @@ class Shelf:
             self._lines[key.item][key] = line_of_row(row)
         self._held: dict[str, dict[tuple[str, str], Held]] = defaultdict(dict)
         self._taken: dict[LineKey, Decimal] = defaultdict(Decimal)
-        self._causes: dict[LineKey, Cause] = {}
+        self._causes: dict[LineKey, str] = {}
 
     @classmethod
     async def lock(
@@ -123,7 +123,7 @@ class Shelf:
             line = self._lines[part.item][key]
             self._lines[part.item][key] = msgspec.structs.replace(line, reserved=line.reserved + part.amount)
             self._taken[key] += part.amount
-            self._causes.setdefault(key, Cause(request.correlation_id))
+            self._causes.setdefault(key, request.correlation_id)
             holder, held = (rule.channel, owner), self._held[part.item]
             held[holder] = drawn_after(held.get(holder, Held()), allotment_of(rule.terms, part.item), part.amount)
         return [
@@ -193,9 +193,11 @@ class Shelf:
         writes.add(
             _sql.raise_channels, tenant, *column_arrays([(*counter, amount) for counter, amount in sums.items()])
         )
-        writes.tell(self._events(keys, sums, now))
+        told = self._told(sums)
+        reserved = ((key, self._taken[key], self._causes[key], told[key.item, key.owner]) for key in keys)
+        tell_reserved(writes, tenant, reserved, now)
 
-    def _events(self, keys: Sequence[LineKey], counters: Iterable[_Counter], now: datetime) -> list[Event]:
+    def _told(self, counters: Iterable[_Counter]) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
         # A counter of an item is changed by nobody who does not hold one of its stock lines: it is as it was read.
         channels: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for counter in counters:
@@ -205,15 +207,7 @@ class Shelf:
             if held.allotment is not None:
                 told |= {"allotment": held.allotment, "drawn": held.drawn}
             channels[item, owner].append(told)
-        changes = {key: LineChange(channels=channels[key.item, key.owner]) for key in keys}
-        rows = [self._row_after(key) for key in keys]
-        return line_events(self._tenant, rows, now, self._causes, Cause(""), changes)
-
-    def _row_after(self, key: LineKey) -> Mapping[str, Any]:
-        row = dict(self._rows[key])
-        reserved = self._lines[key.item][key].reserved
-        # A claim moves no goods, so no figure can have fallen below zero by it.
-        return row | {"reserved": reserved, "version": row["version"] + 1, "negative": False, "was_negative": False}
+        return channels
 
 
 def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> list[Event]:
