@@ -130,6 +130,7 @@ async def test_what_stock_cannot_give_waits_and_a_cancel_in_the_shop_gives_it_ba
     assert (await sold.world.sellable())["A"] == 2
 
 
+@pytest.mark.long
 async def test_an_order_that_lacks_something_waits_for_a_person_and_one_that_is_picked_stays(sold):
     await sold.buy(1, buyer={"currency": "USD"})
     [order] = await sold.imported()
