@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
@@ -225,6 +226,12 @@ class Core:
             systems=self.directory,
             options=OrderOptions(call_timeout=settings.orders.call_seconds, per_worker=settings.worker.concurrency),
             committed=[channel.name for channel in settings.channels if channel.is_committed],
+            dated=[channel.name for channel in settings.channels if channel.promise_supply],
+            cancel_after={
+                channel.name: timedelta(days=channel.cancel_after_days)
+                for channel in settings.channels
+                if channel.cancel_after_days is not None
+            },
         )
         self.stock_operations = StockOperations(
             self.store,

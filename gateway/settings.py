@@ -192,18 +192,24 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     An order of a channel that is `buyer_committed` (a marketplace: the sale has happened) is never refused for stock:
     what can be allocated is, the rest is backordered and counted as oversold. Others can be refused. A channel with a
-    publication sells by itself, so it is committed without saying so.
+    publication sells by itself, so it is committed without saying so. With `promise_supply` an order of another channel
+    is accepted as well where supply that is known covers what stock cannot give, and says when it is expected. What
+    still waits `cancel_after_days` after an order was placed is cancelled.
     """
 
     name: str
     currency: str = "USD"
     buyer_committed: bool | None = None
+    promise_supply: bool = False
+    cancel_after_days: float | None = None
     publication: PublicationSettings | None = None
     feed: FeedSettings | None = None
 
     def __post_init__(self) -> None:
         if self.feed is not None and not _FILE_NAME.fullmatch(self.name):
             raise Misconfigured(f"channel {self.name!r} names files: use letters, digits, hyphens and underscores")
+        if self.cancel_after_days is not None and self.cancel_after_days <= 0:
+            raise Misconfigured(f"channel {self.name!r}: cancel_after_days is above 0, or left out")
         if self.publication is not None and self.buyer_committed is False:
             raise Misconfigured(
                 f"channel {self.name!r} is published, so it sells without asking: leave buyer_committed out, or true"

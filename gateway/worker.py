@@ -238,6 +238,7 @@ class Worker:
             await self._core.availability.backorders.attend_starved(self._core.settings.tenant)
             await self._core.availability.stand_in(self._core.settings.tenant)
             await self._core.orders.sweep()
+            await self._core.orders.cancel_overdue()
             await self._core.stock_operations.sweep()
             if self._core.clock.monotonic() >= self._prune_at:
                 self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS

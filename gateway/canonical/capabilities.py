@@ -487,8 +487,18 @@ class ClaimsStock(Protocol):
         request: ClaimRequest,
         made: Sequence[ClaimedLine],
         writes: GathersWrites,
+        known_supply: bool = False,
+    ) -> Sequence[StandingClaim]:
+        """Have what `made`, by `claim_all` in this transaction, lacks of `request` wait for supply.
+
+        With `known_supply` only for what is known to come: `Conflict` (``stock.insufficient``) otherwise.
+        """
+        ...
+
+    async def release_waiting(
+        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
     ) -> Sequence[ClaimedLine]:
-        """Have what `made`, by `claim_all` in this transaction, lacks of `request` wait for supply, never refused."""
+        """Give up what of the order still waits for supply, and leave it the rest."""
         ...
 
     async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:

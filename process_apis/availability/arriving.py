@@ -92,7 +92,7 @@ class Arrivals:
     ) -> tuple[list[_Part], list[tuple[Any, date | None]]]:
         arrivals = ahead.arrivals(key, self._calendar.today(tenant, key.location))
         by_claim = {row["claim"]: row for row in rows}
-        waiting = [Waiting(row["claim"], row["open"], row["due"], row["priority"]) for row in rows]
+        waiting = [Waiting(row["claim"], row["open"], row["due"], row["priority"], row["need_by"]) for row in rows]
         given, dates = serve(waiting, arrivals, free, arrived)
         parts = [
             _Part(by_claim[claim], amount, new_id("clm") if amount < by_claim[claim]["open"] else None)

@@ -19,6 +19,7 @@ from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, ClaimS
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Unavailable
 from gateway.kernel.ids import new_id
+from gateway.kernel.quantity import plain
 from gateway.store import log
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
@@ -27,7 +28,7 @@ from process_apis.availability.foreseeing import Ahead, Calendar, look_ahead
 from process_apis.availability.fulfilling import claim_event, move_waiting
 from process_apis.availability.lines import Cause, lock_lines
 from process_apis.availability.models import ChannelTerms, LineKey
-from process_apis.availability.promising_dates import Step, Waiting, expected_dates
+from process_apis.availability.promising_dates import HORIZON, Step, Waiting, expected_dates
 from process_apis.availability.rulebook import Rulebook, open_rule
 from process_apis.availability.rules import usable
 from process_apis.availability.selling import terms_for
@@ -72,11 +73,13 @@ class Backorders:
         request: ClaimRequest,
         made: Sequence[ClaimedLine],
         writes: GathersWrites,
-    ) -> Sequence[ClaimedLine]:
+        known_supply: bool = False,
+    ) -> Sequence[StandingClaim]:
         """Have what `made` lacks of `request` wait for supply; what was made so, nothing where nothing lacks.
 
         In the transaction of the `claim_all` that made it, for an order that nobody has handled yet. Raises `Conflict`
-        (``stock.no_location``) where there is no location to wait at.
+        (``stock.no_location``) where there is no location to wait at, and with `known_supply` ``stock.insufficient``
+        where no supply that is known covers a line.
         """
         lacking = list(_lacking(request, made))
         if not lacking:
@@ -86,7 +89,9 @@ class Backorders:
         rule = rules.get(request.channel) or open_rule(request.channel)
         ahead = await look_ahead(connection, tenant, sorted({line.item for line in lacking}))
         placed = [(line, self._place(tenant, line, rule.terms, ahead, request.need_by)) for line in lacking]
-        owner = rule.terms.owner
+        owner, today = rule.terms.owner, self._calendar.today(tenant)
+        if known_supply and (bare := [line for line, place in placed if place.expected is None]):
+            raise _no_supply(bare)
         await lock_lines(connection, tenant, {LineKey(line.item, place.location, owner) for line, place in placed})
         waiting = [
             ClaimedLine(
@@ -106,8 +111,9 @@ class Backorders:
             ),
             strict=True,
         )
-        what = (request.order, owner, rule.channel, rule.version, request.action, now, request.need_by)
-        await connection.execute(_own.insert_backorders, tenant, *what, request.priority, *map(list, rows))
+        what = (request.order, owner, rule.channel, rule.version, request.action, now, request.need_by or today)
+        columns = (*map(list, rows), today + HORIZON)
+        await connection.execute(_own.insert_backorders, tenant, *what, request.priority, *columns)
         await move_waiting(
             connection, tenant, ((LineKey(each.item, each.location, owner), each.amount) for each in waiting)
         )
@@ -115,7 +121,19 @@ class Backorders:
         data: dict[str, Any] = {"channel": rule.channel, "rule_version": rule.version, "reason": "backordered"}
         told = (request.order, locked["version"], now, request.correlation_id, {**data, "claims": waiting})
         writes.tell([claim_event("claim.made", tenant, *told)])
-        return waiting
+        return [
+            StandingClaim(
+                claim=each.claim,
+                line=each.line,
+                location=each.location,
+                amount=each.amount,
+                lacking=each.amount,
+                handed=False,
+                due=place.expected,
+                expected=place.expected,
+            )
+            for each, (_, place) in zip(waiting, placed, strict=True)
+        ]
 
     async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:
         """All that an order holds open now, by line and location."""
@@ -160,8 +178,18 @@ class Backorders:
         return lambda location: self._locations.priority(tenant, location)
 
 
+def _no_supply(lines: Sequence[ClaimLine]) -> Conflict:
+    numbers = ", ".join(str(line.line) for line in lines)
+    return Conflict(
+        f"there is not enough stock for line {numbers}, nor supply on its way: order less of it or leave it out",
+        code="stock.insufficient",
+        context={"lines": [{"line": each.line, "item": each.item, "amount": plain(each.amount)} for each in lines]},
+    )
+
+
 def _lacking(request: ClaimRequest, made: Sequence[ClaimedLine]) -> Iterator[ClaimLine]:
     promised = in_kits(made)
+    made = in_kits(made)
     for line in sorted(request.lines, key=lambda line: (line.item, line.line)):
         left = line.amount - sum((each.amount for each in promised if each.line == line.line), _ZERO)
         if left > 0:

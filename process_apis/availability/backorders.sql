@@ -1,11 +1,13 @@
 -- What was sold already and stock could not give. Parameters: $1 is the tenant; arrays run in parallel.
 
 -- name: insert_backorders
--- Promises on supply whose date is when the goods are wanted (none: at once), and `expected` when known supply covers them.
+-- Promises on supply, each for when known supply covers it behind all that waits already, so that no promise made before
+-- is broken; `need_by` is when the goods are wanted.
 insert into availability.claim
     (claim, tenant, order_id, order_line, item, location, owner, channel, rule_version, amount, state, commitment,
      action, made_at, due, need_by, expected, priority, pinned)
-select u.claim, $1, $2, u.line, u.item, u.location, $3, $4, $5, u.amount, 'promised', 'ahead', $6, $7, $8, $8,
+select u.claim, $1, $2, u.line, u.item, u.location, $3, $4, $5, u.amount, 'promised', 'ahead', $6, $7,
+       coalesce(u.expected, $17), $8,
        u.expected, $9, u.pinned
 from unnest($10::text[], $11::int[], $12::text[], $13::text[], $14::numeric[], $15::date[], $16::boolean[])
      as u (claim, line, item, location, amount, expected, pinned)
@@ -36,7 +38,8 @@ order by line, location, claim
 select distinct c.item, c.location, c.owner
 from availability.claim c
 join availability.stock_line l using (tenant, item, location, owner)
-where c.tenant = $1 and c.state = 'promised' and (c.due is null or c.expected is null or c.expected > c.due)
+where c.tenant = $1 and c.state = 'promised'
+  and (c.expected is null or c.expected > coalesce(c.need_by, c.due, '-infinity'))
   and l.waiting > 0 and l.sellable > l.reserved + l.allocated + l.external
 order by c.item, c.location, c.owner
 limit $2

@@ -231,9 +231,20 @@ class Availability:
         request: ClaimRequest,
         made: Sequence[ClaimedLine],
         writes: GathersWrites,
-    ) -> Sequence[ClaimedLine]:
+        known_supply: bool = False,
+    ) -> Sequence[StandingClaim]:
         """See `Backorders.backorder`."""
-        return await self.backorders.backorder(connection, tenant=tenant, request=request, made=made, writes=writes)
+        return await self.backorders.backorder(
+            connection, tenant=tenant, request=request, made=made, writes=writes, known_supply=known_supply
+        )
+
+    async def release_waiting(
+        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
+    ) -> Sequence[ClaimedLine]:
+        """See `Standing.release_waiting`."""
+        return await self._standing.release_waiting(
+            connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id
+        )
 
     async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:
         """See `Backorders.standing`."""

@@ -54,12 +54,21 @@ class SupplyLine(NamedTuple):
 
 
 class Waiting(NamedTuple):
-    """What is open of a promise on supply; without a date it is wanted at once. Higher priorities go first."""
+    """What is open of a promise on supply, promised for `due`; without a date it is wanted at once.
+
+    Higher priorities go first. `wanted` is when it is wanted, where that is sooner than it could be promised.
+    """
 
     claim: str
     amount: Decimal
     due: date | None
     priority: int
+    wanted: date | None = None
+
+    @property
+    def by(self) -> date:
+        """When it is late."""
+        return self.wanted or self.due or date.min
 
 
 def still_to_come(lines: Sequence[SupplyLine]) -> list[Decimal]:
@@ -225,7 +234,7 @@ def serve(
     left = free - sum(given.values(), _ZERO)
     rest = _less(ordered, given)
     dates = expected_dates(rest, arrivals, left)
-    late = [each for each in rest if (on := dates[each.claim]) is None or on > (each.due or date.min)]
+    late = [each for each in rest if (on := dates[each.claim]) is None or on > each.by]
     if more := allot(late, left):
         given = {claim: given.get(claim, _ZERO) + more.get(claim, _ZERO) for claim in given | more}
         dates = expected_dates(_less(ordered, given), arrivals, left - sum(more.values(), _ZERO))

@@ -116,6 +116,19 @@ class Standing:
         await record_action(connection, tenant, action, "release", order, content, answer)
         return answer
 
+    async def release_waiting(
+        self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
+    ) -> Sequence[ClaimedLine]:
+        """Give up what of the order still waits for supply; returns what was given up."""
+        content = digest("release_waiting", order, None, [])
+        version, head, claims = await _open(connection, tenant, action, order)
+        if (known := action_of_row(action, head)) is not None:
+            return answered(known, content)
+        chosen = [claim for claim in claims if claim.state == "promised"]
+        answer = await self._release(connection, tenant, order, version, chosen, correlation_id, "released")
+        await record_action(connection, tenant, action, "release", order, content, answer)
+        return answer
+
     async def cancel(
         self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
     ) -> Sequence[ClaimedLine]:

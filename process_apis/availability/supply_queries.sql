@@ -52,7 +52,7 @@ from availability.claim where tenant = $1 and item = any($2::text[]) and state =
 -- name: waiting_at
 -- The promises that wait at locked stock lines. Asked behind the locks, in a statement of its own.
 select c.claim, c.order_id, c.order_line, c.item, c.location, c.owner, c.channel, c.rule_version, c.made_at,
-       c.amount - c.consumed - c.released as open, c.due, c.priority, c.expected, c.told, c.expires_at
+       c.amount - c.consumed - c.released as open, c.due, c.need_by, c.priority, c.expected, c.told, c.expires_at
 from availability.claim c
 join unnest($2::text[], $3::text[], $4::text[]) as k (item, location, owner) using (item, location, owner)
 where c.tenant = $1 and c.state = 'promised' and c.amount > c.consumed + c.released

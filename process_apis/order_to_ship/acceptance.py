@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import ClaimsStock, Connection, ResolvesItems
 from gateway.canonical.kit import in_kits
 from gateway.canonical.order import ORDER_PREFIX
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, StandingClaim
 from gateway.durable.enqueue import enqueue_all
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Unavailable
@@ -73,7 +73,10 @@ class _RefusedError(Exception):
 
 
 class Acceptance:
-    """Takes orders: promised in full, or refused; those of `committed` channels wait for what stock cannot give."""
+    """Takes orders: promised in full, or refused; those of `committed` channels wait for what stock cannot give.
+
+    Those of `dated` channels wait too, where supply is known that covers it; their lines say when.
+    """
 
     def __init__(
         self,
@@ -82,12 +85,14 @@ class Acceptance:
         items: ResolvesItems,
         claims: ClaimsStock,
         committed: Collection[str] = (),
+        dated: Collection[str] = (),
     ) -> None:
         self._store = store
         self._clock = clock
         self._items = items
         self._claims = claims
         self._committed = frozenset(committed)
+        self._dated = frozenset(dated)
         self._batches: dict[str, Batches[_Wanted, Order | None]] = {}
 
     async def place(self, command: PlaceOrder, answer: PlacedAnswer | None = None) -> Placed:
@@ -260,7 +265,7 @@ class Acceptance:
         for order, request, answer in zip(drafts, requests, answers, strict=True):
             if not isinstance(answer, Conflict):
                 promised.append((order, request, answer))
-            elif order.channel in self._committed and answer.code == _SHORT:
+            elif self._waits(order) and answer.code == _SHORT:
                 promised.append((order, request, ()))
             else:
                 refusals[order.order_id] = answer
@@ -268,11 +273,17 @@ class Acceptance:
             raise _RefusedError(refusals)
         insert_kit_lines(writes, {order.order_id: made for order, _, made in promised})
         return [
-            _promised(order, [*made, *await self._backorder(connection, request, made, writes, tenant)])
-            if order.channel in self._committed
-            else _promised(order, made)
+            _promised(
+                order,
+                made,
+                await self._backorder(connection, request, made, writes, tenant) if self._waits(order) else (),
+                oversold=order.channel in self._committed,
+            )
             for order, request, made in promised
         ]
+
+    def _waits(self, order: Order) -> bool:
+        return order.channel in self._committed or order.channel in self._dated
 
     async def _backorder(
         self,
@@ -281,9 +292,12 @@ class Acceptance:
         made: Sequence[ClaimedLine],
         writes: Together,
         tenant: str,
-    ) -> Sequence[ClaimedLine]:
+    ) -> Sequence[StandingClaim]:
+        dated = request.channel not in self._committed
         try:
-            return await self._claims.backorder(connection, tenant=tenant, request=request, made=made, writes=writes)
+            return await self._claims.backorder(
+                connection, tenant=tenant, request=request, made=made, writes=writes, known_supply=dated
+            )
         except Conflict as refusal:
             raise _RefusedError({request.order: refusal}) from refusal
 
@@ -296,7 +310,9 @@ class Acceptance:
             correlation_id=order.correlation_id,
             need_by=order.requested_date,
         )
-        return whatever_there_is(request) if order.channel in self._committed else request
+        if order.channel in self._committed:
+            return whatever_there_is(request)
+        return replace(request, fill="partial") if order.channel in self._dated else request
 
 
 async def _answer_all(
@@ -311,12 +327,17 @@ async def _answer_all(
         raise _RefusedError(lost)
 
 
-def _promised(order: Order, made: Sequence[ClaimedLine]) -> Order:
-    made = in_kits(made)
-    parts = merged(
-        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in made
-    )
-    order = replace(with_waiting(order, made), allocations=parts)
+def _promised(
+    order: Order, made: Sequence[ClaimedLine], waiting: Sequence[StandingClaim] = (), *, oversold: bool = False
+) -> Order:
+    parts = [
+        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount)
+        for part in in_kits(made)
+    ]
+    parts += [
+        Allocation(line=part.line, location=part.location, claim=part.claim, amount=part.amount) for part in waiting
+    ]
+    order = replace(with_waiting(order, waiting, oversold=oversold), allocations=merged(parts))
     return replace(order, state=derive_state(order))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -35,6 +36,7 @@ class Lack(Struct, frozen=True):
     line: int
     location: str
     amount: Decimal
+    expected: date | None = None
 
 
 class Covering:
@@ -71,12 +73,14 @@ def note_shortage(change: Change, lacks: Sequence[Lack]) -> None:
     """Make `lacks` what is backordered of the order, which then waits for it; none lets it go on."""
     if change.order.allocated_at is not None:
         lacks = ()
-    by_line: dict[int, Decimal] = defaultdict(Decimal)
-    for lack in lacks:
-        by_line[lack.line] += lack.amount
-    lines = tuple(backordered(line, by_line[line.line]) for line in change.order.lines)
-    if lines != change.order.lines:
+    before, lines = change.order.lines, waiting_lines(change.order.lines, lacks)
+    if lines != before:
         change.set(lines=lines)
+    dates = {line.line: line.expected for line in before if line.backordered}
+    moved = [line for line in lines if line.backordered and line.expected != dates.get(line.line)]
+    if moved:
+        expected = [{"line": line.line, "expected": line.expected} for line in moved]
+        change.tell("order.redated", lines=expected)
     if lacks:
         change.find(waiting_finding(lacks))
     else:
@@ -89,6 +93,22 @@ def _note_handed(change: Change, lacks: Sequence[Lack]) -> None:
         change.find(_finding(_HANDED, "order.handed_short", detail))
     else:
         change.resolve(_KIND, _HANDED, by=_US, resolution="all of it is there again")
+
+
+def waiting_lines(lines: Sequence[OrderLine], lacks: Sequence[Lack]) -> tuple[OrderLine, ...]:
+    """The lines with `lacks` as what waits of them, and when the last of it is expected, if all of it is."""
+    amounts: dict[int, Decimal] = defaultdict(Decimal)
+    dates: dict[int, list[date | None]] = defaultdict(list)
+    for lack in lacks:
+        amounts[lack.line] += lack.amount
+        dates[lack.line].append(lack.expected)
+    found = []
+    for line in lines:
+        known = [each for each in dates[line.line] if each is not None]
+        last = max(known) if known and len(known) == len(dates[line.line]) else None
+        waits = backordered(line, amounts[line.line])
+        found.append(waits if waits.expected == last else replace(waits, expected=last))
+    return tuple(found)
 
 
 def backordered(line: OrderLine, amount: Decimal) -> OrderLine:
@@ -116,11 +136,15 @@ def waiting_finding(lacks: Sequence[Lack]) -> Finding:
 
 
 def _lack(each: StandingClaim) -> Lack:
-    return Lack(each.line, each.location, each.lacking)
+    return Lack(each.line, each.location, each.lacking, each.expected)
 
 
 def _named(lacks: Sequence[Lack]) -> str:
-    return ", ".join(f"{plain(lack.amount)} of line {lack.line} is not at {lack.location}" for lack in lacks)
+    return ", ".join(
+        f"{plain(lack.amount)} of line {lack.line} is not at {lack.location}"
+        + (f" before {lack.expected}" if lack.expected else "")
+        for lack in lacks
+    )
 
 
 def _finding(target: str, code: str, detail: str) -> Finding:

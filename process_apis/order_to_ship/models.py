@@ -60,7 +60,8 @@ class PlaceOrder(Struct, frozen=True, kw_only=True):
 class OrderLine(Struct, frozen=True, kw_only=True):
     """One line and its counters: ordered = open + backordered + shipped + cancelled, always.
 
-    `oversold`: what stock could not give when the line was accepted all the same.
+    `oversold`: what stock could not give when the line was accepted all the same. `expected`: when known supply covers
+    what is backordered, None where nothing is or none does.
     """
 
     line: int
@@ -78,6 +79,7 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     cancelled: Decimal = Decimal(0)
     over_shipped: Decimal = Decimal(0)
     oversold: Decimal = Decimal(0)
+    expected: date | None = None
 
 
 class Allocation(Struct, frozen=True, kw_only=True):

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import GathersWrites
 from gateway.canonical.events import Event
-from gateway.canonical.stock import ClaimedLine, ClaimOverride, ClaimRequest, ClaimState
+from gateway.canonical.stock import ClaimOverride, ClaimRequest, StandingClaim
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from gateway.telemetry.counters import Family, Kind
-from process_apis.order_to_ship.covering import Lack, backordered, waiting_finding
+from process_apis.order_to_ship.covering import Lack, waiting_finding, waiting_lines
 from process_apis.order_to_ship.models import EXCEPTION_PREFIX, Order
 
 _sql: Final = queries_beside(__file__, "oversold_queries.sql")
@@ -40,29 +40,34 @@ def whatever_there_is(request: ClaimRequest) -> ClaimRequest:
     return replace(request, fill="partial", override=override)
 
 
-def with_waiting(order: Order, made: Sequence[ClaimedLine]) -> Order:
-    """The draft with what waits for supply as backordered, and people told of it."""
-    lacks = [Lack(each.line, each.location, each.amount) for each in made if each.state is ClaimState.PROMISED]
+def with_waiting(order: Order, waiting: Sequence[StandingClaim], *, oversold: bool) -> Order:
+    """The draft with what waits for supply as backordered, and people told of it.
+
+    It is `oversold` where its buyer was committed; another one was promised a date.
+    """
+    lacks = [Lack(each.line, each.location, each.lacking, each.expected) for each in waiting]
     if not lacks:
         return order
-    by_line: dict[int, Decimal] = defaultdict(Decimal)
-    for lack in lacks:
-        by_line[lack.line] += lack.amount
-    lines = tuple(
-        replace(backordered(line, by_line[line.line]), oversold=by_line[line.line]) if line.line in by_line else line
-        for line in order.lines
-    )
+    lines = waiting_lines(order.lines, lacks)
+    if oversold:
+        lines = tuple(replace(line, oversold=line.backordered) for line in lines)
     return replace(order, lines=lines, exceptions=(*order.exceptions, waiting_finding(lacks)))
 
 
 def write_oversold(writes: GathersWrites, orders: Sequence[Order], now: datetime) -> None:
     """What of `orders`, just inserted, waits: their counters, the exceptions, the channel's figure and its event."""
     _write_exceptions(writes, [order for order in orders if order.exceptions])
+    lines = [
+        (order.order_id, line.line, line.backordered, line.oversold, line.expected)
+        for order in orders
+        for line in order.lines
+        if line.backordered
+    ]
+    if lines:
+        writes.add(_sql.accept_short, *map(list, zip(*lines, strict=True)))
     short = [order for order in orders if any(line.oversold for line in order.lines)]
     if not short:
         return
-    lines = [(order.order_id, line.line, line.oversold) for order in short for line in order.lines if line.oversold]
-    writes.add(_sql.accept_short, *map(list, zip(*lines, strict=True)))
     units: dict[str, Decimal] = defaultdict(Decimal)
     for order in short:
         units[order.channel] += sum((line.oversold for line in order.lines), _ZERO)

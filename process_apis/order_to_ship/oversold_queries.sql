@@ -3,8 +3,9 @@
 -- name: accept_short
 -- Lines that this transaction inserted as open: what waits of each.
 update order_to_ship.line l
-set open = l.open - k.waiting, backordered = k.waiting, oversold = k.waiting
-from unnest($1::text[], $2::integer[], $3::numeric[]) k (order_id, line, waiting)
+set open = l.open - k.waiting, backordered = k.waiting, oversold = k.oversold, expected = k.expected
+from unnest($1::text[], $2::integer[], $3::numeric[], $4::numeric[], $5::date[])
+    k (order_id, line, waiting, oversold, expected)
 where l.order_id = k.order_id and l.line = k.line
 
 -- name: state_short

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any, Final
@@ -46,7 +46,7 @@ from process_apis.order_to_ship.outcomes import Pace
 from process_apis.order_to_ship.overselling import families, oversold
 from process_apis.order_to_ship.reading import Reading, exception_of
 from process_apis.order_to_ship.records import Change, lock, sql, workflow_id
-from process_apis.order_to_ship.settling import apply_own_step
+from process_apis.order_to_ship.settling import apply_own_step, cancel_waiting
 from process_apis.order_to_ship.shipping import Shipping
 from process_apis.order_to_ship.steps import Step, StepKind, cancel_refusal, is_going_back
 from process_apis.order_to_ship.workflow import Turns
@@ -77,13 +77,20 @@ class OrderToShip:
         systems: FindsSystems,
         options: Options | None = None,
         committed: Collection[str] = (),
+        dated: Collection[str] = (),
+        cancel_after: Mapping[str, timedelta] | None = None,
     ) -> None:
-        """`committed` are the buyer-committed channels, whose orders are never refused for stock."""
+        """`committed` are the buyer-committed channels, whose orders are never refused for stock.
+
+        Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
+        channel in `cancel_after` so long after it was placed is cancelled.
+        """
+        self._cancel_after = dict(cancel_after or {})
         self._store = store
         self._claims = claims
         self._systems = systems
         self._options = options or Options()
-        self._acceptance = Acceptance(store, clock, items, claims, committed)
+        self._acceptance = Acceptance(store, clock, items, claims, committed, dated)
         self._channel_orders = ChannelOrders(self._acceptance)
         self._reading = Reading(store)
         self._turns = partial(
@@ -124,6 +131,20 @@ class OrderToShip:
                 await change.save()
                 woken += 1
         return woken
+
+    async def cancel_overdue(self, limit: int = 100) -> int:
+        """Cancel what still waits for stock when its channel waits no longer; returns of how many orders."""
+        if not self._cancel_after:
+            return 0
+        channels, after = list(self._cancel_after), list(self._cancel_after.values())
+        rows = await self._store.fetch(sql.waited_long, channels, after, limit)
+        for row in rows:
+            async with self._store.transaction() as connection:
+                order, now = await lock(connection, row["order_id"])
+                change = Change(connection, order, now)
+                await cancel_waiting(change, self._claims)
+                await change.save()
+        return len(rows)
 
     # --- orders -------------------------------------------------------------------------------------------------------
 

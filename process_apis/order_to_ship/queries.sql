@@ -88,9 +88,9 @@ where order_id = $1
 -- name: update_lines
 update order_to_ship.line l set
     open = k.open, backordered = k.backordered, shipped = k.shipped, cancelled = k.cancelled,
-    over_shipped = k.over_shipped
-from unnest($2::integer[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[])
-    k (line, open, backordered, shipped, cancelled, over_shipped)
+    over_shipped = k.over_shipped, expected = k.expected
+from unnest($2::integer[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::date[])
+    k (line, open, backordered, shipped, cancelled, over_shipped, expected)
 where l.order_id = $1 and l.line = k.line
 
 -- name: upsert_tasks
@@ -157,6 +157,16 @@ order by order_id desc limit $5
 
 -- name: due_at
 select due_at from order_to_ship.sales_order where order_id = $1
+
+-- name: waited_long
+-- Orders of which something waits for stock, placed longer ago than their channel waits. Nobody works on them yet.
+select o.order_id
+from order_to_ship.sales_order o
+join unnest($1::text[], $2::interval[]) as k (channel, after) using (channel)
+where o.order_id in (select order_id from order_to_ship.line where backordered > 0)
+  and o.placed_at + k.after < clock_timestamp() and o.allocated_at is null and o.cancelled_at is null
+  and o.rejected_at is null and o.cancel_requested_at is null
+order by o.placed_at limit $3
 
 -- name: overdue
 select order_id, turn from order_to_ship.sales_order

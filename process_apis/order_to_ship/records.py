@@ -149,7 +149,7 @@ class Change:
     async def _write_lines(self) -> None:
         changed = [line for line in self.order.lines if line not in self._before.lines]
         if changed:
-            names = ("line", "open", "backordered", "shipped", "cancelled", "over_shipped")
+            names = ("line", "open", "backordered", "shipped", "cancelled", "over_shipped", "expected")
             await self.connection.execute(sql.update_lines, self.order.order_id, *_columns(changed, names))
         if self.order.allocations != self._before.allocations:
             await write_allocations(self.connection, self.order.order_id, self.order.allocations)

@@ -73,7 +73,10 @@ class MoneyView(Struct, kw_only=True):
 
 
 class LineView(Struct, kw_only=True):
-    """A line and its counters in base units: ordered = open + backordered + shipped + cancelled."""
+    """A line and its counters in base units: ordered = open + backordered + shipped + cancelled.
+
+    `expected_date` is when supply that is known covers what is backordered; null where nothing is, or none does.
+    """
 
     line: int
     item: str
@@ -85,6 +88,7 @@ class LineView(Struct, kw_only=True):
     shipped: Figure
     cancelled: Figure
     unit_price: MoneyView
+    expected_date: date | None
 
 
 class OrderView(Struct, kw_only=True):
@@ -236,6 +240,7 @@ def order_view(order: Order) -> OrderView:
                 shipped=plain(line.shipped),
                 cancelled=plain(line.cancelled),
                 unit_price=_money(line.unit_price, order.currency),
+                expected_date=line.expected,
             )
             for line in order.lines
         ],

@@ -12,7 +12,7 @@ from gateway.canonical.kit import in_kits
 from gateway.canonical.party import CustomerAccount
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.money import Money
-from process_apis.order_to_ship.covering import Lack, merged, note_shortage
+from process_apis.order_to_ship.covering import Lack, merged, note_shortage, waiting_lines
 from process_apis.order_to_ship.models import (
     Allocation,
     ExceptionClass,
@@ -29,6 +29,7 @@ from process_apis.order_to_ship.steps import Step, StepKind, with_task
 
 _SUCCEEDED: Final = "a later attempt succeeded"
 _US: Final = "crossdock"
+_WAITED: Final = "it waited for stock longer than its channel waits"
 
 
 async def decide_terms(change: Change, step: Step, outcome: Outcome) -> None:
@@ -162,6 +163,43 @@ async def _give_up(change: Change, claims: ClaimsStock) -> None:
         change.set(cancelled_at=change.now)
         change.tell("order.cancelled", reason=order.cancel_reason)
     change.resolve(None, None, by=_US, resolution="the order was given up")
+
+
+async def cancel_waiting(change: Change, claims: ClaimsStock) -> None:
+    """Cancel what waits for stock, for good; the rest of the order goes on, or is given up where nothing is left."""
+    order = change.order
+    if order.allocated_at or order.cancelled_at or order.rejected_at or not any(x.backordered for x in order.lines):
+        return
+    if not any(line.open for line in order.lines):
+        change.set(cancel_requested_at=change.now, cancel_reason=_WAITED)
+        await _give_up(change, claims)
+        return
+    await claims.release_waiting(
+        change.connection,
+        tenant=order.tenant,
+        action=f"{order.order_id}:waited",
+        order=order.order_id,
+        correlation_id=order.correlation_id,
+    )
+    standing = await claims.standing(change.connection, tenant=order.tenant, order=order.order_id)
+    lacks = [Lack(each.line, each.location, each.lacking, each.expected) for each in standing if each.lacking]
+    left = {line.line: line.backordered for line in waiting_lines(order.lines, lacks)}
+    gone = {line.line: line.backordered - left[line.line] for line in order.lines}
+    if not any(gone.values()):
+        return  # what it lacks was there when it was promised: a person decides on that
+    change.set(
+        lines=tuple(
+            replace(line, backordered=left[line.line], cancelled=line.cancelled + gone[line.line])
+            for line in order.lines
+        ),
+        allocations=merged(
+            Allocation(line=each.line, location=each.location, claim=each.claim, amount=each.amount)
+            for each in standing
+        ),
+    )
+    note_shortage(change, lacks)
+    change.tell("order.shortened", reason=_WAITED)
+    await change.wake()
 
 
 def _claim_lost(code: str, detail: str) -> Finding:

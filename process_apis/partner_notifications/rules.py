@@ -19,6 +19,8 @@ MESSAGE_OF_EVENT: Final = {
     "order.shipment_confirmed": ORDER_UPDATED,
     "order.completed": ORDER_UPDATED,
     "order.cancelled": ORDER_UPDATED,
+    "order.redated": ORDER_UPDATED,
+    "order.shortened": ORDER_UPDATED,
     "order.rejected": ORDER_UPDATED,
     "order.exception_raised": ORDER_UPDATED,
 }

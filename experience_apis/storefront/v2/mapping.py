@@ -187,6 +187,7 @@ def _line_view(line: OrderLine, currency: str) -> schemas.OrderLineView:
             cancelled=plain(line.cancelled),
         ),
         unit_price=money_view(Money(line.unit_price, currency)),
+        expected_date=line.expected,
     )
 
 

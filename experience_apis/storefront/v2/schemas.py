@@ -241,6 +241,9 @@ class OrderLineView(Struct, kw_only=True):
     quantity: QuantityView
     counters: CountersView
     unit_price: MoneyView
+    expected_date: Annotated[
+        date | None, Meta(description="When what is backordered of it is expected; null where nothing is, or unknown.")
+    ]
 
 
 class ShippedLineView(Struct, kw_only=True):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gateway.canonical.item import ReportedItem
 from gateway.canonical.kit import Component
 from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.order import OrderState
-from gateway.canonical.stock import Bucket, MovementType, OrderKey, ReportedMovement
+from gateway.canonical.stock import Bucket, MovementType, OrderKey, ReportedMovement, ReportedSupply, SupplyKind
 from gateway.durable.runtime import Durable
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
@@ -60,7 +60,8 @@ class Shop:
         )  # fmt: skip
         self.orders = OrderToShip(
             self.store, clock, items=self.items, claims=self.availability, systems=fakes.Systems(self.seams),
-            options=Options(pace=PACE, call_timeout=30, poll=0.05), committed=["mart"],
+            options=Options(pace=PACE, call_timeout=30, poll=0.05), committed=["mart"], dated=["web-dated"],
+            cancel_after={"web-dated": timedelta(days=30)},
         )  # fmt: skip
         self._sequence = 0
 
@@ -264,3 +265,46 @@ async def test_a_marketplace_is_never_refused_for_stock_and_what_lacks_goes_on_b
         assert (figure["units"], figure["waiting"]) == (6, 0)
         left = (await shop.orders.place_order(ask("PO-4", ("SKU-1", "1")))).order
         assert left.lines[0].open == 1
+
+
+async def supplied(shop, amount, on, *, version):
+    supply = ReportedSupply(
+        source="wms_n", document="PO-77", line=1, order_key=OrderKey(1, version), kind=SupplyKind.PURCHASE,
+        source_item="X-1", source_location="WH-N", ordered=Decimal(amount), uom="EA", requested=on,
+    )  # fmt: skip
+    receipt = await shop.availability.record("acme", Report(supply=(supply,)))
+    assert not receipt.others, receipt
+
+
+async def test_what_known_supply_covers_is_accepted_with_its_date_which_moves_and_is_given_up_in_the_end(
+    orders_database, nats_url
+):
+    async with opened(orders_database, nats_url) as shop:
+        with pytest.raises(Conflict, match="nor supply on its way"):
+            await shop.orders.place_order(ask("D-0", ("SKU-1", "13"), channel="web-dated"))
+        first, later = (datetime.now(UTC).date() + timedelta(days=days) for days in (10, 20))
+        await supplied(shop, 4, first, version=1)
+        placed = (await shop.orders.place_order(ask("D-1", ("SKU-1", "13"), channel="web-dated"))).order
+        [line] = placed.lines
+        assert (line.open, line.backordered, line.oversold, line.expected) == (11, 2, 0, first)
+        assert await shop.orders.oversold("acme") == []
+        with pytest.raises(Conflict, match="nor supply on its way"):  # two of the four are left
+            await shop.orders.place_order(ask("D-2", ("SKU-1", "3"), channel="web-dated"))
+        await supplied(shop, 4, later, version=2)
+        await seen(shop, placed.order_id, lambda order: order.lines[0].expected == later)
+        told = await shop.store.fetch("select data from store.event where type = 'order.redated'")
+        assert [json.loads(row["data"])["lines"] for row in told] == [[{"line": 1, "expected": later.isoformat()}]]
+
+        assert await shop.orders.cancel_overdue() == 0
+        await shop.store.execute("update order_to_ship.sales_order set placed_at = placed_at - interval '31 days'")
+        assert await shop.orders.cancel_overdue() == 1
+        order = await seen(shop, placed.order_id, lambda order: order.state is OrderState.RELEASED)
+        [line] = order.lines
+        assert (line.open, line.backordered, line.cancelled, line.expected) == (11, 0, 2, None)
+        assert await shop.promised() == (11, 0, 11)
+        assert await shop.orders.cancel_overdue() == 0
+        nothing = (await shop.orders.place_order(ask("D-3", ("SKU-1", "4"), channel="web-dated"))).order
+        assert (nothing.state, nothing.lines[0].expected) == (OrderState.BACKORDERED, later)
+        await shop.store.execute("update order_to_ship.sales_order set placed_at = placed_at - interval '31 days'")
+        assert await shop.orders.cancel_overdue() == 1
+        assert (await shop.orders.get_order("acme", nothing.order_id)).state is OrderState.CANCELLED
