@@ -144,10 +144,9 @@ class Actor:
             pass
         return "decided"
 
-    async def allot(self, channel, name, amount):
-        """Once: setting a rule has no action id, its people look first."""
-        known = (await self.world.availability.rule("acme", channel)).terms.items.get(self.world.id["A"])
-        if known is None or known.allotment.name != name:
+    async def allot(self, channel, name, amount, version=1):
+        """As this version of the rule: setting one has no action id, its people look first."""
+        if (await self.world.availability.rule("acme", channel)).version < version:
             terms = {self.world.id["A"]: ItemTerms(allotment=Allotment(name=name, amount=Decimal(amount)))}
             await self.world.availability.set_rule("acme", channel, ChannelTerms(items=terms), actor="ops")
         return "set"

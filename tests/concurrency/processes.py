@@ -3,10 +3,12 @@
 Each line of standard input is a group of plans, carried out side by side, a process each; one line of JSON per group
 comes back, with how each process ended and what it answered, in order. A plan:
 
-    {"commands": [...], "die": ["before" | "during" | "after", n] or null, "width": commands at once, "ahead": seconds}
+    {"commands": [...], "die": ["before" | "during" | "after" | "stopped", n] or null, "width": commands at once,
+     "ahead": seconds, ...}
 
-`die` is SIGKILL by its own hand before, while or after it commits the nth time: nothing is cleaned up, nothing said
-goodbye. `ahead` sets its clock wrong. Processes are forked from one that has imported everything, so they cost little.
+`die` is SIGKILL by its own hand before, while or after its nth seam (`seams.py`): nothing is cleaned up, nothing said
+goodbye. One that is `stopped` before it, its transaction open, goes on when all others are done. `ahead` sets its clock
+wrong; what more a plan says is for `actors.py`. Processes are forked from one that has imported everything.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ import seams
 from gateway.kernel.errors import Unavailable
 
 
-async def patiently(actor, command):
-    """Deliver it again, as callers do, while a held-up machine keeps locks for longer than one waits for them."""
+async def patiently(attempt):
+    """Try it again, as callers do, while the record is away or keeps locks for longer than one waits for them."""
     end = time.monotonic() + 60
     while True:
         try:
-            return await actor.do(command)
+            return await attempt()
         except Unavailable:
             if time.monotonic() > end:
                 raise
@@ -43,15 +45,15 @@ async def act(url, plan, out):
     mortal = seams.Seams(plan.get("die"), lambda name: tell("seam", name))
     seams.put_files(mortal)
     store = seams.MortalStore(url, mortal)
-    await store.open()
-    actor = await actors.actor_of(store, mortal, plan)
+    await patiently(store.open)
+    actor = await patiently(lambda: actors.actor_of(store, mortal, plan))
     waiting = list(enumerate(plan["commands"]))[::-1]
 
     async def lane():
         while waiting:
             number, command = waiting.pop()
             try:
-                answer = await patiently(actor, command)
+                answer = await patiently(lambda command=command: actor.do(command))
             except Exception as error:  # noqa: BLE001 - whatever it is, the test wants to know
                 answer = f"failed: {error!r}"
             tell(number, answer)
@@ -90,10 +92,27 @@ def end(pid, reading):
     }
 
 
+def ended(plans, running):
+    """How each ended. Who stops in the middle is woken when all others are done."""
+    results = {}
+    for number in sorted(range(len(plans)), key=lambda each: stops(plans[each])):
+        pid, reading = running[number]
+        if stops(plans[number]):
+            os.waitpid(pid, os.WUNTRACED)
+            os.kill(pid, signal.SIGCONT)
+        results[number] = end(pid, reading)
+    return [results[number] for number in range(len(plans))]
+
+
+def stops(plan):
+    return (plan.get("die") or [None])[0] == "stopped"
+
+
 def main(url):
     for line in sys.stdin:
-        running = [start(url, plan) for plan in json.loads(line)]
-        sys.stdout.write(json.dumps([end(*each) for each in running]) + "\n")
+        plans = json.loads(line)
+        running = [start(url, plan) for plan in plans]
+        sys.stdout.write(json.dumps(ended(plans, running)) + "\n")
         sys.stdout.flush()
 
 

@@ -57,6 +57,11 @@ DOCTORED = {
     "eras of a location that do not follow upon each other": """
         insert into availability.holding (tenant, location, era, holder, before, since, made_by, reason)
         values ('acme', 'loc_n', 2, 'erp', 'wms_n', now(), 'ops', 'r')""",
+    "components of a kit are promised for different numbers of kits": """
+        insert into availability.claim (claim, tenant, order_id, order_line, item, location, owner, channel,
+                                        rule_version, amount, state, action, made_at, kit, per_kit)
+        select claim || n, tenant, order_id, order_line, item || n, location, owner, channel, rule_version, 4,
+               state, action, made_at, 'kit', n from availability.claim, generate_series(1, 2) n""",
     "an order that was cancelled holds stock": "update availability.claim_order set cancelled_at = now()",
 }
 

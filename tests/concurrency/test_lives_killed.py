@@ -89,15 +89,15 @@ def shortage(turn):
 
 def allotment(turn):
     """Channels that draw on what is kept for one, and one that may have a share: drawn, given back, used up."""
-    on = Life(turn)
+    on, ruled = Life(turn), 2 * number_of(turn)
     return [
         on.stock("begin", 1, A=40),
         on.stock("begin", 1, "wms_s", A=0),
-        {"do": "allot", "channel": "fair", "name": f"spring-{turn}", "amount": 8},
+        {"do": "allot", "channel": "fair", "name": f"spring-{turn}", "amount": 8, "version": ruled + 1},
         {"do": "share", "channel": "web", "share": "0.5"},
         on.reserve(1, ["A", 5], channel="fair"),
         on.reserve(2, ["A", 5], channel="fair"),
-        on.reserve(3, ["A", 16], channel="web"),
+        on.reserve(3, ["A", 10], channel="web"),
         on.reserve(4, ["A", 21], channel="web"),
         on.reserve(5, ["A", 8], channel="shop"),
         on.reserve(9, ["A", 41], channel="shop"),
@@ -107,7 +107,7 @@ def allotment(turn):
         on.verb("transfer", 1, to=on.order(7)),
         on.move("pick", "pick_confirmed", 5, 5, order=7),
         on.move("out", "shipment_confirmed", 5, 6, order=7),
-        {"do": "allot", "channel": "fair", "name": f"autumn-{turn}", "amount": 3},
+        {"do": "allot", "channel": "fair", "name": f"autumn-{turn}", "amount": 3, "version": ruled + 2},
         on.reserve(8, ["A", 3], channel="fair"),
         on.move("late", "pick_confirmed", 2, 7, order=2),
         on.move("late-out", "shipment_confirmed", 2, 8, order=2),
