@@ -243,6 +243,7 @@ class Core:
             positions=self.availability,
             warehouses=self.directory,
             options=StockOperationOptions(call_timeout=settings.orders.call_seconds),
+            settings=settings.stock_operations,
         )
         self.reconciliation = Reconciliation(
             self.store,

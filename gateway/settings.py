@@ -34,6 +34,7 @@ from process_apis.availability.files import FileDropOptions
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.history import HistoryOptions
 from process_apis.reconciliation.options import ReconciliationOptions
+from process_apis.stock_operations.options import StockOperationsOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
 _SHORTEST_IDLE_S: Final = 60
@@ -302,6 +303,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     worker: WorkerSettings = WorkerSettings()
     explain: ExplainOptions = ExplainOptions()
     reconciliation: ReconciliationOptions = ReconciliationOptions()
+    stock_operations: StockOperationsOptions = StockOperationsOptions()
     lifecycles: tuple[Lifecycle, ...] = ()
 
 

@@ -40,6 +40,7 @@ from gateway.canonical.stock import (
     ClaimRequest,
     DemandLine,
     ItemAvailability,
+    OrderKey,
     Receipt,
     ReportedMovement,
     ReportedSnapshot,
@@ -47,7 +48,7 @@ from gateway.canonical.stock import (
     SnapshotPart,
     StandingClaim,
 )
-from gateway.canonical.warehouse import StatusOrder, TransferOrder
+from gateway.canonical.warehouse import CountOrder, StatusOrder, TransferOrder
 from gateway.kernel.errors import Conflict
 from gateway.kernel.exchange import OutboundCall, Reply
 
@@ -215,6 +216,18 @@ class ChangesStatus(Protocol):
     async def change_status(self, call: Call, *, order: StatusOrder) -> str: ...
 
 
+@runtime_checkable
+class TakesCounts(Protocol):
+    """A warehouse whose figures can be set to what was counted; once per reference.
+
+    It answers its own number of the count, and reports the movements. `Conflict` says that goods moved since.
+    """
+
+    async def find_count(self, call: Call, *, reference: str) -> str | None: ...
+
+    async def post_count(self, call: Call, *, order: CountOrder) -> str: ...
+
+
 class Webhook(Struct, frozen=True, kw_only=True):
     """A webhook as it arrived: header names lower case, body untouched."""
 
@@ -309,6 +322,10 @@ class FindsWarehouses(Protocol):
 
     def changes_status(self, instance: str) -> ChangesStatus: ...
 
+    def counting(self, tenant: str, location: str) -> str | None: ...
+
+    def takes_counts(self, instance: str) -> TakesCounts: ...
+
 
 class StockAccount(Struct, frozen=True, kw_only=True):
     """A system that tells absolute stock, and its codes of those locations of ours that are meant."""
@@ -396,6 +413,15 @@ class TellsPositions(Protocol):
     """The physical figures by their full key: rows with item, location, owner, bucket, lot, amount (base units)."""
 
     async def positions(self, tenant: str, *, items: Sequence[str], location: str | None) -> Sequence[Any]: ...
+
+    async def positions_by(
+        self, tenant: str, *, items: Sequence[str], location: str, cut_off: OrderKey, at: datetime
+    ) -> Sequence[Any]:
+        """As they were after event `cut_off` of who holds `location`, at the instant `at`, by all that was told since.
+
+        Raises what is raised of a time that history does not reach back to.
+        """
+        ...
 
 
 @runtime_checkable

@@ -53,6 +53,20 @@ TAXONOMY: Final[dict[str, EventType]] = {
             )
         ),
         *(
+            EventType(f"stock.count.{name}", 1, "count", meaning)
+            for name, meaning in (
+                ("requested", "items of a location are to be counted"),
+                ("recount_asked", "a count is off beyond tolerance: somebody else is to count again"),
+                ("approval_asked", "counted twice and still off: people are to decide"),
+                ("proposed", "one person agreed to a count that takes two"),
+                ("agreed", "a count is believed, and told to who holds the goods"),
+                ("refused", "who holds the goods refused a count, as when goods moved since: it is counted again"),
+                ("entered", "part of a count is in the books"),
+                ("applied", "a count is in the books"),
+                ("rejected", "a count is not believed, or was given up"),
+            )
+        ),
+        *(
             EventType(f"stock.status.{name}", 1, "status_change", meaning)
             for name, meaning in (
                 ("requested", "goods are to be held, released, written off as damaged or restored"),

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.canonical.stock import Bucket
+from gateway.canonical.stock import Bucket, OrderKey
 
 TRANSFER_PREFIX: Final = "trf"
 """Of the ids of transfers: the document that dispatches and receipts name, and the order that claims are made for."""
@@ -46,4 +46,28 @@ class StatusOrder(Struct, frozen=True, kw_only=True):
     from_bucket: Bucket
     to_bucket: Bucket
     lot: str | None = None
+    reason: str | None = None
+
+
+class CountOrderLine(Struct, frozen=True, kw_only=True):
+    """What was found of one item, in base units."""
+
+    line: int
+    item: str
+    sku: str
+    amount: Decimal
+    uom: str
+
+
+class CountOrder(Struct, frozen=True, kw_only=True):
+    """Figures that were counted and agreed on, true after event `cut_off` of the warehouse's own order.
+
+    `count` is our id and the reference everywhere.
+    """
+
+    count: str
+    location: str
+    bucket: Bucket
+    cut_off: OrderKey
+    lines: tuple[CountOrderLine, ...]
     reason: str | None = None

@@ -14,7 +14,7 @@ from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, Invalid, NotFound
+from gateway.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
 
 _REPAIR: Final = {"role": "repair"}
 _APPROVE: Final = {"role": "approve"}
@@ -32,6 +32,10 @@ _TONES: Final = {
     "requested": "info",
     "asked": "info",
     "refused": "bad",
+    "open": "quiet",
+    "recount": "warn",
+    "to_approve": "bad",
+    "posting": "info",
 }
 
 
@@ -71,8 +75,29 @@ class MendsStatusChanges(Protocol):
         ...
 
 
+class DecidesCounts(Protocol):
+    """Cycle counts, as far as this page asks them."""
+
+    def listed(self, tenant: str, *, open_only: bool, limit: int) -> Awaitable[Sequence[Any]]:
+        """The newest first."""
+        ...
+
+    def approve(self, caller: Caller, count: str, *, reason: str) -> Awaitable[object]:
+        """Raises `NotFound`, `Conflict` or `NotAllowed`."""
+        ...
+
+    def reject(self, caller: Caller, count: str, *, reason: str) -> Awaitable[object]:
+        """Raises `NotFound` or `Conflict`."""
+        ...
+
+
 class Operates(Protocol):
     """Stock operations, as far as this page asks them."""
+
+    @property
+    def counts(self) -> DecidesCounts:
+        """Items of a location that are counted."""
+        ...
 
     @property
     def transfers(self) -> MendsTransfers:
@@ -85,7 +110,7 @@ class Operates(Protocol):
         ...
 
     def needs(self, subject: Any, today: date) -> Sequence[Any]:
-        """What a person should do about a transfer or a change."""
+        """What a person should do about a transfer, a change or a count."""
         ...
 
 
@@ -126,7 +151,21 @@ def operation_routes(pages: Pages, operates: Operates, tenant: str, clock: Clock
             return await done(user, lambda: operates.changes.withdraw(caller, name, reason=_reason(form)))
         raise NotFound("a change is retried or withdrawn here", code="console.verb")
 
-    return [show_operations, mend_transfer, close_transfer, mend_change]
+    return [show_operations, mend_transfer, close_transfer, mend_change, *_deciding(operates, tenant, clock, done)]
+
+
+def _deciding(operates: Operates, tenant: str, clock: Clock, done: Any) -> list[HTTPRouteHandler]:
+    @post("/operations/counts/{count:str}/{verb:str}", opt=_APPROVE)
+    async def decide_count(request: Request[Any, Any, Any], count: FromPath[str], verb: FromPath[str]) -> Any:
+        user, form = user_of(request), form_of(request)
+        caller, name = caller_of(user, tenant, clock.monotonic() + _DEADLINE_S), count[:_LONGEST]
+        if verb == "approve":
+            return await done(user, lambda: operates.counts.approve(caller, name, reason=_reason(form)))
+        if verb == "reject":
+            return await done(user, lambda: operates.counts.reject(caller, name, reason=_reason(form)))
+        raise NotFound("a count is approved or rejected", code="console.verb")
+
+    return [decide_count]
 
 
 def _answers(pages: Pages, operates: Operates, tenant: str, clock: Clock) -> tuple[Any, Any]:
@@ -139,6 +178,10 @@ def _answers(pages: Pages, operates: Operates, tenant: str, clock: Clock) -> tup
             "transfers": [
                 {"it": each, "needs": operates.needs(each, today)}
                 for each in await operates.transfers.listed(tenant, open_only=True, limit=_SHOWN)
+            ],
+            "counts": [
+                {"it": each, "needs": operates.needs(each, today)}
+                for each in await operates.counts.listed(tenant, open_only=True, limit=_SHOWN)
             ],
             "changes": [
                 {"it": each, "needs": operates.needs(each, today)}
@@ -153,7 +196,7 @@ def _answers(pages: Pages, operates: Operates, tenant: str, clock: Clock) -> tup
     async def done(user: ConsoleUser, work: Callable[[], Awaitable[object]]) -> Response[Any]:
         try:
             await work()
-        except (Conflict, Invalid) as error:
+        except (Conflict, Invalid, NotAllowed) as error:
             answer: Response[Any] = await page(user, error)
             return answer
         return see_other("/operations")

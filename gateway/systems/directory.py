@@ -19,6 +19,7 @@ from gateway.canonical.capabilities import (
     ReleasesWork,
     ReportsMovements,
     StockAccount,
+    TakesCounts,
     TakesOrders,
 )
 from gateway.canonical.location import Location, LocationMap
@@ -26,6 +27,7 @@ from gateway.kernel.errors import Misconfigured, NotFound
 from gateway.systems.loader import LoadedSystem
 from gateway.systems.translation import (
     LocationCodes,
+    TranslatedCounts,
     TranslatedOrders,
     TranslatedPostings,
     TranslatedStatus,
@@ -143,6 +145,14 @@ class Directory:
     def releases_work(self, instance: str) -> ReleasesWork:
         """The instance as a warehouse that takes work, in our location codes."""
         return TranslatedWork(self.instance(instance, ReleasesWork), self._codes(instance))
+
+    def counting(self, tenant: str, location: str) -> str | None:
+        """The warehouse system whose figures can be set to a count; None when the holder takes no counts."""
+        return self._holder_offering(tenant, location, TakesCounts)
+
+    def takes_counts(self, instance: str) -> TakesCounts:
+        """The instance as a warehouse that takes counts, in our location codes."""
+        return TranslatedCounts(self.instance(instance, TakesCounts), self._codes(instance))
 
     def releases_transfers(self, instance: str) -> ReleasesTransfers:
         """The instance as a warehouse that sends goods to other locations, in our location codes."""

@@ -33,6 +33,7 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReleasesWork,
         capabilities.ReleasesTransfers,
         capabilities.ChangesStatus,
+        capabilities.TakesCounts,
         capabilities.SendsWebhooks,
         capabilities.ReportsMovements,
         capabilities.PublishesAvailability,

@@ -17,6 +17,7 @@ from gateway.canonical.capabilities import (
     PostsShipments,
     ReleasesTransfers,
     ReleasesWork,
+    TakesCounts,
     TakesOrders,
 )
 from gateway.canonical.order import (
@@ -27,7 +28,7 @@ from gateway.canonical.order import (
     SystemShipment,
     WarehouseWork,
 )
-from gateway.canonical.warehouse import StatusOrder, TransferOrder
+from gateway.canonical.warehouse import CountOrder, StatusOrder, TransferOrder
 
 
 class LocationCodes:
@@ -183,3 +184,20 @@ class TranslatedStatus:
         return await self._inner.change_status(
             call, order=structs.replace(order, location=self._codes.theirs(order.location))
         )
+
+
+class TranslatedCounts:
+    """`TakesCounts` in our codes."""
+
+    def __init__(self, inner: TakesCounts, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    async def find_count(self, call: Call, *, reference: str) -> str | None:
+        """See `TakesCounts`."""
+        return await self._inner.find_count(call, reference=reference)
+
+    async def post_count(self, call: Call, *, order: CountOrder) -> str:
+        """See `TakesCounts`."""
+        theirs = structs.replace(order, location=self._codes.theirs(order.location))
+        return await self._inner.post_count(call, order=theirs)

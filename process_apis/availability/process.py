@@ -345,8 +345,17 @@ class Availability:
         if as_known_at is None and as_happened_at is None:
             return await self._store.fetch(_sql.positions, tenant, list(items), location)
         instants = (as_known_at or _NEVER, as_happened_at or _NEVER)
-        rows = await self._store.fetch(_sql.positions_at, tenant, list(items), location, *instants)
+        rows = await self._store.fetch(_sql.positions_at, tenant, list(items), location, *instants, None, None)
         await self.history.check(tenant, min(instants))
+        return rows
+
+    async def positions_by(
+        self, tenant: str, *, items: Sequence[str], location: str, cut_off: OrderKey, at: datetime
+    ) -> Sequence[Any]:
+        """See `TellsPositions`."""
+        bounds = (_NEVER, _NEVER, cut_off.epoch, cut_off.sequence)
+        rows = await self._store.fetch(_sql.positions_at, tenant, list(items), location, *bounds)
+        await self.history.check(tenant, at)
         return rows
 
     async def explain(self, tenant: str, *, item: str, location: str, limit: int = 50) -> Mapping[str, Sequence[Any]]:

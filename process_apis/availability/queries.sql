@@ -520,7 +520,8 @@ where tenant = $1 and item = any($2::text[]) and ($3::text is null or location =
 order by item, location, owner, bucket, lot
 
 -- name: positions_at
--- Figures as they were known at $4 (recorded) and had happened at $5 (occurred): reckoned from what was told, not kept.
+-- Figures as they were known at $4 (recorded) and had happened at $5 (occurred), up to the order key ($6, $7) where that
+-- is given: reckoned from what was told, not kept.
 with place as (
     select distinct l.location, l.item from availability.stock_line l
     where l.tenant = $1 and l.item = any($2::text[]) and ($3::text is null or l.location = $3)
@@ -535,19 +536,23 @@ key as (
 moved as (
     select m.* from place join availability.movement m using (location, item)
     where m.tenant = $1 and m.moves and m.live and m.recorded_at <= $4 and m.occurred_at <= $5
+      and ($6::bigint is null or (m.epoch, m.sequence) <= ($6, $7::bigint))
     union all
     select m.* from place join availability.movement m using (location, item)
     where m.tenant = $1 and m.moves and not m.live and m.recorded_at <= $4 and m.retired_at > $4 and m.occurred_at <= $5
+      and ($6::bigint is null or (m.epoch, m.sequence) <= ($6, $7::bigint))
 ),
 told as (
     select f.location, f.item, f.owner, f.bucket, f.lot, f.amount, f.cut_epoch as epoch, f.cut_sequence as sequence,
            f.cut_event as event, f.taken_at
     from place join availability.figure f using (location, item)
     where f.tenant = $1 and f.recorded_at <= $4 and f.taken_at <= $5
+      and ($6::bigint is null or (f.cut_epoch, f.cut_sequence) <= ($6, $7::bigint))
     union all
     select k.location, k.item, k.owner, k.bucket, k.lot, 0, c.cut_epoch, c.cut_sequence, c.cut_event, c.taken_at
     from key k join availability.full_cut c on c.tenant = $1 and c.location = k.location
     where c.recorded_at <= $4 and c.taken_at <= $5
+      and ($6::bigint is null or (c.cut_epoch, c.cut_sequence) <= ($6, $7::bigint))
     union all
     select m.location, m.item, m.owner, m.to_bucket, m.lot, m.amount, m.epoch, m.sequence,
            m.event_id || case when m.revision > 0 then '#' || lpad(m.revision::text, 6, '0') else '' end collate "C",

@@ -18,12 +18,21 @@ from gateway.canonical.events import Recorded
 from gateway.canonical.stock import MovementType
 from gateway.canonical.warehouse import TRANSFER_PREFIX
 from gateway.kernel.errors import NotFound
-from process_apis.stock_operations.models import CHANGE_PREFIX, ChangeState, TaskState, Transfer
+from process_apis.stock_operations.models import (
+    CHANGE_PREFIX,
+    COUNT_PREFIX,
+    ChangeState,
+    CountState,
+    TaskState,
+    Transfer,
+)
 from process_apis.stock_operations.records import (
     load_change,
+    load_count,
     load_transfer,
     lock,
     save_change,
+    save_count,
     save_task,
     save_transfer,
     sql,
@@ -33,6 +42,7 @@ from process_apis.stock_operations.rules import counted
 _ZERO: Final = Decimal(0)
 _TRANSFER: Final = f"{TRANSFER_PREFIX}_"
 _CHANGE: Final = f"{CHANGE_PREFIX}_"
+_COUNT: Final = f"{COUNT_PREFIX}_"
 _SIDES: Final = {
     MovementType.TRANSFER_DISPATCHED.value: "dispatched",
     MovementType.TRANSFER_RECEIVED.value: "received",
@@ -50,6 +60,8 @@ async def on_movement(connection: Connection, recorded: Recorded) -> None:
             await _count(connection, tenant, document, data)
         elif order.startswith(_TRANSFER) and data["type"] == MovementType.PICK_CONFIRMED:
             await _note_picking(connection, tenant, order)
+        elif document.startswith(_COUNT) and data["type"] == MovementType.CYCLE_COUNTED:
+            await _counted(connection, tenant, document, data)
         elif document.startswith(_CHANGE) and data["type"] == MovementType.STATUS_CHANGED:
             await _changed(connection, tenant, document, data)
 
@@ -119,6 +131,25 @@ async def _changed(connection: Connection, tenant: str, change: str, data: dict[
     await save_task(connection, task, None)
     after = replace(before, state=ChangeState.CHANGED, movement=str(data["movement"]), task=task)
     await save_change(connection, before, after, now, "stock.status.changed")
+
+
+async def _counted(connection: Connection, tenant: str, count: str, data: dict[str, Any]) -> None:
+    try:
+        _, now = await lock(connection, count, tenant)
+        before = await load_count(connection, count, tenant)
+    except NotFound:
+        return
+    if before.state is not CountState.POSTING:
+        return
+    movement = str(data["movement"])
+    lines = tuple(replace(line, movement=movement) if line.item == data["item"] else line for line in before.lines)
+    task = replace(before.task, state=TaskState.DONE, look=False, error_code=None, error_detail=None, not_before=None)
+    whole = all(line.movement is not None for line in lines)
+    if whole:
+        await save_task(connection, task, None)
+    after = replace(before, lines=lines, state=CountState.APPLIED if whole else before.state)
+    if after != before:
+        await save_count(connection, before, after, now, "stock.count.applied" if whole else "stock.count.entered")
 
 
 async def _locked(connection: Connection, tenant: str, transfer: str) -> tuple[Transfer, datetime] | None:

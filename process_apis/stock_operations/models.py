@@ -13,6 +13,8 @@ WORKFLOW: Final = "stock_operations.turn"
 QUEUE: Final = "stock_operations"
 CHANGE_PREFIX: Final = "sch"
 """Of the ids of status changes, which are the documents that their movements name."""
+COUNT_PREFIX: Final = "cnt"
+"""Of the ids of counts, which are the documents that their movements name."""
 _ZERO: Final = Decimal(0)
 
 
@@ -192,3 +194,75 @@ class ChangeStatus(Struct, frozen=True, kw_only=True):
     amount: Decimal
     reason: str
     lot: str | None = None
+
+
+class CountState(StrEnum):
+    """What became of a count. `posting`: agreed on, and being set; `applied`: in the books."""
+
+    OPEN = "open"
+    RECOUNT = "recount"
+    TO_APPROVE = "to_approve"
+    POSTING = "posting"
+    REFUSED = "refused"
+    APPLIED = "applied"
+    REJECTED = "rejected"
+
+
+class CountLine(Struct, frozen=True, kw_only=True):
+    """One item, in base units. `variance` is counted less `expected`; `value` is that at list price, if any."""
+
+    line: int
+    item: str
+    sku: str
+    uom: str
+    counted: Decimal | None = None
+    expected: Decimal | None = None
+    variance: Decimal | None = None
+    value: Decimal | None = None
+    movement: str | None = None
+
+
+class StockCount(Struct, frozen=True, kw_only=True):
+    """Items of one bucket of one location that are counted, and what was found (`round` 2: the second time)."""
+
+    count: str
+    tenant: str
+    location: str
+    bucket: str
+    reason: str
+    asked_by: str
+    correlation_id: str
+    version: int
+    created_at: datetime
+    changed_at: datetime
+    lines: tuple[CountLine, ...]
+    task: Task
+    state: CountState = CountState.OPEN
+    round: int = 1
+    cut_epoch: int | None = None
+    cut_sequence: int | None = None
+    counted_at: datetime | None = None
+    counted_by: str | None = None
+    first_counted_by: str | None = None
+    proposed_by: str | None = None
+    decided_by: str | None = None
+    decision: str | None = None
+
+
+class AskCount(Struct, frozen=True, kw_only=True):
+    """The command. Whoever counts is not told what is expected."""
+
+    action: str
+    location: str
+    items: tuple[str, ...]
+    reason: str
+    bucket: str = "sellable"
+
+
+class Counted(Struct, frozen=True, kw_only=True):
+    """What was found, by item. `cut_off` (epoch, sequence) is the holder's last event before it; ours needs none."""
+
+    figures: tuple[tuple[str, Decimal], ...]
+    counted_at: datetime
+    counted_by: str
+    cut_off: tuple[int, int] | None = None

@@ -19,11 +19,14 @@ from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
-from process_apis.stock_operations.models import QUEUE, WORKFLOW, Need, StatusChange, Transfer
-from process_apis.stock_operations.records import load_change, load_transfer, lock, sql, wake
+from process_apis.stock_operations.counting import Counts
+from process_apis.stock_operations.models import QUEUE, WORKFLOW, Need, StatusChange, StockCount, Transfer
+from process_apis.stock_operations.options import StockOperationsOptions
+from process_apis.stock_operations.posting import CountWork
+from process_apis.stock_operations.records import lock, sql, wake
 from process_apis.stock_operations.releasing import TransferWork
 from process_apis.stock_operations.restating import StatusChanges, StatusWork
-from process_apis.stock_operations.rules import Pace, needs_of, needs_of_change
+from process_apis.stock_operations.rules import Pace, needs_of, needs_of_change, needs_of_count
 from process_apis.stock_operations.transferring import Transfers
 from process_apis.stock_operations.turns import Turns, Work
 
@@ -53,20 +56,35 @@ class StockOperations:
         positions: TellsPositions,
         warehouses: FindsWarehouses,
         options: Options | None = None,
+        settings: StockOperationsOptions | None = None,
     ) -> None:
+        settings = settings or StockOperationsOptions()
         self._store = store
         self._clock = clock
         self.options = options or Options()
-        self.transfers = Transfers(store, items=items, locations=locations, claims=claims, warehouses=warehouses)
+        self.transfers = Transfers(
+            store, items=items, locations=locations, claims=claims, warehouses=warehouses, channel=settings.channel
+        )
         self.changes = StatusChanges(store, items=items, locations=locations, warehouses=warehouses)
+        self.counts = Counts(
+            store,
+            items=items,
+            locations=locations,
+            positions=positions,
+            warehouses=warehouses,
+            options=settings,
+        )
         self._works: dict[str, Work] = {
             "transfer": TransferWork(store, claims=claims, records=records, warehouses=warehouses),
+            "count": CountWork(store, records=records, warehouses=warehouses),
             "status": StatusWork(store, records=records, positions=positions, warehouses=warehouses),
         }
 
-    def needs(self, subject: Transfer | StatusChange, today: date) -> Sequence[Need]:
-        """What a person should do about a transfer or a change."""
+    def needs(self, subject: Transfer | StatusChange | StockCount, today: date) -> Sequence[Need]:
+        """What a person should do about a transfer, a change or a count."""
         alert = self.options.pace.alert_after
+        if isinstance(subject, StockCount):
+            return needs_of_count(subject, alert)
         return needs_of(subject, today, alert) if isinstance(subject, Transfer) else needs_of_change(subject, alert)
 
     def turns(self, sessions: Store | None = None) -> Turns:
@@ -93,7 +111,6 @@ class StockOperations:
             active = await still_active(connection, list(turns.values()))
             for subject in sorted(subject for subject, turn in turns.items() if turn not in active):
                 kind, now = await lock(connection, subject)
-                found = load_transfer if kind == "transfer" else load_change
-                await wake(connection, (await found(connection, subject)).task, now)
+                await wake(connection, await self._works[kind].task(connection, subject), now)
                 woken += 1
         return woken

@@ -105,3 +105,43 @@ order by c.change desc limit $6
 -- name: save_change
 update stock_operations.status_change set version = $2, state = $3, movement = $4, changed_at = clock_timestamp()
 where change = $1
+
+-- name: insert_count
+insert into stock_operations.stock_count
+    (count, tenant, location, bucket, reason, asked_by, correlation_id, state)
+values ($1, $2, $3, $4, $5, $6, $7, 'open')
+
+-- name: insert_count_lines
+insert into stock_operations.count_line (count, line, item, sku, uom)
+select $1, u.* from unnest($2::int[], $3::text[], $4::text[], $5::text[]) u
+
+-- name: get_count
+select (to_jsonb(c) || jsonb_build_object(
+    'task', to_jsonb(k) - 'fingerprint',
+    'lines', (select jsonb_agg(to_jsonb(l) order by l.line) from stock_operations.count_line l
+              where l.count = c.count)))::text
+from stock_operations.stock_count c join stock_operations.task k on k.subject = c.count
+where c.count = $1 and ($2::text is null or c.tenant = $2)
+
+-- name: list_counts
+select (to_jsonb(c) || jsonb_build_object(
+    'task', to_jsonb(k) - 'fingerprint',
+    'lines', (select jsonb_agg(to_jsonb(l) order by l.line) from stock_operations.count_line l
+              where l.count = c.count)))::text as body
+from stock_operations.stock_count c join stock_operations.task k on k.subject = c.count
+where c.tenant = $1 and ($2::text is null or c.state = $2) and ($3::text is null or c.location = $3)
+  and (not $4::boolean or c.state not in ('applied', 'rejected')) and ($5::text is null or c.count < $5)
+order by c.count desc limit $6
+
+-- name: save_count
+update stock_operations.stock_count set
+    version = $2, state = $3, round = $4, cut_epoch = $5, cut_sequence = $6, counted_at = $7, counted_by = $8,
+    first_counted_by = $9, proposed_by = $10, decided_by = $11, decision = $12, changed_at = clock_timestamp()
+where count = $1
+
+-- name: save_count_lines
+update stock_operations.count_line l
+set counted = u.counted, expected = u.expected, variance = u.variance, value = u.value, movement = u.movement
+from unnest($2::int[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::text[])
+     u (line, counted, expected, variance, value, movement)
+where l.count = $1 and l.line = u.line

@@ -18,12 +18,13 @@ from gateway.kernel.ids import new_id
 from gateway.store import log
 from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
-from process_apis.stock_operations.models import QUEUE, WORKFLOW, StatusChange, Task, Transfer
+from process_apis.stock_operations.models import QUEUE, WORKFLOW, StatusChange, StockCount, Task, Transfer
 from process_apis.stock_operations.rules import derive_state
 
 sql: Final = queries_beside(__file__)
 transfer_of_text: Final = msgspec.json.Decoder(Transfer).decode
 change_of_text: Final = msgspec.json.Decoder(StatusChange).decode
+count_of_text: Final = msgspec.json.Decoder(StockCount).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 
 
@@ -98,6 +99,14 @@ async def load_change(connection: Connection, change: str, tenant: str | None = 
     return change_of_text(text)
 
 
+async def load_count(connection: Connection, count: str, tenant: str | None = None) -> StockCount:
+    """One count with its lines and its task; raises `NotFound`."""
+    text = await connection.fetchval(sql.get_count, count, tenant)
+    if text is None:
+        raise NotFound(f"there is no count {count[:40]!r}", code="count.not_found")
+    return count_of_text(text)
+
+
 async def save_transfer(
     connection: Connection, before: Transfer, after: Transfer, now: datetime, *told: tuple[str, dict[str, Any]]
 ) -> Transfer:
@@ -130,6 +139,23 @@ async def save_change(
     after = replace(after, version=before.version + 1)
     await connection.execute(sql.save_change, after.change, after.version, after.state, after.movement)
     await log.append(connection, [change_event(after, told, now)])
+    return after
+
+
+async def save_count(
+    connection: Connection, before: StockCount, after: StockCount, now: datetime, told: str
+) -> StockCount:
+    """Write a locked count (all but its task) and tell its event."""
+    after = replace(after, version=before.version + 1)
+    await connection.execute(
+        sql.save_count, after.count, after.version, after.state, after.round, after.cut_epoch, after.cut_sequence,
+        after.counted_at, after.counted_by, after.first_counted_by, after.proposed_by, after.decided_by, after.decision,
+    )  # fmt: skip
+    if after.lines != before.lines:
+        names = ("line", "counted", "expected", "variance", "value", "movement")
+        columns = [[getattr(line, name) for line in after.lines] for name in names]
+        await connection.execute(sql.save_count_lines, after.count, *columns)
+    await log.append(connection, [count_event(after, told, now)])
     return after
 
 
@@ -167,6 +193,31 @@ def change_event(change: StatusChange, name: str, now: datetime) -> Event:
             "from": change.from_bucket,
             "to": change.to_bucket,
             "error": change.task.error_code,
+        },
+    )
+
+
+def count_event(count: StockCount, name: str, now: datetime) -> Event:
+    """An event of a count."""
+    figures = ("item", "counted", "expected", "variance", "value")
+    return Event(
+        tenant=count.tenant,
+        type=name,
+        aggregate=count.count,
+        aggregate_version=count.version,
+        occurred_at=now,
+        correlation_id=count.correlation_id,
+        data={
+            "count": count.count,
+            "location": count.location,
+            "bucket": count.bucket,
+            "state": count.state,
+            "round": count.round,
+            "cut_off": {"epoch": count.cut_epoch, "sequence": count.cut_sequence},
+            "counted_by": count.counted_by,
+            "decided_by": count.decided_by,
+            "lines": [{each: getattr(line, each) for each in figures} for line in count.lines],
+            "error": count.task.error_code,
         },
     )
 

@@ -12,6 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.stock_operations import schemas
+from process_apis.stock_operations.count_routes import count_routes
 from process_apis.stock_operations.models import ChangeState, TransferState
 from process_apis.stock_operations.process import StockOperations
 
@@ -31,7 +32,13 @@ Place = Annotated[str | None, QueryParameter(max_length=100)]
 
 def routes(operations: StockOperations) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_transfers(operations), *_ending(operations), *_changes(operations), *_mending(operations)]
+    return [
+        *_transfers(operations),
+        *_ending(operations),
+        *_changes(operations),
+        *_mending(operations),
+        *count_routes(operations.counts),
+    ]
 
 
 def _transfers(operations: StockOperations) -> list[HTTPRouteHandler]:

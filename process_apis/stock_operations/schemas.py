@@ -220,7 +220,7 @@ def transfer_view(transfer: Transfer, today: date) -> TransferView:
             )
             for line in transfer.lines
         ],
-        task=_task_view(transfer.task),
+        task=task_view(transfer.task),
         needs=_needs_view(needs_of(transfer, today)),
         asked_by=transfer.asked_by,
         created_at=transfer.created_at,
@@ -254,7 +254,7 @@ def change_view(change: StatusChange) -> StatusChangeView:
         to_bucket=change.to_bucket,
         reason=change.reason,
         state=change.state,
-        task=_task_view(change.task),
+        task=task_view(change.task),
         needs=_needs_view(needs_of_change(change)),
         asked_by=change.asked_by,
         created_at=change.created_at,
@@ -263,7 +263,8 @@ def change_view(change: StatusChange) -> StatusChangeView:
     )
 
 
-def _task_view(task: Task) -> TaskView:
+def task_view(task: Task) -> TaskView:
+    """What was asked, as callers see it."""
     return TaskView(
         system=task.system, state=task.state, number=task.number, attempts=task.attempts, error=task.error_detail
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gateway.canonical.capabilities import Call, Page, Report, Webhook
 from gateway.canonical.order import SalesOrder, WarehouseWork, WorkState
 from gateway.canonical.stock import ReportedSnapshot
-from gateway.canonical.warehouse import StatusOrder, TransferOrder
+from gateway.canonical.warehouse import CountOrder, StatusOrder, TransferOrder
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound
 from gateway.kernel.secrets import resolve_secret
@@ -113,6 +113,24 @@ class Adapter:
             if not mapping.same_change(wanted, made):
                 raise self._reused(order.change) from conflict
             return made.change_number
+
+    async def find_count(self, call: Call, *, reference: str) -> str | None:
+        """The number of the count under our reference."""
+        found = (await self._client.counts(call, reference=reference)).counts
+        return found[0].count_number if found else None
+
+    async def post_count(self, call: Call, *, order: CountOrder) -> str:
+        """Have figures set to what was counted; a repetition returns what the first one made."""
+        wanted = mapping.new_count(order, self._settings.units)
+        try:
+            return (await self._client.post_count(call, wanted)).count_number
+        except Conflict as conflict:
+            if conflict.code != _DUPLICATE:
+                raise
+            [made] = (await self._client.counts(call, reference=order.count)).counts
+            if not mapping.same_count(wanted, made):
+                raise self._reused(order.count) from conflict
+            return made.count_number
 
     async def _release(self, call: Call, wanted: wire.NewOrder | wire.NewTransfer) -> WarehouseWork:
         try:

@@ -93,6 +93,17 @@ class Client:
         made: wire.StatusChange = await self._write(call, "/api/v2/status-changes", body, wire.StatusChange)
         return made
 
+    async def counts(self, call: Call, *, reference: str) -> wire.CountList:
+        """``GET /api/v2/counts?client_reference=``."""
+        query = urlencode({"client_reference": reference})
+        found: wire.CountList = await self._read(call, f"/api/v2/counts?{query}", wire.CountList)
+        return found
+
+    async def post_count(self, call: Call, count: wire.NewCount) -> wire.Count:
+        """``POST /api/v2/counts``."""
+        made: wire.Count = await self._write(call, "/api/v2/counts", msgspec.json.encode(count), wire.Count)
+        return made
+
     async def _read(self, call: Call, path: str, shape: Any) -> Any:
         answer = await self._session.request("GET", path, call=call, headers=self._headers, safe=True)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -16,7 +16,7 @@ from gateway.canonical.stock import (
     ReportedMovement,
     ReportedSnapshot,
 )
-from gateway.canonical.warehouse import StatusOrder, TransferOrder, TransferOrderLine
+from gateway.canonical.warehouse import CountOrder, StatusOrder, TransferOrder, TransferOrderLine
 from gateway.kernel.errors import BrokenUpstream, Rejected
 from gateway.kernel.quantity import UnitConversion, plain
 from system_apis.regional_wms import wire
@@ -207,6 +207,32 @@ def same_change(ours: wire.NewStatusChange, theirs: wire.StatusChange) -> bool:
     names = ("warehouse", "client_sku", "unit", "from_state", "to_state", "lot")
     same = all(getattr(ours, name) == getattr(theirs, name) for name in names)
     return same and ours.quantity == plain(theirs.quantity)
+
+
+def new_count(order: CountOrder, units: Mapping[str, str]) -> wire.NewCount:
+    """Counted figures, in the vendor's states and units."""
+    return wire.NewCount(
+        client_reference=order.count,
+        warehouse=order.location,
+        epoch=order.cut_off.epoch,
+        sequence=order.cut_off.sequence,
+        reason=order.reason,
+        lines=tuple(
+            wire.CountLine(
+                client_sku=line.sku,
+                state=_STATES[order.bucket],
+                quantity=plain(line.amount),
+                unit=_vendor_unit(line.uom, units),
+            )
+            for line in order.lines
+        ),
+    )
+
+
+def same_count(ours: wire.NewCount, theirs: wire.Count) -> bool:
+    """Whether the WMS took the figures over that we would tell it."""
+    names = ("warehouse", "epoch", "sequence", "lines")
+    return all(getattr(ours, name) == getattr(theirs, name) for name in names)
 
 
 def _was_picked(kind: MovementType, line: wire.EventLine) -> bool:

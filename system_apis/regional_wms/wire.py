@@ -178,6 +178,43 @@ class StatusChangeList(Struct, frozen=True):
     changes: tuple[StatusChange, ...]
 
 
+class CountLine(Struct, frozen=True, kw_only=True):
+    """What was counted of one item in one state."""
+
+    client_sku: str
+    state: str
+    quantity: str
+    unit: str
+
+
+class NewCount(Struct, frozen=True, kw_only=True):
+    """``POST /api/v2/counts``: figures after event `sequence` of `epoch`; `client_reference` is unique for ever."""
+
+    client_reference: str
+    warehouse: str
+    epoch: int
+    sequence: int
+    lines: tuple[CountLine, ...]
+    reason: str | None = None
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """A count that was taken over."""
+
+    count_number: str
+    client_reference: str
+    warehouse: str
+    epoch: int
+    sequence: int
+    lines: tuple[CountLine, ...]
+
+
+class CountList(Struct, frozen=True):
+    """``GET /api/v2/counts?client_reference=``."""
+
+    counts: tuple[Count, ...]
+
+
 class OrderLineState(Struct, frozen=True, kw_only=True):
     """A line of an order at the WMS."""
 

@@ -9,7 +9,7 @@ from msgspec import structs
 from gateway.canonical.channel import Published, WantedFigure
 from gateway.canonical.order import ShipmentLine, WorkState
 from gateway.canonical.stock import Bucket
-from gateway.canonical.warehouse import StatusOrder, TransferOrder, TransferOrderLine
+from gateway.canonical.warehouse import CountOrder, CountOrderLine, StatusOrder, TransferOrder, TransferOrderLine
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound, OutcomeUnknown, Unavailable
 from tests.conformance.conftest import call
 from tests.conformance.counterpart import FAULTS, live_only
@@ -326,6 +326,51 @@ class ChangesStatusCases:
     async def _unhold(self, bench, hold):
         back = structs.replace(hold, change=bench.ref("sch"), from_bucket=hold.to_bucket, to_bucket=hold.from_bucket)
         await bench.adapter.change_status(call(), order=back)
+
+
+class TakesCountsCases:
+    """Each counts what is there, so that other cases find the stock they know."""
+
+    async def test_a_count_is_not_found_before_and_taken_over_once(self, bench):
+        count = await self._count(bench)
+        assert await bench.adapter.find_count(call(), reference=count.count) is None
+        number = await bench.adapter.post_count(call(), order=count)
+        assert await bench.adapter.post_count(call(), order=count) == number
+        assert await bench.adapter.find_count(call(), reference=count.count) == number
+        more = structs.replace(count.lines[0], amount=count.lines[0].amount + 1)
+        with pytest.raises(Conflict):
+            await bench.adapter.post_count(call(), order=structs.replace(count, lines=(more,)))
+
+    @live_only
+    @pytest.mark.parametrize("fault", FAULTS)
+    async def test_a_lost_answer_about_a_count_is_unknown_and_repeating_it_counts_once(self, bench, fault):
+        count = await self._count(bench)
+        with pytest.raises(UNKNOWN if fault == "garbage" else OutcomeUnknown):
+            await bench.failing(fault).post_count(call(), order=count)
+        await bench.line.quiet()
+        number = await settled(lambda: bench.adapter.find_count(call(), reference=count.count))
+        assert await bench.adapter.post_count(call(), order=count) == number
+
+    async def test_a_count_is_refused_once_goods_have_moved(self, bench):
+        count = await self._count(bench)
+        await bench.adapter.post_count(call(), order=count)
+        again = structs.replace(count, count=bench.ref("cnt"))
+        with pytest.raises(Conflict):
+            await bench.adapter.post_count(call(), order=again)
+        assert await bench.adapter.find_count(call(), reference=again.count) is None
+
+    async def _count(self, bench):
+        line = bench.order().lines[0]
+        stock = await bench.adapter.read_stock(call(), locations=[line.location])
+        codes = {item.source_code for item in (await bench.adapter.read_items(call())).items if item.sku == line.sku}
+        there = sum(
+            (each.amount for each in stock.figures if each.source_item in codes and each.bucket is Bucket.SELLABLE),
+            Decimal(0),
+        )
+        return CountOrder(
+            count=bench.ref("cnt"), location=line.location, bucket=Bucket.SELLABLE, cut_off=stock.cut_off,
+            lines=(CountOrderLine(line=1, item=line.item, sku=line.sku, amount=there, uom=line.uom),),
+        )  # fmt: skip
 
 
 class PublishesAvailabilityCases:

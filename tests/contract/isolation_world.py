@@ -45,6 +45,7 @@ ALL_SCOPES = (
     *("reconciliation:read", "reconciliation:decide"),
     *("locations:read", "locations:write", "customers:read", "customers:write", "reference:own"),
     *("publication:read", "publication:repair"),
+    *("counts:read", "counts:write", "counts:approve"),
     *("transfers:read", "transfers:write", "transfers:close", "stock-status:read", "stock-status:write"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
@@ -62,6 +63,7 @@ DRAWN = (
     "run_id",
     "transfer_id",
     "change_id",
+    "count_id",
     "item_id",
     "cursor",
 )
@@ -71,6 +73,7 @@ _CLAIMS = {
        ("Reservation", "DatedClaim", "Extension", "Allocation", "Transfer", "Release", "Cancellation")},
     "CancellationInput.order": "isolated-cancelled-order",
     "TransferPlanInput.action": "isolated-transfer",
+    "CountInput.action": "isolated-count",
     "StatusChangeInput.action": "isolated-status-change",
     "to": "isolated-receiving-order",
 }  # fmt: skip
@@ -80,7 +83,7 @@ OWNED: Mapping[str, str] = {
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
          "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run",
-         "transfer_id", "change_id"),
+         "transfer_id", "change_id", "count_id"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -91,7 +94,7 @@ OWNED: Mapping[str, str] = {
     ),
 }  # fmt: skip
 _NOBODYS: Mapping[str, Any] = {
-    **dict.fromkeys(("name", "street", "city", "postal_code", "reason"), "somebody"),
+    **dict.fromkeys(("name", "street", "city", "postal_code", "reason", "counted_by"), "somebody"),
     "holder": "wms_north",
     "country": "US",
     "currency": "USD",
@@ -115,6 +118,7 @@ _NOBODYS: Mapping[str, Any] = {
     "sequence": 1,
     "epoch": 1,
     "occurred_at": "2026-11-21T10:00:00Z",
+    "counted_at": "2026-11-21T10:00:00Z",
     "time": "2026-11-21T10:00:00Z",
     "If-Match": '"v1"',
     "what": "stock",
@@ -250,8 +254,8 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, $2, $3, 'whe_1', 'order.shipped', $4, 'order.shipped', now(), 'c', 'delivered')",
         *(message_id, TENANT, partner_id, f"orders/{order_id}"),
     )
-    transfer_id, change_id = new_id("trf"), new_id("sch")
-    for subject, kind in ((transfer_id, "transfer"), (change_id, "status")):
+    transfer_id, change_id, count_id = new_id("trf"), new_id("sch"), new_id("cnt")
+    for subject, kind in ((transfer_id, "transfer"), (change_id, "status"), (count_id, "count")):
         await connection.execute(
             "insert into stock_operations.task (subject, tenant, kind, action, fingerprint, state)"
             " values ($1, $2, $3, $1, '', 'waiting')",
@@ -275,6 +279,16 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " 'c', 'requested')",
         *(change_id, TENANT),
     )
+    await connection.execute(
+        "insert into stock_operations.stock_count (count, tenant, location, bucket, reason, asked_by, correlation_id,"
+        " state) values ($1, $2, 'north', 'sellable', 'r', 'test', 'c', 'open')",
+        *(count_id, TENANT),
+    )
+    await connection.execute(
+        "insert into stock_operations.count_line (count, line, item, sku, uom)"
+        " values ($1, 1, 'itm_isolated', 'I', 'EA')",
+        count_id,
+    )
     customer_id = new_id("cus")
     await connection.execute(
         "insert into customers.customer (tenant, customer, number, attributes, version, changed_at)"
@@ -282,7 +296,8 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         *(TENANT, customer_id),
     )
     found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id,
-             "transfer_id": transfer_id, "change_id": change_id}  # fmt: skip
+             "transfer_id": transfer_id, "change_id": change_id,
+             "count_id": count_id}  # fmt: skip
     return {"exception_id": exception_id, "message_id": message_id, **found}
 
 

@@ -17,7 +17,7 @@ from gateway.sandboxes.books import Refusal
 from gateway.sandboxes.faults import FaultBox, Faults, Rule
 from gateway.sandboxes.http import HttpAnswer, HttpRequest
 from gateway.sandboxes.journal import Journal
-from system_apis.regional_wms.warehouse import orders, status_changes
+from system_apis.regional_wms.warehouse import counts, orders, status_changes
 from system_apis.regional_wms.warehouse.ledger import Ledger
 from system_apis.regional_wms.warehouse.webhooks import Sender
 from system_apis.regional_wms.warehouse.work import OPERATIONS
@@ -47,6 +47,7 @@ class Api:
             "events": self._events,
             "orders": self._orders,
             "status-changes": self._status_changes,
+            "counts": self._counts,
         }
 
     async def handle(self, request: HttpRequest) -> HttpAnswer:
@@ -112,6 +113,10 @@ class Api:
                 made = status_changes.change(self._ledger, body)
                 self._sender.wake()
                 return 201, made
+            case "POST", ["counts"]:
+                counted = counts.post(self._ledger, body)
+                self._sender.wake()
+                return 201, counted
         raise Refusal(404, "NOT_FOUND", "no such resource")
 
     def _status(self, _: Query) -> dict[str, Any]:
@@ -122,6 +127,9 @@ class Api:
 
     def _status_changes(self, query: Query) -> dict[str, Any]:
         return {"changes": status_changes.find(self._ledger, _first(query, "client_reference"))}
+
+    def _counts(self, query: Query) -> dict[str, Any]:
+        return {"counts": counts.find(self._ledger, _first(query, "client_reference"))}
 
     def _items(self, query: Query) -> dict[str, Any]:
         limit = min(_MOST, int(_first(query, "limit") or 200))

@@ -33,6 +33,9 @@ create table if not exists order_line (
 create table if not exists status_change (
     id integer primary key autoincrement, client_reference text not null unique, body text not null
 );
+create table if not exists posted_count (
+    id integer primary key autoincrement, client_reference text not null unique, body text not null
+);
 create table if not exists event (
     id integer primary key autoincrement, epoch integer not null, sequence integer not null, body text not null,
     unique (epoch, sequence)

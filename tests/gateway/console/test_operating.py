@@ -7,17 +7,20 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.kernel.errors import Conflict
+from gateway.kernel.errors import Conflict, NotAllowed
 from process_apis.stock_operations.models import (
     ChangeState,
+    CountLine,
+    CountState,
     StatusChange,
+    StockCount,
     Task,
     TaskState,
     Transfer,
     TransferLine,
     TransferState,
 )
-from process_apis.stock_operations.rules import needs_of, needs_of_change
+from process_apis.stock_operations.rules import needs_of, needs_of_change, needs_of_count
 
 from .conftest import Console
 
@@ -43,6 +46,15 @@ REFUSED = StatusChange(
 )  # fmt: skip
 
 
+OFF = StockCount(
+    count="cnt_1", tenant="acme", location="north", bucket="sellable", reason="weekly", asked_by="app",
+    correlation_id="c", version=3, created_at=AT, changed_at=AT, counted_at=AT, counted_by="carl", round=2,
+    state=CountState.TO_APPROVE, task=task("cnt_1", "count", TaskState.WAITING),
+    lines=(CountLine(line=1, item="i", sku="GASKET", uom="EA", counted=Decimal(7), expected=Decimal(9),
+                     variance=Decimal(-2)),),
+)  # fmt: skip
+
+
 class Asked:
     """Stands where stock operations are: shows what is open and remembers what it was asked."""
 
@@ -50,8 +62,11 @@ class Asked:
         self.asked = []
         self.transfers = self.Transfers(self)
         self.changes = self.Changes(self)
+        self.counts = self.Counts(self)
 
     def needs(self, subject, today):
+        if isinstance(subject, StockCount):
+            return needs_of_count(subject)
         return needs_of(subject, today) if isinstance(subject, Transfer) else needs_of_change(subject)
 
     class Transfers:
@@ -77,6 +92,16 @@ class Asked:
         async def retry(self, caller, change):
             self.whole.asked.append(("retry", caller.principal.subject, change))
 
+    class Counts(Transfers):
+        async def listed(self, tenant, *, open_only, limit):
+            return [OFF] if open_only and limit else []
+
+        async def approve(self, caller, count, *, reason):
+            self.whole.asked.append(("approve", caller.principal.subject, count, reason))
+
+        async def reject(self, caller, count, *, reason):
+            raise NotAllowed("ask a second one", code="count.second_person")
+
 
 class Operating(Console):
     """The console with operations."""
@@ -95,7 +120,10 @@ async def test_what_is_open_is_shown_with_what_to_do_and_as_text(desk):
     client, _ = await desk.person("view")
     async with client:
         page = (await client.get("/operations")).text
-    assert all(text in page for text in ("PUMP", "in transit", "SO-7", "transfer.overdue", "VALVE", "not so much"))
+    assert all(
+        text in page
+        for text in ("PUMP", "in transit", "SO-7", "transfer.overdue", "VALVE", "not so much", "GASKET", "off by")
+    )
     assert "west<1>" not in page
     assert "<button" not in page.partition("<main")[2]
 
@@ -130,3 +158,14 @@ async def test_closing_says_why_and_where_what_is_missing_is(desk):
         form = {"csrf_token": token, "reason": "fell off", "missing": "lost"}
         assert (await client.post("/operations/closures/trf_1", data=form)).status_code == 303
     assert desk.operations.asked == [("close", "console/view-approve-person", "trf_1", "fell off", "lost")]
+
+
+async def test_counts_are_decided_by_who_may_approve(desk):
+    client, token = await desk.person("view", "approve")
+    async with client:
+        form = {"csrf_token": token, "reason": "seen it"}
+        assert (await client.post("/operations/counts/cnt_1/approve", data=form)).status_code == 303
+        refused = await client.post("/operations/counts/cnt_1/reject", data=form)
+        assert (refused.status_code, "ask a second one" in refused.text) == (403, True)
+        assert (await client.post("/operations/counts/cnt_1/eat", data=form)).status_code == 404
+    assert desk.operations.asked == [("approve", "console/view-approve-person", "cnt_1", "seen it")]

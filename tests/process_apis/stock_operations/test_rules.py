@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.kernel.errors import BrokenUpstream, Conflict, Misconfigured, NotFound, OutcomeUnknown, Throttled
-from process_apis.stock_operations.models import Task, TaskState, Transfer, TransferLine, TransferState
+from process_apis.stock_operations.models import (
+    CountLine,
+    StockCount,
+    Task,
+    TaskState,
+    Transfer,
+    TransferLine,
+    TransferState,
+)
+from process_apis.stock_operations.options import CountTolerance, StockOperationsOptions
 from process_apis.stock_operations.rules import (
     Pace,
+    alone,
     cancel_refusal,
     counted,
     derive_state,
@@ -21,6 +31,7 @@ from process_apis.stock_operations.rules import (
     needs_of,
     succeeded,
     supply_of,
+    within,
     written_off,
 )
 
@@ -138,3 +149,48 @@ def test_an_answer_or_an_error_settles_a_task_by_what_it_says_of_the_other_side(
     assert after(asked, Conflict("no")) == (TaskState.REFUSED, False)
     assert after(undoing, Conflict("no")) == (TaskState.DONE, False)
     assert after(undoing, NotFound("none")) == (TaskState.ABSENT, False)
+
+
+def counted_line(variance, value=None, expected="100"):
+    return CountLine(
+        line=1, item="i", sku="BOLT-1", uom="EA", counted=Decimal(expected) + Decimal(variance),
+        expected=Decimal(expected), variance=Decimal(variance), value=None if value is None else Decimal(value),
+    )  # fmt: skip
+
+
+def count_of(*lines):
+    return StockCount(
+        count="cnt_1", tenant="acme", location="n", bucket="sellable", reason="r", asked_by="a", correlation_id="c",
+        version=1, created_at=NOW, changed_at=NOW, lines=lines,
+        task=Task(subject="cnt_1", tenant="acme", kind="count", system=None),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "line", "believed"),
+    [
+        (CountTolerance(), counted_line("0"), True),
+        (CountTolerance(), counted_line("1"), False),
+        (CountTolerance(absolute=Decimal(2)), counted_line("-2"), True),
+        (CountTolerance(percent=Decimal(1)), counted_line("1"), True),
+        (CountTolerance(percent=Decimal(1)), counted_line("1.1"), False),
+        (CountTolerance(percent=Decimal(1), absolute=Decimal("0.5")), counted_line("1"), False),
+        (CountTolerance(value=Decimal(10)), counted_line("1", "10"), True),
+        (CountTolerance(value=Decimal(10)), counted_line("1"), False),
+        (CountTolerance(sku="NUT*", absolute=Decimal(9)), counted_line("1"), False),
+    ],
+    ids=["exact", "nothing is tolerated", "absolute", "percent", "above percent", "both", "value", "no price", "other"],
+)
+def test_a_count_is_believed_within_every_limit_that_is_given(tolerance, line, believed):
+    assert within(count_of(line), StockOperationsOptions(tolerances=(tolerance,))) is believed
+
+
+def test_one_person_settles_up_to_the_value_of_all_lines():
+    def may(limit, *values):
+        options = StockOperationsOptions(tolerances=(CountTolerance(alone_value=limit),))
+        return alone(count_of(*(counted_line("1", value) for value in values)), options)
+
+    assert may(None, "999")
+    assert may(Decimal(10), "4", "6")
+    assert not may(Decimal(10), "5", "6")
+    assert not may(Decimal(10), None)
