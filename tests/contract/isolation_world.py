@@ -87,7 +87,7 @@ OWNED: Mapping[str, str] = {
         PARTNER,
     ),
     **dict.fromkeys(
-        ("item_id", "location_id", "customer_id", "number", "parent", "below", "item", "sku", "skus", "plan_name", "id",
+        ("item_id", "location_id", "customer_id", "number", "parent", "below", "item", "items", "sku", "skus", "plan_name", "id",
          "instance", "location", "event_id", "code", "reference", "posting", "source", "document",
          "origin", "destination"),
         WHOLE_TENANT,
@@ -226,6 +226,7 @@ async def _order(gateway: RunningGateway, first: PartnerCredentials) -> dict[str
         "type": "order.updated",
         "item_id": item_id,
         "item": item_id,
+        "items": item_id,
     }
 
 

@@ -59,6 +59,7 @@ class World:
             Location(location="south", name="S", region="na", time_zone="UTC", holder="tell", codes={"tell": "S"}),
             Location(location="depot", name="D", region="na", time_zone="UTC", holder="crossdock"),
         ]
+        self.places = places
         locations = LocationMap({self.tenant: places})
         system = load_system("wms", "regional_wms", wms.settings(), outbound=outbound, clock=self.clock)
         self.adapter: Any = system.adapter
