@@ -87,9 +87,9 @@ OWNED: Mapping[str, str] = {
         PARTNER,
     ),
     **dict.fromkeys(
-        ("item_id", "location_id", "customer_id", "number", "parent", "below", "item", "items", "sku", "skus", "plan_name", "id",
+        ("item_id", "location_id", "customer_id", "number", "parent", "below", "item", "sku", "skus", "plan_name", "id",
          "instance", "location", "event_id", "code", "reference", "posting", "source", "document",
-         "origin", "destination"),
+         "origin", "destination", "items"),
         WHOLE_TENANT,
     ),
 }  # fmt: skip
@@ -127,6 +127,7 @@ _NOBODYS: Mapping[str, Any] = {
     "publishes": "*",
     "importLocations": "location,parent\r\nimported,nowhere\r\n",
     "importItems": "sku,name\r\nimported,somebody\r\n",
+    "importKits": "sku\r\nimported\r\n",
     "importCustomers": "number,name,parent\r\nimported,somebody,nobody\r\n",
     "dry_run": "false",
     "partial": "false",
