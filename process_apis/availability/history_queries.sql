@@ -246,11 +246,11 @@ kept_movements as (
     insert into availability.movement
         (movement, tenant, source, event_id, line, revision, epoch, sequence, type, occurred_at, recorded_at, owner, location,
          item, lot, from_bucket, to_bucket, amount, source_item, source_location, source_amount, source_uom, factor, handling,
-         correlation_id, moves, carried, first_epoch, first_sequence)
-    select 'mov_' || gen_random_uuid(), $1, 'history', '', 0, 0, s.last[1], s.last[2], s.type,
+         reason, correlation_id, moves, carried, first_epoch, first_sequence)
+    select s.name, $1, 'history', s.name, 0, 0, s.last[1], s.last[2], s.type,
            coalesce(s.occurred_at, '-infinity'), '-infinity', s.owner, s.location, s.item, s.lot, s.from_bucket, s.to_bucket,
-           s.amount, '', '', s.amount, '', 1, s.handling, 'history', true, s.carried, s.first[1], s.first[2]
-    from summed s
+           s.amount, '', '', s.amount, '', 1, s.handling, s.carried || ' movements that are no longer kept one by one', 'history', true, s.carried, s.first[1], s.first[2]
+    from (select summed.*, 'mov_' || gen_random_uuid() as name from summed) s
     left join base b
       on b.location = s.location and b.item = s.item and b.owner = s.owner and b.lot = s.lot and b.bucket = s.to_bucket
     where s.handling is not null or b.item is null or (s.last[1], s.last[2]) > (b.epoch, b.sequence)

@@ -41,9 +41,10 @@ from process_apis.availability.counting import (
     once_columns,
 )
 from process_apis.availability.hearing import hear
+from process_apis.availability.lateness import Lateness
 from process_apis.availability.lines import lock_lines
 from process_apis.availability.locking import location_keys
-from process_apis.availability.models import LineKey
+from process_apis.availability.models import LineKey, TooLateError
 from process_apis.availability.parking import park
 from process_apis.availability.translating import Translator, fingerprint
 
@@ -61,7 +62,10 @@ _decode: Final = msgspec.json.Decoder(tuple[ReportedFigure, ...]).decode
 class PartCounter:
     """Records snapshots in parts. Any number of processes may take and apply parts at once."""
 
-    def __init__(self, store: Store, translator: Translator, counter: Counter, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, translator: Translator, counter: Counter, lateness: Lateness, clock: Clock
+    ) -> None:
+        self._lateness = lateness
         self._store = store
         self._translator = translator
         self._counter = counter
@@ -76,6 +80,8 @@ class PartCounter:
                 f" {_LARGEST} figures in one and at most {_MOST_PARTS} parts",
                 code="stock.part_invalid",
             )
+        if await self._lateness.is_late(tenant, part.snapshot):
+            return await self._lateness.park_snapshot(tenant, part.snapshot)
         async with self._store.transaction() as connection:
             outcome = await self._keep(connection, tenant, part)
             await hear(connection, tenant, [part.snapshot.source], self._clock)
@@ -91,10 +97,23 @@ class PartCounter:
             return False
         try:
             return await (self._apply(part) if part is not None else self._end(due))
+        except TooLateError:
+            return await self._give_up(part or due)
         except Exception:
             failed: Any = part or due
             await self._store.execute(_parts.snapshot_failed, failed["snapshot"])
             raise
+
+    async def _give_up(self, row: Any) -> bool:
+        """Leave to a person what its cut-off does not let us tell: figures of one part, or the zeroes of them all."""
+        figures = _decode(row["figures"]) if "figures" in row.keys() else ()  # noqa: SIM118 - a record is no mapping
+        snapshot = _snapshot(row, figures, full=row["full_scope"])
+        await self._lateness.park_snapshot(row["tenant"], snapshot)
+        if "number" in row.keys():  # noqa: SIM118
+            await self._store.execute(_parts.take_part, row["snapshot"], row["number"], 0, 0, "[]", 0, 0, "[]")
+        else:
+            await self._store.execute(_parts.end_snapshot, row["snapshot"])
+        return True
 
     async def forget(self) -> None:
         """Let go of snapshots that did not become complete in a week, and of what is left of applied ones."""

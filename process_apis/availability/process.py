@@ -98,7 +98,7 @@ class Availability:
         arrivals = Arrivals(self._calendar, clock)
         counter = Counter(store, translator, arrivals, lateness, clock)
         self._recorder = Recorder(store, translator, counter, arrivals, lateness, clock)
-        self.parts = PartCounter(store, translator, counter, clock)
+        self.parts = PartCounter(store, translator, counter, lateness, clock)
         rulebook = Rulebook()
         self.rules = Rules(store, items, locations, clock)
         self.previewer = Previewer(store, rulebook, locations, clock)

@@ -30,6 +30,7 @@ from gateway.canonical.capabilities import Report  # noqa: E402
 from gateway.canonical.location import LocationMap  # noqa: E402
 from gateway.canonical.stock import ClaimLine, ClaimRequest, SnapshotPart  # noqa: E402
 from gateway.kernel.errors import Conflict  # noqa: E402
+from process_apis.availability.condensing import begin, condense_next  # noqa: E402
 from process_apis.availability.files import FileDrop, FileDropOptions  # noqa: E402
 from process_apis.availability.models import Allotment, ChannelTerms, ItemTerms  # noqa: E402
 from process_apis.availability.process import Availability  # noqa: E402
@@ -129,6 +130,13 @@ class Actor:
         report = Report(parts=(SnapshotPart(snapshot=snapshot, number=number, of=of),))
         receipt = await self.world.availability.record("acme", report)
         return "recorded" if receipt.recorded else receipt.others[0].outcome.value
+
+    async def condense(self):
+        since = await self.world.store.fetchval("select clock_timestamp()")
+        await begin(self.world.store, "acme", since)
+        while await condense_next(self.world.store, "acme", lines=1):
+            pass
+        return "condensed"
 
     async def apply_parts(self):
         while await self.world.availability.parts.apply_next():

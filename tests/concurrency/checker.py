@@ -133,13 +133,16 @@ WRONG = {
              where s.tenant = p.tenant and s.location = p.location and s.item = p.item and s.owner = p.owner
                and s.lot = p.lot and s.bucket = p.bucket)""",
     "a movement that counts twice": """
-        select source, event_id, line from availability.movement where live group by tenant, 1, 2, 3
+        select source, event_id, line from availability.movement where live and carried is null group by tenant, 1, 2, 3
         having count(*) > 1""",
     "a movement that was admitted and not written, or written and not admitted": """
-        select * from (select tenant, source, event_id, line, 1 as admitted from availability.once where line >= 0) o
-        full join (select tenant, source, event_id, line, movement from availability.movement where live) m
+        select * from (
+            select tenant, source, event_id, line, recorded_at as admitted from availability.once where line >= 0) o
+        full join (
+            select tenant, source, event_id, line, movement from availability.movement where live and carried is null) m
           using (tenant, source, event_id, line)
-        where movement is null or admitted is null""",
+        left join availability.history h using (tenant)  -- what is condensed is not kept one by one
+        where movement is null and (since is null or admitted >= since) or admitted is null""",
     "consumed is more than was handled": """
         select c.order_id, c.order_line, c.consumed from (
             select tenant, order_id, order_line, item, sum(consumed) as consumed from availability.claim

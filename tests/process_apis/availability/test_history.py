@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from gateway.canonical.stock import Outcome
+from gateway.canonical.capabilities import Report
+from gateway.canonical.stock import Outcome, SnapshotPart
 from gateway.kernel.errors import Misconfigured, NotFound
 from process_apis.availability.condensing import begin, condense_next
 from process_apis.availability.history import HistoryOptions
@@ -14,7 +16,6 @@ from process_apis.availability.partitions import spans
 from tests.process_apis.availability.conftest import START
 
 pytestmark = pytest.mark.integration
-LONG_AGO = timedelta(days=-90)
 
 
 @pytest.mark.parametrize(
@@ -142,3 +143,34 @@ async def test_a_span_stays_while_another_tenant_counts_on_it(new_world):
     for _ in range(2):
         await world.availability.history.turn("acme")
     assert await world.store.fetchval("select count(*) from availability.movement_first") == 1
+
+
+def parts_of(world, event, sequence, **more):
+    whole = world.snapshot(event, sequence, {"A": 7, "B": 5}, full=True, **more)
+    return [
+        SnapshotPart(snapshot=replace(whole, figures=(figure,)), number=number, of=2)
+        for number, figure in enumerate(whole.figures, start=1)
+    ]
+
+
+async def test_a_snapshot_in_parts_that_comes_too_late_waits_for_a_person(world):
+    await world.stock("A", 10)
+    for sequence in (20, 30):
+        await world.record(world.movement(f"m{sequence}", sequence, "stock_adjusted", 1))
+    await condense(world)
+    # Its cut-off lies inside what is one sum by now: A's part cannot be applied, nor what it leaves out be zeroed.
+    await world.record(world.movement("hold", 40, "stock_adjusted", 2, lot="L"))
+    await world.availability.record("acme", Report(parts=parts_of(world, "among", 25)))
+    while await world.availability.parts.apply_next():
+        pass
+    assert await world.positions() == {"sellable": 14}
+    assert await world.positions("B") == {"sellable": 5}
+    kinds = [(event, kind, cause) for event, kind, cause, _ in await parked(world)]
+    assert set(kinds) == {("among", "snapshot", "stock.too_late")}
+    world.clock.ahead = timedelta(days=90)
+    receipt = await world.availability.record("acme", Report(parts=parts_of(world, "old", 50)))
+    assert [line.cause for line in receipt.others] == ["stock.too_late"] * 2
+    assert await world.positions() == {"sellable": 14}
+    assert {region.region: region.parked for region in await world.availability.regions("acme")} == {
+        "na": len(kinds) + 2
+    }

@@ -10,6 +10,7 @@ from msgspec import structs
 
 from gateway.kernel.context import Zone
 from gateway.kernel.errors import Invalid
+from process_apis.availability.condensing import begin, condense_next
 from process_apis.availability.sources import may_speak_for
 from tests.process_apis.availability.conftest import CALLER
 
@@ -222,6 +223,22 @@ async def test_positions_may_be_asked_for_the_past(http, world):
     assert [row["amount"] for row in answer.json()["positions"]] == ["3"], answer.text
     wrong = await http.get("/process/availability/v1/positions", params=query | {"as_known_at": "2026-02-31T00:00:00Z"})
     assert wrong.status_code in (400, 422), wrong.text
+
+
+async def test_an_explanation_goes_down_to_what_is_condensed_and_no_further(http, world):
+    moved = [world.movement(f"e{number}", number, "stock_adjusted", number) for number in (1, 2, 3)]
+    await world.record(*moved)
+    await begin(world.store, "acme", await world.store.fetchval("select clock_timestamp()"))
+    while await condense_next(world.store, "acme"):
+        pass
+    query = {"item": world.id["A"], "location": "loc_n"}
+    answer = await http.get(f"{ROOT}/explain", params=query)
+    [movement] = answer.json()["movements"]
+    assert (movement["type"], movement["amount"], movement["source"]) == ("carried", "6", "history"), answer.text
+    assert movement["reason"] == "3 movements that are no longer kept one by one"
+    gone = await http.get(f"{ROOT}/positions", params=query | {"as_known_at": "2026-11-01T00:00:00Z"})
+    assert (gone.status_code, gone.json()["code"]) == (410, "stock.history_gone"), gone.text
+    assert "history reaches back to" in gone.json()["detail"]
 
 
 async def test_supply_is_told_read_and_promised_by_date(http, world):
