@@ -272,6 +272,7 @@ class Core:
                     folder=Path(channel.feed.folder),
                     delta_seconds=channel.feed.delta_seconds,
                     full_seconds=channel.feed.full_seconds,
+                    selling_unit=channel.selling_unit,
                 )
                 for channel in settings.channels
                 if channel.feed is not None
@@ -392,6 +393,7 @@ def _published(settings: Settings, directory: Directory) -> list[PublishedChanne
                 orders=directory.instance(system.name, ReadsChannelOrders) if sells else None,
                 sold_to=chosen.sold_to,
                 currency=channel.currency,
+                selling_unit=channel.selling_unit,
                 options=PublicationOptions(
                     in_flight_buffer=chosen.in_flight_buffer,
                     import_seconds=chosen.import_seconds,

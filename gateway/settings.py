@@ -195,7 +195,8 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     what can be allocated is, the rest is backordered and counted as oversold. Others can be refused. A channel with a
     publication sells by itself, so it is committed without saying so. With `promise_supply` an order of another channel
     is accepted as well where supply that is known covers what stock cannot give, and says when it is expected. What
-    still waits `cancel_after_days` after an order was placed is cancelled.
+    still waits `cancel_after_days` after an order was placed is cancelled. `selling_unit` (UN/ECE Rec 20, ``CS``) is
+    what its publication and its feed count in, of items that have it in whole base units; others in their base unit.
     """
 
     name: str
@@ -205,8 +206,14 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cancel_after_days: float | None = None
     publication: PublicationSettings | None = None
     feed: FeedSettings | None = None
+    selling_unit: str | None = None
 
     def __post_init__(self) -> None:
+        if self.selling_unit is not None and self.publication is not None and self.publication.sold_to is not None:
+            raise Misconfigured(
+                f"channel {self.name!r}: orders that go on to the ERP are priced per base unit: leave selling_unit or "
+                "sold_to out"
+            )
         if self.feed is not None and not _FILE_NAME.fullmatch(self.name):
             raise Misconfigured(f"channel {self.name!r} names files: use letters, digits, hyphens and underscores")
         if self.cancel_after_days is not None and self.cancel_after_days <= 0:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
 from msgspec import Struct
 
 from gateway.canonical.stock import ItemAvailability
-from gateway.kernel.quantity import plain
+from gateway.kernel.quantity import UnitConversion, plain
 from process_apis.availability.answering import Explained
 from process_apis.availability.explaining import PlaceAccount, Step
 from process_apis.availability.kit_answers import KitAccount
@@ -92,6 +93,14 @@ class AccountView(Struct, kw_only=True):
     kit: KitAccountView | None = None
 
 
+class UnitFigureView(Struct, kw_only=True):
+    """How many whole `uom` may be sold, each of `factor` base units."""
+
+    uom: str
+    factor: Figure
+    available_to_sell: Figure
+
+
 class AvailabilityView(Struct, kw_only=True):
     """What a channel may sell of one item, in base units, with how sure that is.
 
@@ -108,6 +117,7 @@ class AvailabilityView(Struct, kw_only=True):
     locations: list[LocationView]
     silent_sources: list[SilentSourceView]
     from_components: Figure = "0"
+    in_unit: UnitFigureView | None = None
     explanation: AccountView | None = None
 
 
@@ -136,6 +146,14 @@ def availability_view(answer: ItemAvailability) -> AvailabilityView:
         silent_sources=[silent_view(each) for each in answer.silent],
         from_components=plain(answer.from_components),
     )
+
+
+def in_unit(view: AvailabilityView, unit: UnitConversion | None) -> UnitFigureView | None:
+    """The figure of an answer in another unit of its item, floored; None where the item has no such unit."""
+    if unit is None:
+        return None
+    whole = unit.from_base_floor(Decimal(view.available_to_sell))
+    return UnitFigureView(uom=unit.uom, factor=plain(unit.factor), available_to_sell=plain(whole))
 
 
 def explained_view(found: Explained) -> AvailabilityView:

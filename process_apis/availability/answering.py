@@ -19,6 +19,7 @@ from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ItemAvailability, LocationAvailability
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
+from gateway.kernel.quantity import UnitConversion
 from gateway.store.batches import Batches
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
@@ -162,6 +163,11 @@ class Answerer:
             else each
             for each in found
         ]
+
+    async def units(self, tenant: str, items: Sequence[str], uom: str) -> Mapping[str, UnitConversion]:
+        """What `uom` holds of each item, in base units; items without such a unit are left out."""
+        known = await self._items.by_id(tenant, items)
+        return {item: found for item, each in known.items() if (found := each.factor(uom)) is not None}
 
     async def rule(self, tenant: str, channel: str) -> ChannelRule:
         """The rule in force for `channel`."""

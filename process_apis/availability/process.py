@@ -25,6 +25,7 @@ from gateway.canonical.stock import (
 )
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
+from gateway.kernel.quantity import UnitConversion
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.availability.answering import Answerer, Explained, explain
@@ -301,6 +302,10 @@ class Availability:
     async def regions(self, tenant: str, *, minutes: int = 15) -> Sequence[RegionStanding]:
         """See `Regions.standing`."""
         return await self._regions.standing(tenant, minutes=minutes)
+
+    async def units(self, tenant: str, items: Sequence[str], uom: str) -> Mapping[str, UnitConversion]:
+        """See `Answerer.units`."""
+        return await self._answerer.units(tenant, items, uom)
 
     async def explained(self, tenant: str, *, channel: str, items: Sequence[str]) -> Sequence[Explained]:
         """See `Answerer.explained`."""

@@ -13,7 +13,13 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import NotAllowed, Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.availability import schemas
-from process_apis.availability.answer_schemas import AvailabilityList, availability_view, explained_view
+from process_apis.availability.answer_schemas import (
+    AvailabilityList,
+    AvailabilityView,
+    availability_view,
+    explained_view,
+    in_unit,
+)
 from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
 from process_apis.availability.demand_routes import demand_routes
@@ -34,6 +40,7 @@ _BATCH = "application/cloudevents-batch+json"
 _CLOUD_EVENTS = {_SINGLE: StockEvent, _BATCH: StockBatch}
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$(?!\n)"
 _KNOWN = "by what had been recorded at this instant (RFC 3339, UTC)"
+_UNIT = "tell each figure in this unit as well (UN/ECE Rec 20), in whole ones: null for an item that has no such unit"
 _WHY = "tell how each figure comes about, for at most 5 items; needs the scope stock:read"
 _HAPPENED = "by what had occurred at this instant (RFC 3339, UTC), whenever it was told"
 
@@ -51,6 +58,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         item: Annotated[str, QueryParameter(max_length=2_000, description="item ids, separated by commas, at most 50")],
         channel: Annotated[str, QueryParameter(max_length=100)] = "default",
         explain: Annotated[bool, QueryParameter(description=_WHY)] = False,
+        uom: Annotated[str | None, QueryParameter(pattern=r"^[A-Z0-9]{2,3}$(?!\n)", description=_UNIT)] = None,
     ) -> AvailabilityList:
         items = [each for each in item.split(",") if each]
         if not 0 < len(items) <= 50:  # noqa: PLR2004 - the limit that the parameter's description states
@@ -59,9 +67,11 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         if explain:
             _check_explain(caller, items)
             accounts = await availability.explained(caller.tenant, channel=channel, items=items)
-            return AvailabilityList(items=[explained_view(each) for each in accounts])
-        answers = await availability.availability(caller.tenant, channel=channel, items=items, locations=True)
-        return AvailabilityList(items=[availability_view(answer) for answer in answers])
+            views = [explained_view(each) for each in accounts]
+        else:
+            answers = await availability.availability(caller.tenant, channel=channel, items=items, locations=True)
+            views = [availability_view(answer) for answer in answers]
+        return AvailabilityList(items=views if uom is None else await _in_units(availability, caller, views, uom))
 
     @get(f"{_ROOT}/positions", opt={**_API, "scopes": ["stock:read"], "cost": 1}, operation_id="listPositions")
     async def list_positions(
@@ -159,6 +169,15 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *shortage_routes(availability),
         *snapshot_routes(availability),
     ]
+
+
+async def _in_units(
+    availability: Availability, caller: Caller, views: list[AvailabilityView], uom: str
+) -> list[AvailabilityView]:
+    units = await availability.units(caller.tenant, [view.item for view in views], uom)
+    for view in views:
+        view.in_unit = in_unit(view, units.get(view.item))
+    return views
 
 
 def _check_explain(caller: Caller, items: Sequence[str]) -> None:

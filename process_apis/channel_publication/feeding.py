@@ -29,7 +29,7 @@ from gateway.kernel.errors import Conflict, Misconfigured
 from gateway.kernel.ids import new_id
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.channel_publication.rules import figure_to_show
+from process_apis.channel_publication.rules import figure_to_show, unit_of
 
 _sql: Final = queries_beside(__file__)
 _PAGE: Final = 1_000
@@ -38,12 +38,16 @@ _HEAD: Final = ("sku", "item_id", "available_to_sell", "unit", "confidence", "as
 
 
 class FeedOptions(Struct, frozen=True, kw_only=True):
-    """Where a channel's files go, and how often: a delta when something changed, and everything (seconds)."""
+    """Where a channel's files go, and how often: a delta when something changed, and everything (seconds).
+
+    They count in `selling_unit`, of items that have it (see `unit_of`).
+    """
 
     channel: str
     folder: Path
     delta_seconds: float = 60.0
     full_seconds: float = 86_400.0
+    selling_unit: str | None = None
 
     @property
     def key(self) -> str:
@@ -157,7 +161,11 @@ class Feed:
         answers = await self._availability.availability(
             self._tenant, channel=self.options.channel, items=list(by_id), from_record=True
         )
-        return [(by_id[answer.item], answer, figure_to_show(answer.available_to_sell)) for answer in answers]
+        return [
+            (item, answer, figure_to_show(answer.available_to_sell, unit=unit_of(item, self.options.selling_unit)))
+            for answer in answers
+            for item in [by_id[answer.item]]
+        ]
 
     async def _forget(self, marks: Sequence[tuple[str, int]]) -> None:
         if marks:
@@ -171,7 +179,8 @@ class Feed:
         writer.writerow(_HEAD)
         for item, answer, units in sorted(rows, key=lambda row: row[0].sku):
             as_of = answer.as_of.isoformat().replace("+00:00", "Z")
-            writer.writerow((item.sku, item.item, units, answer.uom, answer.confidence.value, as_of))
+            uom = self.options.selling_unit if unit_of(item, self.options.selling_unit) > 1 else answer.uom
+            writer.writerow((item.sku, item.item, units, uom, answer.confidence.value, as_of))
         body = text.getvalue().encode()
         name = f"availability-{self.options.channel}-{number:09d}-{kind}.csv"
         digest = hashlib.sha256(body).hexdigest()

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
+from msgspec.structs import replace
 
 from gateway.canonical.capabilities import (
     Call,
@@ -30,6 +31,7 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.promising import Promiser
+from process_apis.channel_publication.rules import unit_of
 
 _sql: Final = queries_beside(__file__)
 _PAGES: Final = 1_000
@@ -116,7 +118,11 @@ class Importer:
             if order.kind is ChannelOrderKind.CANCELLED:
                 await self._give_back(connection, order)
                 return
-            promised = await self._promise(connection, order, {line.line: known[line.sku] for line in ours})
+            units = {line.line: unit_of(known[line.sku], self._channel.selling_unit) for line in ours}
+            given = await self._promise(
+                connection, _in_base_units(order, units), {line.line: known[line.sku] for line in ours}
+            )
+            promised = {line: amount // units[line] for line, amount in given.items()}
             lines = sorted(promised)
             await connection.execute(
                 _sql.mark_promised,
@@ -179,3 +185,8 @@ class Importer:
             data={"channel": self._channel.name, "reference": order.reference, "lines": lines},
             correlation_id=f"{self._channel.name}/{order.reference}",
         )
+
+
+def _in_base_units(order: ChannelOrder, units: Mapping[int, int]) -> ChannelOrder:
+    lines = tuple(replace(line, quantity=line.quantity * units.get(line.line, 1)) for line in order.lines)
+    return replace(order, lines=lines)

@@ -30,6 +30,7 @@ class PublishedChannel(Struct, frozen=True, kw_only=True, eq=False):
     """One channel, the instance that shows it, and what that can do.
 
     With `sold_to`, the account that they are booked under, its orders go on to ERP and warehouse as all others do.
+    `selling_unit` is what it counts in, of items that have it (see `unit_of`).
     """
 
     name: str
@@ -39,6 +40,7 @@ class PublishedChannel(Struct, frozen=True, kw_only=True, eq=False):
     options: Options = Options()
     sold_to: str | None = None
     currency: str = "USD"
+    selling_unit: str | None = None
 
 
 class FigureState(StrEnum):

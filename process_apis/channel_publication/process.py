@@ -198,7 +198,7 @@ class Lane:
         self._channel = channel
         self._rules = rules
         self._key = (tenant, channel.name)
-        reckoning = Reckoning(store, tenant, channel, availability=availability)
+        reckoning = Reckoning(store, tenant, channel, items=items, availability=availability)
         disagreements = Disagreements(store, clock, tenant, channel.name)
         self._importer = Importer(store, clock, tenant, channel, items=items, claims=claims, taker=orders)
         self._publisher = Publisher(

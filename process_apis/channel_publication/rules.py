@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
+from gateway.canonical.item import Item
 from process_apis.channel_publication.models import Figure, FigureState, Sale, Verdict
 
 TO_ZERO: Final = 0
@@ -16,9 +17,20 @@ _LONGEST_START: Final = timedelta(seconds=5)
 _SOLD_FOR_HALF: Final = 10
 
 
-def figure_to_show(available: Decimal, buffer: int = 0) -> int:
-    """Whole selling units of what may be sold, less `buffer`, never below zero."""
-    return max(0, int(available.to_integral_value(rounding=ROUND_FLOOR)) - buffer)
+def unit_of(item: Item, selling_unit: str | None) -> int:
+    """How many base units of `item` one unit is that the channel counts in.
+
+    One base unit where the item has no such unit, or one that does not hold a whole number of them.
+    """
+    found = item.factor(selling_unit) if selling_unit else None
+    if found is None or found.factor < 1 or found.factor != found.factor.to_integral_value():
+        return 1
+    return int(found.factor)
+
+
+def figure_to_show(available: Decimal, buffer: int = 0, unit: int = 1) -> int:
+    """Whole selling units, of `unit` base units each, of what may be sold, less `buffer` of them, never below zero."""
+    return max(0, int((available / unit).to_integral_value(rounding=ROUND_FLOOR)) - buffer)
 
 
 def tier(shown: int | None, wanted: int) -> int:

@@ -87,6 +87,10 @@ async def test_figures_positions_and_reasons_are_readable(http, world):
     await world.stock("A", 10)
     await world.claim("ord_1", ("A", 3))
     item = world.id["A"]
+    await world.stock("B", 35)
+    cases = await http.get(f"/process/availability/v1/availability?item={item},{world.id['B']},{world.id['K']}&uom=CS")
+    told = [each["in_unit"] and each["in_unit"]["available_to_sell"] for each in cases.json()["items"]]
+    assert told == ["0", "2", None]
     answer = await http.get(f"/process/availability/v1/availability?item={item},itm_unknown&channel=web")
     (figure,) = answer.json()["items"]
     assert (figure["available_to_sell"], figure["uom"], figure["confidence"]) == ("7", "EA", "stale")

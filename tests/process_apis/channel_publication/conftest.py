@@ -72,8 +72,14 @@ class World:
         """Begin anew, knowing only what the record knows."""
         self.adapter = adapter or self.shop_adapter(self.shop.url)
         options = {"settle": SETTLE, "sweep_seconds": 1e9, "read_back_seconds": 1e9} | options
+        unit = options.pop("selling_unit", None)
         channel = PublishedChannel(
-            name="shop", system="shop_eu", shows=self.adapter, orders=self.adapter, options=Options(**options)
+            name="shop",
+            system="shop_eu",
+            shows=self.adapter,
+            orders=self.adapter,
+            options=Options(**options),
+            selling_unit=unit,
         )
         self._channel = channel
         self.publication = self.again()

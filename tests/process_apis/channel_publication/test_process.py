@@ -1,10 +1,13 @@
 """What a shop shows is what may be sold, whatever it sells meanwhile and wherever we die."""
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
+from gateway.canonical.item import ReportedItem
 from gateway.kernel.errors import NotFound, Unavailable
+from gateway.kernel.quantity import UnitConversion
 from tests.conformance.counterpart import Line
 
 pytestmark = pytest.mark.integration
@@ -66,6 +69,25 @@ async def test_what_stock_cannot_give_is_told_as_oversold_and_the_rest_is_promis
     assert (await world.shown())["A"] == 0
     [row] = await world.publication.standing("acme")
     assert (row["oversold"], row["waiting"], row["disagreements"]) == (3, 0, 0)
+
+
+@pytest.mark.long
+async def test_a_shop_that_sells_cases_shows_whole_ones_and_what_it_sells_is_claimed_in_pieces(world):
+    packs = (UnitConversion("CS", Decimal(12)),)
+    cased = [ReportedItem(source_code="A", sku="A", name="A", base_uom="EA", packs=packs)]
+    await world.items.adopt("acme", "erp", cased, correlation_id="setup")
+    world.begin(selling_unit="CS")
+    await world.stock_of({"A": 35, "B": 5})
+    await world.settle()
+    assert ((await world.shown())["A"], (await world.shown())["B"]) == (2, 5)
+    number = await world.buy("A", 2)
+    await world.sell_to("A", 1)
+    await world.settle()
+    claims = await world.availability.claims_of("acme", f"channel/shop/{number}")
+    assert sum(claim["amount"] for claim in claims) == 24
+    assert (await world.shown())["A"] == 0
+    assert await world.store.fetchval("select count(*) from store.event where type = 'channel.oversold'") == 0
+    assert await world.disagreements() == []
 
 
 @pytest.mark.long

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.canonical.item import Item
+from gateway.kernel.quantity import UnitConversion
 from process_apis.channel_publication.models import Figure, FigureState, Look, Sale, Verdict
 from process_apis.channel_publication.rules import (
     ANY,
@@ -20,6 +22,7 @@ from process_apis.channel_publication.rules import (
     rank,
     shown_now,
     tier,
+    unit_of,
 )
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -38,6 +41,13 @@ def verdict(known, *sales, imported_after=0.0):
 def test_what_is_shown_is_whole_units_less_the_buffer_and_never_below_zero():
     assert [figure_to_show(Decimal(text)) for text in ("7.999", "7", "0.5", "-3")] == [7, 7, 0, 0]
     assert [figure_to_show(Decimal(text), 2) for text in ("7", "1.5")] == [5, 0]
+
+
+def test_a_channel_counts_in_its_unit_of_items_that_have_it_in_whole_base_units():
+    packs = (UnitConversion("CS", Decimal(12)), UnitConversion("BX", Decimal("2.5")))
+    item = Item(item="i", sku="s", name="s", base_uom="EA", packs=packs)
+    assert [unit_of(item, uom) for uom in ("CS", "BX", "PL", "EA", None)] == [12, 1, 1, 1, 1]
+    assert [figure_to_show(Decimal(text), 1, 12) for text in ("11", "35", "36", "-1")] == [0, 1, 2, 0]
 
 
 def test_falling_to_zero_goes_before_rising_from_it_and_that_before_the_rest():
