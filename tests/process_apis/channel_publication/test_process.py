@@ -77,11 +77,11 @@ async def test_a_shop_that_sells_cases_shows_whole_ones_and_what_it_sells_is_cla
     cased = [ReportedItem(source_code="A", sku="A", name="A", base_uom="EA", packs=packs)]
     await world.items.adopt("acme", "erp", cased, correlation_id="setup")
     world.begin(selling_unit="CS")
-    await world.stock_of({"A": 35, "B": 5})
+    await world.stock_of({"A": 47, "B": 5})
     await world.settle()
-    assert ((await world.shown())["A"], (await world.shown())["B"]) == (2, 5)
+    assert ((await world.shown())["A"], (await world.shown())["B"]) == (3, 5)
     number = await world.buy("A", 2)
-    await world.sell_to("A", 1)
+    await world.sell_to("A", 12)
     await world.settle()
     claims = await world.availability.claims_of("acme", f"channel/shop/{number}")
     assert sum(claim["amount"] for claim in claims) == 24
