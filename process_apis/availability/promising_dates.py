@@ -210,15 +210,27 @@ def from_supply(
 def service_order(waiting: Iterable[Waiting], arrivals: Sequence[Step], free: Decimal) -> list[Waiting]:
     """Who is served first by what is free now and by what comes.
 
-    While every promise can be kept, by date; as soon as one cannot, by priority and then by date.
+    While every promise can be kept, by date, those last that nobody promised a date they could be kept at. As soon as
+    one cannot, by priority and then by date.
     """
     by_date = sorted(waiting, key=lambda each: (each.due or date.min, -each.priority, each.claim))
+    kept, last = by_date, list[Waiting]()
+    while not _all_kept(kept, arrivals, free):
+        latest = next((each for each in reversed(kept) if each.by != (each.due or date.min)), None)
+        if latest is None:
+            return sorted(by_date, key=lambda each: (-each.priority, each.due or date.min, each.claim))
+        kept = [each for each in kept if each is not latest]
+        last.append(latest)
+    return [*kept, *reversed(last)]
+
+
+def _all_kept(by_date: Sequence[Waiting], arrivals: Sequence[Step], free: Decimal) -> bool:
     wanted = _ZERO
     for each in by_date:
         wanted += each.amount
         if wanted > free + sum((step.amount for step in arrivals if step.on <= (each.due or date.min)), _ZERO):
-            return sorted(by_date, key=lambda each: (-each.priority, each.due or date.min, each.claim))
-    return by_date
+            return False
+    return True
 
 
 def serve(

@@ -14,6 +14,7 @@ from process_apis.availability.promising_dates import (
     SupplyLine,
     Waiting,
     earliest,
+    expected_dates,
     from_supply,
     promisable,
     serve,
@@ -200,3 +201,17 @@ def test_supply_covers_what_was_promised_on_it_whatever_was_promised_before(plac
     for outlook in some:
         taken = sum(part.amount for part in portions if part.location == outlook.location)
         assert taken <= outlook.from_supply(on)
+
+
+@given(claims, coming, st.integers(1, 9).map(Decimal), st.integers(-1, 1))
+def test_what_was_sold_without_asking_breaks_no_promise_that_can_be_kept(waiting, arrivals, amount, priority):
+    waiting = [each._replace(wanted=each.due) for each in waiting]
+    ordered = service_order(waiting, arrivals, Decimal(0))
+    before = expected_dates(ordered, arrivals, Decimal(0))
+    kept = all((on := before[each.claim]) is not None and on <= (each.due or date.min) for each in waiting)
+    expected = expected_dates([*ordered, Waiting("new", amount, None, 0)], arrivals, Decimal(0))["new"]
+    new = Waiting("new", amount, expected or UNTIL, priority, TODAY - timedelta(days=10))
+    after = expected_dates(service_order([*waiting, new], arrivals, Decimal(0)), arrivals, Decimal(0))
+    if kept:
+        assert all(after[each.claim] <= each.due for each in waiting)
+        assert expected is None or after["new"] <= expected
