@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -123,17 +123,18 @@ def movement_row(each: Mapped) -> tuple[Element, ...]:
     )
 
 
-async def effects_of(connection: Connection, tenant: str, deeds: Sequence[Deed]) -> list[Effect]:
-    """What deeds do to positions, what shipments take from `picked` instead of `sellable` for them included.
+def effects_of(deeds: Iterable[Deed]) -> list[Effect]:
+    """What deeds do to positions by themselves; for what shipments take from `picked` see `settle_deeds`."""
+    return [effect for deed in deeds if deed.type != MovementType.CYCLE_COUNTED for effect in _effects(deed)]
 
-    The deeds are in the ledger already, and lines are locked: what is settled is kept here.
-    """
-    effects = [effect for deed in deeds if deed.type != MovementType.CYCLE_COUNTED for effect in _effects(deed)]
+
+async def settle_deeds(connection: Connection, tenant: str, deeds: Sequence[Deed]) -> list[Effect]:
+    """`settle` for the handling groups of deeds, which are in the ledger already; their lines are locked."""
     handled = [deed for deed in deeds if deed.handling is not None]
-    if handled:
-        groups = {(deed.location, deed.item, deed.owner, deed.lot, deed.handling or "") for deed in handled}
-        effects += await settle(connection, tenant, groups, max(deed.occurred_at for deed in handled))
-    return effects
+    if not handled:
+        return []
+    groups = {(deed.location, deed.item, deed.owner, deed.lot, deed.handling or "") for deed in handled}
+    return await settle(connection, tenant, groups, max(deed.occurred_at for deed in handled))
 
 
 async def apply_effects(connection: Connection, tenant: str, effects: Sequence[Effect]) -> None:

@@ -34,7 +34,7 @@ from process_apis.availability.holding import place_movements
 from process_apis.availability.lateness import Lateness, counted_at
 from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
-from process_apis.availability.models import Effect, LineKey, Mapped, Parked, ParkedFigure, Refusal, TooLateError
+from process_apis.availability.models import LineKey, Mapped, Parked, ParkedFigure, Refusal, TooLateError
 from process_apis.availability.moving import (
     Deed,
     apply_effects,
@@ -42,6 +42,7 @@ from process_apis.availability.moving import (
     deed_of_row,
     effects_of,
     movement_row,
+    settle_deeds,
 )
 from process_apis.availability.parking import ItemCodes, code_columns, park
 from process_apis.availability.telling import correlation_of, movement_events
@@ -241,27 +242,30 @@ class Recorder:
         await connection.execute(_sql.lock_locations_shared, location_keys(tenant, places))
         claimed = await OrderClaims.lock(connection, tenant, sorted(order for order in orders if order is not None))
         keys |= claimed.keys
+        # Whatever can be reckoned before the locks: while they are held, others wait.
+        deeds = [deed_of_mapped(each) for each in moving]
+        effects = effects_of(deeds)
+        changes, causes = _changes(keys, moving), _causes(taken)
+        counts = [count_of_movement(each) for each in moving if _counts(each)]
         awaited = await lock_lines(connection, tenant, keys)
         await claimed.look_again(connection, tenant)
         retired = await connection.fetch(_sql.retire_movements, tenant, old) if old else []
         if len(retired) < len(old):
             raise TooLateError  # condensed between our look and our lock
         undone = [row for row in retired if row["moves"]]
-        deeds = [*map(deed_of_row, undone), *map(deed_of_mapped, moving)]
-        effects: list[Effect] | None = await effects_of(connection, tenant, deeds)
-        counts = [count_of_movement(each) for each in moving if _counts(each)]
+        back = [deed_of_row(row) for row in undone]
+        deeds = back + deeds
+        effects = [*effects_of(back), *effects, *await settle_deeds(connection, tenant, deeds)]
         recalled = [count_key(row) for row in undone if _counted(row)]
-        if counts or recalled or awaited:  # they need figures that are up to date
-            await apply_effects(connection, tenant, effects or ())
+        if read := bool(counts or recalled or awaited):  # they need figures that are up to date
+            await apply_effects(connection, tenant, effects)
             await self._counter.rebase(connection, tenant, counts)
             await self._counter.recall(connection, tenant, recalled)
-            effects = None
         await _move_balances(connection, tenant, deeds)
-        changes = _changes(keys, moving)
         events = await claimed.settle(connection, tenant, deeds, changes, now)
         events += await self._arrivals.attend(connection, tenant, awaited, changes)
-        causes = _causes(taken)
-        return await tell_lines(connection, tenant, changes, now, causes, Cause("availability"), effects) + events
+        left = None if read else effects
+        return await tell_lines(connection, tenant, changes, now, causes, Cause("availability"), left) + events
 
 
 def _latest_of_each(mapped: Sequence[Mapped], parked: list[Parked]) -> tuple[dict[_OnceKey, Mapped], list[ReceiptLine]]:
