@@ -675,6 +675,7 @@ def build_console(settings: Settings) -> ASGIApp:
         regions=core.availability,
         channels=core.publication,
         oversold=core.orders,
+        masters={"items": core.items, "locations": core.locations, "customers": core.customers},
         reconciliation=core.reconciliation,
         operations=core.stock_operations,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),

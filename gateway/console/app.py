@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from gateway.console.access import Access
 from gateway.console.answers import Errors
 from gateway.console.channels import TellsChannels, TellsOversold, channel_routes
 from gateway.console.explaining import explain_routes
+from gateway.console.mastering import TellsMasters, master_data_routes
 from gateway.console.openid import openid_routes
 from gateway.console.operating import Operates, operation_routes
 from gateway.console.pages import detail_routes, page_routes
@@ -45,6 +46,7 @@ def make_console(
     regions: TellsRegions | None = None,
     channels: TellsChannels | None = None,
     oversold: TellsOversold | None = None,
+    masters: Mapping[str, TellsMasters] | None = None,
     reconciliation: Reconciles | None = None,
     operations: Operates | None = None,
     bootstrap: Secret | None = None,
@@ -81,6 +83,7 @@ def make_console(
             *repair_routes(pages, reading, repairs),
             *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
             *(region_routes(pages, regions, tenant) if regions is not None else ()),
+            *(master_data_routes(pages, masters, tenant) if masters else ()),
             *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
             *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
             *explain_routes(pages, store, clock, tenant, hours=explain_hours),

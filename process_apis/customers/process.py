@@ -129,6 +129,10 @@ class Customers:
         """The customer that `source` calls `code`, or none."""
         return [customer_of(row) for row in await self.store.fetch(_sql.customer_by_code, tenant, source, code)]
 
+    async def record_of(self, tenant: str, name: str) -> str | None:
+        """The id of the customer with the number `name`."""
+        return next((each.customer for each in await self.by_number(tenant, name)), None)
+
     async def provenance(self, tenant: str, customer: str) -> Sequence[Provenance]:
         """Where each value of a customer comes from; raises `NotFound`."""
         await self._known(tenant, customer)

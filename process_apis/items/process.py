@@ -186,6 +186,11 @@ class Items:
         rows = await self._store.fetch(_sql.all_codes_of, tenant, item)
         return [(row["source"], row["code"]) for row in rows]
 
+    async def record_of(self, tenant: str, name: str) -> str | None:
+        """The id of the item with the SKU `name`."""
+        found = await self.by_sku(tenant, [name])
+        return found[name].item if name in found else None
+
     async def provenance(self, tenant: str, item: str) -> Sequence[Provenance]:
         """Where each value of an item comes from, factors by their unit; raises `NotFound`."""
         async with self._store.connection() as connection:

@@ -171,6 +171,10 @@ class Locations:
         found = [each for each in copy.codes if (each.source, each.code) == (source, code) and each.holds(now)]
         return [copy.hierarchy.node(each.location) for each in found]
 
+    async def record_of(self, tenant: str, name: str) -> str | None:
+        """`name`, if there is such a location."""
+        return name if name in (await self.known.copy(tenant)).hierarchy else None
+
     async def provenance(self, tenant: str, location: str) -> Sequence[Provenance]:
         """Where each value of a location comes from; raises `NotFound`."""
         await self.node(tenant, location)

@@ -16,6 +16,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
 from gateway.store.postgres import Store
+from process_apis.items.process import Items
 from process_apis.reconciliation.process import Reconciliation
 
 
@@ -74,6 +75,7 @@ def make():
         messages=_Messages(),
         bootstrap=Secret("bootstrap-token-of-the-tests"),
         openid=_openid(),
+        masters={"items": Items(_store, SystemClock())},
         reconciliation=Reconciliation(
             _store, SystemClock(), tenant="acme", stock=None, records=None, orders=None, items=None, accounts=None
         ),
