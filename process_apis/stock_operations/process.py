@@ -20,6 +20,7 @@ from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
 from process_apis.stock_operations.counting import Counts
+from process_apis.stock_operations.handing import OwnHandling
 from process_apis.stock_operations.models import QUEUE, WORKFLOW, Need, StatusChange, StockCount, Transfer
 from process_apis.stock_operations.options import StockOperationsOptions
 from process_apis.stock_operations.posting import CountWork
@@ -66,6 +67,7 @@ class StockOperations:
             store, items=items, locations=locations, claims=claims, warehouses=warehouses, channel=settings.channel
         )
         self.changes = StatusChanges(store, items=items, locations=locations, warehouses=warehouses)
+        self.handling = OwnHandling(store, records=records, locations=locations)
         self.counts = Counts(
             store,
             items=items,

@@ -4,6 +4,7 @@ Commands that make something bear the caller's own action id and may be repeated
 """
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from litestar import Request, get, post
@@ -13,6 +14,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.stock_operations import schemas
 from process_apis.stock_operations.count_routes import count_routes
+from process_apis.stock_operations.handing import Side
 from process_apis.stock_operations.models import ChangeState, TransferState
 from process_apis.stock_operations.process import StockOperations
 
@@ -36,6 +38,7 @@ def routes(operations: StockOperations) -> list[HTTPRouteHandler]:
         *_transfers(operations),
         *_ending(operations),
         *_changes(operations),
+        *_handling(operations),
         *_mending(operations),
         *count_routes(operations.counts),
     ]
@@ -108,6 +111,35 @@ def _ending(operations: StockOperations) -> list[HTTPRouteHandler]:
         return schemas.transfer_view(found, _today())
 
     return [release_transfer, cancel_transfer, close_transfer]
+
+
+def _handling(operations: StockOperations) -> list[HTTPRouteHandler]:
+    one = f"{_ROOT}/transfers/{{transfer_id:str}}"
+
+    async def told(
+        request: Request[Any, Any, Any], transfer_id: str, side: Side, data: schemas.HandlingInput
+    ) -> schemas.TransferView:
+        lines = [(line.line, Decimal(line.amount)) for line in data.lines]
+        known = await operations.handling.tell(
+            caller_of(request.scope), transfer_id, side, action=data.action, at=data.occurred_at, lines=lines
+        )
+        return schemas.transfer_view(known, _today())
+
+    @post(f"{one}/dispatches", status_code=202, opt=_TRANSFER, operation_id="dispatchTransfer")
+    async def dispatch_transfer(
+        request: Request[Any, Any, Any], transfer_id: FromPath[str], data: JSONBody[schemas.HandlingInput]
+    ) -> schemas.TransferView:
+        """Tell what left, where the origin is held by us; its lines count it in a moment."""
+        return await told(request, transfer_id, "dispatch", data)
+
+    @post(f"{one}/receipts", status_code=202, opt=_TRANSFER, operation_id="receiveTransfer")
+    async def receive_transfer(
+        request: Request[Any, Any, Any], transfer_id: FromPath[str], data: JSONBody[schemas.HandlingInput]
+    ) -> schemas.TransferView:
+        """Tell what came, where the destination is held by us; its lines count it in a moment."""
+        return await told(request, transfer_id, "receipt", data)
+
+    return [dispatch_transfer, receive_transfer]
 
 
 def _changes(operations: StockOperations) -> list[HTTPRouteHandler]:

@@ -66,6 +66,21 @@ class ClosureInput(Struct, kw_only=True, forbid_unknown_fields=True):
     missing: Missing
 
 
+class HandledLineInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """How much of one line of a transfer left or came."""
+
+    line: Annotated[int, Meta(ge=1, le=200)]
+    amount: Amount
+
+
+class HandlingInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What left or came at a location that we hold; `action` as for transfers, repeated with the same content."""
+
+    action: Text
+    occurred_at: Annotated[datetime, Meta(tz=True)]
+    lines: Annotated[list[HandledLineInput], Meta(min_length=1, max_length=200)]
+
+
 class TaskView(Struct, kw_only=True):
     """What a warehouse was asked for. No `system`: nobody is to be asked."""
 

@@ -73,6 +73,7 @@ _CLAIMS = {
        ("Reservation", "DatedClaim", "Extension", "Allocation", "Transfer", "Release", "Cancellation")},
     "CancellationInput.order": "isolated-cancelled-order",
     "TransferPlanInput.action": "isolated-transfer",
+    "HandlingInput.action": "isolated-handling",
     "CountInput.action": "isolated-count",
     "StatusChangeInput.action": "isolated-status-change",
     "to": "isolated-receiving-order",

@@ -39,6 +39,7 @@ from tests.conftest import WMS_SEED
 ROOT = Path(__file__).parents[3]
 FOLDERS = [
     ROOT / "gateway/store/migrations",
+    ROOT / "gateway/reference/migrations",
     *(ROOT / f"process_apis/{name}/migrations" for name in ("items", "availability", "stock_operations")),
 ]
 PACE = Pace(first_retry=0.01, longest_retry=0.05, settle=0.05)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -79,6 +80,7 @@ async def test_a_lost_answer_is_looked_up_and_the_warehouse_holds_one_order(worl
     assert len(await world.orders(planned.transfer)) == 1
 
 
+@pytest.mark.long  # the breaker stays open for a while
 async def test_a_warehouse_that_is_down_is_asked_until_it_answers(world):
     rule = {"match": "POST /api/v2/orders", "do": "error_before", "status": 503, "times": 2}
     await world.control("faults", rules=[rule])
@@ -254,3 +256,35 @@ async def test_nobody_elses_transfer_is_found(world):
     assert await world.operations.transfers.listed("elsewhere") == []
     row = await world.store.fetchrow("select * from store.audit where subject = $1", planned.transfer)
     assert (row["action"], row["actor"]) == ("transfer.plan", "app")
+
+
+async def test_what_we_hold_ourselves_leaves_and_comes_as_people_tell_it_and_once(world):
+    handling, at = world.operations.handling, world.clock.now()
+    await world.tell("stock_adjusted", 9)
+    out = await world.plan("a", 4, origin="south", destination="depot", release=True)
+    await world.work(out.transfer)
+    told = {"action": "x", "at": at, "lines": [(1, Decimal(4))]}
+    with pytest.raises(Conflict) as other:
+        await handling.tell(world.caller(), out.transfer, "dispatch", **told)
+    assert other.value.code == "transfer.not_ours"
+    for _ in range(2):
+        await handling.tell(world.caller(), out.transfer, "receipt", **told)
+    with pytest.raises(Conflict) as reused:
+        await handling.tell(world.caller(), out.transfer, "receipt", **told | {"lines": [(1, Decimal(3))]})
+    assert reused.value.code == "operation.action_reused"
+    with pytest.raises(Rejected) as unknown:
+        await handling.tell(world.caller(), out.transfer, "receipt", **told | {"lines": [(2, Decimal(3))]})
+    assert unknown.value.code == "transfer.line_unknown"
+    await world.hear()
+    assert (await world.transfer(out.transfer)).lines[0].received == 4
+    back = await world.plan("b", 3, origin="depot", destination="north")
+    with pytest.raises(Conflict) as early:
+        await handling.tell(world.caller(), back.transfer, "dispatch", **told)
+    assert early.value.code == "transfer.not_released"
+    await world.operations.transfers.release(world.caller(), back.transfer)
+    await world.work(back.transfer)
+    await handling.tell(world.caller(), back.transfer, "dispatch", **told | {"lines": [(1, Decimal(3))]})
+    await world.hear()
+    assert (await world.transfer(back.transfer)).state is TransferState.IN_TRANSIT
+    line = await world.line("depot")
+    assert (line["sellable"], line["allocated"], await world.buckets("depot")) == (1, 0, {"sellable": 1})
