@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 import asyncpg
@@ -35,6 +36,7 @@ from process_apis.channel_publication.rules import unit_of
 
 _sql: Final = queries_beside(__file__)
 _PAGES: Final = 1_000
+_PRICE: Final = Decimal("1E-8")
 _LATELY_S: Final = 2.0
 _LOOKING_S: Final = 0.4
 
@@ -188,5 +190,12 @@ class Importer:
 
 
 def _in_base_units(order: ChannelOrder, units: Mapping[int, int]) -> ChannelOrder:
-    lines = tuple(replace(line, quantity=line.quantity * units.get(line.line, 1)) for line in order.lines)
-    return replace(order, lines=lines)
+    """The order with quantities and prices of base units; a price that does not come out is exact to 8 decimals."""
+    return replace(order, lines=tuple(_line_in_base_units(line, units.get(line.line, 1)) for line in order.lines))
+
+
+def _line_in_base_units(line: ChannelOrderLine, unit: int) -> ChannelOrderLine:
+    if unit == 1:
+        return line
+    price = None if line.unit_price is None else (line.unit_price / unit).quantize(_PRICE).normalize()
+    return replace(line, quantity=line.quantity * unit, unit_price=price)
