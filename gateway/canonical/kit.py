@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.canonical.capabilities import Connection
 from gateway.canonical.stock import ClaimedLine
 
 MOST_COMPONENTS: Final = 20
@@ -68,15 +69,18 @@ def book_of(kits: Collection[Kit]) -> KitBook:
 
 
 class ResolvesKits(Protocol):
-    """The kits of a tenant. Answered from a copy that is at most a second old, so it may be asked for every call."""
+    """The kits of a tenant. Answered from a copy that is at most a second old, so it may be asked for every call.
 
-    async def book(self, tenant: str) -> KitBook: ...
+    Whoever is in a transaction gives its `connection`, so that nobody who holds one waits for another.
+    """
+
+    async def book(self, tenant: str, connection: Connection | None = None) -> KitBook: ...
 
 
 class WithoutKits:
     """Implements `ResolvesKits` for whoever sells none."""
 
-    async def book(self, tenant: str) -> KitBook:  # noqa: ARG002 - nobody has any
+    async def book(self, tenant: str, connection: Connection | None = None) -> KitBook:  # noqa: ARG002 - nobody has any
         """No kits."""
         return NO_KITS
 

@@ -110,7 +110,7 @@ class Claimer:
         for request in requests:
             check_lines(request.lines)
         orders = sorted(request.order for request in requests)
-        book = await self._kits.book(tenant)
+        book = await self._kits.book(tenant, connection)
         items = sorted(book.with_components({line.item for request in requests for line in request.lines}))
         shelf = await Shelf.lock(connection, tenant, orders, items, self._locations, book.among(items))
         actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})

@@ -32,7 +32,7 @@ class KitNews:
         newest: dict[tuple[str, str], Recorded] = {}
         for recorded in events:
             event = recorded.event
-            book = await self._kits.book(event.tenant)
+            book = await self._kits.book(event.tenant, connection)
             for kit in book.users.get(event.data["item"], ()):
                 newest[event.tenant, kit] = recorded
         told = [self._event(recorded, kit, recorded.event.data["item"]) for (_, kit), recorded in newest.items()]

@@ -40,12 +40,12 @@ class Kits:
 
     # --- ResolvesKits ---------------------------------------------------------------------------------------------
 
-    async def book(self, tenant: str) -> KitBook:
+    async def book(self, tenant: str, connection: Connection | None = None) -> KitBook:
         """The kits in force now, of a copy that is compared with the record once a second."""
         copy = self._copies.get(tenant)
         if copy is None:
             copy = self._copies[tenant] = _Copy(self._store, tenant, self._clock)
-        return await copy.book()
+        return await copy.book(connection)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -165,11 +165,19 @@ class _Copy:
         self._until = _NEVER
         self._comparing = asyncio.Lock()
 
-    async def book(self) -> KitBook:
+    async def book(self, connection: Connection | None) -> KitBook:
         if self._clock.monotonic() - self.checked >= _POLL_S:
+            if connection is not None:
+                at = self._clock.monotonic()
+                await self._compare_on(connection)
+                self.checked = self._read_at = at
+                return self._begun()
             async with self._comparing:
                 if self._clock.monotonic() - self.checked >= _POLL_S:
                     await self._compare()
+        return self._begun()
+
+    def _begun(self) -> KitBook:
         if self._until is not _NEVER and self._clock.now() >= self._until:
             self._open(self._clock.now())
         return self._book
@@ -177,19 +185,22 @@ class _Copy:
     async def _compare(self) -> None:
         at = self._clock.monotonic()
         try:
-            version = await self._store.fetchval(_sql.kit_version, self._tenant) or 0
-            if version != self._version:
-                if version:
-                    async with self._store.connection() as connection:
-                        self._recipes = await _recipes(connection, self._tenant, self._clock.now())
-                self._version = version
-                self._open(self._clock.now())
+            async with self._store.connection() as connection:
+                await self._compare_on(connection)
         except Unavailable:
             if at - self._read_at > _TRUST_S:
                 raise
             self.checked = at
             return
         self.checked = self._read_at = at
+
+    async def _compare_on(self, connection: Connection) -> None:
+        version = await connection.fetchval(_sql.kit_version, self._tenant) or 0
+        if version > self._version:
+            recipes = await _recipes(connection, self._tenant, self._clock.now()) if version else []
+            if version > self._version:  # else somebody else read a newer one meanwhile
+                self._recipes, self._version = recipes, version
+                self._open(self._clock.now())
 
     def _open(self, now: datetime) -> None:
         begun = {each.kit: each for each in self._recipes if each.effective_from <= now}
