@@ -13,7 +13,7 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__, "history_queries.sql")
-LINES: Final = 200
+LINES: Final = 50
 """So many stock lines in one transaction."""
 
 
@@ -22,8 +22,17 @@ async def begin(store: Store, tenant: str, since: datetime) -> None:
     await store.execute(_sql.begin, tenant, since)
 
 
-async def condense_next(store: Store, tenant: str, lines: int = LINES) -> bool:
-    """Condense the next lines in one transaction; False when nothing is left, or another process is at it."""
+async def condense_next(store: Store, tenant: str, lines: int = LINES, steps: int = 1) -> bool:
+    """Condense the next lines in one transaction; False when nothing is left, or another process is at it.
+
+    With `steps` so many transactions, each up to a later instant: for a line of which too much happened for one.
+    """
+    for step in range(1, steps):
+        await _condense(store, tenant, lines, step / steps)
+    return await _condense(store, tenant, lines, None)
+
+
+async def _condense(store: Store, tenant: str, lines: int, part: float | None) -> bool:
     async with store.transaction() as connection:
         turn = await connection.fetchrow(_sql.lock_turn, tenant)
         if turn is None:
@@ -31,13 +40,20 @@ async def condense_next(store: Store, tenant: str, lines: int = LINES) -> bool:
         since, after = turn["since"], (turn["after_item"], turn["after_location"], turn["after_owner"])
         rows = await connection.fetch(_sql.lock_next_lines, tenant, *after, lines)
         if not rows:
-            for forget in (_sql.forget_cuts, _sql.forget_drift, _sql.forget_snapshots):
-                await connection.execute(forget, tenant, since)
-            await connection.execute(_sql.end_turn, tenant)
+            if part is None:
+                for forget in (_sql.forget_cuts, _sql.forget_drift, _sql.forget_snapshots):
+                    await connection.execute(forget, tenant, since)
+                await connection.execute(_sql.end_turn, tenant)
             return False
-        items, locations, owners = map(list, zip(*rows, strict=True))
+        keys = [list(column) for column in zip(*rows, strict=True)]
+        if part is not None:
+            first = await connection.fetchval(_sql.first_of, tenant, since, *keys)
+            if first is None:
+                return True
+            since = first + (since - first) * part
         for statement in (_sql.put_aside, _sql.put_figures_aside):
-            await connection.execute(statement, tenant, since, items, locations, owners)
-        await connection.fetchrow(_sql.condense, tenant, since, items, locations, owners)
-        await connection.execute(_sql.note_progress, tenant, items[-1], locations[-1], owners[-1])
+            await connection.execute(statement, tenant, since, *keys)
+        await connection.fetchrow(_sql.condense, tenant, since, *keys)
+        if part is None:
+            await connection.execute(_sql.note_progress, tenant, *(column[-1] for column in keys))
     return True

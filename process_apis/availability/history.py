@@ -10,15 +10,16 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.kernel.clock import Clock
-from gateway.kernel.errors import Misconfigured, NotFound
+from gateway.kernel.errors import Misconfigured, NotFound, Unavailable
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.condensing import begin, condense_next
+from process_apis.availability.condensing import LINES, begin, condense_next
 from process_apis.availability.partitions import Span, drop_through, last_end, make_ahead, spans
 
 _sql: Final = queries_beside(__file__, "history_queries.sql")
 _LEAST_DAYS: Final = 14
 _ONCE_CHUNK: Final = 5_000
+_MOST_STEPS: Final = 64
 
 
 class HistoryOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,9 +97,20 @@ class History:
         since = await last_end(self._store, now - self.options.kept)
         if since is not None:
             await begin(self._store, tenant, since)
-        while not (stop is not None and stop.is_set()) and await condense_next(self._store, tenant):
-            pass
+        await self._condense(tenant, stop)
         await self._forget_once(tenant, now, stop)
+
+    async def _condense(self, tenant: str, stop: asyncio.Event | None) -> None:
+        """All that is to be; fewer lines at once, then less of a line, where the record says it is too much."""
+        lines, steps = LINES, 1
+        while not (stop is not None and stop.is_set()):
+            try:
+                if not await condense_next(self._store, tenant, lines, steps):
+                    return
+            except Unavailable:
+                if steps == _MOST_STEPS:
+                    raise
+                lines, steps = (max(1, lines // 4), 1) if lines > 1 else (1, steps * 4)
 
     async def _forget_once(self, tenant: str, now: datetime, stop: asyncio.Event | None) -> None:
         before = now - timedelta(days=self.options.once_days)

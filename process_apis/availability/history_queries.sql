@@ -42,6 +42,13 @@ for update
 -- name: note_progress
 update availability.history set after_item = $2, after_location = $3, after_owner = $4, moved_at = now() where tenant = $1
 
+-- name: first_of
+select min(m.recorded_at)
+from unnest($3::text[], $4::text[], $5::text[]) as k (item, location, owner)
+join availability.movement m
+  on m.tenant = $1 and m.location = k.location and m.item = k.item and m.owner = k.owner
+where m.moves and m.live and m.recorded_at > '-infinity' and m.recorded_at < $2
+
 -- name: put_aside
 -- What was recorded before $2 and still counts by itself: it happened later, or was replaced later.
 update availability.movement m set recorded_at = '-infinity'

@@ -78,7 +78,7 @@ async def live_through(store, played, turning, orders, seed):
     too_late, asked = [], []
     for number, each in enumerate(coming):
         if number >= cut_short:
-            await condense_next(store, condensed.tenant, lines=random.randint(1, 4))
+            await condense_next(store, condensed.tenant, lines=random.randint(1, 4), steps=random.randint(1, 3))
         if number % 5 == 2:
             asked.append(await instant_of(store))
         if await told(condensed, each):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Report
 from gateway.canonical.stock import Outcome, SnapshotPart
-from gateway.kernel.errors import Misconfigured, NotFound
+from gateway.kernel.errors import Misconfigured, NotFound, Unavailable
 from process_apis.availability.condensing import begin, condense_next
 from process_apis.availability.history import HistoryOptions
 from process_apis.availability.partitions import spans
@@ -174,3 +174,20 @@ async def test_a_snapshot_in_parts_that_comes_too_late_waits_for_a_person(world)
     assert {region.region: region.parked for region in await world.availability.regions("acme")} == {
         "na": len(kinds) + 2
     }
+
+
+async def test_what_is_too_much_for_one_transaction_is_condensed_by_less(world, monkeypatch):
+    await world.stock("A", 10)
+    tried = []
+
+    async def busy(store, tenant, lines, steps):
+        tried.append((lines, steps))
+        if len(tried) < 6:
+            raise Unavailable("it took too long", code="store.contended")
+        return await condense_next(store, tenant, lines, steps)
+
+    monkeypatch.setattr("process_apis.availability.history.condense_next", busy)
+    await begin(world.store, "acme", await world.store.fetchval("select clock_timestamp()"))
+    await world.availability.history.turn("acme")
+    assert tried == [(50, 1), (12, 1), (3, 1), (1, 1), (1, 4), (1, 16), (1, 16)]
+    assert await world.store.fetchval("select sum(carried) from availability.movement") == 1
