@@ -159,8 +159,8 @@ class Actor:
             await self.world.availability.set_rule("acme", channel, ChannelTerms(items=terms), actor="ops")
         return "set"
 
-    async def share(self, channel, share):
-        if (await self.world.availability.rule("acme", channel)).terms.share is None:
+    async def share(self, channel, share, version=1):
+        if (await self.world.availability.rule("acme", channel)).version < version:
             await self.world.availability.set_rule("acme", channel, ChannelTerms(share=Decimal(share)), actor="ops")
         return "set"
 

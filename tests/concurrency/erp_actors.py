@@ -32,6 +32,7 @@ from system_apis.tryton.settings import Settings
 ROOT = Path(__file__).parents[2]
 FOLDERS = [
     ROOT / "gateway/store/migrations",
+    ROOT / "gateway/reference/migrations",
     *(ROOT / f"process_apis/{name}/migrations" for name in ("items", "availability", "reconciliation")),
 ]
 PLACE = Location(

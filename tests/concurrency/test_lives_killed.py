@@ -94,7 +94,7 @@ def allotment(turn):
         on.stock("begin", 1, A=40),
         on.stock("begin", 1, "wms_s", A=0),
         {"do": "allot", "channel": "fair", "name": f"spring-{turn}", "amount": 8, "version": ruled + 1},
-        {"do": "share", "channel": "web", "share": "0.5"},
+        {"do": "share", "channel": "web", "share": "0.5", "version": number_of(turn) + 1},
         on.reserve(1, ["A", 5], channel="fair"),
         on.reserve(2, ["A", 5], channel="fair"),
         on.reserve(3, ["A", 10], channel="web"),
