@@ -58,10 +58,6 @@ class UnitConversion(Struct, frozen=True):
     uom: str
     factor: Decimal
 
-    def to_base(self, amount: Decimal) -> Decimal:
-        """Base units in `amount` of this unit, exactly."""
-        return amount * self.factor
-
     def from_base_floor(self, amount: Decimal) -> Decimal:
         """Whole alternative units contained in `amount` base units: outbound availability is floored."""
         return (amount / self.factor).to_integral_value(ROUND_FLOOR)

@@ -38,13 +38,6 @@ async def matrix_of(connection: Connection, tenant: str, domain: str, attributes
     return Matrix(version=1, attributes=dict.fromkeys(attributes, DEFAULT)) if row is None else _of_row(row, attributes)
 
 
-async def history_of(
-    connection: Connection, tenant: str, domain: str, attributes: Sequence[str], *, limit: int
-) -> list[Matrix]:
-    """All versions that were made, latest first."""
-    return [_of_row(row, attributes) for row in await connection.fetch(_sql.ownership_history, tenant, domain, limit)]
-
-
 async def change_matrix(
     connection: Connection,
     clock: Clock,

@@ -17,10 +17,6 @@ set said_at = excluded.said_at, attributes = excluded.attributes
 select version, attributes, actor, note, made_at from reference.ownership
 where tenant = $1 and domain = $2 order by version desc limit 1
 
--- name: ownership_history
-select version, attributes, actor, note, made_at from reference.ownership
-where tenant = $1 and domain = $2 order by version desc limit $3
-
 -- name: lock_ownership
 select pg_advisory_xact_lock(hashtextextended('reference.ownership/' || $1 || '/' || $2, 0))
 
