@@ -106,6 +106,7 @@ class LineOut(BaseModel):
     quantity: QuantityOut
     counters: CountersOut
     unit_price: MoneyOut
+    expected_date: date | None = None
 
 
 class AddressOut(BaseModel):

@@ -187,6 +187,22 @@ class MemoryWms:
     async def cancel_work(self, call, *, reference):
         return WarehouseWork(reference=reference, number="W1", state=WorkState.CANCELLED)
 
+    find_transfer, cancel_transfer = find_work, cancel_work
+
+    async def release_transfer(self, call, *, order):
+        return WarehouseWork(reference=order.transfer, number="T1", state=WorkState.RELEASED)
+
+    async def find_status_change(self, call, *, reference):
+        return None
+
+    async def change_status(self, call, *, order):
+        return "S1"
+
+    find_count = find_status_change
+
+    async def post_count(self, call, *, order):
+        return "C1"
+
     def parse_webhook(self, webhook):
         if webhook.headers.get("x-signature") != "right":
             raise NotAuthenticated("the webhook is refused", code="webhook.bad_signature")

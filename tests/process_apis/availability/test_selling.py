@@ -98,7 +98,7 @@ def held_of(terms, amounts):
 
 def shelf_of(lines, held):
     rows = [{name: getattr(each, name) for name in each.__struct_fields__} for each in lines]
-    shelf = Shelf("acme", rows, LocationMap({}))
+    shelf = Shelf("acme", rows, LocationMap({}), {})
     columns = [(*("itm", *key), *each) for key, each in held.items()]
     names = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
     head = dict(zip(names, zip(*columns, strict=True), strict=True)) if columns else dict.fromkeys(names)
