@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
 
 import msgspec
@@ -302,8 +302,8 @@ def _check_covered(order: str, claims: Sequence[OpenClaim]) -> None:
             short[claim.line, claim.item, claim.location] += claim.short
         else:
             # A kit lacks what any of its components lacks.
-            key, kits = (claim.line, claim.kit, claim.location), -(-claim.short // claim.per_kit)
-            short[key] = max(short[key], kits)
+            key, kits = (claim.line, claim.kit, claim.location), claim.short / claim.per_kit
+            short[key] = max(short[key], kits.to_integral_value(ROUND_CEILING))
     lines = [
         {"line": line, "item": item, "location": location, "amount": plain(amount)}
         for (line, item, location), amount in short.items()
