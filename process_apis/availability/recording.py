@@ -15,6 +15,7 @@ from gateway.canonical.capabilities import Connection, Report
 from gateway.canonical.events import Event
 from gateway.canonical.stock import MovementType, Outcome, Receipt, ReceiptLine, ReportedMovement
 from gateway.kernel.clock import Clock
+from gateway.kernel.errors import Unavailable
 from gateway.store import log
 from gateway.store.arrays import column_arrays
 from gateway.store.postgres import Store
@@ -50,6 +51,7 @@ from process_apis.availability.translating import Translator, park_movement
 
 _sql: Final = queries_beside(__file__)
 _BATCH: Final = 500
+_TRIES: Final = 8
 _ZERO: Final = Decimal(0)
 _CLASH: Final = Refusal(
     "stock.event_conflict", "this event was recorded with other content: ask its source which is true", mendable=False
@@ -148,7 +150,7 @@ class Recorder:
     async def _record_batch(self, tenant: str, reported: Sequence[ReportedMovement]) -> Receipt:
         mapped: Sequence[Mapped]
         mapped, parked = await self._translator.movements(tenant, reported)
-        while True:
+        for _ in range(_TRIES):
             try:
                 async with self._store.transaction() as connection:
                     mapped, late = await self._lateness.set_aside(connection, tenant, mapped)
@@ -159,6 +161,10 @@ class Recorder:
                     raise
                 parked += [self._lateness.park_movement(each) for each in counts]
                 mapped = [each for each in mapped if each not in counts]
+        raise Unavailable(
+            "what these movements replace was itself replaced each time; nothing was recorded, send them again",
+            code="stock.replaced_meanwhile",
+        )
 
     async def _write(
         self,
