@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from gateway.console.access import Access
@@ -73,24 +74,24 @@ def make_console(
     reading = Reading(store, clock, tenant)
     repairs = Repairs(store, clock, tenant, orders, messages)
     doors = Doors(pages, access, users, Tokens(users, bootstrap), reading, openid)
+    routes: list[HTTPRouteHandler] = [
+        *sign_in_routes(doors),
+        *password_routes(doors),
+        *(openid_routes(doors, openid) if openid is not None else ()),
+        *page_routes(pages, reading),
+        *detail_routes(pages, reading),
+        *repair_routes(pages, reading, repairs),
+        *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
+        *(region_routes(pages, regions, tenant) if regions is not None else ()),
+        *(master_data_routes(pages, masters, tenant) if masters else ()),
+        *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
+        *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
+        *explain_routes(pages, store, clock, tenant, hours=explain_hours),
+        *people_routes(pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None),
+    ]
+    pages.offer({path for route in routes for path in route.paths})
     app = Litestar(
-        [
-            *sign_in_routes(doors),
-            *password_routes(doors),
-            *(openid_routes(doors, openid) if openid is not None else ()),
-            *page_routes(pages, reading),
-            *detail_routes(pages, reading),
-            *repair_routes(pages, reading, repairs),
-            *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
-            *(region_routes(pages, regions, tenant) if regions is not None else ()),
-            *(master_data_routes(pages, masters, tenant) if masters else ()),
-            *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
-            *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
-            *explain_routes(pages, store, clock, tenant, hours=explain_hours),
-            *people_routes(
-                pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None
-            ),
-        ],
+        routes,
         guards=[access.admit],
         exception_handlers={Exception: Errors(pages)},
         lifespan=list(lifespan),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,15 @@ from gateway.console.redaction import scrubbed
 from gateway.kernel.clock import Clock
 
 _HERE: Final = Path(__file__).parent
+_PLACES: Final = {
+    "/": "Overview",
+    "/regions": "Regions",
+    "/reconciliation": "Reconciliation",
+    "/operations": "Operations",
+    "/channels": "Channels",
+    "/master-data": "Master data",
+    "/explain": "Explain",
+}
 FILTERED: Final = frozenset({"orders", "positions", "events"})
 _MEDIA_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -59,6 +68,10 @@ class Pages:
             tone=tone_of,
             words=words,
         )
+
+    def offer(self, paths: Collection[str]) -> None:
+        """Let every page lead to those of the console's places that are among `paths`."""
+        self._environment.globals["places_of_console"] = {path: name for path, name in _PLACES.items() if path in paths}
 
     def render(self, template: str, context: Mapping[str, Any]) -> str:
         """One page or fragment. A name that `context` lacks raises."""

@@ -174,8 +174,8 @@ class Store:
     async def _release(self, acquired: asyncpg.Connection) -> None:
         try:
             await self.pool.release(acquired, timeout=5)
-        except (*_GONE, asyncpg.InterfaceError, Unavailable):  # the pool dropped it, or was closed meanwhile
-            return
+        except (*_GONE, asyncpg.InterfaceError, asyncpg.InternalClientError, Unavailable):
+            return  # the pool dropped it, in the middle of this very release even, or was closed meanwhile
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:

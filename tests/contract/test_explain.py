@@ -18,7 +18,6 @@ from uuid import uuid4
 import httpx
 import pytest
 from callers import client_key
-from conftest import running_on
 from running_gateway import TENANT, RunningGateway
 from wire import answer, request
 
@@ -29,6 +28,8 @@ from gateway.identity.grants import ClientKind
 from gateway.kernel.secrets import resolve_secret
 from gateway.settings import load_settings
 from gateway.store.postgres import Store
+
+from .conftest import running_on
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 

@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager, suppress
 
 import httpx
 import pytest
-from conftest import running_on
 from prometheus_client.parser import text_string_to_metric_families
 from running_gateway import RunningGateway
 
 from gateway.engines import Engines, EngineUrls
 from gateway.engines.ports import free_port
 from gateway.settings import load_settings
+
+from .conftest import running_on
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600), pytest.mark.xdist_group("contract")]
 

@@ -16,7 +16,6 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from conftest import running_on
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from parts_sandbox import SECRET
 from running_gateway import RunningGateway
@@ -29,6 +28,8 @@ from gateway.engines.ports import free_port
 from gateway.engines.process import spawn
 from gateway.identity.partners import PARTNER_SCOPES
 from gateway.settings import load_settings
+
+from .conftest import running_on
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 

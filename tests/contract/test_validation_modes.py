@@ -13,7 +13,6 @@ from uuid import uuid4
 import asyncpg
 import httpx
 import pytest
-from conftest import running_on
 from running_gateway import RunningGateway
 from wire import answer, request
 
@@ -21,6 +20,8 @@ from gateway.app import administer
 from gateway.engines import EngineUrls
 from gateway.explain.reading import explain
 from gateway.settings import load_settings
+
+from .conftest import running_on
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("contract")]
 

@@ -15,7 +15,6 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from conftest import running_on
 from prometheus_client.parser import text_string_to_metric_families
 from running_gateway import RunningGateway
 
@@ -23,6 +22,8 @@ from gateway.engines import Engines, EngineUrls
 from gateway.engines.ports import free_port
 from gateway.engines.process import log_tail, spawn
 from gateway.settings import load_settings
+
+from .conftest import running_on
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(600), pytest.mark.xdist_group("contract")]
 PATIENCE_SECONDS = 90.0

@@ -276,3 +276,30 @@ _FINDINGS = [
     ("loss", "owner", "loss", "explained", "wms_north", "VALVE-20", "", 40, 45, -5,
      "[{" + _EVENT % "e-18" + ',"bearing":"late","effect":"-5"}]'),
 ]  # fmt: skip
+
+
+async def seed_regions(store):
+    """Three sources: one heard five minutes ago, one ten, one never; lags of the first region in two minutes."""
+    now = datetime.now(UTC)
+    for source, seconds in (("wms_na", 310), ("wms_emea", 610)):
+        heard = now - timedelta(seconds=seconds)
+        await store.execute("insert into availability.source values ($1, $2, $3)", TENANT, source, heard)
+    for minutes, slot, news in ((0, 60, 40), (1, 80, 20)):
+        at = (now - timedelta(minutes=minutes)).replace(second=0, microsecond=0)
+        await store.execute(
+            "insert into availability.lag values ($1, 'loc_na', $2, 'recorded', $3, $4)", TENANT, at, slot, news
+        )
+
+
+async def seed_channels(store):
+    """One shop that shows another figure than it was told, one that does not answer."""
+    await store.execute(
+        "insert into channel_publication.channel (tenant, channel, swept_at, failures, last_error) values "
+        "($1, 'eu', now(), 0, null), ($1, 'us', now(), 3, 'shop.refused_credentials: <check> access_key')",
+        TENANT,
+    )
+    await store.execute(
+        "insert into channel_publication.disagreement (tenant, channel, item, sku, cause, expected, found) "
+        "values ($1, 'eu', 'itm_1', 'SKU <1>', 'changed_there', 20, 35)",
+        TENANT,
+    )

@@ -19,6 +19,9 @@ from gateway.store.postgres import Store
 from process_apis.items.process import Items
 from process_apis.reconciliation.process import Reconciliation
 
+sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120  # run as a file, not as part of the tests
+from wiring import Sold, channels_of, regions_of
+
 
 class _Orders:
     async def retry_exception(self, caller, exception_id):
@@ -79,6 +82,9 @@ def make():
         reconciliation=Reconciliation(
             _store, SystemClock(), tenant="acme", stock=None, records=None, orders=None, items=None, accounts=None
         ),
+        regions=regions_of(_store),
+        channels=channels_of(_store),
+        oversold=Sold(),
         lifespan=[_opened],
     )
 

@@ -1,73 +1,31 @@
 """The page of channels, with channel publication on a real record."""
 
-from datetime import UTC, datetime
-from decimal import Decimal
-
 import pytest
 
-from gateway.canonical.location import LocationMap
 from gateway.console.app import make_console
 from gateway.kernel.clock import SystemClock
-from process_apis.availability.process import Availability
-from process_apis.channel_publication.models import PublishedChannel
-from process_apis.channel_publication.process import ChannelPublication
-from process_apis.items.process import Items
 
 from .conftest import TENANT, Messages, Orders, client_of
+from .seeding import seed_channels
+from .wiring import Sold, channels_of
 
 pytestmark = pytest.mark.integration
-
-
-class Shop:
-    compares, figures_per_call = True, 250
-
-
-async def _no_rule(_tenant, _channel):
-    return 0
-
-
-class Sold:
-    async def oversold(self, _tenant):
-        return [
-            {"channel": "mart", "units": Decimal(7), "orders": 2, "waiting": Decimal(3), "last_at": datetime.now(UTC)}
-        ]
 
 
 @pytest.fixture
 async def shown(console):
     """The console with two channels, one of them in trouble."""
-    clock, store = SystemClock(), console.store
-    items = Items(store, clock)
-    availability = Availability(store=store, cache=None, items=items, locations=LocationMap({TENANT: []}), clock=clock)
-    channels = [PublishedChannel(name=name, system=f"shop_{name}", shows=Shop(), orders=None) for name in ("eu", "us")]
+    store = console.store
     console.app = make_console(
         store=store,
-        clock=clock,
+        clock=SystemClock(),
         tenant=TENANT,
         orders=Orders(),
         messages=Messages(),
-        channels=ChannelPublication(
-            store,
-            clock,
-            tenant=TENANT,
-            channels=channels,
-            items=items,
-            availability=availability,
-            claims=availability,
-            rules=_no_rule,
-        ),
+        channels=channels_of(store),
         oversold=Sold(),
     )
-    await store.execute(
-        "insert into channel_publication.channel (tenant, channel, swept_at, failures, last_error) values "
-        "($1, 'eu', now(), 0, null), ($1, 'us', now(), 3, 'shop.refused_credentials: <check> access_key')",
-        TENANT,
-    )
-    await store.execute(
-        "insert into channel_publication.disagreement (tenant, channel, item, sku, cause, expected, found) "
-        "values ($1, 'eu', 'itm_1', 'SKU <1>', 'changed_there', 20, 35)",
-        TENANT,
-    )
+    await seed_channels(store)
     return console
 
 

@@ -1,61 +1,30 @@
 """The page of regions, with availability as it is on a real record."""
 
-from datetime import timedelta
-
 import pytest
 
-from gateway.canonical.location import Location, LocationMap
 from gateway.console.app import make_console
 from gateway.kernel.clock import SystemClock
-from process_apis.availability.freshness import Objective, SourceObjectives
-from process_apis.availability.process import Availability
-from process_apis.items.process import Items
 
 from .conftest import TENANT, Messages, Orders, client_of
+from .seeding import seed_regions
+from .wiring import regions_of
 
 pytestmark = pytest.mark.integration
-PLACES = [
-    Location(
-        location=f"loc_{region}",
-        name=region,
-        region=region,
-        time_zone="UTC",
-        holder=holder,
-        codes={holder: "X", "erp": region},
-        stand_by="erp" if region == "emea" else None,
-    )
-    for region, holder in (("na", "wms_na"), ("emea", "wms_emea"), ("apac", "<3pl>"))
-]
 
 
 @pytest.fixture
 async def shown(console):
     """The console with regions, and a client signed in to it."""
-    clock = SystemClock()
     store = console.store
     console.app = make_console(
         store=store,
-        clock=clock,
+        clock=SystemClock(),
         tenant=TENANT,
         orders=Orders(),
         messages=Messages(),
-        regions=Availability(
-            store=store,
-            cache=None,
-            items=Items(store, clock),
-            locations=LocationMap({TENANT: PLACES}),
-            clock=clock,
-            freshness={"wms_emea": SourceObjectives(stock=Objective(degraded_after_seconds=60))},
-        ),
+        regions=regions_of(store),
     )
-    for source, seconds in (("wms_na", 310), ("wms_emea", 610)):
-        at = clock.now() - timedelta(seconds=seconds)
-        await store.execute("insert into availability.source values ($1, $2, $3)", TENANT, source, at)
-    for minutes, slot, news in ((0, 60, 40), (1, 80, 20)):
-        at = (clock.now() - timedelta(minutes=minutes)).replace(second=0, microsecond=0)
-        await store.execute(
-            "insert into availability.lag values ($1, 'loc_na', $2, 'recorded', $3, $4)", TENANT, at, slot, news
-        )
+    await seed_regions(store)
     client, _ = await console.person("view")
     async with client:
         yield client

@@ -124,6 +124,15 @@ async def test_a_connection_cut_in_the_middle_of_an_answer_is_replaced(store):
     assert await store.fetchval("select pg_backend_pid()") != confused
 
 
+async def test_a_connection_that_goes_while_it_is_given_back_fails_nobody(store, monkeypatch):
+    async with store.connection() as connection:
+        assert await connection.fetchval("select 1") == 1
+        # as when the server dies between the pool's look at the connection and its release
+        monkeypatch.setattr(type(connection._con), "_on_release", lambda gone, **_: gone.terminate())
+    monkeypatch.undo()
+    assert await store.fetchval("select 2") == 2
+
+
 @pytest.mark.parametrize("day", [date.min, date(2028, 2, 29), date.max])
 async def test_every_date_is_kept_as_the_date_it_is(store, day):
     row = await store.fetchrow("select $1::date as day, ($1::date)::text as text, $2::date[] as days", day, [day, None])

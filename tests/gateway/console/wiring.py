@@ -1,0 +1,73 @@
+"""Processes that the console's pages tell of, put together as the pages' tests need them."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from gateway.canonical.location import Location, LocationMap
+from gateway.kernel.clock import SystemClock
+from process_apis.availability.freshness import Objective, SourceObjectives
+from process_apis.availability.process import Availability
+from process_apis.channel_publication.models import PublishedChannel
+from process_apis.channel_publication.process import ChannelPublication
+from process_apis.items.process import Items
+
+TENANT = "acme"
+PLACES = [
+    Location(
+        location=f"loc_{region}",
+        name=region,
+        region=region,
+        time_zone="UTC",
+        holder=holder,
+        codes={holder: "X", "erp": region},
+        stand_by="erp" if region == "emea" else None,
+    )
+    for region, holder in (("na", "wms_na"), ("emea", "wms_emea"), ("apac", "<3pl>"))
+]
+
+
+class Shop:
+    compares, figures_per_call = True, 250
+
+
+class Sold:
+    async def oversold(self, _tenant):
+        return [
+            {"channel": "mart", "units": Decimal(7), "orders": 2, "waiting": Decimal(3), "last_at": datetime.now(UTC)}
+        ]
+
+
+def regions_of(store):
+    """Availability of three regions: one has an objective, one a stand-by, one a name to be escaped."""
+    clock = SystemClock()
+    return Availability(
+        store=store,
+        cache=None,
+        items=Items(store, clock),
+        locations=LocationMap({TENANT: PLACES}),
+        clock=clock,
+        freshness={"wms_emea": SourceObjectives(stock=Objective(degraded_after_seconds=60))},
+    )
+
+
+def channels_of(store):
+    """Publication to two shops."""
+    clock = SystemClock()
+    items = Items(store, clock)
+    availability = Availability(store=store, cache=None, items=items, locations=LocationMap({TENANT: []}), clock=clock)
+    return ChannelPublication(
+        store,
+        clock,
+        tenant=TENANT,
+        channels=[
+            PublishedChannel(name=name, system=f"shop_{name}", shows=Shop(), orders=None) for name in ("eu", "us")
+        ],
+        items=items,
+        availability=availability,
+        claims=availability,
+        rules=_no_rule,
+    )
+
+
+async def _no_rule(_tenant, _channel):
+    return 0
