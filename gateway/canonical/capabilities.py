@@ -8,7 +8,7 @@ introduces the two. Every call carries a `Call`: its deadline holds for everythi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
 
@@ -470,6 +470,10 @@ class ClaimsStock(Protocol):
     async def claim_all(
         self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest], writes: GathersWrites
     ) -> Sequence[Sequence[ClaimedLine] | Conflict]: ...
+
+    def arrive_late(self, tenant: str, request: ClaimRequest, made: Sequence[ClaimedLine]) -> Mapping[int, date]:
+        """By line of what was just `made` for `request`: when it is there, where that is after its `need_by`."""
+        ...
 
     async def claim(
         self,

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from gateway.canonical.shipping_times import ShippingTimes
 from gateway.canonical.stock import OWN_SOURCE
 
 
@@ -17,6 +18,7 @@ class Location(Struct, frozen=True, kw_only=True):
     poster tells about them; `codes` gives the code each instance uses; `time_zone` is an IANA name for business dates.
     `stand_by` is another source that may be switched to when the holder is dead: it needs a code of its own, and stays
     named as long as it holds. With `stand_by_after_seconds` that happens by itself after so much silence.
+    `shipping` says when goods leave it.
     """
 
     location: str
@@ -29,6 +31,7 @@ class Location(Struct, frozen=True, kw_only=True):
     priority: int = 100
     stand_by: str | None = None
     stand_by_after_seconds: float | None = None
+    shipping: ShippingTimes | None = None
 
 
 class LocationCode(Struct, frozen=True, kw_only=True):
@@ -52,6 +55,7 @@ class _Places:
 
     def __init__(self, locations: Sequence[Location], codes: Sequence[LocationCode]) -> None:
         self.by_id = {each.location: each for each in locations}
+        self.timed = any(each.shipping is not None for each in locations)
         self.by_code = {(source, code): each for each in locations for source, code in each.codes.items()}
         self.dated: dict[tuple[str, str], list[LocationCode]] = {}
         for each in codes:
@@ -94,6 +98,10 @@ class LocationMap:
         if dated is None or at is None:
             return places.by_code.get((source, code))
         return next((places.by_id.get(each.location) for each in dated if each.holds(at)), None)
+
+    def ships_by_times(self, tenant: str) -> bool:
+        """Whether any location of a tenant says when goods leave it."""
+        return self._places.get(tenant, _NOWHERE).timed
 
     def priority(self, tenant: str, location: str) -> tuple[int, str]:
         """What decides between locations that would do: lower goes first."""

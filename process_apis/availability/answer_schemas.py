@@ -15,6 +15,7 @@ from process_apis.availability.explaining import PlaceAccount, Step
 from process_apis.availability.kit_answers import KitAccount
 from process_apis.availability.schemas import Figure, LocationView, SilentSourceView, silent_view
 
+_FIGURES = tuple(name for name in LocationView.__struct_fields__ if name not in ("location", "leaving"))
 _MORE = "/process/availability/v1/explain"
 _ANSWER = "/process/availability/v1/availability"
 
@@ -139,7 +140,7 @@ def availability_view(answer: ItemAvailability) -> AvailabilityView:
         locations=[
             LocationView(
                 location=place.location,
-                **{name: plain(getattr(place, name)) for name in LocationView.__struct_fields__ if name != "location"},
+                **dict[str, Any]({name: plain(getattr(place, name)) for name in _FIGURES}),
             )
             for place in answer.locations
         ],

@@ -91,7 +91,8 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
             )
         request_for = schemas.request_of(data, caller, action=_action(caller, data.action))
         made = await claims.reserve(caller.tenant, request_for)
-        return schemas.claimed_list(list(made), schemas.lacking_of(request_for, made))
+        late = availability.arrive_late(caller.tenant, request_for, made)
+        return schemas.claimed_list(list(made), schemas.lacking_of(request_for, made), late)
 
     @post(f"{_ROOT}/claim-extensions", status_code=200, opt=_WRITE, operation_id="extendClaims")
     async def extend_claims(

@@ -1,6 +1,6 @@
 """The shapes of claims on the wire. Amounts are exact decimals, as strings, in base units of the item."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any
@@ -17,6 +17,14 @@ from process_apis.availability.schemas import ClaimView, Figure, Text
 _LONGEST = 31 * 86_400
 Amount = Annotated[str, Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,24}(\.[0-9]{1,12})?$(?!\n)", examples=["12", "0.5"])]
 LineNumber = Annotated[int, Meta(ge=0, le=100_000)]
+ShipTo = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Z]{2}( [^\x00-\x1f\x7f-\x9f]{1,16})?$(?!\n)",
+        description="where goods go: a country (ISO 3166-1 alpha-2) and, where known, a postal code",
+        examples=["US 97201"],
+    ),
+]
 Seconds = Annotated[int, Meta(ge=1, le=_LONGEST, description="From now, by the clock of our record.")]
 
 
@@ -38,7 +46,8 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
 
     Without `expires_in` the promise stands until it is allocated or released. `override_reason` promises what the
     channel's rule keeps back; it needs the scope ``claims:override`` and is audited. Where stock turns out to be
-    short, what is of lower `priority` gives way first, then what is needed later (`need_by`).
+    short, what is of lower `priority` gives way first, then what is needed later (`need_by`). Places from which goods
+    are at `ship_to` by `need_by` go before all others; lines that come later say when (`late`).
     """
 
     action: Text
@@ -49,6 +58,7 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     override_reason: Text | None = None
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
     need_by: date | None = None
+    ship_to: ShipTo | None = None
     fill: Fill = "complete"
 
 
@@ -133,11 +143,19 @@ class LackingView(Struct, kw_only=True):
     amount: Amount
 
 
+class LateLineView(Struct, kw_only=True):
+    """A line that arrives after it was needed by."""
+
+    line: int
+    arrives_on: date
+
+
 class ClaimedList(Struct, kw_only=True):
     """What the command promised, changed or gave back."""
 
     claims: list[ClaimedView]
     lacking: list[LackingView] = []
+    late: list[LateLineView] = []
 
 
 class LateClaimView(Struct, kw_only=True):
@@ -185,6 +203,7 @@ def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimR
         priority=data.priority,
         fill=data.fill,
         need_by=data.need_by,
+        ship_to=data.ship_to,
     )
 
 
@@ -228,9 +247,12 @@ def lacking_of(request: ClaimRequest, claims: Sequence[ClaimedLine]) -> list[Lac
     return [LackingView(line=line, amount=plain(amount)) for line, amount in sorted(rest.items()) if amount > 0]
 
 
-def claimed_list(claims: list[ClaimedLine], lacking: list[LackingView] | None = None) -> ClaimedList:
-    """An answer on the wire."""
+def claimed_list(
+    claims: list[ClaimedLine], lacking: list[LackingView] | None = None, late: Mapping[int, date] = {}
+) -> ClaimedList:
+    """An answer on the wire; `late` has by line when it arrives."""
     return ClaimedList(
+        late=[LateLineView(line=line, arrives_on=on) for line, on in sorted(late.items())],
         lacking=lacking or [],
         claims=[
             ClaimedView(

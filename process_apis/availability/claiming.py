@@ -27,6 +27,7 @@ from gateway.store.together import Together
 from process_apis.availability.actions import ActionRow, action_reused, answered, digest
 from process_apis.availability.freshness import Heard, Holding, SourceObjectives, certainty
 from process_apis.availability.fulfilling import OrderClaims
+from process_apis.availability.leaving import Departures
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.lots import dates_at
 from process_apis.availability.models import ChannelRule, LineKey, Need
@@ -59,8 +60,10 @@ class Claimer:
         freshness: Mapping[str, SourceObjectives],
         rulebook: Rulebook,
         kits: ResolvesKits,
+        departures: Departures,
     ) -> None:
         self._locations = locations
+        self._departures = departures
         self._kits = kits
         self._rulebook = rulebook
         self._clock = clock
@@ -112,7 +115,7 @@ class Claimer:
         orders = sorted(request.order for request in requests)
         book = await self._kits.book(tenant, connection)
         items = sorted(book.with_components({line.item for request in requests for line in request.lines}))
-        shelf = await Shelf.lock(connection, tenant, orders, items, self._locations, book.among(items))
+        shelf = await Shelf.lock(connection, tenant, orders, items, self._departures, book.among(items))
         actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
         asked = [array(names) for names in (actions, orders, channels, items)]
         now = self._clock.now()
@@ -138,7 +141,7 @@ class Claimer:
                     continue
                 check_open(request.order, head["cancelled"])
                 rule = rules.get(request.channel) or open_rule(request.channel)
-                made = shelf.promise(request, rule, fencing, needs)
+                made = shelf.promise(request, rule, fencing, needs, now)
             except Conflict as refusal:
                 answers.append(refusal)
                 continue

@@ -45,6 +45,7 @@ from process_apis.availability.holding import Holders, Switch
 from process_apis.availability.kit_news import KitNews
 from process_apis.availability.lags import Lags
 from process_apis.availability.lateness import Lateness
+from process_apis.availability.leaving import Departures
 from process_apis.availability.lots import Lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
 from process_apis.availability.parking import ItemCodes
@@ -72,7 +73,7 @@ class Availability:
 
     Without a `cache` every answer comes from the record: right, and slower. `freshness` gives objectives by source.
     `claims` has the verbs for whoever holds no transaction, `examiner` implements `ExaminesStock`, `rules` the versions
-    of channels' rules.
+    of channels' rules, `departures` tells when goods leave.
     """
 
     def __init__(
@@ -104,7 +105,8 @@ class Availability:
         self.rules = Rules(store, items, locations, clock)
         self.previewer = Previewer(store, rulebook, locations, clock)
         self.lots = Lots(store, items)
-        self._claimer = Claimer(locations, clock, freshness or {}, rulebook, kits)
+        self.departures = Departures(locations, clock)
+        self._claimer = Claimer(locations, clock, freshness or {}, rulebook, kits, self.departures)
         self._standing = Standing(store, clock)
         self.shortages = Shortages(store, locations, rulebook, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
@@ -250,6 +252,10 @@ class Availability:
     async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:
         """See `Backorders.standing`."""
         return await self.backorders.standing(connection, tenant=tenant, order=order)
+
+    def arrive_late(self, tenant: str, request: ClaimRequest, made: Sequence[ClaimedLine]) -> Mapping[int, date]:
+        """See `Departures.arrive_late`."""
+        return self.departures.arrive_late(tenant, request, made)
 
     async def claim_ahead(self, tenant: str, dated: DatedRequest) -> Sequence[ClaimedLine]:
         """Promise for a date; committed when it returns: see `DatedClaimer.claim`."""

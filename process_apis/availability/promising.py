@@ -14,7 +14,6 @@ from msgspec import Struct
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.canonical.kit import Kit
-from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState, Fill
 from gateway.kernel.errors import Conflict
 from gateway.kernel.ids import new_id
@@ -23,12 +22,13 @@ from gateway.store.arrays import array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.kitting import Counter, Shelves, serve
+from process_apis.availability.leaving import Departures
 from process_apis.availability.lines import line_of_row, tell_reserved
 from process_apis.availability.lots import LotStock, decode_lots, with_lots
 from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
 from process_apis.availability.rules import usable
 from process_apis.availability.selling import allotment_of, drawn_after, offer, terms_at, unreserved
-from process_apis.availability.sourcing import fitting, lacking, source, whole
+from process_apis.availability.sourcing import fitting, lacking, source_in_time, whole
 
 _sql: Final = queries_beside(__file__)
 _of_kits: Final = queries_beside(__file__, "kit_queries.sql")
@@ -61,10 +61,10 @@ class Promise(Struct, frozen=True):
 class Shelf:
     """The stock lines of some items, locked until the transaction ends, less what was promised of them since."""
 
-    def __init__(self, tenant: str, rows: Sequence[Any], locations: LocationMap, kits: Mapping[str, Kit]) -> None:
+    def __init__(self, tenant: str, rows: Sequence[Any], departures: Departures, kits: Mapping[str, Kit]) -> None:
         self._tenant = tenant
         self._kits = kits
-        self._locations = locations
+        self._departures = departures
         self._rows = {LineKey(row["item"], row["location"], row["owner"]): row for row in rows}
         self._lines: dict[str, dict[LineKey, StockLine]] = defaultdict(dict)
         for key, row in self._rows.items():
@@ -80,7 +80,7 @@ class Shelf:
         tenant: str,
         orders: Sequence[str],
         items: Sequence[str],
-        locations: LocationMap,
+        departures: Departures,
         kits: Mapping[str, Kit] = {},
     ) -> Shelf:
         """Lock `orders` (sorted), then all stock lines of `items` in the one order of stock lines.
@@ -88,7 +88,7 @@ class Shelf:
         `kits` are those of the items that are put together where there are not enough; `items` has their components.
         """
         rows = await connection.fetch(_sql.lock_shelf, tenant, array(orders), array(items))
-        return cls(tenant, rows, locations, kits)
+        return cls(tenant, rows, departures, kits)
 
     def count(self, head: Any, today: Callable[[str], date]) -> None:
         """What channels hold already, and lots, from the `claim_heads` that were read behind the locks of these items.
@@ -109,14 +109,20 @@ class Shelf:
             self._lines[item] = {LineKey(line.item, line.location, line.owner): line for line in lines}
 
     def promise(
-        self, request: ClaimRequest, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need]
+        self,
+        request: ClaimRequest,
+        rule: ChannelRule,
+        fencing: Sequence[ChannelRule],
+        needs: Sequence[Need],
+        now: datetime,
     ) -> list[ClaimedLine]:
         """Take `needs` off the shelf, as far as `request.fill` says. Raises `Conflict` (``stock.insufficient``).
 
-        `fencing`: see `offer`. An override takes what is available, whatever rules keep back.
+        `fencing`: see `offer`. Places count as in time by what leaves them `now`. An override takes what is available,
+        whatever rules keep back.
         """
         terms = (unreserved(rule), ()) if request.override else (rule, fencing)
-        portions = self._decide(*terms, needs, request.fill)
+        portions = self._decide(*terms, needs, request, now)
         owner = rule.terms.owner
         for part in portions:
             key = LineKey(part.item, part.location, owner)
@@ -141,7 +147,12 @@ class Shelf:
         ]
 
     def _decide(
-        self, rule: ChannelRule, fencing: Sequence[ChannelRule], needs: Sequence[Need], fill: Fill
+        self,
+        rule: ChannelRule,
+        fencing: Sequence[ChannelRule],
+        needs: Sequence[Need],
+        request: ClaimRequest,
+        now: datetime,
     ) -> list[Portion]:
         items = {need.item for need in needs}
         kits = {item: self._kits[item] for item in items & self._kits.keys()} if self._kits else {}
@@ -152,14 +163,17 @@ class Shelf:
             found = offer(item, list(self._lines[item].values()), rule, fencing, self._held.get(item, {}))
             stock[item], sellable[item] = found.places, found.sellable
         places = {place for some in stock.values() for place in some}
-        order = sorted(places, key=lambda place: self._locations.priority(self._tenant, place))
+        order, late = self._departures.preferred(self._tenant, places, now), frozenset[str]()
+        if request.need_by is not None:
+            late = self._departures.late(self._tenant, places, now, request.need_by, request.ship_to)
+        prompt = [place for place in order if place not in late] if late else order
         if kits:
-            return self._decide_kits(rule, needs, fill, kits, Shelves(stock, sellable), order)
-        if (portions := whole(needs, stock, sellable, order)) is not None:
+            return self._decide_kits(rule, needs, request.fill, kits, Shelves(stock, sellable), order, prompt)
+        if (portions := whole(needs, stock, sellable, prompt)) is not None:
             return portions
-        if not (fits := fitting(needs, stock, sellable, fill)):
+        if not (fits := fitting(needs, stock, sellable, request.fill)):
             raise _insufficient(lacking(needs, stock, sellable))
-        return source(fits, stock, order)
+        return source_in_time(fits, stock, order, late)
 
     def _decide_kits(
         self,
@@ -169,9 +183,15 @@ class Shelf:
         kits: Mapping[str, Kit],
         shelves: Shelves,
         order: Sequence[str],
+        prompt: Sequence[str],
     ) -> list[Portion]:
+        """Kits are in time as an order: all of it from `prompt`, else from anywhere."""
         terms = {item: terms_at(rule, item) for item in kits}
         sold_at = {item: frozenset(place for place in order if usable(place, terms[item]) is not None) for item in kits}
+        if len(prompt) < len(order):
+            portions, missing = serve(needs, Counter(kits, sold_at), shelves.at(prompt), prompt, "complete")
+            if not missing:
+                return portions
         portions, missing = serve(needs, Counter(kits, sold_at), shelves, order, fill)
         if missing:
             raise _insufficient(missing)

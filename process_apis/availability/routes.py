@@ -42,6 +42,10 @@ _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6}
 _KNOWN = "by what had been recorded at this instant (RFC 3339, UTC)"
 _UNIT = "tell each figure in this unit as well (UN/ECE Rec 20), in whole ones: null for an item that has no such unit"
 _WHY = "tell how each figure comes about, for at most 5 items; needs the scope stock:read"
+_SHIP_TO = r"^[A-Z]{2}( [^\x00-\x1f\x7f-\x9f]{1,16})?$(?!\n)"
+_LEAVING = (
+    "tell when goods would leave each location and be there: a country and, where known, a postal code (US 97201)"
+)
 _HAPPENED = "by what had occurred at this instant (RFC 3339, UTC), whenever it was told"
 
 
@@ -59,6 +63,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         channel: Annotated[str, QueryParameter(max_length=100)] = "default",
         explain: Annotated[bool, QueryParameter(description=_WHY)] = False,
         uom: Annotated[str | None, QueryParameter(pattern=r"^[A-Z0-9]{2,3}$(?!\n)", description=_UNIT)] = None,
+        ship_to: Annotated[str | None, QueryParameter(max_length=20, pattern=_SHIP_TO, description=_LEAVING)] = None,
     ) -> AvailabilityList:
         items = [each for each in item.split(",") if each]
         if not 0 < len(items) <= 50:  # noqa: PLR2004 - the limit that the parameter's description states
@@ -71,6 +76,8 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         else:
             answers = await availability.availability(caller.tenant, channel=channel, items=items, locations=True)
             views = [availability_view(answer) for answer in answers]
+        if explain or ship_to is not None:
+            _tell_leaving(availability, caller, views, ship_to)
         return AvailabilityList(items=views if uom is None else await _in_units(availability, caller, views, uom))
 
     @get(f"{_ROOT}/positions", opt={**_API, "scopes": ["stock:read"], "cost": 1}, operation_id="listPositions")
@@ -169,6 +176,16 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *shortage_routes(availability),
         *snapshot_routes(availability),
     ]
+
+
+def _tell_leaving(
+    availability: Availability, caller: Caller, views: list[AvailabilityView], ship_to: str | None
+) -> None:
+    for place in (place for view in views for place in view.locations):
+        found = availability.departures.leaves(caller.tenant, place.location)
+        arrives = availability.departures.arrives(caller.tenant, place.location, ship_to)
+        if found is not None and arrives is not None:
+            place.leaving = schemas.LeavingView(ships_on=found.on, order_by=found.by, arrives_on=arrives)
 
 
 async def _in_units(

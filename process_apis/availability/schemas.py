@@ -20,8 +20,19 @@ Figure = Annotated[str, Meta(pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,12})?$(?!\n)", e
 Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
 
 
+class LeavingView(Struct, kw_only=True):
+    """When goods that are ordered before `order_by` leave a location, and when they are where they go."""
+
+    ships_on: date
+    order_by: datetime
+    arrives_on: date
+
+
 class LocationView(Struct, kw_only=True):
-    """The figures of one item at one location, in base units; of a kit also how many its components there make."""
+    """The figures of one item at one location, in base units; of a kit also how many its components there make.
+
+    `leaving` is told where it was asked for, and the location says when it ships.
+    """
 
     location: str
     on_hand: Figure
@@ -31,6 +42,7 @@ class LocationView(Struct, kw_only=True):
     external: Figure
     available: Figure
     from_components: Figure
+    leaving: LeavingView | None = None
 
 
 class SilentSourceView(Struct, kw_only=True):

@@ -1,9 +1,9 @@
-"""Which locations serve the lines of one order: all from one, else the fewest splits, by location priority. Pure."""
+"""Which locations serve the lines of one order: in time, by fewest splits, by priority. Pure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from heapq import nlargest
 from typing import Final
@@ -95,6 +95,28 @@ def source(needs: Sequence[Need], stock: Stock, order: Sequence[str]) -> list[Po
         whole = next((place for place in chosen if places.get(place, _ZERO) >= need.amount), None)
         portions += _take(places, need, [whole] if whole else chosen)
     return sorted(portions)
+
+
+def source_in_time(needs: Sequence[Need], stock: Stock, order: Sequence[str], late: Collection[str]) -> list[Portion]:
+    """As `source`, but no place of `late` serves a line that the others have wholly, after lines before it.
+
+    Lines that cannot be in time take what is left, wherever it is: by fewest splits and priority, as if time were none.
+    """
+    if not late:
+        return source(needs, stock, order)
+    left = {item: dict(places) for item, places in stock.items()}
+    pinned = [need for need in needs if need.location is not None]
+    portions = [portion for need in pinned for portion in _take(left.get(need.item, {}), need, [need.location or ""])]
+    free = [need for need in needs if need.location is None]
+    early = {item: {place: some[place] for place in some if place not in late} for item, some in left.items()}
+    slow = lacking(free, early, {item: sum(some.values(), _ZERO) for item, some in early.items()})
+    numbers = {need.line for need in slow}
+    prompt = source(
+        [need for need in free if need.line not in numbers], early, [place for place in order if place not in late]
+    )
+    for part in prompt:
+        left[part.item][part.location] -= part.amount
+    return sorted([*portions, *prompt, *source(slow, left, order)])
 
 
 def _fewest(needs: Sequence[Need], left: Stock, order: Sequence[str]) -> Sequence[str]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from gateway.canonical.location import Location, LocationCode
+from gateway.canonical.shipping_times import ShippingTimes
 
 DOMAIN: Final = "location"
 
@@ -35,7 +36,7 @@ ATTRIBUTES: Final = tuple(
 
 
 class Node(Struct, frozen=True, kw_only=True):
-    """One place of the hierarchy, with what it inherits: region and time zone come from the nearest place above it.
+    """One place of the hierarchy, with what it inherits: region, time zone and shipping times, of the nearest above it.
 
     `above` has the ids of those it belongs to, nearest first. A node with a `holder` keeps stock. `more` is what else
     a stock-keeping `Location` holds.
@@ -52,6 +53,7 @@ class Node(Struct, frozen=True, kw_only=True):
     holder: str | None
     poster_to: str | None
     priority: int
+    shipping: ShippingTimes | None
     more: Mapping[str, Any]
 
 

@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from gateway.canonical.location import Location, LocationCode
+from gateway.canonical.shipping_times import ShippingTimes
 from gateway.reference.outcomes import Refusal
 from process_apis.locations.models import HEIGHTS, Kind, Node
 
 _OWN: Final = frozenset(
-    {"name", "kind", "type", "parent", "region", "time_zone", "holder", "poster_to", "priority", "codes"}
+    {"name", "kind", "type", "parent", "region", "time_zone", "holder", "poster_to", "priority", "codes", "shipping"}
 )
 _DEFAULT_PRIORITY: Final = 100
 Values = Mapping[str, Any]
@@ -53,6 +54,7 @@ class Hierarchy:
             holder=values.get("holder"),
             poster_to=values.get("poster_to"),
             priority=_DEFAULT_PRIORITY if values.get("priority") is None else values["priority"],
+            shipping=self._shipping([location, *above]),
             more={name: value for name, value in values.items() if name not in _OWN},
         )
 
@@ -79,6 +81,8 @@ class Hierarchy:
                         f"no system is configured as {system[:60]!r}: define it in [systems] or [sources] first",
                     )
                 )  # fmt: skip
+        if (wrong := _wrong_times(self._values[location].get("shipping"))) is not None:
+            found.append(Refusal(location, "shipping", "location.shipping", wrong))
         if node.holder is not None:
             found += [
                 Refusal(
@@ -121,6 +125,10 @@ class Hierarchy:
                 return each
         return None
 
+    def _shipping(self, chain: Sequence[str]) -> ShippingTimes | None:
+        said = next((some for each in chain if (some := self._values[each].get("shipping")) is not None), None)
+        return None if said is None or _wrong_times(said) is not None else msgspec.convert(said, ShippingTimes)
+
 
 def stock_locations(hierarchy: Hierarchy, codes: Mapping[str, Mapping[str, str]]) -> list[Location]:
     """The locations that keep stock, with the code that holds now of each source (by location)."""
@@ -136,6 +144,7 @@ def stock_locations(hierarchy: Hierarchy, codes: Mapping[str, Mapping[str, str]]
                 "holder": node.holder,
                 "poster_to": node.poster_to,
                 "priority": node.priority,
+                "shipping": node.shipping,
                 "codes": codes.get(node.location, {}),
             },
             Location,
@@ -157,6 +166,16 @@ def taken_codes(codes: Iterable[LocationCode]) -> list[tuple[LocationCode, Locat
             if earlier.valid_until is None or later.valid_from is None or later.valid_from < earlier.valid_until:
                 found.append((earlier, later))
     return found
+
+
+def _wrong_times(said: Any) -> str | None:
+    if said is None:
+        return None
+    try:
+        msgspec.convert(said, ShippingTimes)
+    except msgspec.ValidationError as error:
+        return f"its shipping times cannot hold: {error}"
+    return None
 
 
 def _kind(values: Values) -> Kind:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.canonical.location import LocationCode
+from gateway.canonical.shipping_times import ShippingTimes
 from gateway.kernel.errors import Rejected
 from gateway.reference.survivorship import STEWARD
 from process_apis.locations.models import Change, Node
@@ -44,6 +45,7 @@ class LocationView(Struct, kw_only=True):
     holder: str | None
     poster_to: str | None
     priority: int
+    shipping: ShippingTimes | None
 
 
 class LocationPage(Struct, kw_only=True):
@@ -65,6 +67,7 @@ class StatementInput(Struct, kw_only=True, forbid_unknown_fields=True):
     holder: Text | UnsetType | None = UNSET
     poster_to: Text | UnsetType | None = UNSET
     priority: Priority | UnsetType = UNSET
+    shipping: ShippingTimes | UnsetType | None = UNSET
 
 
 class CodeInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -119,6 +122,7 @@ def location_view(node: Node) -> LocationView:
         holder=node.holder,
         poster_to=node.poster_to,
         priority=node.priority,
+        shipping=node.shipping,
     )
 
 

@@ -38,7 +38,7 @@ from process_apis.order_to_ship.models import (
     PlacedAnswer,
     PlaceOrder,
 )
-from process_apis.order_to_ship.overselling import whatever_there_is, with_waiting, write_oversold
+from process_apis.order_to_ship.overselling import whatever_there_is, with_late, with_waiting, write_oversold
 from process_apis.order_to_ship.records import (
     find_by_identity,
     insert_allocations,
@@ -274,7 +274,7 @@ class Acceptance:
         insert_kit_lines(writes, {order.order_id: made for order, _, made in promised})
         return [
             _promised(
-                order,
+                with_late(order, self._claims.arrive_late(tenant, request, made)) if order.requested_date else order,
                 made,
                 await self._backorder(connection, request, made, writes, tenant) if self._waits(order) else (),
                 oversold=order.channel in self._committed,
@@ -309,6 +309,7 @@ class Acceptance:
             lines=[ClaimLine(line=line.line, item=line.item, amount=line.ordered) for line in order.lines],
             correlation_id=order.correlation_id,
             need_by=order.requested_date,
+            ship_to=f"{order.ship_to.country} {order.ship_to.postal_code}",
         )
         if order.channel in self._committed:
             return whatever_there_is(request)

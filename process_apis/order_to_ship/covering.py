@@ -96,7 +96,10 @@ def _note_handed(change: Change, lacks: Sequence[Lack]) -> None:
 
 
 def waiting_lines(lines: Sequence[OrderLine], lacks: Sequence[Lack]) -> tuple[OrderLine, ...]:
-    """The lines with `lacks` as what waits of them, and when the last of it is expected, if all of it is."""
+    """The lines with `lacks` as what waits of them, and when the last of it is expected, if all of it is.
+
+    Lines that wait for nothing, and did not, are left as they are.
+    """
     amounts: dict[int, Decimal] = defaultdict(Decimal)
     dates: dict[int, list[date | None]] = defaultdict(list)
     for lack in lacks:
@@ -104,6 +107,9 @@ def waiting_lines(lines: Sequence[OrderLine], lacks: Sequence[Lack]) -> tuple[Or
         dates[lack.line].append(lack.expected)
     found = []
     for line in lines:
+        if not amounts[line.line] and not line.backordered:
+            found.append(line)  # it waits for nothing: a date that it has is when it arrives
+            continue
         known = [each for each in dates[line.line] if each is not None]
         last = max(known) if known and len(known) == len(dates[line.line]) else None
         waits = backordered(line, amounts[line.line])

@@ -61,7 +61,7 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     """One line and its counters: ordered = open + backordered + shipped + cancelled, always.
 
     `oversold`: what stock could not give when the line was accepted all the same. `expected`: when known supply covers
-    what is backordered, None where nothing is or none does.
+    what is backordered (None where none does); where nothing is, when it arrives, if that is after the requested date.
     """
 
     line: int

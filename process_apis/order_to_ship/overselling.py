@@ -7,8 +7,8 @@ claims on supply, told as `channel.oversold`, and shown to people until it is co
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -54,14 +54,21 @@ def with_waiting(order: Order, waiting: Sequence[StandingClaim], *, oversold: bo
     return replace(order, lines=lines, exceptions=(*order.exceptions, waiting_finding(lacks)))
 
 
+def with_late(order: Order, dates: Mapping[int, date]) -> Order:
+    """The draft with lines, by number, that come after the day they were needed by, and when they do."""
+    if not dates:
+        return order
+    return replace(order, lines=tuple(replace(line, expected=dates.get(line.line)) for line in order.lines))
+
+
 def write_oversold(writes: GathersWrites, orders: Sequence[Order], now: datetime) -> None:
-    """What of `orders`, just inserted, waits: their counters, the exceptions, the channel's figure and its event."""
+    """What of `orders`, just inserted, waits or is late: their counters, exceptions, the channel's figure and event."""
     _write_exceptions(writes, [order for order in orders if order.exceptions])
     lines = [
         (order.order_id, line.line, line.backordered, line.oversold, line.expected)
         for order in orders
         for line in order.lines
-        if line.backordered
+        if line.backordered or line.expected
     ]
     if lines:
         writes.add(_sql.accept_short, *map(list, zip(*lines, strict=True)))

@@ -1,7 +1,7 @@
 -- Orders of buyer-committed channels that stock could not give whole. Arrays run in parallel.
 
 -- name: accept_short
--- Lines that this transaction inserted as open: what waits of each.
+-- Lines that this transaction inserted as open: what waits of each, or when it comes where that is too late.
 update order_to_ship.line l
 set open = l.open - k.waiting, backordered = k.waiting, oversold = k.oversold, expected = k.expected
 from unnest($1::text[], $2::integer[], $3::numeric[], $4::numeric[], $5::date[])

@@ -127,8 +127,10 @@ def ship(line: OrderLine, amount: Decimal) -> OrderLine:
     from_backorder = min(amount - from_open, line.backordered)
     from_cancelled = min(amount - from_open - from_backorder, line.cancelled)
     counted = from_open + from_backorder + from_cancelled
+    left = line.open - from_open + line.backordered - from_backorder
     return replace(
         line,
+        expected=line.expected if left else None,
         open=line.open - from_open,
         backordered=line.backordered - from_backorder,
         cancelled=line.cancelled - from_cancelled,
@@ -146,7 +148,9 @@ def unship(line: OrderLine, amount: Decimal) -> OrderLine:
 
 def cancel_rest(line: OrderLine) -> OrderLine:
     """What was neither shipped nor cancelled yet is cancelled."""
-    return replace(line, open=_ZERO, backordered=_ZERO, cancelled=line.cancelled + line.open + line.backordered)
+    return replace(
+        line, expected=None, open=_ZERO, backordered=_ZERO, cancelled=line.cancelled + line.open + line.backordered
+    )
 
 
 def law_holds(line: OrderLine) -> bool:

@@ -75,7 +75,8 @@ class MoneyView(Struct, kw_only=True):
 class LineView(Struct, kw_only=True):
     """A line and its counters in base units: ordered = open + backordered + shipped + cancelled.
 
-    `expected_date` is when supply that is known covers what is backordered; null where nothing is, or none does.
+    `expected_date` is when supply that is known covers what is backordered, null where none does; where nothing is,
+    when the line arrives, if that is after the order's `requested_date`.
     """
 
     line: int

@@ -242,7 +242,11 @@ class OrderLineView(Struct, kw_only=True):
     counters: CountersView
     unit_price: MoneyView
     expected_date: Annotated[
-        date | None, Meta(description="When what is backordered of it is expected; null where nothing is, or unknown.")
+        date | None,
+        Meta(
+            description="When what is backordered of it is expected, null where unknown; where nothing is, when it "
+            "arrives, if that is after `requested_date`."
+        ),
     ]
 
 

@@ -97,12 +97,13 @@ class World:
         self.items = Items(store, self.clock)
         self.kits = Kits(store, self.clock, self.items)
         self.cache = cache
+        self.locations = LocationMap({"acme": LOCATIONS})
         self.availability = Availability(
             store=store,
             cache=cache,
             items=self.items,
             kits=self.kits,
-            locations=LocationMap({"acme": LOCATIONS}),
+            locations=self.locations,
             clock=self.clock,
         )
         self.id: dict[str, str] = {}

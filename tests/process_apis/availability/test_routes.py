@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from msgspec import structs
 
+from gateway.canonical.shipping_times import ShippingTimes
 from gateway.kernel.context import Zone
 from gateway.kernel.errors import Invalid
 from process_apis.availability.condensing import begin, condense_next
 from process_apis.availability.sources import may_speak_for
-from tests.process_apis.availability.conftest import CALLER
+from tests.process_apis.availability.conftest import CALLER, LOCATIONS
 
 pytestmark = pytest.mark.integration
 
@@ -310,3 +311,38 @@ async def test_goods_to_come_are_promised_for_their_date_and_late_promises_are_l
     assert (far.status_code, far.json()["code"]) == (422, "promise.date_too_far")
     accepted = await http.post(f"{ROOT}/dated-claims", json=body | {"order": "ord_01", "date": due})
     assert accepted.json()["code"] == "claim.accepted_order"
+
+
+async def test_who_can_be_in_time_serves_before_who_is_preferred_and_what_cannot_says_when_it_comes(http, world):
+    for source in ("wms_n", "wms_s"):
+        await world.stock("A", 5, source)
+    every_day = (1, 2, 3, 4, 5, 6, 7)
+    slow = ShippingTimes(working_days=every_day, handling_days=3, transit_days={"US": 6})
+    times = {"loc_n": slow, "loc_s": ShippingTimes(working_days=every_day, transit_days={"CA": 1})}
+    world.locations.replace("acme", [structs.replace(each, shipping=times[each.location]) for each in LOCATIONS])
+    need_by = world.clock.now().date() + timedelta(days=2)
+    body = {"channel": "web", "need_by": need_by.isoformat(), "ship_to": "US 97201"}
+
+    async def claimed(order, amount, **more):
+        lines = [{"line": 1, "item": world.id["A"], "amount": amount}]
+        made = await http.post(f"{ROOT}/claims", json=body | {"action": order, "order": order, "lines": lines} | more)
+        assert made.status_code == 201, made.text
+        return made.json()
+
+    found = await claimed("so/1", "3")
+    assert ([each["location"] for each in found["claims"]], found["late"]) == (["loc_s"], [])
+    found = await claimed("so/2", "3")
+    [late] = found["late"]
+    assert [each["location"] for each in found["claims"]] == ["loc_n"], "no two are left in time"
+    assert date.fromisoformat(late["arrives_on"]) - need_by in (timedelta(days=7), timedelta(days=8))
+    found = await claimed("so/3", "2", need_by=None)
+    assert [each["location"] for each in found["claims"]] == ["loc_n"], "by priority where there is no hurry"
+    query = {"item": world.id["A"], "channel": "web"}
+    [told] = (await http.get(f"{ROOT}/availability", params=query | {"ship_to": "US 97201"})).json()["items"]
+    north, south = (place["leaving"] for place in told["locations"])
+    ships, arrives = date.fromisoformat(north["ships_on"]), date.fromisoformat(north["arrives_on"])
+    assert arrives - ships == timedelta(days=6)
+    assert south["ships_on"] == south["arrives_on"]
+    [plain] = (await http.get(f"{ROOT}/availability", params=query)).json()["items"]
+    assert [place["leaving"] for place in plain["locations"]] == [None, None]
+    assert await world.broken_invariants() == []

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from process_apis.availability.models import Need
-from process_apis.availability.sourcing import fitting, lacking, source
+from process_apis.availability.sourcing import fitting, lacking, source, source_in_time
 
 ORDER = ["n", "s", "w", "e", "x"]
 amounts = st.integers(0, 6).map(Decimal)
@@ -72,6 +72,31 @@ def test_each_policy_promises_what_it_says_and_no_more_than_there_is(stock, need
     if free:
         for item, total in totals(partial).items():
             assert total == min(totals(needs)[item], sellable.get(item, Decimal(0))), "as much as there is"
+
+
+@given(stock=stocks, needs=wanted, where=pins, late=st.sets(st.sampled_from(ORDER)))
+def test_lines_that_can_be_in_time_are_and_nobody_is_promised_less_for_it(stock, needs, where, late):
+    needs = [need._replace(location=place) for need, place in zip(needs, where, strict=False)]
+    everything = {item: sum(places.values(), Decimal(0)) for item, places in stock.items()}
+    needs = fitting(needs, stock, everything, "line_complete")
+    portions = source_in_time(needs, stock, ORDER, late)
+    for need in needs:
+        served = [part for part in portions if part.line == need.line]
+        assert sum(part.amount for part in served) == need.amount
+        assert need.location is None or {part.location for part in served} == {need.location}
+    for item, places in stock.items():
+        for place, amount in places.items():
+            assert sum(p.amount for p in portions if (p.item, p.location) == (item, place)) <= amount
+    early = {item: {p: a for p, a in places.items() if p not in late} for item, places in stock.items()}
+    free = not any(need.location for need in needs)
+    if free and not lacking(needs, early, everything):
+        assert portions == source(needs, early, [place for place in ORDER if place not in late])
+    if not late:
+        assert portions == source(needs, stock, ORDER)
+    alone = [need for need in needs if free and len([other for other in needs if other.item == need.item]) == 1]
+    for need in alone:
+        if not lacking([need], early, everything):
+            assert not late & {part.location for part in portions if part.line == need.line}
 
 
 class Counted(dict):

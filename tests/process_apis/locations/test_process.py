@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -12,6 +12,7 @@ from gateway.canonical.capabilities import Report
 from gateway.canonical.events import Event, Position, Recorded
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.location import LocationCode
+from gateway.canonical.shipping_times import CutOff, ShippingTimes
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotFound, Rejected
 from gateway.kernel.quantity import UnitConversion
@@ -102,6 +103,24 @@ async def test_region_and_time_zone_come_from_above(locations, caller, tenant):
     assert (await locations.node(tenant, "ber")).region == "emea", "what is refused changes nothing"
 
 
+async def test_when_goods_leave_is_said_once_for_all_places_below_and_otherwise_where_one_differs(
+    locations, caller, tenant
+):
+    said = {"cut_offs": [{"at": "15:00"}], "holidays": ["2026-12-25"]}
+    await locations.add(caller, "steward", change("acme", kind="company", time_zone="UTC", shipping=said))
+    await locations.add(caller, "steward", change(**SITE, parent="acme"))
+    known = locations.known
+    await known.refresh(tenant)
+    assert known.by_id(tenant, "south").shipping == ShippingTimes(
+        cut_offs=(CutOff(at="15:00"),), holidays=(date(2026, 12, 25),)
+    )
+    assert known.by_id(tenant, "north").shipping is None
+    assert known.ships_by_times(tenant)
+    await locations.state(caller, "steward", change(**SITE, parent="acme", shipping={"handling_days": 1}))
+    await known.refresh(tenant)
+    assert known.by_id(tenant, "south").shipping == ShippingTimes(handling_days=1)
+
+
 @pytest.mark.parametrize(
     ("said", "code"),
     [
@@ -112,6 +131,7 @@ async def test_region_and_time_zone_come_from_above(locations, caller, tenant):
         ({"holder": "wms_x"}, "location.system_unknown"),
         ({"poster_to": "erp_x"}, "location.system_unknown"),
         ({"region": None}, "location.incomplete"),
+        ({"shipping": {"cut_offs": [{"at": "25:00"}]}}, "location.shipping"),
     ],
 )
 async def test_what_cannot_hold_is_refused_with_what_to_do(locations, caller, tenant, said, code):

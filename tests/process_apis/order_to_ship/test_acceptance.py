@@ -3,6 +3,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 from order_world import SHIP_TO, ask
 
 from gateway.canonical.order import OrderState
@@ -47,6 +48,21 @@ async def test_an_order_may_ask_for_any_date_there_is_and_is_read_with_it(world,
     placed = await world.process.place_order(ask("PO-1", requested_date=day))
     order = await world.process.get_order("acme", placed.order.order_id, partner="P1")
     assert (placed.order.requested_date, order.requested_date) == (day, day)
+
+
+async def test_a_line_that_comes_later_than_it_was_needed_says_when_until_it_has_left(world):
+    await world.stock(100, "itm_1", "itm_2")
+    far = replace(SHIP_TO, country="NZ")
+    asked = ask("PO-1", ("SKU-1", "2"), ("SKU-2", "1"), requested_date=date(2028, 2, 28), ship_to=far)
+    order_id = (await world.process.place_order(asked)).order.order_id
+    order = await world.process.get_order("acme", order_id)
+    assert [line.expected for line in order.lines] == [date(2028, 3, 1), None]
+    assert (order.state, order.exceptions) == (OrderState.PROMISED, ())
+    await world.drain(order_id)
+    await world.ship(order_id, 1, 1)
+    assert (await world.process.get_order("acme", order_id)).lines[0].expected == date(2028, 3, 1)
+    await world.ship(order_id, 1, 1, event="e2")
+    assert (await world.process.get_order("acme", order_id)).lines[0].expected is None
 
 
 @pytest.mark.parametrize("change", [{"lines": (("SKU-1", "3"),)}, {"ship_to": "elsewhere"}, {"currency": "EUR"}])
