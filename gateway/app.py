@@ -14,6 +14,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Self, TypeVar
@@ -22,6 +23,7 @@ import msgspec
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
+from opentelemetry.trace import Tracer
 
 from experience_apis.storefront.v1 import messages as messages_v1
 from experience_apis.storefront.v1 import recalling as recalling_v1
@@ -85,7 +87,7 @@ from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import WebhookSender
 from gateway.reference.importing import TakesRows
 from gateway.serving.state import show_state
-from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings
+from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings, TracingSettings
 from gateway.store.audit import AuditEntry
 from gateway.store.installation import check_installation
 from gateway.store.log_reader import LogReader
@@ -100,6 +102,7 @@ from gateway.systems.proxied.api import load_proxied
 from gateway.systems.system_routes import product_routes
 from gateway.telemetry.access import AccessLog
 from gateway.telemetry.counters import Counters
+from gateway.telemetry.tracing import open_tracing, to_collector
 from gateway.telemetry.violations import Violations
 from policies.audit.policy import Audit
 from policies.audit.store import writes_to
@@ -118,6 +121,7 @@ from policies.rate_limit.limiter import Limiter
 from policies.rate_limit.options import RateLimitOptions
 from policies.rate_limit.plans import PlanBook, check_limits
 from policies.rate_limit.policy import LineCost, PreAuthenticationLimit, RateLimit
+from policies.trace.options import TraceOptions
 from policies.trace.policy import Trace
 from policies.validate_request.policy import ValidateRequest
 from policies.validate_response.policy import ValidateResponse
@@ -459,6 +463,9 @@ class Gateway:
             sample=lambda: self.doorway.door.record_next_read(),  # noqa: PLW0108  # the door changes
             counters=self.counters,
         )
+        tracer, self._end_tracing = _tracing(core.settings.tracing)
+        core.outbound.tracer = tracer
+        self.trace = Trace(TraceOptions(sample=core.settings.tracing.sample), tracer)
         self.access = AccessLog(self.counters, core.clock, sys.stdout.write, keep=self.explain)
         self.proxied = load_proxied(
             core.settings.proxied, clock=core.clock, counters=self.counters, parse=parse_json, budgets=core.budgets
@@ -569,7 +576,7 @@ class Gateway:
         return [
             CanonicalRequest(),
             MessageHygiene(MessageHygieneOptions(trusted_peers=peers.trusted, hops=peers.hops)),
-            Trace(),
+            self.trace,
             PreAuthenticationLimit(core.cache, core.clock, limits, counters, limiter=self.address_limiter),
             Version(self.routes, core.clock, VersionOptions(lifecycles=lifecycles), self.usage),
             Authenticate(self.identity, self._challenges()),
@@ -591,6 +598,7 @@ class Gateway:
     async def _opened(self, _: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.core.opened())
+            stack.push_async_callback(asyncio.to_thread, self._end_tracing)
             await stack.enter_async_context(self.follower.following())
             await self.identity.open()
             stack.push_async_callback(self.identity.close)
@@ -643,6 +651,12 @@ class Gateway:
 
     async def _is_configured(self) -> None:
         await self.follower.require()
+
+
+def _tracing(settings: TracingSettings) -> tuple[Tracer | None, Callable[[], None]]:
+    headers = {name: _secret(value, f"tracing.headers.{name}").reveal() for name, value in settings.headers.items()}
+    exporter = None if settings.endpoint is None else to_collector(settings.endpoint, headers)
+    return open_tracing(exporter, service="crossdock-gateway", version=version("crossdock"))
 
 
 def _scopes_of(apis: Sequence[Api]) -> frozenset[str]:

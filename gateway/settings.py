@@ -124,6 +124,24 @@ class MetricsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise Misconfigured("metrics.worker_port must not be metrics.port: both may run on one machine")
 
 
+class TracingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where spans go: the `endpoint` of a collector for OTLP over HTTP, such as ``http://127.0.0.1:4318/v1/traces``.
+
+    Without one no spans are made. `headers` are secret references, for collectors that want credentials. `sample` is
+    the share of requests (0 to 1) that are traced, decided by us whatever callers say.
+    """
+
+    endpoint: str | None = None
+    headers: Mapping[str, str] = {}
+    sample: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.endpoint is not None and not self.endpoint.startswith(("http://", "https://")):
+            raise Misconfigured("tracing.endpoint must be the http or https URL of an OTLP collector, path included")
+        if not 0 <= self.sample <= 1:
+            raise Misconfigured("tracing.sample is a share between 0 and 1")
+
+
 class SecretSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Master keys by version, each a secret reference; the newest seals, all open. See `gateway.kernel.keyring`."""
 
@@ -292,6 +310,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     http: HttpSettings = HttpSettings()
     events: EventSettings = EventSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
     identity: IdentityOptions = IdentityOptions()
     rate_limit: RateLimitOptions = RateLimitOptions()
     idempotency: IdempotencyOptions = IdempotencyOptions()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import httpx
+    from opentelemetry.trace import Tracer
 
     from gateway.kernel.clock import Clock
     from gateway.outbound.breaker import Breaker
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Outbound:
-    """One per process. Sessions with the same name share pool, breaker and limits; `budgets` share rates."""
+    """One per process. Sessions with the same name share pool, breaker and limits; `budgets` share rates.
+
+    With a `tracer`, calls made within a request that is traced are spans of its trace.
+    """
 
     def __init__(
         self,
@@ -34,6 +38,7 @@ class Outbound:
         self._clock = clock or SystemClock()
         self._transport = transport
         self._budgets = budgets
+        self.tracer: Tracer | None = None
         self._sessions: dict[str, Session] = {}
         self._transports: list[httpx.AsyncBaseTransport] = []
 
@@ -51,7 +56,7 @@ class Outbound:
         pace = None
         if self._budgets is not None and limits.rate:
             pace = self._budgets.pace(name, rate=limits.rate, burst=limits.burst, down=limits.when_cache_down)
-        session = Session(name, base, limits, clock=self._clock, transport=transport, pace=pace)
+        session = Session(name, base, limits, clock=self._clock, transport=transport, pace=pace, spans=self)
         self._sessions[name] = session
         return session
 

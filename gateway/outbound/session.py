@@ -27,6 +27,7 @@ from gateway.outbound.bulkhead import Bulkhead
 from gateway.outbound.hygiene import checked_headers, checked_target, retry_after_seconds
 from gateway.outbound.pace import Pace
 from gateway.outbound.retries import RetryBudget
+from gateway.outbound.spans import Calling
 from gateway.outbound.telling import Telling
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from gateway.outbound.breaker import Trial
     from gateway.outbound.budget import Paces
     from gateway.outbound.limits import SystemLimits
+    from gateway.outbound.spans import Traces
 
 _logger = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class Session:
         clock: Clock,
         transport: httpx.AsyncBaseTransport,
         pace: Paces | None = None,
+        spans: Traces | None = None,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -78,6 +81,7 @@ class Session:
         self._bulkhead = Bulkhead(name, concurrency=limits.concurrency, queue=limits.queue)
         self._pace: Paces = pace or Pace(name, clock, rate=limits.rate, burst=limits.burst)
         self._budget = RetryBudget()
+        self._spans = spans
 
     async def request(
         self,
@@ -96,10 +100,13 @@ class Session:
         call's deadline, never extends it.
         """
         url = checked_target(self.base_url, path)
-        sent_headers = checked_headers(headers, call.correlation_id)
         end = min(call.deadline, self._clock.monotonic() + (self.limits.timeout if timeout is None else timeout))
         self._budget.earn()
-        with Telling(call.made, self.name, method, self._clock.monotonic) as told:
+        with (
+            Telling(call.made, self.name, method, self._clock.monotonic) as told,
+            Calling(self._spans, told, self.name, method, url),
+        ):
+            sent_headers = checked_headers(headers, call.correlation_id)
             while True:
                 request = httpx.Request(method, url, headers=sent_headers, content=body)
                 attempt, told.attempts = told.attempts, told.attempts + 1

@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from callers import client_key
+from collector import Collector, attributes_of
 from running_gateway import TENANT, RunningGateway
 from wire import answer, request
 
@@ -44,11 +45,23 @@ LAST_SECONDS = 3.5
 
 
 @pytest.fixture(scope="module")
-async def explained(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningGateway]:
-    """Two worker processes, and two operations that may cost one unit an hour; one of them costs more."""
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.close()
+
+
+@pytest.fixture(scope="module")
+async def explained(
+    urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory, collector: Collector
+) -> AsyncIterator[RunningGateway]:
+    """Two worker processes, and two operations that may cost one unit an hour; one of them costs more. All traced."""
     limit = ", ".join(f'"GET /storefront/v1/{name}" = {{ rate = "1/hour", mode = "exact" }}' for name in SCARCE)
     folder = tmp_path_factory.mktemp("explain")
-    async with running_on("test_of_explain", urls, folder, workers=2, operations=limit) as running:
+    (folder / "key-of-collector").write_text("s3cret", encoding="ascii")
+    headers = f'headers = {{ x-collector-key = "file:{folder / "key-of-collector"}" }}'
+    traced = f'[tracing]\nendpoint = "{collector.endpoint}"\nsample = 1.0\n{headers}\n'
+    async with running_on("test_of_explain", urls, folder, workers=2, operations=limit, more=traced) as running:
         yield running
 
 
@@ -285,6 +298,27 @@ async def test_the_command_tells_people_and_programs(
 
 
 @pytest.mark.long
+async def test_a_traced_request_is_a_span_at_the_collector_under_the_id_that_explain_tells(
+    explained: RunningGateway, store: Store, collector: Collector
+):
+    theirs = "0af7651916cd43dd8448eb211c80319c"
+    async with explained.client() as client:
+        got = await client.get(f"{ORDERS}/{NOT_AN_ORDER}", headers={"Traceparent": f"00-{theirs}-b7ad6b7169203331-01"})
+    request_id = got.headers["x-request-id"]
+    [told] = await all_of(store, [request_id])
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not (spans := collector.found(crossdock__request_id=request_id)):
+        assert time.monotonic() < until, f"no span of {request_id} among {len(collector.spans)}"
+        await asyncio.sleep(0.05)
+    [span] = spans
+    assert told.record is not None
+    assert (span.trace_id.hex(), span.name) == (told.record.trace_id, "GET /storefront/v1/orders/{order_id}")
+    assert attributes_of(span)["http.response.status_code"] == got.status_code == 404
+    assert [link.trace_id.hex() for link in span.links] == [theirs]
+    assert collector.services == {"crossdock-gateway"}
+    assert {asked["x-collector-key"] for asked in collector.asked} == {"s3cret"}
+
+
 async def test_a_worker_that_is_killed_takes_no_more_than_its_last_seconds_with_it(
     explained: RunningGateway, store: Store
 ):
