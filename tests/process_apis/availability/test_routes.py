@@ -97,7 +97,7 @@ async def test_figures_positions_and_reasons_are_readable(http, world):
     assert (figure["available_to_sell"], figure["uom"], figure["confidence"]) == ("7", "EA", "stale")
     assert figure["locations"][0] == {
         "location": "loc_n", "on_hand": "10", "sellable": "10", "reserved": "3", "allocated": "0", "external": "0",
-        "available": "7", "from_components": "0",
+        "available": "7", "from_components": "0", "leaving": None,
     }  # fmt: skip
     answer = await http.get(f"/process/availability/v1/positions?item={item}")
     assert [(row["bucket"], row["amount"]) for row in answer.json()["positions"]] == [("sellable", "10")]
