@@ -189,7 +189,12 @@ async def cancel_waiting(change: Change, claims: ClaimsStock) -> None:
         return  # what it lacks was there when it was promised: a person decides on that
     change.set(
         lines=tuple(
-            replace(line, backordered=left[line.line], cancelled=line.cancelled + gone[line.line])
+            replace(
+                line,
+                backordered=left[line.line],
+                cancelled=line.cancelled + gone[line.line],
+                expected=None if gone[line.line] else line.expected,
+            )
             for line in order.lines
         ),
         allocations=merged(

@@ -10,8 +10,10 @@ from msgspec.structs import replace
 
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimLine, ClaimRequest, Confidence
+from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
 from process_apis.availability.explaining import account
+from process_apis.availability.leaving import Departures
 from process_apis.availability.models import (
     Allotment,
     ChannelRule,
@@ -39,6 +41,7 @@ from process_apis.availability.selling import (
 
 PLACES = ("n", "s", "w")
 TODAY = date(2026, 11, 1)
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 CHANNELS = ("gold", "web", "late")
 small = st.integers(0, 12).map(Decimal)
 maybe = st.one_of(st.none(), small)
@@ -98,7 +101,7 @@ def held_of(terms, amounts):
 
 def shelf_of(lines, held):
     rows = [{name: getattr(each, name) for name in each.__struct_fields__} for each in lines]
-    shelf = Shelf("acme", rows, LocationMap({}), {})
+    shelf = Shelf("acme", rows, Departures(LocationMap({}), SystemClock()), {})
     columns = [(*("itm", *key), *each) for key, each in held.items()]
     names = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
     head = dict(zip(names, zip(*columns, strict=True), strict=True)) if columns else dict.fromkeys(names)
@@ -115,7 +118,7 @@ def admitted(shelf, asking, fencing, amount, location=None):
     wanted = [ClaimLine(line=1, item="itm", amount=amount)]
     request = ClaimRequest(action="a", order="o", channel=asking.channel, correlation_id="c", lines=wanted)
     try:
-        shelf.promise(request, asking, fencing, [Need(1, "itm", amount, location)])
+        shelf.promise(request, asking, fencing, [Need(1, "itm", amount, location)], NOW)
     except Conflict:
         return False
     return True
