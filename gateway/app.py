@@ -42,6 +42,7 @@ from gateway.apis import (
     wrapped_api,
 )
 from gateway.backbone.backbone import Backbone
+from gateway.backbone.letter_troubles import LetterTroubles
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, PublishesAvailability, ReadsChannelOrders
 from gateway.canonical.stock import OWN_SOURCE
@@ -131,6 +132,7 @@ from policies.version.usage import Usage
 from policies.version.usage import writes_to as adds_usage_to
 from process_apis.availability import routes as availability_routes
 from process_apis.availability.process import Availability
+from process_apis.availability.troubles import ParkedTroubles
 from process_apis.channel_publication import routes as publication_routes
 from process_apis.channel_publication.feeding import FeedOptions
 from process_apis.channel_publication.models import Options as PublicationOptions
@@ -138,6 +140,9 @@ from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
 from process_apis.customers import routes as customers_routes
 from process_apis.customers.process import Customers
+from process_apis.exceptions import routes as exceptions_routes
+from process_apis.exceptions.process import Exceptions
+from process_apis.exceptions.rules import effect_of_letter
 from process_apis.items import routes as items_routes
 from process_apis.items.kits import Kits
 from process_apis.items.process import Items
@@ -148,6 +153,7 @@ from process_apis.order_to_ship import routes as order_routes
 from process_apis.order_to_ship.process import Options as OrderOptions
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import order_recallers
+from process_apis.order_to_ship.troubles import OrderTroubles
 from process_apis.partner_accounts import routes as partner_account_routes
 from process_apis.partner_accounts.process import PartnerAdministration
 from process_apis.partner_notifications import routes as notification_routes
@@ -281,6 +287,15 @@ class Core:
                 for channel in settings.channels
                 if channel.feed is not None
             ],
+        )
+        self.exceptions = Exceptions(
+            self.store,
+            [
+                LetterTroubles(effect_of_letter),
+                ParkedTroubles(self.clock),
+                OrderTroubles(self.orders.retry_within),
+            ],
+            settings.exceptions,
         )
         self.accounts = PartnerAccounts(self.store, self.clock)
         self.partner_accounts = PartnerAdministration(
@@ -732,6 +747,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
         *component_api("process_apis/locations", {"v1": locations_routes.routes(core.locations)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),
         *component_api("process_apis/channel_publication", {"v1": publication_routes.routes(core.publication)}),
+        *component_api("process_apis/exceptions", {"v1": exceptions_routes.routes(core.exceptions)}),
         *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),
         *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),
         *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),

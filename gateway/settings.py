@@ -33,6 +33,7 @@ from policies.validate_response.options import ValidateResponseOptions
 from process_apis.availability.files import FileDropOptions
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.history import HistoryOptions
+from process_apis.exceptions.options import ExceptionOptions
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.stock_operations.options import StockOperationsOptions
 
@@ -329,6 +330,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     worker: WorkerSettings = WorkerSettings()
     explain: ExplainOptions = ExplainOptions()
     reconciliation: ReconciliationOptions = ReconciliationOptions()
+    exceptions: ExceptionOptions = ExceptionOptions()
     stock_operations: StockOperationsOptions = StockOperationsOptions()
     lifecycles: tuple[Lifecycle, ...] = ()
 

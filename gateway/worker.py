@@ -34,6 +34,7 @@ from gateway.telemetry.counters import CountedElsewhere, Counters, Family, Kind
 from process_apis.availability import subscriptions as availability_subscriptions
 from process_apis.availability.files import FileDrop
 from process_apis.channel_publication import subscriptions as publication_subscriptions
+from process_apis.exceptions import figures as exception_figures
 from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.partner_notifications import subscriptions as notification_subscriptions
 from process_apis.reconciliation.figures import Tallies
@@ -156,6 +157,7 @@ class Worker:
                     group.create_task(self._again(f"files of {source}", partial(drop.run, self._stop)))
                 group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
                 group.create_task(self._again("reconciliation", self._reconcile))
+                group.create_task(self._again("exceptions", self._keep_exceptions))
                 group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
                 group.create_task(self._again("publication", lambda: self._core.publication.run(self._stop)))
                 group.create_task(self._again("housekeeping", self._keep_house))
@@ -246,11 +248,27 @@ class Worker:
                     await prune_workflows(connection, older_than=_KEEP_WORKFLOWS)
             await self._pause(_HOUSEKEEPING_SECONDS)
 
+    async def _keep_exceptions(self) -> None:
+        """Keep the queue of exceptions as the owners of troubles tell it, in one worker of all."""
+        await self._in_one_worker("exceptions", self._look_for_troubles)
+
+    async def _look_for_troubles(self) -> None:
+        exceptions = self._core.exceptions
+        while not self._stop.is_set():
+            began = self._core.clock.monotonic()
+            await exceptions.sweep.look(self._core.settings.tenant)
+            # A look at very many takes longer: never more than a part of the record's time.
+            took = self._core.clock.monotonic() - began
+            await self._pause(max(exceptions.options.look_seconds, _LAGS_REST * took))
+
     async def _reconcile(self) -> None:
         """Hold accounts against each other as the settings ask, in one worker of all."""
+        await self._in_one_worker("reconciliation", self._reconcile_now_and_then)
+
+    async def _in_one_worker(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         leases = Leases(self._core.store.url)
-        async with background(leases.run(), name="reconciliation-lease"):
-            scheduled = asyncio.ensure_future(leases.while_held("reconciliation", self._reconcile_now_and_then))
+        async with background(leases.run(), name=f"{name}-lease"):
+            scheduled = asyncio.ensure_future(leases.while_held(name, work))
             try:
                 await self._stop.wait()
             finally:
@@ -274,6 +292,7 @@ class Worker:
         tallies = Tallies(self._core.reconciliation, self._core.settings.tenant)
         published = await self._core.publication.families() if self._core.publication.names else []
         published += await self._core.orders.families(self._core.settings.tenant)
+        published += await exception_figures.families(self._core.exceptions, self._core.settings.tenant)
         return [*self._counters.families(), *await self._left.families(), *await tallies.families(), *published]
 
     async def _pause(self, seconds: float) -> None:

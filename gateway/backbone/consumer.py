@@ -14,7 +14,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from gateway.backbone.dead_letters import close_letter, due_letters, fail_letter, lock_due, park_behind, set_aside
+from gateway.backbone.dead_letters import (
+    as_edited,
+    close_letter,
+    due_letters,
+    fail_letter,
+    lock_due,
+    park_behind,
+    set_aside,
+)
 from gateway.backbone.failures import ErrorClass, Failure, failure_of
 from gateway.backbone.tail import Tail
 from gateway.canonical.capabilities import Connection
@@ -238,7 +246,7 @@ class Runner:
                     return
                 failed = row["failures"]
                 recorded = await self._reader.read_one(connection, row["event_id"])
-                await self._handle(connection, recorded)
+                await self._handle(connection, as_edited(recorded, row))
                 await close_letter(connection, row, "replayed")
         except (_HandlerFailed, NotFound) as error:
             failure = failure_of(error.cause if isinstance(error, _HandlerFailed) else error)

@@ -129,6 +129,14 @@ async def lock_due(connection: Connection, letter: int) -> Any:
     return row if row is not None and row["state"] == "retrying" else None
 
 
+def as_edited(recorded: Recorded, row: Any) -> Recorded:
+    """The event of a letter as its consumer is to see it: with the data that a person put in its place, if any."""
+    if row["edited"] is None:
+        return recorded
+    data = msgspec.json.decode(row["edited"], type=dict[str, Any])
+    return msgspec.structs.replace(recorded, event=msgspec.structs.replace(recorded.event, data=data))
+
+
 async def close_letter(connection: Connection, row: Any, resolution: str) -> None:
     """Resolve a locked letter and let the next in its line go."""
     await connection.execute(_sql.resolve_letter, row["id"], resolution)

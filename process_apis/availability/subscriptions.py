@@ -24,6 +24,8 @@ def subscriptions(availability: Availability) -> list[Subscription]:
         event = recorded.event
         if event.type == "item.kit_changed":
             await availability.kit_news.of_kit(connection, recorded)
+        elif event.type == "stock.movement_parked" and event.data.get("again"):  # somebody asked for all of its source
+            await availability.unpark(event.tenant, event.data["source"])
         elif event.type == "stock.movement_parked":
             # Whoever parked it may have looked before a code was there, and the code's event come before it was parked.
             await availability.unpark_one(event.tenant, int(event.aggregate.removeprefix("parked/")))

@@ -289,34 +289,34 @@ class OrderToShip:
     async def retry_exception(self, caller: Caller, exception_id: str) -> OrderException:
         """Resolve an exception and try again at once what it stopped. `Conflict` when it is resolved already."""
         async with self._store.transaction() as connection:
-            row = await connection.fetchrow(sql.get_exception, exception_id, caller.tenant)
-            if row is None:
-                raise NotFound(f"there is no exception {exception_id}", code="exception.not_found")
-            if row["class"] == ExceptionClass.SHIPMENT_MISMATCH:
-                raise Conflict(
-                    "nothing is left to be tried: correct the shipment at its source", code="exception.final"
-                )
-            await lock(connection, row["order_id"])
-            resolved = await connection.fetchval(
-                sql.resolve_exception, exception_id, caller.tenant, caller.principal.subject, "retried"
+            return await self.retry_within(connection, caller, exception_id)
+
+    async def retry_within(self, connection: Connection, caller: Caller, exception_id: str) -> OrderException:
+        """As `retry_exception`, in the caller's transaction."""
+        row = await connection.fetchrow(sql.get_exception, exception_id, caller.tenant)
+        if row is None:
+            raise NotFound(f"there is no exception {exception_id}", code="exception.not_found")
+        if row["class"] == ExceptionClass.SHIPMENT_MISMATCH:
+            raise Conflict("nothing is left to be tried: correct the shipment at its source", code="exception.final")
+        await lock(connection, row["order_id"])
+        resolved = await connection.fetchval(
+            sql.resolve_exception, exception_id, caller.tenant, caller.principal.subject, "retried"
+        )
+        if resolved is None:
+            raise Conflict("the exception is resolved already: read it again", code="exception.resolved")
+        order, now = await lock(connection, row["order_id"])
+        change = Change(connection, order, now)
+        asserted = row["blocking"] and row["class"] == ExceptionClass.OUTCOME_UNKNOWN
+        change.set(
+            tasks=tuple(
+                _retried(task, asserted=asserted) if (task.kind, task.target) == (row["kind"], row["target"]) else task
+                for task in order.tasks
             )
-            if resolved is None:
-                raise Conflict("the exception is resolved already: read it again", code="exception.resolved")
-            order, now = await lock(connection, row["order_id"])
-            change = Change(connection, order, now)
-            asserted = row["blocking"] and row["class"] == ExceptionClass.OUTCOME_UNKNOWN
-            change.set(
-                tasks=tuple(
-                    _retried(task, asserted=asserted)
-                    if (task.kind, task.target) == (row["kind"], row["target"])
-                    else task
-                    for task in order.tasks
-                )
-            )
-            await change.wake(priority=_URGENT)
-            await change.save()
-            await self._audit(connection, caller, "exception.retry", order, {"exception": exception_id})
-            row = await connection.fetchrow(sql.get_exception, exception_id, caller.tenant)
+        )
+        await change.wake(priority=_URGENT)
+        await change.save()
+        await self._audit(connection, caller, "exception.retry", order, {"exception": exception_id})
+        row = await connection.fetchrow(sql.get_exception, exception_id, caller.tenant)
         return exception_of(row)
 
     async def _audit(

@@ -45,6 +45,7 @@ ALL_SCOPES = (
     *("reconciliation:read", "reconciliation:decide"),
     *("locations:read", "locations:write", "customers:read", "customers:write", "reference:own"),
     *("publication:read", "publication:repair"),
+    *("exceptions:read", "exceptions:repair", "exceptions:approve"),
     *("counts:read", "counts:write", "counts:approve"),
     *("transfers:read", "transfers:write", "transfers:close", "stock-status:read", "stock-status:write"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
@@ -60,6 +61,7 @@ DRAWN = (
     "message_id",
     "exception_id",
     "finding_id",
+    "entry_id",
     "run_id",
     "transfer_id",
     "change_id",
@@ -84,7 +86,7 @@ OWNED: Mapping[str, str] = {
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
          "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run",
-         "transfer_id", "change_id", "count_id"),
+         "transfer_id", "change_id", "count_id", "entry_id", "about"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -124,6 +126,16 @@ _NOBODYS: Mapping[str, Any] = {
     "If-Match": '"v1"',
     "what": "stock",
     "cause": "source_only",
+    "kind": "order",
+    "class": "business",
+    "fault_domain": "erp",
+    "error_code": "erp.down",
+    "assignee": "somebody",
+    "least_rank": 1,
+    "raised_from": "2026-11-21T10:00:00Z",
+    "raised_before": "2036-11-21T10:00:00Z",
+    "payload": {},
+    "version": 1,
     "attribute": "name",
     "publishes": "*",
     "importLocations": "location,parent\r\nimported,nowhere\r\n",
@@ -236,6 +248,13 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
     """What only a worker makes: an exception of the order and a message about it; a difference and who found it."""
     exception_id, message_id = new_id("exc"), new_id("msg")
     run_id, finding_id = new_id("run"), new_id("rec")
+    entry_id = new_id("xcp")
+    await connection.execute(
+        "insert into exceptions.entry (entry, tenant, kind, key, error_class, effect, fault_domain, code, detail, about,"
+        " rank, count, verbs, raised_at, last_at, seen, state, version) values ($1, $2, 'order', 'isolated', 'business',"
+        " 'delays', 'erp', 'erp.down', 'd', $3, 30, 1, '{retry,ignore}', now(), now(), 1, 'open', 1)",
+        *(entry_id, TENANT, order_id),
+    )
     await connection.execute(
         "insert into reconciliation.run (run, tenant, what, asked_by, state) values ($1, $2, 'stock', 'test', 'done')",
         *(run_id, TENANT),
@@ -300,7 +319,7 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
     )
     found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id,
              "transfer_id": transfer_id, "change_id": change_id,
-             "count_id": count_id}  # fmt: skip
+             "count_id": count_id, "entry_id": entry_id, "about": order_id}  # fmt: skip
     return {"exception_id": exception_id, "message_id": message_id, **found}
 
 

@@ -1,0 +1,1 @@
+"""One queue for everything that a person must see."""

@@ -1,0 +1,71 @@
+"""Entries in the record: read, locked, written back with the step that changed them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gateway.canonical.capabilities import Connection
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import NotFound
+from gateway.store.audit import record_audit
+from gateway.store.queries import queries_beside
+from process_apis.exceptions.models import Entry
+
+sql: Final = queries_beside(__file__)
+_FIELDS: Final = (
+    "entry", "tenant", "kind", "key", "error_class", "effect", "fault_domain", "code", "detail", "about", "rank",
+    "count", "value", "currency", "verbs", "raised_at", "last_at", "by_itself_at", "seen", "state", "assignee",
+    "asked_by", "asked_at", "ended_at", "ended_by", "reason", "version",
+)  # fmt: skip
+
+
+def entry_of(row: Any) -> Entry:
+    """A row of the entries."""
+    return msgspec.convert(dict(row), Entry)
+
+
+async def lock(connection: Connection, tenant: str, entry: str) -> Entry:
+    """An entry, its row locked until the transaction ends; raises `NotFound`."""
+    row = await connection.fetchrow(sql.lock_entry, tenant, entry)
+    if row is None:
+        raise NotFound(f"there is no exception {entry[:40]!r}: look it up in the list", code="exceptions.not_found")
+    return entry_of(row)
+
+
+async def save(
+    connection: Connection,
+    entry: Entry,
+    what: str | None,
+    *,
+    actor: str,
+    reason: str | None = None,
+    code: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Write a new or locked entry, with a line of its history where `what` names one."""
+    await connection.execute(sql.save_entry, *(_column(getattr(entry, name)) for name in _FIELDS))
+    if what is not None:
+        await connection.execute(sql.add_step, entry.entry, actor, what, reason, code, detail)
+
+
+async def audit(
+    connection: Connection, caller: Caller, action: str, entry: Entry, detail: Mapping[str, Any] | None = None
+) -> None:
+    """Who decided what about which trouble."""
+    await record_audit(
+        connection,
+        tenant=caller.tenant,
+        actor=caller.principal.subject,
+        action=f"exceptions.{action}",
+        subject=f"exception/{entry.entry}",
+        outcome=entry.state.value,
+        correlation_id=caller.correlation_id,
+        detail={"kind": entry.kind, "about": entry.about, "code": entry.code, **(detail or {})},
+    )
+
+
+def _column(value: Any) -> Any:
+    return [each.value for each in value] if isinstance(value, tuple) else value
