@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from gateway.cli_exceptions import add_exception_commands
 from gateway.cli_feed import add_feed_command
 from gateway.cli_history import add_history_command
 from gateway.cli_holders import add_holder_commands
@@ -100,8 +101,7 @@ def command_parser() -> argparse.ArgumentParser:
     _settings(explain)
     _json(explain)
 
-    add_reconcile_command(commands, _command, _on_record)
-    for add in (add_feed_command, add_history_command):
+    for add in (add_reconcile_command, add_exception_commands, add_feed_command, add_history_command):
         add(commands, _command, _on_record)
 
     config = commands.add_parser("config", help="the configuration: what changes while workers run")

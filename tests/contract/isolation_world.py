@@ -250,9 +250,10 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
     run_id, finding_id = new_id("run"), new_id("rec")
     entry_id = new_id("xcp")
     await connection.execute(
-        "insert into exceptions.entry (entry, tenant, kind, key, error_class, effect, fault_domain, code, detail, about,"
-        " rank, count, verbs, raised_at, last_at, seen, state, version) values ($1, $2, 'order', 'isolated', 'business',"
-        " 'delays', 'erp', 'erp.down', 'd', $3, 30, 1, '{retry,ignore}', now(), now(), 1, 'open', 1)",
+        "insert into exceptions.entry (entry, tenant, kind, key, error_class, effect, fault_domain, code, detail,"
+        " about, rank, count, verbs, raised_at, last_at, seen, state, version)"
+        " values ($1, $2, 'order', 'isolated', 'business', 'delays', 'erp', 'erp.down', 'd', $3,"
+        " 30, 1, '{retry,ignore}', now(), now(), 1, 'open', 1)",
         *(entry_id, TENANT, order_id),
     )
     await connection.execute(

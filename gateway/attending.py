@@ -1,0 +1,153 @@
+"""What `crossdock exceptions` does. Each function returns the command's exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from getpass import getuser
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from gateway.app import Core
+from gateway.console.redaction import redacted
+from gateway.governance import print_json, print_table
+from gateway.kernel.context import Caller, Principal, Zone
+from gateway.kernel.errors import Invalid
+from gateway.kernel.ids import new_id
+from gateway.settings import Settings
+from process_apis.exceptions.models import Entry, Revision, State, Step, Wanted
+from process_apis.exceptions.process import Exceptions
+from process_apis.exceptions.schemas import exception_view, revision_view, step_view
+
+_DEADLINE_S: Final = 60.0
+_WAITING: Final = (State.OPEN, State.ASSIGNED)
+
+
+def show_all(settings: Settings, filters: Mapping[str, str | None], *, limit: int, as_json: bool) -> int:
+    """Print what fits `filters`; 1 when any of it waits for a person."""
+    try:
+        wanted = msgspec.convert({name: value for name, value in filters.items() if value is not None}, Wanted)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"there is no such exception: {error}") from error
+
+    async def work() -> Sequence[Entry]:
+        async with Core(settings).opened() as core:
+            return await core.exceptions.listed(settings.tenant, wanted, limit=limit)
+
+    found = asyncio.run(work())
+    if as_json:
+        print_json({"exceptions": [msgspec.to_builtins(exception_view(each)) for each in found]})
+    else:
+        with suppress(BrokenPipeError):
+            heads = ("RANK", "STATE", "CLASS", "WHOSE FAULT", "ABOUT", "CODE", "N", "AGE", "ASSIGNEE", "ID")
+            if found:
+                print_table(heads, [_row(each) for each in found])
+            waiting = sum(each.state in _WAITING for each in found)
+            sys.stdout.write(f"{len(found)} listed, {waiting} wait for a person\n")
+    return 1 if any(each.state in _WAITING for each in found) else 0
+
+
+def show(settings: Settings, entry: str, *, as_json: bool) -> int:
+    """Print one with its history; its payload as the console shows it, redacted."""
+
+    async def work() -> tuple[Entry, Sequence[Step], Sequence[Revision], Any]:
+        async with Core(settings).opened() as core:
+            known = await core.exceptions.get(settings.tenant, entry)
+            payload = await core.exceptions.payload(known)
+            return known, await core.exceptions.history(known), await core.exceptions.revisions(known), payload
+
+    known, steps, revisions, payload = asyncio.run(work())
+    hidden = None if payload is None else redacted(payload)
+    if as_json:
+        print_json(
+            {
+                "exception": msgspec.to_builtins(exception_view(known)),
+                "history": [msgspec.to_builtins(step_view(step)) for step in steps],
+                "revisions": [msgspec.to_builtins(revision_view(each)) for each in revisions],
+                "payload": hidden,
+            }
+        )
+        return 0
+    with suppress(BrokenPipeError):
+        for name, value in msgspec.to_builtins(exception_view(known)).items():
+            if value not in (None, []):
+                sys.stdout.write(f"{name:<14} {', '.join(value) if isinstance(value, list) else value}\n")
+        sys.stdout.write("\n")
+        heads = ("AT", "WHO", "WHAT", "WHY", "DETAIL")
+        print_table(heads, [_line(step) for step in steps])
+        if hidden is not None:
+            sys.stdout.write("\n" + msgspec.json.format(msgspec.json.encode(hidden), indent=2).decode() + "\n")
+    return 0
+
+
+def decide(settings: Settings, verb: str, entry: str, given: Mapping[str, Any], *, as_json: bool) -> int:
+    """Do `verb` with what was `given` to it."""
+
+    async def work() -> Entry:
+        core = Core(settings)
+        async with core.opened():
+            return await _decided(core.exceptions, _caller(core), verb, entry, given)
+
+    after = asyncio.run(work())
+    if as_json:
+        print_json(msgspec.to_builtins(exception_view(after)))
+    else:
+        whose = f", {after.assignee}'s" if after.assignee else ""
+        sys.stdout.write(f"{after.entry}: {verb} is done; it is {after.state.value}{whose}\n")
+    return 0
+
+
+async def _decided(exceptions: Exceptions, caller: Caller, verb: str, entry: str, given: Mapping[str, Any]) -> Entry:
+    if verb == "assign":
+        return await exceptions.assign(caller, entry, given["to"])
+    if verb == "retry":
+        return await exceptions.retry(caller, entry)
+    if verb == "ignore":
+        return await exceptions.ignore(caller, entry, reason=given["reason"])
+    payload = _payload(given["payload"])
+    return await exceptions.edit(caller, entry, payload, reason=given["reason"], version=given["version"])
+
+
+def _payload(path: Path) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise Invalid(f"{path} is no JSON object: {error}") from error
+
+
+def _caller(core: Core) -> Caller:
+    correlation_id = new_id("cli")
+    principal = Principal(
+        tenant=core.settings.tenant,
+        subject=f"shell/{getuser()}",
+        credential="shell",
+        zones=frozenset({Zone.PROCESS}),
+        scopes=frozenset({"exceptions:repair", "exceptions:approve", "orders:repair"}),
+    )
+    return Caller(
+        principal=principal,
+        request_id=correlation_id,
+        correlation_id=correlation_id,
+        deadline=core.clock.monotonic() + _DEADLINE_S,
+    )
+
+
+def _row(each: Entry) -> tuple[str, ...]:
+    return (
+        str(each.rank), each.state.value, each.error_class.value, each.fault_domain, each.about, each.code,
+        str(each.count), _age(each.raised_at), each.assignee or "", each.entry,
+    )  # fmt: skip
+
+
+def _line(step: Step) -> tuple[str, ...]:
+    return f"{step.at:%Y-%m-%d %H:%M:%S}", step.actor, step.what, step.reason or "", step.detail or step.code or ""
+
+
+def _age(since: datetime) -> str:
+    minutes = int((datetime.now(UTC) - since).total_seconds() // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"  # noqa: PLR2004
