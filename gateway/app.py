@@ -251,6 +251,7 @@ class Core:
             claims=self.availability,
             records=self.availability,
             positions=self.availability,
+            lots=self.availability,
             warehouses=self.directory,
             options=StockOperationOptions(call_timeout=settings.orders.call_seconds),
             settings=settings.stock_operations,

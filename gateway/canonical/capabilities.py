@@ -40,6 +40,7 @@ from gateway.canonical.stock import (
     ClaimRequest,
     DemandLine,
     ItemAvailability,
+    LotAtHand,
     OrderKey,
     Receipt,
     ReportedMovement,
@@ -422,6 +423,14 @@ class TellsPositions(Protocol):
         Raises what is raised of a time that history does not reach back to.
         """
         ...
+
+
+class TellsLots(Protocol):
+    """What lies by lot where a channel's promises are served from: its sellable figures, those of the rule's owner."""
+
+    async def lots_at(
+        self, connection: Connection, *, tenant: str, channel: str, location: str, items: Sequence[str]
+    ) -> Sequence[LotAtHand]: ...
 
 
 @runtime_checkable

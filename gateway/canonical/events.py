@@ -48,6 +48,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
                 ("corrected", "a movement of a transfer was taken back by its source"),
                 ("completed", "all of a transfer that was asked left and came in"),
                 ("closed", "a person said where what is missing of a transfer is, and that it will not come"),
+                ("line_closed", "the same of some of its lines: the others stay open"),
                 ("cancelled", "a transfer was given up, and its promise with it"),
                 ("cancel_refused", "the origin works on a transfer that was to be cancelled: it goes on"),
             )

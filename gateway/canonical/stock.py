@@ -249,6 +249,15 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     fill: Fill = "complete"
 
 
+class LotAtHand(Struct, frozen=True, kw_only=True):
+    """Sellable stock of one lot at a location, in base units; lot "" is what lies there without one."""
+
+    item: str
+    lot: str
+    amount: Decimal
+    expires_on: date | None = None
+
+
 class ClaimState(StrEnum):
     """A claim is soft (`reserved`, it expires), hard (`allocated`), or over (`fulfilled`, `released`).
 

@@ -15,13 +15,14 @@ TRANSFER_PREFIX: Final = "trf"
 
 
 class TransferOrderLine(Struct, frozen=True, kw_only=True):
-    """One line: `amount` in base units of `item`."""
+    """One line: `amount` in base units of `item`, of one `lot` where that is asked for."""
 
     line: int
     item: str
     sku: str
     amount: Decimal
     uom: str
+    lot: str | None = None
 
 
 class TransferOrder(Struct, frozen=True, kw_only=True):

@@ -54,8 +54,10 @@ class MendsTransfers(Protocol):
         """Raises `NotFound` or `Conflict`."""
         ...
 
-    def close(self, caller: Caller, transfer: str, *, reason: str, missing: Any) -> Awaitable[object]:
-        """Raises `NotFound` or `Conflict`."""
+    def close(
+        self, caller: Caller, transfer: str, *, reason: str, missing: Any, lines: Sequence[int] | None
+    ) -> Awaitable[object]:
+        """Of all lines or of some. Raises `NotFound` or `Conflict`."""
         ...
 
 
@@ -138,7 +140,10 @@ def operation_routes(pages: Pages, operates: Operates, tenant: str, clock: Clock
         user, form = user_of(request), form_of(request)
         caller, name = caller_of(user, tenant, clock.monotonic() + _DEADLINE_S), transfer[:_LONGEST]
         return await done(
-            user, lambda: operates.transfers.close(caller, name, reason=_reason(form), missing=_place(form))
+            user,
+            lambda: operates.transfers.close(
+                caller, name, reason=_reason(form), missing=_place(form), lines=_chosen(form)
+            ),
         )
 
     @post("/operations/changes/{change:str}/{verb:str}", opt=_REPAIR)
@@ -216,3 +221,8 @@ def _place(form: Mapping[str, str]) -> str:
     if place not in _PLACES:
         raise Invalid("say where what is missing is", code="console.missing")
     return place
+
+
+def _chosen(form: Mapping[str, str]) -> list[int] | None:
+    line = form.get("line", "")[:4]
+    return [int(line)] if line.isdecimal() else None

@@ -14,11 +14,14 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection, ResolvesItems
 from gateway.canonical.location import LocationMap
+from gateway.canonical.stock import LotAtHand
+from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Invalid, Problem
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.models import LineKey, LotLeft, StockLine
+from process_apis.availability.models import DEFAULT_OWNER, LineKey, LotLeft, StockLine
+from process_apis.availability.rulebook import Rulebook
 
 _sql: Final = queries_beside(__file__, "rules.sql")
 
@@ -45,11 +48,13 @@ decode_lots: Final = msgspec.json.Decoder(list[LotStock]).decode
 
 
 class Lots:
-    """Takes and lists the last days of lots."""
+    """Takes and lists the last days of lots; tells what lies by lot."""
 
-    def __init__(self, store: Store, items: ResolvesItems) -> None:
+    def __init__(self, store: Store, items: ResolvesItems, rulebook: Rulebook, clock: Clock) -> None:
         self._store = store
         self._items = items
+        self._rulebook = rulebook
+        self._clock = clock
 
     async def tell(self, tenant: str, lots: Sequence[LotTold], *, actor: str, correlation_id: str) -> None:
         """Keep the last days of `lots`, the latest word of each counting; raises `Invalid` (``lot.unknown_item``)."""
@@ -80,6 +85,15 @@ class Lots:
     async def listed(self, tenant: str, item: str, *, after: str | None, limit: int) -> Sequence[Any]:
         """The lots of an item whose last day is known, by lot."""
         return await self._store.fetch(_sql.lots_listed, tenant, item, after, limit)
+
+    async def at_hand(
+        self, connection: Connection, tenant: str, channel: str, location: str, items: Sequence[str]
+    ) -> list[LotAtHand]:
+        """See `TellsLots`; in the caller's transaction, so that it holds as long as the stock lines are locked."""
+        rules = await self._rulebook.in_force(connection, tenant, self._clock.now())
+        owner = rules[channel].terms.owner if channel in rules else DEFAULT_OWNER
+        rows = await connection.fetch(_sql.lots_at, tenant, location, list(items), owner)
+        return [LotAtHand(**row) for row in rows]
 
 
 async def lots_of(connection: Connection, tenant: str, items: Sequence[str]) -> list[LotStock]:

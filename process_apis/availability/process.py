@@ -19,6 +19,7 @@ from gateway.canonical.stock import (
     DemandLine,
     ItemAvailability,
     ItemPromises,
+    LotAtHand,
     OrderKey,
     Receipt,
     StandingClaim,
@@ -104,7 +105,7 @@ class Availability:
         rulebook = Rulebook()
         self.rules = Rules(store, items, locations, clock)
         self.previewer = Previewer(store, rulebook, locations, clock)
-        self.lots = Lots(store, items)
+        self.lots = Lots(store, items, rulebook, clock)
         self.departures = Departures(locations, clock)
         self._claimer = Claimer(locations, clock, freshness or {}, rulebook, kits, self.departures)
         self._standing = Standing(store, clock)
@@ -368,6 +369,12 @@ class Availability:
         rows = await self._store.fetch(_sql.positions_at, tenant, list(items), location, *bounds)
         await self.history.check(tenant, at)
         return rows
+
+    async def lots_at(
+        self, connection: Connection, *, tenant: str, channel: str, location: str, items: Sequence[str]
+    ) -> Sequence[LotAtHand]:
+        """See `TellsLots`."""
+        return await self.lots.at_hand(connection, tenant, channel, location, items)
 
     async def explain(self, tenant: str, *, item: str, location: str, limit: int = 50) -> Mapping[str, Sequence[Any]]:
         """Why a figure is what it is."""

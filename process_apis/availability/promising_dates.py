@@ -105,7 +105,8 @@ def _on_order(lines: Sequence[SupplyLine]) -> list[Decimal]:
 
 
 def _in_transit(lines: Sequence[SupplyLine]) -> list[Decimal]:
-    left = max(lines[0].opened - lines[0].closed, _ZERO)
+    # `received` is what a person wrote off: on its way for the movements, and for nobody else.
+    left = max(lines[0].opened - lines[0].closed - sum((line.received for line in lines), _ZERO), _ZERO)
     found = []
     for line in reversed(lines):
         part = min(max(line.ordered - line.cancelled, _ZERO), left)

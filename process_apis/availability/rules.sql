@@ -60,6 +60,14 @@ join availability.position p
  and p.lot = t.lot
 where t.tenant = $1 and t.item = any($2::text[]) and p.amount > 0
 
+-- name: lots_at
+-- Sellable stock at one location by lot, with its last day where that is known.
+select p.item, p.lot, p.amount, t.expires_on
+from availability.position p left join availability.lot t on t.tenant = $1 and t.item = p.item and t.lot = p.lot
+where p.tenant = $1 and p.location = $2 and p.item = any($3::text[]) and p.owner = $4 and p.bucket = 'sellable'
+  and p.amount > 0
+order by p.item, t.expires_on, p.lot
+
 -- name: has_lots
 select exists (select from availability.lot where tenant = $1)
 

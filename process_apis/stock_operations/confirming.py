@@ -23,6 +23,7 @@ from process_apis.stock_operations.models import (
     COUNT_PREFIX,
     ChangeState,
     CountState,
+    Moved,
     TaskState,
     Transfer,
 )
@@ -36,10 +37,10 @@ from process_apis.stock_operations.records import (
     save_task,
     save_transfer,
     sql,
+    wake,
 )
-from process_apis.stock_operations.rules import counted
+from process_apis.stock_operations.rules import added, spread
 
-_ZERO: Final = Decimal(0)
 _TRANSFER: Final = f"{TRANSFER_PREFIX}_"
 _CHANGE: Final = f"{CHANGE_PREFIX}_"
 _COUNT: Final = f"{COUNT_PREFIX}_"
@@ -71,27 +72,20 @@ async def _count(connection: Connection, tenant: str, transfer: str, data: dict[
     if found is None:
         return
     before, now = found
-    side, amount = _SIDES[data["type"]], Decimal(data["amount"])
-    line = next((line for line in before.lines if line.item == data["item"]), None)
-    if line is None:
+    side, amount, lot = _SIDES[data["type"]], Decimal(data["amount"]), data.get("lot") or ""
+    if all(line.item != data["item"] for line in before.lines):
         stray = f"{data['item']} was {side} at {data['location']} under it, which has no such line: correct it there"
         await save_transfer(connection, before, replace(before, stray=stray), now)
         return
-    dispatched, received = (amount, _ZERO) if side == "dispatched" else (_ZERO, amount)
+    more = Moved(item=data["item"], lot=lot, **{side: amount})
     movement = str(data["movement"])
-    if not await connection.fetchval(sql.count_movement, movement, transfer, line.line, dispatched, received):
+    if not await connection.fetchval(
+        sql.count_movement, movement, transfer, more.item, lot, more.dispatched, more.received
+    ):
         return
-    changed = counted(line, dispatched, received)
-    after = replace(
-        before,
-        lines=tuple(changed if each.line == line.line else each for each in before.lines),
-        dispatched_at=before.dispatched_at or (now if dispatched else None),
-    )
-    told = {
-        "line": line.line, "item": line.item, "amount": amount, "location": data["location"], "movement": movement,
-        "dispatched": changed.dispatched, "received": changed.received,
-    }  # fmt: skip
-    await save_transfer(connection, before, after, now, (f"stock.transfer.{side}", told))
+    after = replace(before, dispatched_at=before.dispatched_at or (now if more.dispatched else None))
+    told = {"item": more.item, "lot": lot or None, "amount": amount, "location": data["location"]}
+    await _recount(connection, before, after, more, now, (f"stock.transfer.{side}", told | {"movement": movement}))
 
 
 async def _take_back(connection: Connection, tenant: str, movement: str) -> None:
@@ -103,13 +97,24 @@ async def _take_back(connection: Connection, tenant: str, movement: str) -> None
     row = await connection.fetchrow(sql.take_back, movement, transfer)
     if row is None:
         return
-    lines = tuple(
-        counted(line, -row["dispatched"], -row["received"]) if line.line == row["line"] else line
-        for line in before.lines
-    )
-    told = {"line": row["line"], "movement": movement, "dispatched": row["dispatched"], "received": row["received"]}
-    after = replace(before, lines=lines)
-    await save_transfer(connection, before, after, now, ("stock.transfer.corrected", told))
+    less = Moved(item=row["item"], lot=row["lot"], dispatched=-row["dispatched"], received=-row["received"])
+    told = {"item": less.item, "lot": less.lot or None, "movement": movement}
+    await _recount(connection, before, before, less, now, ("stock.transfer.corrected", told))
+
+
+async def _recount(
+    connection: Connection, before: Transfer, after: Transfer, more: Moved, now: datetime, told: tuple[str, dict[str, Any]]
+) -> None:  # fmt: skip
+    """Let the lines follow from what moved now. What was written off and moves after all is told as supply again."""
+    moved = added(before.moved, more)
+    after = replace(after, moved=moved, lines=spread(before.lines, moved))
+    pairs = list(zip(before.lines, after.lines, strict=True))
+    changed = next((line for was, line in pairs if was != line), after.lines[0])
+    figures = {name: getattr(changed, name) for name in ("line", "dispatched", "received")}
+    if any(was != line and line.written_off for was, line in pairs):
+        after = replace(after, supply_version=before.supply_version + 1)
+        after = replace(after, task=await wake(connection, after.task, now))
+    await save_transfer(connection, before, after, now, (told[0], told[1] | figures))
 
 
 async def _note_picking(connection: Connection, tenant: str, transfer: str) -> None:

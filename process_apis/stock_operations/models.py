@@ -68,8 +68,19 @@ Missing = Literal["lost", "at_origin", "at_destination"]
 """Where what is missing of a transfer is: nowhere, never left, or arrived and not recorded."""
 
 
+class SuggestedLot(Struct, frozen=True, kw_only=True):
+    """So much of a lot, in base units, that would go before others: it is over sooner."""
+
+    lot: str
+    amount: Decimal
+    expires_on: date | None = None
+
+
 class TransferLine(Struct, frozen=True, kw_only=True):
-    """One line, in base units. `written_off` is what was missing when a person closed the transfer."""
+    """One line, in base units: of one `lot`, or of whichever (`suggested`, as planned).
+
+    `written_off` is what was missing when a person closed the line.
+    """
 
     line: int
     item: str
@@ -79,11 +90,32 @@ class TransferLine(Struct, frozen=True, kw_only=True):
     dispatched: Decimal = _ZERO
     received: Decimal = _ZERO
     written_off: Decimal = _ZERO
+    lot: str | None = None
+    expires_on: date | None = None
+    suggested: tuple[SuggestedLot, ...] = ()
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    close_reason: str | None = None
+    missing: Missing | None = None
 
     @property
     def in_transit(self) -> Decimal:
         """What left and neither came nor was written off."""
         return max(self.dispatched - self.received - self.written_off, _ZERO)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked left and came."""
+        return self.received == self.dispatched >= self.amount
+
+
+class Moved(Struct, frozen=True, kw_only=True):
+    """What left and came of one lot of an item under a transfer, by its movements; lot "" where none was told."""
+
+    item: str
+    lot: str = ""
+    dispatched: Decimal = _ZERO
+    received: Decimal = _ZERO
 
 
 class Transfer(Struct, frozen=True, kw_only=True):
@@ -100,6 +132,7 @@ class Transfer(Struct, frozen=True, kw_only=True):
     changed_at: datetime
     lines: tuple[TransferLine, ...]
     task: Task
+    moved: tuple[Moved, ...] = ()
     state: TransferState = TransferState.PLANNED
     ship_on: date | None = None
     expected_on: date | None = None
@@ -119,11 +152,12 @@ class Transfer(Struct, frozen=True, kw_only=True):
     supply_told: int = 0
 
 
-class TransferWish(Struct, frozen=True, kw_only=True):
-    """One line that a caller asks for, in base units."""
+class TransferWish(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line that a caller asks for, in base units; of one lot where it says so."""
 
     item: str
     amount: Decimal
+    lot: str | None = None
 
 
 class PlanTransfer(Struct, frozen=True, kw_only=True):

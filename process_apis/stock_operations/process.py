@@ -12,6 +12,7 @@ from gateway.canonical.capabilities import (
     FindsWarehouses,
     RecordsStock,
     ResolvesItems,
+    TellsLots,
     TellsPositions,
 )
 from gateway.canonical.location import LocationMap
@@ -55,6 +56,7 @@ class StockOperations:
         claims: ClaimsStock,
         records: RecordsStock,
         positions: TellsPositions,
+        lots: TellsLots,
         warehouses: FindsWarehouses,
         options: Options | None = None,
         settings: StockOperationsOptions | None = None,
@@ -64,7 +66,14 @@ class StockOperations:
         self._clock = clock
         self.options = options or Options()
         self.transfers = Transfers(
-            store, items=items, locations=locations, claims=claims, warehouses=warehouses, channel=settings.channel
+            store,
+            clock,
+            items=items,
+            locations=locations,
+            claims=claims,
+            lots=lots,
+            warehouses=warehouses,
+            channel=settings.channel,
         )
         self.changes = StatusChanges(store, items=items, locations=locations, warehouses=warehouses)
         self.handling = OwnHandling(store, records=records, locations=locations)

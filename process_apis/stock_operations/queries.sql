@@ -35,14 +35,21 @@ insert into stock_operations.transfer
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $11::boolean then clock_timestamp() end)
 
 -- name: insert_lines
-insert into stock_operations.transfer_line (transfer, line, item, sku, uom, amount)
-select $1, u.* from unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::numeric[]) u
+insert into stock_operations.transfer_line (transfer, line, item, sku, uom, amount, lot, expires_on, suggested)
+select $1, u.* from unnest(
+    $2::int[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::text[], $8::date[], $9::jsonb[]) u
 
 -- name: get_transfer
 select (to_jsonb(t) || jsonb_build_object(
     'task', to_jsonb(k) - 'fingerprint',
     'lines', (select jsonb_agg(to_jsonb(l) order by l.line) from stock_operations.transfer_line l
-              where l.transfer = t.transfer)))::text
+              where l.transfer = t.transfer),
+    'moved', (select coalesce(jsonb_agg(to_jsonb(m) order by m.item, m.lot), '[]') from (
+                  select coalesce(c.item, l.item) as item, c.lot, sum(c.dispatched) as dispatched,
+                         sum(c.received) as received
+                  from stock_operations.counted c
+                  left join stock_operations.transfer_line l on l.transfer = c.transfer and l.line = c.line
+                  where c.transfer = t.transfer group by 1, 2) m)))::text
 from stock_operations.transfer t join stock_operations.task k on k.subject = t.transfer
 where t.transfer = $1 and ($2::text is null or t.tenant = $2)
 
@@ -50,7 +57,13 @@ where t.transfer = $1 and ($2::text is null or t.tenant = $2)
 select (to_jsonb(t) || jsonb_build_object(
     'task', to_jsonb(k) - 'fingerprint',
     'lines', (select jsonb_agg(to_jsonb(l) order by l.line) from stock_operations.transfer_line l
-              where l.transfer = t.transfer)))::text as body
+              where l.transfer = t.transfer),
+    'moved', (select coalesce(jsonb_agg(to_jsonb(m) order by m.item, m.lot), '[]') from (
+                  select coalesce(c.item, l.item) as item, c.lot, sum(c.dispatched) as dispatched,
+                         sum(c.received) as received
+                  from stock_operations.counted c
+                  left join stock_operations.transfer_line l on l.transfer = c.transfer and l.line = c.line
+                  where c.transfer = t.transfer group by 1, 2) m)))::text as body
 from stock_operations.transfer t join stock_operations.task k on k.subject = t.transfer
 where t.tenant = $1 and ($2::text is null or t.state = $2) and ($3::text is null or $3 in (t.origin, t.destination))
   and (not $4::boolean or t.state not in ('completed', 'closed', 'cancelled'))
@@ -66,23 +79,35 @@ where transfer = $1
 
 -- name: save_lines
 update stock_operations.transfer_line l
-set dispatched = u.dispatched, received = u.received, written_off = u.written_off
-from unnest($2::int[], $3::numeric[], $4::numeric[], $5::numeric[]) u (line, dispatched, received, written_off)
+set dispatched = u.dispatched, received = u.received, written_off = u.written_off, closed_at = u.closed_at,
+    closed_by = u.closed_by, close_reason = u.close_reason, missing = u.missing
+from unnest($2::int[], $3::numeric[], $4::numeric[], $5::numeric[], $6::timestamptz[], $7::text[], $8::text[], $9::text[])
+     u (line, dispatched, received, written_off, closed_at, closed_by, close_reason, missing)
 where l.transfer = $1 and l.line = u.line
 
 -- name: supply_told
 update stock_operations.transfer set supply_told = greatest(supply_told, $2) where transfer = $1
 
 -- name: count_movement
-insert into stock_operations.counted (movement, transfer, line, dispatched, received) values ($1, $2, $3, $4, $5)
+insert into stock_operations.counted (movement, transfer, item, lot, dispatched, received) values ($1, $2, $3, $4, $5, $6)
 on conflict (movement) do nothing
 returning movement
 
 -- name: take_back
-delete from stock_operations.counted where movement = $1 and transfer = $2 returning line, dispatched, received
+delete from stock_operations.counted c where c.movement = $1 and c.transfer = $2
+returning coalesce(c.item, (select l.item from stock_operations.transfer_line l
+                            where l.transfer = c.transfer and l.line = c.line)) as item, c.lot, c.dispatched, c.received
 
 -- name: counted_under
 select transfer from stock_operations.counted where movement = $1
+
+-- name: lots_promised
+-- How much of each lot of these items is still to leave an origin under open transfers that name it.
+select l.item, l.lot, sum(l.amount - l.dispatched) as amount
+from stock_operations.transfer_line l join stock_operations.transfer t using (transfer)
+where t.tenant = $1 and t.origin = $2 and l.item = any($3::text[]) and l.lot is not null and l.closed_at is null
+  and l.dispatched < l.amount and t.state not in ('completed', 'closed', 'cancelled')
+group by l.item, l.lot
 
 -- name: insert_change
 insert into stock_operations.status_change

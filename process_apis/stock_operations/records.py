@@ -124,7 +124,7 @@ async def save_transfer(
         after.closed_by, after.close_reason, after.missing, after.stray, after.supply_version,
     )  # fmt: skip
     if after.lines != before.lines:
-        names = ("line", "dispatched", "received", "written_off")
+        names = ("line", "dispatched", "received", "written_off", "closed_at", "closed_by", "close_reason", "missing")
         columns = [[getattr(line, name) for line in after.lines] for name in names]
         await connection.execute(sql.save_lines, after.transfer, *columns)
     events = [transfer_event(after, name, version, now, data) for version, (name, data) in enumerate(told, first)]

@@ -14,7 +14,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.stock_operations import schemas
 from process_apis.stock_operations.count_routes import count_routes
-from process_apis.stock_operations.handing import Side
+from process_apis.stock_operations.handing import Handled, Side
 from process_apis.stock_operations.models import ChangeState, TransferState
 from process_apis.stock_operations.process import StockOperations
 
@@ -106,8 +106,10 @@ def _ending(operations: StockOperations) -> list[HTTPRouteHandler]:
     async def close_transfer(
         request: Request[Any, Any, Any], transfer_id: FromPath[str], data: JSONBody[schemas.ClosureInput]
     ) -> schemas.TransferView:
-        """Say that what is missing will not come, and where it is; until then it stays open."""
-        found = await transfers.close(caller_of(request.scope), transfer_id, reason=data.reason, missing=data.missing)
+        """Say that what is missing will not come, of all lines or some, and where it is; until then it stays open."""
+        found = await transfers.close(
+            caller_of(request.scope), transfer_id, reason=data.reason, missing=data.missing, lines=data.lines
+        )
         return schemas.transfer_view(found, _today())
 
     return [release_transfer, cancel_transfer, close_transfer]
@@ -119,7 +121,7 @@ def _handling(operations: StockOperations) -> list[HTTPRouteHandler]:
     async def told(
         request: Request[Any, Any, Any], transfer_id: str, side: Side, data: schemas.HandlingInput
     ) -> schemas.TransferView:
-        lines = [(line.line, Decimal(line.amount)) for line in data.lines]
+        lines = [Handled(line.line, Decimal(line.amount), line.lot) for line in data.lines]
         known = await operations.handling.tell(
             caller_of(request.scope), transfer_id, side, action=data.action, at=data.occurred_at, lines=lines
         )

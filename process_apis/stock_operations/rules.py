@@ -10,7 +10,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.canonical.stock import OWN_SOURCE, Bucket, OrderKey, ReportedSupply, SupplyKind
+from gateway.canonical.stock import OWN_SOURCE, Bucket, LotAtHand, OrderKey, ReportedSupply, SupplyKind
 from gateway.canonical.warehouse import TransferOrder, TransferOrderLine
 from gateway.kernel.errors import (
     BrokenUpstream,
@@ -26,10 +26,13 @@ from gateway.kernel.quantity import plain
 from process_apis.stock_operations.models import (
     CountLine,
     CountState,
+    Missing,
+    Moved,
     Need,
     StatusChange,
     StatusKind,
     StockCount,
+    SuggestedLot,
     Task,
     TaskState,
     Transfer,
@@ -69,9 +72,9 @@ class Pace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 def derive_state(transfer: Transfer) -> TransferState:
     """Where a transfer is, from its counters first: goods that moved count, whatever was asked or given up."""
     lines = transfer.lines
-    if all(line.received == line.dispatched >= line.amount for line in lines):
+    if all(line.complete for line in lines):
         return TransferState.COMPLETED
-    if transfer.closed_at and not any(line.in_transit for line in lines):
+    if all(is_settled(transfer, line) for line in lines):
         return TransferState.CLOSED
     if any(line.received for line in lines):
         return TransferState.PARTLY_RECEIVED
@@ -90,19 +93,94 @@ def _before_leaving(transfer: Transfer) -> TransferState:
     return TransferState.RELEASED if transfer.task.state is TaskState.DONE else TransferState.RELEASING
 
 
-def counted(line: TransferLine, dispatched: Decimal, received: Decimal) -> TransferLine:
-    """The line after so much more was dispatched and received of it; both may be below zero (a revision)."""
-    return replace(line, dispatched=line.dispatched + dispatched, received=line.received + received)
+def is_settled(transfer: Transfer, line: TransferLine) -> bool:
+    """Whether nothing of a line is to come any more: all came, or a person closed it and nothing left since."""
+    return line.complete or (not line.in_transit and (transfer.closed_at or line.closed_at) is not None)
 
 
-def written_off(line: TransferLine) -> TransferLine:
-    """The line once a person says that what is missing will not come."""
-    return replace(line, written_off=line.written_off + line.in_transit)
+def added(moved: Sequence[Moved], more: Moved) -> tuple[Moved, ...]:
+    """The sums with one movement more, or one less where its amounts are below zero (a revision)."""
+    sums = {(each.item, each.lot): each for each in moved}
+    key = more.item, more.lot
+    known = sums.get(key, Moved(item=more.item, lot=more.lot))
+    sums[key] = replace(known, dispatched=known.dispatched + more.dispatched, received=known.received + more.received)
+    return tuple(sums[key] for key in sorted(sums))
+
+
+def spread(lines: Sequence[TransferLine], moved: Sequence[Moved]) -> tuple[TransferLine, ...]:
+    """The lines with the counters that follow from what moved in all, so that no order of news matters.
+
+    What names a lot counts at the line of that lot. The rest (no lot told, or one that no line asks for) counts where
+    the other side is ahead, then where something lacks of what was asked, line by line; what is beyond, at the first.
+    """
+    counters: dict[int, tuple[Decimal, Decimal]] = {}
+    for item in {line.item for line in lines}:
+        some = [line for line in lines if line.item == item]
+        sums = [each for each in moved if each.item == item]
+        lots = {line.lot for line in some if line.lot is not None}
+        left, came = [_named(some, sums, side) for side in ("dispatched", "received")]
+        rest_left, rest_came = [
+            sum((getattr(each, side) for each in sums if each.lot not in lots), _ZERO)
+            for side in ("dispatched", "received")
+        ]
+        wanted = [line.amount for line in some]
+        left = _filled(left, rest_left, (came, wanted))
+        came = _filled(came, rest_came, (left, wanted))
+        counters |= {line.line: (out, back) for line, out, back in zip(some, left, came, strict=True)}
+    return tuple(replace(line, dispatched=counters[line.line][0], received=counters[line.line][1]) for line in lines)
+
+
+def _named(lines: Sequence[TransferLine], sums: Sequence[Moved], side: str) -> list[Decimal]:
+    by_lot = {each.lot: getattr(each, side) for each in sums if each.lot}
+    return [by_lot.get(line.lot or "", _ZERO) for line in lines]
+
+
+def _filled(counters: list[Decimal], rest: Decimal, marks: Sequence[Sequence[Decimal]]) -> list[Decimal]:
+    """`rest` added to counters: up to each row of `marks`, one row after the other, then to the first."""
+    found = list(counters)
+    for row in marks:
+        for number, mark in enumerate(row):
+            part = min(max(mark - found[number], _ZERO), rest)
+            found[number] += part
+            rest -= part
+    found[0] += rest
+    return found
+
+
+def closed(line: TransferLine, now: datetime, who: str, reason: str, missing: Missing) -> TransferLine:
+    """The line once a person says that what is missing of it will not come, and where it is."""
+    return replace(
+        line, written_off=line.written_off + line.in_transit, closed_at=now, closed_by=who, close_reason=reason,
+        missing=missing,
+    )  # fmt: skip
+
+
+def first_expiring(
+    lots: Sequence[LotAtHand], promised: Mapping[tuple[str, str], Decimal], item: str, amount: Decimal, on: date
+) -> tuple[SuggestedLot, ...]:
+    """Which lots of an item would go first for `amount`: what is over soonest, and not by `on`; undated ones last.
+
+    What other transfers ask for by lot is left to them.
+    """
+    usable = [each for each in lots if each.item == item and each.lot and (each.expires_on or date.max) >= on]
+    found = []
+    for each in sorted(usable, key=lambda lot: (lot.expires_on or date.max, lot.lot)):
+        part = min(each.amount - promised.get((item, each.lot), _ZERO), amount)
+        if part > 0:
+            found.append(SuggestedLot(lot=each.lot, amount=part, expires_on=each.expires_on))
+            amount -= part
+    return tuple(found)
 
 
 def supply_of(transfer: Transfer) -> list[ReportedSupply]:
-    """The supply that the destination may count on: what was dispatched and not received, while it is expected."""
-    over = transfer.closed_at is not None or transfer.cancelled_at is not None
+    """The supply that the destination may count on: what was dispatched and not received, while it is expected.
+
+    What was written off is `received`: it is in nobody's transit any more.
+    """
+
+    def is_over(line: TransferLine) -> bool:
+        return (transfer.closed_at or transfer.cancelled_at or line.closed_at) is not None
+
     return [
         ReportedSupply(
             source=OWN_SOURCE,
@@ -114,7 +192,8 @@ def supply_of(transfer: Transfer) -> list[ReportedSupply]:
             ordered=line.amount,
             uom=line.uom,
             kind=SupplyKind.TRANSFER,
-            cancelled=line.amount if over else _ZERO,
+            cancelled=line.amount if is_over(line) else _ZERO,
+            received=min(line.written_off, max(line.dispatched - line.received, _ZERO)),
             requested=transfer.expected_on,
         )
         for line in transfer.lines
@@ -129,7 +208,9 @@ def order_of(transfer: Transfer) -> TransferOrder:
         destination=transfer.destination,
         ship_on=transfer.ship_on,
         lines=tuple(
-            TransferOrderLine(line=line.line, item=line.item, sku=line.sku, amount=line.amount, uom=line.uom)
+            TransferOrderLine(
+                line=line.line, item=line.item, sku=line.sku, amount=line.amount, uom=line.uom, lot=line.lot
+            )
             for line in transfer.lines
         ),
     )
@@ -154,6 +235,7 @@ def needs_of(transfer: Transfer, today: date, alert_after: int = 6) -> list[Need
         found.append(Need("transfer.cancelled_and_moved", "goods moved although it was cancelled: fetch or close it"))
     if transfer.state in OVER:
         return found
+    found += _of_lots(transfer)
     for line in transfer.lines:
         if line.received > line.dispatched and not line.in_transit and line.dispatched:
             much = plain(line.received - line.dispatched)
@@ -166,6 +248,24 @@ def needs_of(transfer: Transfer, today: date, alert_after: int = 6) -> list[Need
     if late:
         found.append(Need("transfer.not_dispatched", f"it was to leave on {transfer.ship_on}: release or cancel it"))
     return found
+
+
+def _of_lots(transfer: Transfer) -> list[Need]:
+    asked = {(line.item, line.lot) for line in transfer.lines}
+    any_lot = {line.item for line in transfer.lines if line.lot is None}
+    names = {line.item: line.sku for line in transfer.lines}
+    found = [
+        Need("transfer.other_lot", f"lot {each.lot} of {names[each.item]} moved, and was not asked for: keep or return")
+        for each in transfer.moved
+        if each.lot and each.item in names and each.item not in any_lot and (each.item, each.lot) not in asked
+        and (each.dispatched or each.received)
+    ]  # fmt: skip
+    due = transfer.expected_on or transfer.ship_on
+    return found + [
+        Need("transfer.lot_expires", f"lot {line.lot} of {line.sku} is over on {line.expires_on}, before it is there")
+        for line in transfer.lines
+        if due and line.expires_on and line.expires_on < due and not line.complete
+    ]
 
 
 def needs_of_change(change: StatusChange, alert_after: int = 6) -> list[Need]:

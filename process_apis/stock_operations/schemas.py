@@ -17,6 +17,7 @@ from process_apis.stock_operations.models import (
     StatusKind,
     Task,
     Transfer,
+    TransferLine,
     TransferState,
     TransferWish,
 )
@@ -25,19 +26,22 @@ from process_apis.stock_operations.rules import needs_of, needs_of_change
 Amount = Annotated[str, Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,24}(\.[0-9]{1,12})?$(?!\n)", examples=["12", "0.5"])]
 Figure = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$(?!\n)", examples=["12"])]
 Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["west-1"])]
+Lot = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["L-2031-04"])]
+LineNumber = Annotated[int, Meta(ge=1, le=200)]
 ItemId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_]+$(?!\n)", examples=["itm_01"])]
 Instant = Annotated[datetime, Meta(tz=True)]
 
 
 class TransferLineInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """How much of one item is to go."""
+    """How much of one item is to go; with `lot` of that lot and no other."""
 
     item: ItemId
     amount: Amount
+    lot: Lot | None = None
 
 
 class TransferPlanInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Goods to be sent from one location of ours to another; an item stands on one line.
+    """Goods to be sent from one location of ours to another; an item stands on one line, or on one for each lot.
 
     `action` is the caller's own id of this command: repeating it changes nothing. With `release` the origin's warehouse
     is asked at once. From the date in `expected_on` the destination counts on what is on its way by then.
@@ -60,17 +64,22 @@ class ReasonInput(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class ClosureInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """Where what is missing is: `lost`, `at_origin` (it never left) or `at_destination` (it came unrecorded)."""
+    """Where what is missing is: `lost`, `at_origin` (it never left) or `at_destination` (it came unrecorded).
+
+    With `lines` only of those: the others stay open.
+    """
 
     reason: Text
     missing: Missing
+    lines: Annotated[list[LineNumber], Meta(min_length=1, max_length=200)] | None = None
 
 
 class HandledLineInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """How much of one line of a transfer left or came."""
+    """How much of one line of a transfer left or came, and of which `lot`: that of the line where none is told."""
 
-    line: Annotated[int, Meta(ge=1, le=200)]
+    line: LineNumber
     amount: Amount
+    lot: Lot | None = None
 
 
 class HandlingInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -98,8 +107,28 @@ class NeedView(Struct, kw_only=True):
     detail: str
 
 
+class SuggestedLotView(Struct, kw_only=True):
+    """A lot that would go first: it is over soonest."""
+
+    lot: str
+    amount: Figure
+    expires_on: date | None
+
+
+class MovedLotView(Struct, kw_only=True):
+    """What left and came of one lot."""
+
+    item: str
+    lot: str
+    dispatched: Figure
+    received: Figure
+
+
 class TransferLineView(Struct, kw_only=True):
-    """One line. `in_transit` left and neither came nor was `written_off`."""
+    """One line, of one `lot` or of any. `in_transit` left and neither came nor was `written_off`.
+
+    `suggested` has the lots that would go first, as they lay when it was planned.
+    """
 
     line: int
     item: str
@@ -110,6 +139,13 @@ class TransferLineView(Struct, kw_only=True):
     received: Figure
     written_off: Figure
     in_transit: Figure
+    lot: str | None
+    expires_on: date | None
+    suggested: list[SuggestedLotView]
+    closed_at: Instant | None
+    closed_by: str | None
+    close_reason: str | None
+    missing: str | None
 
 
 class TransferView(Struct, kw_only=True):
@@ -120,6 +156,7 @@ class TransferView(Struct, kw_only=True):
     destination: str
     state: TransferState
     lines: list[TransferLineView]
+    lots: list[MovedLotView]
     task: TaskView
     needs: list[NeedView]
     asked_by: str
@@ -193,7 +230,7 @@ def command_of(data: TransferPlanInput) -> PlanTransfer:
         action=data.action,
         origin=data.origin,
         destination=data.destination,
-        lines=tuple(TransferWish(item=line.item, amount=Decimal(line.amount)) for line in data.lines),
+        lines=tuple(TransferWish(item=line.item, amount=Decimal(line.amount), lot=line.lot) for line in data.lines),
         ship_on=data.ship_on,
         expected_on=data.expected_on,
         note=data.note,
@@ -221,19 +258,11 @@ def transfer_view(transfer: Transfer, today: date) -> TransferView:
         origin=transfer.origin,
         destination=transfer.destination,
         state=transfer.state,
-        lines=[
-            TransferLineView(
-                line=line.line,
-                item=line.item,
-                sku=line.sku,
-                uom=line.uom,
-                amount=plain(line.amount),
-                dispatched=plain(line.dispatched),
-                received=plain(line.received),
-                written_off=plain(line.written_off),
-                in_transit=plain(line.in_transit),
-            )
-            for line in transfer.lines
+        lines=[_line_view(line) for line in transfer.lines],
+        lots=[
+            MovedLotView(item=each.item, lot=each.lot, dispatched=plain(each.dispatched), received=plain(each.received))
+            for each in transfer.moved
+            if each.lot and (each.dispatched or each.received)
         ],
         task=task_view(transfer.task),
         needs=_needs_view(needs_of(transfer, today)),
@@ -282,6 +311,30 @@ def task_view(task: Task) -> TaskView:
     """What was asked, as callers see it."""
     return TaskView(
         system=task.system, state=task.state, number=task.number, attempts=task.attempts, error=task.error_detail
+    )
+
+
+def _line_view(line: TransferLine) -> TransferLineView:
+    return TransferLineView(
+        line=line.line,
+        item=line.item,
+        sku=line.sku,
+        uom=line.uom,
+        amount=plain(line.amount),
+        dispatched=plain(line.dispatched),
+        received=plain(line.received),
+        written_off=plain(line.written_off),
+        in_transit=plain(line.in_transit),
+        lot=line.lot,
+        expires_on=line.expires_on,
+        suggested=[
+            SuggestedLotView(lot=each.lot, amount=plain(each.amount), expires_on=each.expires_on)
+            for each in line.suggested
+        ],
+        closed_at=line.closed_at,
+        closed_by=line.closed_by,
+        close_reason=line.close_reason,
+        missing=line.missing,
     )
 
 

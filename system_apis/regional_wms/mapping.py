@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
+
 from gateway.canonical.capabilities import Page, Report
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.order import SalesLine, SalesOrder, WarehouseWork, WorkState
@@ -172,8 +174,8 @@ def same_work(ours: wire.NewOrder | wire.NewTransfer, theirs: wire.WmsOrder) -> 
     """Whether the WMS's order asks for what we would ask for."""
     to = ours.destination if isinstance(ours, wire.NewTransfer) else None
     return (ours.warehouse, to) == (theirs.warehouse, theirs.destination) and {
-        (line.line_number, line.client_sku, line.quantity, line.unit) for line in ours.lines
-    } == {(line.line_number, line.client_sku, plain(line.ordered), line.unit) for line in theirs.lines}
+        (line.line_number, line.client_sku, line.quantity, line.unit, line.lot) for line in ours.lines
+    } == {(line.line_number, line.client_sku, plain(line.ordered), line.unit, line.lot) for line in theirs.lines}
 
 
 def new_transfer(order: TransferOrder, units: Mapping[str, str]) -> wire.NewTransfer:
@@ -182,7 +184,7 @@ def new_transfer(order: TransferOrder, units: Mapping[str, str]) -> wire.NewTran
         client_reference=order.transfer,
         warehouse=order.origin,
         destination=order.destination,
-        lines=tuple(_order_line(line, units) for line in order.lines),
+        lines=tuple(replace(_order_line(line, units), lot=line.lot) for line in order.lines),
         requested_ship_date=order.ship_on.isoformat() if order.ship_on else None,
     )
 

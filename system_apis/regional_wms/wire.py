@@ -104,13 +104,14 @@ class Delivery(Struct, frozen=True):
     events: tuple[Event, ...]
 
 
-class OrderLine(Struct, frozen=True, kw_only=True):
-    """A line of an order to pick; the WMS resolves `client_sku` to its own item."""
+class OrderLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A line of an order to pick; the WMS resolves `client_sku` to its own item. With `lot`, of that lot alone."""
 
     line_number: int
     client_sku: str
     quantity: str
     unit: str
+    lot: str | None = None
 
 
 class ShipTo(Struct, frozen=True, kw_only=True):
@@ -224,6 +225,7 @@ class OrderLineState(Struct, frozen=True, kw_only=True):
     picked: Decimal
     shipped: Decimal
     unit: str
+    lot: str | None = None
 
 
 class WmsOrder(Struct, frozen=True, kw_only=True):

@@ -30,6 +30,10 @@ create table if not exists order_line (
     ordered text not null, picked text not null default '0', shipped text not null default '0',
     primary key (order_id, line_number)
 );
+create table if not exists order_lot (
+    order_id integer, line_number integer, lot text not null, picked text not null default '0',
+    shipped text not null default '0', primary key (order_id, line_number, lot)
+);
 create table if not exists status_change (
     id integer primary key autoincrement, client_reference text not null unique, body text not null
 );
@@ -75,7 +79,13 @@ class Ledger(SqliteBooks):
             for item in data["items"]:
                 self.add_item(item)
             for line in data.get("stock", []):
-                self.change(line["warehouse"], line["item_code"], line.get("state", "AVL"), Decimal(line["quantity"]))
+                self.change(
+                    line["warehouse"],
+                    line["item_code"],
+                    line.get("state", "AVL"),
+                    Decimal(line["quantity"]),
+                    line.get("lot", ""),
+                )
 
     @property
     def warehouses(self) -> list[str]:
@@ -127,6 +137,16 @@ class Ledger(SqliteBooks):
             lot,
         )
         return Decimal(found[0]["quantity"]) if found else Decimal(0)
+
+    def lots(self, warehouse: str, code: str, state: str) -> list[tuple[str, Decimal]]:
+        """What lies there by lot, in base units; lot "" first."""
+        found = self.rows(
+            "select lot, quantity from balance where (warehouse, item_code, state) = (?, ?, ?) order by lot",
+            warehouse,
+            code,
+            state,
+        )
+        return [(str(row["lot"]), Decimal(row["quantity"])) for row in found if Decimal(row["quantity"]) > 0]
 
     def change(self, warehouse: str, code: str, state: str, amount: Decimal, lot: str = "") -> None:
         """Add `amount` base units, which may be negative."""

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.sandboxes.books import Refusal
+from system_apis.regional_wms.warehouse import lots
 from system_apis.regional_wms.warehouse.ledger import Ledger
 from system_apis.regional_wms.warehouse.work import positive
 
@@ -112,8 +113,8 @@ def ship(ledger: Ledger, order: dict[str, Any]) -> dict[str, Any]:
 
 def _pick(ledger: Ledger, row: sqlite3.Row, asked: list[tuple[sqlite3.Row, Decimal]]) -> dict[str, Any]:
     for line, amount in asked:
-        item = ledger.item(line["item_code"])
-        if ledger.balance(row["warehouse"], line["item_code"], "AVL") < ledger.base(item, amount, line["unit"]):
+        base = ledger.base(ledger.item(line["item_code"]), amount, line["unit"])
+        if sum((there for _, there in lots.there(ledger, row, line)), Decimal(0)) < base:
             raise Refusal(409, "SHORT", f"not enough {line['item_code']} in {row['warehouse']}")
     status = "PARTIAL" if row["status"] == "PARTIAL" else "PICKING"
     return _apply(ledger, row, asked, "PICK", ("AVL", "PCK"), ("picked", 1), status)
@@ -131,26 +132,32 @@ def _apply(
     column, sign = counter
     shown = []
     for line, amount in asked:
-        base = ledger.base(ledger.item(line["item_code"]), amount, line["unit"])
-        ledger.change(row["warehouse"], line["item_code"], states[0], -base)
-        if states[1] is not None:
-            ledger.change(row["warehouse"], line["item_code"], states[1], base)
+        item = ledger.item(line["item_code"])
+        base = ledger.base(item, amount, line["unit"])
+        parts = lots.taken(ledger, row, line, kind, base)
+        for lot, part in parts:
+            ledger.change(row["warehouse"], line["item_code"], states[0], -part, lot)
+            if states[1] is not None:
+                ledger.change(row["warehouse"], line["item_code"], states[1], part, lot)
         ledger.execute(
             f"update order_line set {column} = ? where order_id = ? and line_number = ?",
             str(_present(ledger, line, column) + sign * amount),
             row["id"],
             line["line_number"],
         )
-        shown.append(
+        whole = len(parts) == 1
+        shown += [
             {
                 "item_code": line["item_code"],
-                "quantity": str(amount),
-                "unit": line["unit"],
+                "quantity": str(amount if whole else part),
+                "unit": line["unit"] if whole else item["base_unit"],
                 "from_state": states[0],
                 "to_state": states[1],
                 "client_line": line["line_number"],
+                "lot": lot or None,
             }
-        )
+            for lot, part in parts
+        ]
     ledger.execute("update wms_order set status = ? where id = ?", status, row["id"])
     return ledger.emit(
         kind,
@@ -227,5 +234,8 @@ def _shown(ledger: Ledger, row: sqlite3.Row) -> dict[str, Any]:
         "warehouse": row["warehouse"],
         "status": row["status"],
         "destination": _destination(row),
-        "lines": [{key: line[key] for key in keys} for line in _lines(ledger, row["id"])],
+        "lines": [
+            {key: line[key] for key in keys} | {"lot": lots.asked(row, line) or None}
+            for line in _lines(ledger, row["id"])
+        ],
     }

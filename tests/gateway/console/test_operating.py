@@ -12,8 +12,10 @@ from process_apis.stock_operations.models import (
     ChangeState,
     CountLine,
     CountState,
+    Moved,
     StatusChange,
     StockCount,
+    SuggestedLot,
     Task,
     TaskState,
     Transfer,
@@ -36,7 +38,15 @@ ON_ITS_WAY = Transfer(
     transfer="trf_1", tenant="acme", origin="north", destination="west<1>", asked_by="planner", correlation_id="c",
     version=3, created_at=AT, changed_at=AT, dispatched_at=AT, expected_on=AT.date(), state=TransferState.IN_TRANSIT,
     task=task("trf_1", "transfer", TaskState.DONE, number="SO-7"),
-    lines=(TransferLine(line=1, item="i", sku="PUMP", uom="EA", amount=Decimal(5), dispatched=Decimal(5)),),
+    lines=(
+        TransferLine(line=1, item="i", sku="PUMP", uom="EA", amount=Decimal(5), dispatched=Decimal(5), lot="L-7",
+                     expires_on=AT.date()),
+        TransferLine(line=2, item="j", sku="HOSE", uom="M", amount=Decimal(8),
+                     suggested=(SuggestedLot(lot="L-9", amount=Decimal(8)),)),
+        TransferLine(line=3, item="k", sku="SEAL", uom="EA", amount=Decimal(1), closed_at=AT, closed_by="anna",
+                     close_reason="never picked", missing="at_origin"),
+    ),
+    moved=(Moved(item="i", lot="L-7", dispatched=Decimal(5)),),
 )  # fmt: skip
 REFUSED = StatusChange(
     change="sch_1", tenant="acme", kind="damage", location="north", item="i", sku="VALVE", uom="EA", amount=Decimal(2),
@@ -82,8 +92,8 @@ class Asked:
         async def cancel(self, caller, transfer, *, reason):
             raise Conflict("goods have left", code="transfer.not_cancellable")
 
-        async def close(self, caller, transfer, *, reason, missing):
-            self.whole.asked.append(("close", caller.principal.subject, transfer, reason, missing))
+        async def close(self, caller, transfer, *, reason, missing, lines):
+            self.whole.asked.append(("close", caller.principal.subject, transfer, reason, missing, lines))
 
     class Changes(Transfers):
         async def listed(self, tenant, *, open_only, limit):
@@ -124,6 +134,7 @@ async def test_what_is_open_is_shown_with_what_to_do_and_as_text(desk):
         text in page
         for text in ("PUMP", "in transit", "SO-7", "transfer.overdue", "VALVE", "not so much", "GASKET", "off by")
     )
+    assert all(text in page for text in ("lot L-7 (until 2026-11-01)", "of lot L-9", "L-7 5 left", "never picked"))
     assert "west<1>" not in page
     assert "<button" not in page.partition("<main")[2]
 
@@ -157,7 +168,9 @@ async def test_closing_says_why_and_where_what_is_missing_is(desk):
             assert silent.status_code == 422
         form = {"csrf_token": token, "reason": "fell off", "missing": "lost"}
         assert (await client.post("/operations/closures/trf_1", data=form)).status_code == 303
-    assert desk.operations.asked == [("close", "console/view-approve-person", "trf_1", "fell off", "lost")]
+        assert (await client.post("/operations/closures/trf_1", data=form | {"line": "2"})).status_code == 303
+    assert desk.operations.asked.pop()[-1] == [2]
+    assert desk.operations.asked == [("close", "console/view-approve-person", "trf_1", "fell off", "lost", None)]
 
 
 async def test_counts_are_decided_by_who_may_approve(desk):

@@ -28,6 +28,7 @@ from gateway.store.postgres import Store
 from gateway.systems.directory import Directory
 from gateway.systems.loader import load_system
 from process_apis.availability.process import Availability
+from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.stock_operations.confirming import on_movement
 from process_apis.stock_operations.models import PlanTransfer, Transfer, TransferWish
@@ -55,6 +56,7 @@ class World:
         self.wms = wms
         self.clock = SystemClock()
         self.items = Items(store, self.clock)
+        self.kits = Kits(store, self.clock, self.items)
         places = [
             Location(location="north", name="N", region="na", time_zone="UTC", holder="wms", codes={"wms": "NOR1"}),
             Location(location="south", name="S", region="na", time_zone="UTC", holder="tell", codes={"tell": "S"}),
@@ -65,7 +67,7 @@ class World:
         system = load_system("wms", "regional_wms", wms.settings(), outbound=outbound, clock=self.clock)
         self.adapter: Any = system.adapter
         self.availability = Availability(
-            store=store, cache=None, items=self.items, locations=locations, clock=self.clock
+            store=store, cache=None, items=self.items, locations=locations, clock=self.clock, kits=self.kits
         )
         self.operations = StockOperations(
             store,
@@ -75,6 +77,7 @@ class World:
             claims=self.availability,
             records=self.availability,
             positions=self.availability,
+            lots=self.availability,
             warehouses=Directory([system], places, tenant=self.tenant),
             options=Options(pace=PACE, call_timeout=30, overdue_after=0),
         )

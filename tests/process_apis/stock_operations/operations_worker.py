@@ -63,7 +63,7 @@ async def main(url: str, told: dict) -> None:
         availability.record = deadly(availability.record, deaths, "record")
         operations = StockOperations(
             store, clock, items=items, locations=locations, claims=availability, records=availability,
-            positions=availability, warehouses=Directory([system], places, tenant=told["tenant"]),
+            positions=availability, lots=availability, warehouses=Directory([system], places, tenant=told["tenant"]),
             options=Options(pace=Pace(first_retry=0.05, settle=0.2), call_timeout=20, poll=0.05, overdue_after=2),
         )  # fmt: skip
         _die_at_commits(deaths)

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway.canonical.stock import LotAtHand
 from gateway.kernel.errors import BrokenUpstream, Conflict, Misconfigured, NotFound, OutcomeUnknown, Throttled
 from process_apis.stock_operations.models import (
     CountLine,
+    Moved,
     StockCount,
     Task,
     TaskState,
@@ -23,16 +25,18 @@ from process_apis.stock_operations.models import (
 from process_apis.stock_operations.options import CountTolerance, StockOperationsOptions
 from process_apis.stock_operations.rules import (
     Pace,
+    added,
     alone,
     cancel_refusal,
-    counted,
+    closed,
     derive_state,
     failed,
+    first_expiring,
     needs_of,
+    spread,
     succeeded,
     supply_of,
     within,
-    written_off,
 )
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -40,11 +44,22 @@ TODAY = NOW.date()
 amounts = st.decimals(min_value=0, max_value=99, places=1)
 
 
-def line(dispatched="0", received="0", amount="5"):
+def line(dispatched="0", received="0", amount="5", number=1, **more):
     return TransferLine(
-        line=1, item="itm_1", sku="A", uom="EA", amount=Decimal(amount), dispatched=Decimal(dispatched),
-        received=Decimal(received),
+        line=number, item=more.pop("item", "itm_1"), sku="A", uom="EA", amount=Decimal(amount),
+        dispatched=Decimal(dispatched), received=Decimal(received), **more,
     )  # fmt: skip
+
+
+def counted(line, dispatched, received):
+    """The line after so much more was told, whatever was told before."""
+    moved = added((), Moved(item=line.item, dispatched=line.dispatched, received=line.received))
+    moved = added(moved, Moved(item=line.item, dispatched=Decimal(dispatched), received=Decimal(received)))
+    return spread([line], moved)[0]
+
+
+def written_off(line):
+    return closed(line, NOW, "anna", "fell off", "lost")
 
 
 def transfer(*lines, task=None, **more):
@@ -194,3 +209,93 @@ def test_one_person_settles_up_to_the_value_of_all_lines():
     assert may(Decimal(10), "4", "6")
     assert not may(Decimal(10), "5", "6")
     assert not may(Decimal(10), None)
+
+
+# --- several lines and lots -------------------------------------------------------------------------------------------
+
+
+def lot_line(number, lot, amount="5"):
+    return line(number=number, amount=amount, lot=lot)
+
+
+some_lots = st.sampled_from(["", "A", "B", "Z"])
+movements = st.lists(st.tuples(some_lots, amounts, amounts), max_size=8)
+some_lines = st.sampled_from(
+    [
+        (lot_line(1, None),),
+        (lot_line(1, "A"), lot_line(2, "B", "3")),
+        (lot_line(1, "A"), lot_line(2, None, "7"), lot_line(3, "B")),
+    ]
+)
+
+
+@given(some_lines, movements, st.randoms())
+def test_lines_follow_from_what_moved_in_whatever_order_it_is_told_and_nothing_is_lost(lines, told, chance):
+    steps = [Moved(item="itm_1", lot=lot, dispatched=left, received=came) for lot, left, came in told]
+    one, other, moved = (), (), list(steps)
+    for step in steps:
+        one = added(one, step)
+    chance.shuffle(moved)
+    for step in moved:
+        other = added(other, step)
+    found = spread(lines, one)
+    assert found == spread(lines, other)
+    for side in ("dispatched", "received"):
+        assert sum(getattr(each, side) for each in found) == sum(getattr(each, side) for each in steps)
+        for each in found:
+            named = sum(getattr(step, side) for step in steps if step.lot and step.lot == each.lot)
+            assert getattr(each, side) >= named
+
+
+@given(some_lines, amounts, amounts)
+def test_without_lots_told_what_is_in_transit_is_what_left_less_what_came(lines, left, came):
+    found = spread(lines, [Moved(item="itm_1", dispatched=left, received=came)])
+    assert sum(each.in_transit for each in found) == max(left - came, 0)
+
+
+@given(some_lines, movements, movements)
+def test_a_revision_takes_back_what_it_replaces_whatever_lay_between(lines, told, more):
+    def after(moved, some, sign=1):
+        for lot, left, came in some:
+            moved = added(moved, Moved(item="itm_1", lot=lot, dispatched=sign * left, received=sign * came))
+        return moved
+
+    assert spread(lines, after(after(after((), told), more), told, -1)) == spread(lines, after((), more))
+
+
+def test_items_do_not_mix_and_a_receipt_without_lot_counts_where_goods_are_on_their_way():
+    lines = (lot_line(1, "A"), lot_line(2, "B"), line(number=3, item="itm_2"))
+    moved = [
+        Moved(item="itm_1", lot="B", dispatched=Decimal(5)),
+        Moved(item="itm_1", received=Decimal(3)),
+        Moved(item="itm_2", dispatched=Decimal(1)),
+    ]
+    found = spread(lines, moved)
+    assert [(each.dispatched, each.received) for each in found] == [(0, 0), (5, 3), (1, 0)]
+
+
+def test_a_line_closed_by_itself_leaves_the_others_open():
+    first, second = replace(line("5", "3"), line=1), line("5", "2", number=2, item="itm_2")
+    open_yet = transfer(written_off(first), second)
+    assert open_yet.state is TransferState.PARTLY_RECEIVED
+    assert [(each.cancelled, each.received) for each in supply_of(open_yet)] == [(5, 2), (0, 0)]
+    assert transfer(written_off(first), line("5", "5", number=2, item="itm_2")).state is TransferState.CLOSED
+
+
+def test_what_expires_first_goes_first_and_what_others_asked_for_is_left_to_them():
+    lots = [
+        LotAtHand(item="itm_1", lot="", amount=Decimal(50)),
+        LotAtHand(item="itm_1", lot="OLD", amount=Decimal(9), expires_on=date(2026, 11, 1)),
+        LotAtHand(item="itm_1", lot="LATE", amount=Decimal(9), expires_on=date(2027, 11, 1)),
+        LotAtHand(item="itm_1", lot="SOON", amount=Decimal(4), expires_on=date(2026, 12, 1)),
+        LotAtHand(item="itm_1", lot="EVER", amount=Decimal(9)),
+        LotAtHand(item="itm_2", lot="SOON", amount=Decimal(9), expires_on=date(2026, 12, 1)),
+    ]
+    found = first_expiring(lots, {("itm_1", "LATE"): Decimal(7)}, "itm_1", Decimal(7), TODAY)
+    assert [(each.lot, each.amount) for each in found] == [("SOON", 4), ("LATE", 2), ("EVER", 1)]
+
+
+def test_another_lot_than_was_asked_for_and_one_that_is_over_too_soon_are_shown():
+    late = replace(lot_line(1, "A"), expires_on=date(2026, 12, 1))
+    other = transfer(late, moved=(Moved(item="itm_1", lot="B", dispatched=Decimal(1)),), expected_on=date(2026, 12, 5))
+    assert [need.code for need in needs_of(other, TODAY)] == ["transfer.other_lot", "transfer.lot_expires"]

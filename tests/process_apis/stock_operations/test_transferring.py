@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from gateway.kernel.errors import Conflict, NotFound, Rejected
+from process_apis.stock_operations.handing import Handled
 from process_apis.stock_operations.models import TransferState
 
 pytestmark = pytest.mark.integration
@@ -263,17 +264,17 @@ async def test_what_we_hold_ourselves_leaves_and_comes_as_people_tell_it_and_onc
     await world.tell("stock_adjusted", 9)
     out = await world.plan("a", 4, origin="south", destination="depot", release=True)
     await world.work(out.transfer)
-    told = {"action": "x", "at": at, "lines": [(1, Decimal(4))]}
+    told = {"action": "x", "at": at, "lines": [Handled(1, Decimal(4))]}
     with pytest.raises(Conflict) as other:
         await handling.tell(world.caller(), out.transfer, "dispatch", **told)
     assert other.value.code == "transfer.not_ours"
     for _ in range(2):
         await handling.tell(world.caller(), out.transfer, "receipt", **told)
     with pytest.raises(Conflict) as reused:
-        await handling.tell(world.caller(), out.transfer, "receipt", **told | {"lines": [(1, Decimal(3))]})
+        await handling.tell(world.caller(), out.transfer, "receipt", **told | {"lines": [Handled(1, Decimal(3))]})
     assert reused.value.code == "operation.action_reused"
     with pytest.raises(Rejected) as unknown:
-        await handling.tell(world.caller(), out.transfer, "receipt", **told | {"lines": [(2, Decimal(3))]})
+        await handling.tell(world.caller(), out.transfer, "receipt", **told | {"lines": [Handled(2, Decimal(3))]})
     assert unknown.value.code == "transfer.line_unknown"
     await world.hear()
     assert (await world.transfer(out.transfer)).lines[0].received == 4
@@ -283,7 +284,7 @@ async def test_what_we_hold_ourselves_leaves_and_comes_as_people_tell_it_and_onc
     assert early.value.code == "transfer.not_released"
     await world.operations.transfers.release(world.caller(), back.transfer)
     await world.work(back.transfer)
-    await handling.tell(world.caller(), back.transfer, "dispatch", **told | {"lines": [(1, Decimal(3))]})
+    await handling.tell(world.caller(), back.transfer, "dispatch", **told | {"lines": [Handled(1, Decimal(3))]})
     await world.hear()
     assert (await world.transfer(back.transfer)).state is TransferState.IN_TRANSIT
     line = await world.line("depot")

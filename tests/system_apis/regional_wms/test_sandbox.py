@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from decimal import Decimal
 
 import pytest
 
+from gateway.canonical.warehouse import TransferOrder, TransferOrderLine
 from gateway.sandboxes.child import ControlRefused
 
 from .conftest import call, order
@@ -93,3 +95,21 @@ async def test_it_ends_with_the_process_that_started_it(wms):
     with pytest.raises(OSError, match="refused"):
         await wms.look("faults")
     await wms.start()
+
+
+async def test_orders_are_picked_and_shipped_by_lot_and_what_is_asked_of_one_lot_is_of_no_other(wms, adapter):
+    for lot, amount in (("A", "3"), ("B", "4"), ("", "1")):
+        await wms.control("count", warehouse="NOR1", item_code="W-000001", quantity=amount, lot=lot)
+    for reference, amount, lot in (("of-b", 2, "B"), ("any", 5, None)):
+        line = TransferOrderLine(line=1, item="i", sku="SKU-0001", amount=Decimal(amount), uom="EA", lot=lot)
+        wanted = TransferOrder(transfer=reference, origin="NOR1", destination="S", lines=(line,))
+        made = await adapter.release_transfer(call(), order=wanted)
+        assert await adapter.release_transfer(call(), order=wanted) == made
+    picked = await wms.control("pick", client_reference="any")
+    assert [(each.get("lot"), each["quantity"]) for each in picked["lines"]] == [(None, "1"), ("A", "3"), ("B", "1")]
+    shipped = await wms.control("ship", client_reference="of-b")
+    assert [(each["lot"], each["quantity"]) for each in shipped["lines"]] == [("B", "2")]
+    back = await wms.control("unpick", client_reference="any", lines=[{"line_number": 1, "quantity": "2"}])
+    assert [(each.get("lot"), each["quantity"]) for each in back["lines"]] == [(None, "1"), ("A", "1")]
+    left = await wms.control("ship", client_reference="any", lines=[{"line_number": 1, "quantity": "3"}])
+    assert [(each["lot"], each["quantity"]) for each in left["lines"]] == [("A", "2"), ("B", "1")]
