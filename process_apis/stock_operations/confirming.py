@@ -103,8 +103,13 @@ async def _take_back(connection: Connection, tenant: str, movement: str) -> None
 
 
 async def _recount(
-    connection: Connection, before: Transfer, after: Transfer, more: Moved, now: datetime, told: tuple[str, dict[str, Any]]
-) -> None:  # fmt: skip
+    connection: Connection,
+    before: Transfer,
+    after: Transfer,
+    more: Moved,
+    now: datetime,
+    told: tuple[str, dict[str, Any]],
+) -> None:
     """Let the lines follow from what moved now. What was written off and moves after all is told as supply again."""
     moved = added(before.moved, more)
     after = replace(after, moved=moved, lines=spread(before.lines, moved))
