@@ -140,6 +140,7 @@ from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
 from process_apis.customers import routes as customers_routes
 from process_apis.customers.process import Customers
+from process_apis.customers.reading import CustomerLists
 from process_apis.exceptions import routes as exceptions_routes
 from process_apis.exceptions.process import Exceptions
 from process_apis.exceptions.rules import effect_of_letter
@@ -218,6 +219,7 @@ class Core:
         self.items = Items(self.store, self.clock)
         self.kits = Kits(self.store, self.clock, self.items)
         self.customers = Customers(self.store, self.clock)
+        self.customer_lists = CustomerLists(self.store, self.clock, settings.customers)
         self.availability = Availability(
             store=self.store,
             cache=self.cache,

@@ -33,6 +33,7 @@ from policies.validate_response.options import ValidateResponseOptions
 from process_apis.availability.files import FileDropOptions
 from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.history import HistoryOptions
+from process_apis.customers.models import SourceOptions as CustomerSourceOptions
 from process_apis.exceptions.options import ExceptionOptions
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.stock_operations.options import StockOperationsOptions
@@ -321,6 +322,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     systems: Mapping[str, SystemSettings] = {}
     proxied: Mapping[str, ProxiedOptions] = {}
     locations: tuple[Location, ...] = ()
+    customers: Mapping[str, CustomerSourceOptions] = {}
     sources: Mapping[str, SourceObjectives] = {}
     history: HistoryOptions = HistoryOptions()
     files: Mapping[str, FileDropOptions] = {}
@@ -368,6 +370,7 @@ def parse_settings(text: str, *, name: str) -> Settings:
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise Misconfigured(f"{name}: {error}") from error
     _cross_check(settings, name)
+    _check_lists(settings, name)
     return settings
 
 
@@ -377,6 +380,12 @@ def _sources_of(settings: Settings, name: str) -> frozenset[str]:
     if OWN_SOURCE in configured:
         raise Misconfigured(f"{name}: {OWN_SOURCE!r} is what we record ourselves: name the system otherwise")
     return frozenset({*configured, OWN_SOURCE})
+
+
+def _check_lists(settings: Settings, name: str) -> None:
+    for instance in settings.customers:
+        if instance not in settings.systems:
+            raise Misconfigured(f"{name}: [customers.{instance}] is about no system: define {instance!r} in [systems]")
 
 
 def _cross_check(settings: Settings, name: str) -> None:

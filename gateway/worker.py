@@ -17,7 +17,7 @@ from typing import Any, Final
 from gateway.app import Core, initial_configuration
 from gateway.backbone.backbone import Backbone
 from gateway.backbone.leases import Leases
-from gateway.canonical.capabilities import Call, ReadsItems, TakesOrders
+from gateway.canonical.capabilities import Call, ListsCustomers, ReadsItems, TakesOrders
 from gateway.configuration.following import Follower
 from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
@@ -148,6 +148,7 @@ class Worker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._again("backbone", lambda: self._backbone.run(self._subscriptions, self._stop)))
                 group.create_task(self._again("items", self._follow_items))
+                group.create_task(self._again("customers", self._keep_customers))
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("lags", self._keep_lags))
                 group.create_task(self._again("snapshots", self._apply_parts))
@@ -207,6 +208,32 @@ class Worker:
     def _item_sources(self) -> list[tuple[str, ReadsItems]]:
         found = list(self._core.directory.find(ReadsItems))
         return sorted(found, key=lambda source: not self._core.directory.system(source[0]).offers(TakesOrders))
+
+    async def _keep_customers(self) -> None:
+        await self._in_one_worker("customers", self._follow_customers)
+
+    async def _follow_customers(self) -> None:
+        """Read what changed in every system's list of customers, and the whole list as often as the settings ask."""
+        core, told = self._core, dict[str, object]()
+        while not self._stop.is_set():
+            for name, lister in core.directory.find(ListsCustomers):
+                if not core.customer_lists.is_read(name):
+                    continue
+                try:
+                    read = await core.customer_lists.read(core.settings.tenant, name, lister)
+                except CrossdockError as error:
+                    _log.warning("customers of %s were not read: %s", name, error.detail)
+                    continue
+                if read.created or read.changed or read.closed:
+                    _log.info(
+                        "customers of %s: %d new, %d changed, %d closed", name, read.created, read.changed, read.closed
+                    )
+                if read.refused and told.get(name) != read.refused:
+                    first = read.refused[0]
+                    _log.warning("customers of %s: %d refused, the first %s: %s",
+                                 name, len(read.refused), first.record, first.detail)  # fmt: skip
+                told[name] = read.refused
+            await self._pause(core.settings.worker.poll_seconds)
 
     async def _keep_projection(self) -> None:
         if self._core.availability.projection is not None:

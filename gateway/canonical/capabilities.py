@@ -25,7 +25,7 @@ from gateway.canonical.order import (
     SystemShipment,
     WarehouseWork,
 )
-from gateway.canonical.party import CustomerAccount
+from gateway.canonical.party import CustomerAccount, ReportedCustomer
 from gateway.canonical.reconciliation import (
     BookedOrder,
     DriftedSnapshot,
@@ -82,6 +82,13 @@ class Page(Struct, frozen=True):
     next_cursor: str | None
 
 
+class CustomerPage(Struct, frozen=True):
+    """A page of reported customers and the cursor of the next one, None at the end."""
+
+    customers: tuple[ReportedCustomer, ...]
+    next_cursor: str | None
+
+
 # --- what systems offer -------------------------------------------------------------------------------------------
 
 
@@ -111,6 +118,19 @@ class ReadsCustomers(Protocol):
     """A customer with payment terms, credit limit and balance, by the system's own code. Raises `NotFound`."""
 
     async def read_customer(self, call: Call, *, code: str) -> CustomerAccount: ...
+
+
+@runtime_checkable
+class ListsCustomers(Protocol):
+    """Lists customers with their addresses, terms and limit, in a stable order.
+
+    With `changed_since` (UTC) those that the system knows to have changed at or after that instant; what it does not
+    date (see its README) only comes with a whole list. A page may be empty and still lead to another.
+    """
+
+    async def list_customers(
+        self, call: Call, *, cursor: str | None = None, changed_since: datetime | None = None, limit: int = 200
+    ) -> CustomerPage: ...
 
 
 @runtime_checkable

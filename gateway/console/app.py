@@ -83,7 +83,7 @@ def make_console(
         *repair_routes(pages, reading, repairs),
         *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
         *(region_routes(pages, regions, tenant) if regions is not None else ()),
-        *(master_data_routes(pages, masters, tenant) if masters else ()),
+        *(master_data_routes(pages, masters, store, tenant) if masters else ()),
         *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
         *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
         *explain_routes(pages, store, clock, tenant, hours=explain_hours),

@@ -1,4 +1,4 @@
-"""The page of master data: who owns which attribute, and where each value of one record comes from."""
+"""The page of master data: where each value of one record comes from, who owns what, what systems' lists came to."""
 
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -10,10 +10,13 @@ from gateway.console.access import user_of
 from gateway.console.answers import html
 from gateway.console.rendering import Pages
 from gateway.reference.ownership import Matrix
+from gateway.reference.readings import readings, refusals
 from gateway.reference.survivorship import Provenance
+from gateway.store.postgres import Store
 
 _LONGEST: Final = 200
 _LONGEST_VALUE: Final = 120
+_MOST_REFUSED: Final = 100
 
 
 class TellsMasters(Protocol):
@@ -32,7 +35,9 @@ class TellsMasters(Protocol):
         ...
 
 
-def master_data_routes(pages: Pages, masters: Mapping[str, TellsMasters], tenant: str) -> list[HTTPRouteHandler]:
+def master_data_routes(
+    pages: Pages, masters: Mapping[str, TellsMasters], store: Store, tenant: str
+) -> list[HTTPRouteHandler]:
     """The handler of the page; `masters` by what their records are called (``items``)."""
 
     @get("/master-data")
@@ -50,6 +55,10 @@ def master_data_routes(pages: Pages, masters: Mapping[str, TellsMasters], tenant
             "record": record,
             "matrix": await masters[kind].ownership(tenant),
             "told": [_shown(each) for each in told],
+            # A record's domain is its kind in the singular.
+            "readings": await readings(store, tenant, kind[:-1]),
+            "refused": await refusals(store, tenant, kind[:-1], limit=_MOST_REFUSED),
+            "most": _MOST_REFUSED,
         }
         return html(pages.render("master_data.html", context))
 

@@ -16,6 +16,7 @@ from gateway.reference import shapes
 from gateway.reference.csv_rows import read_rows
 from gateway.reference.importing import Order, TakesRows, import_rows
 from gateway.reference.ownership import Matrix
+from gateway.reference.readings import readings, refusals
 from gateway.reference.speaking import may_state
 from gateway.reference.survivorship import STEWARD, Ownership
 from gateway.store.postgres import Store
@@ -97,6 +98,32 @@ def import_route(
         return shapes.report_view(await import_rows(process.store, process, rows, order))
 
     return import_file
+
+
+def reading_routes(store: Store, api: Mapping[str, Any], *, one: str, domain: str) -> list[HTTPRouteHandler]:
+    """Handlers that tell how far systems' own lists have been read, and what of them is refused."""
+    read = {**api, "scopes": [f"{api['api']}:read"], "cost": 1}
+
+    @get(f"{_root(api)}/readings", opt=read, operation_id=f"list{one}Readings")
+    async def list_readings(request: Request[Any, Any, Any]) -> shapes.ReadingList:
+        """Tell how far each system's own list has been read, when, and what came of it."""
+        return shapes.reading_list(await readings(store, caller_of(request.scope).tenant, domain))
+
+    @get(f"{_root(api)}/refusals", opt=read, operation_id=f"list{one}Refusals")
+    async def list_refusals(
+        request: Request[Any, Any, Any],
+        source: Annotated[str | None, QueryParameter(min_length=1, max_length=200)] = None,
+        cursor: Annotated[str | None, QueryParameter(max_length=4_000)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
+    ) -> shapes.RefusedRecordPage:
+        """List what of the systems' own lists is not taken, with cause and what to do, until it is mended."""
+        found = await refusals(
+            store, caller_of(request.scope).tenant, domain,
+            source=source, after=shapes.decode_cursor(cursor), limit=limit,
+        )  # fmt: skip
+        return shapes.refused_page(found, limit)
+
+    return [list_readings, list_refusals]
 
 
 def _root(api: Mapping[str, Any]) -> str:

@@ -23,3 +23,43 @@ select pg_advisory_xact_lock(hashtextextended('reference.ownership/' || $1 || '/
 -- name: add_ownership
 insert into reference.ownership (tenant, domain, version, attributes, actor, note, made_at)
 values ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: begin_reading
+insert into reference.reading as r (tenant, domain, source, run) values ($1, $2, $3, $4)
+on conflict (tenant, domain, source) do update set run = excluded.run
+returning began_at, whole_at
+
+-- name: hold_reading
+select run = $4 from reference.reading where tenant = $1 and domain = $2 and source = $3 for update
+
+-- name: end_reading
+update reference.reading
+set began_at = $4, whole_at = coalesce($5, whole_at), ended_at = $6, listed = $7, created = $8, changed = $9,
+    closed = $10, failed = null
+where tenant = $1 and domain = $2 and source = $3
+
+-- name: fail_reading
+update reference.reading set failed = $5 where tenant = $1 and domain = $2 and source = $3 and run = $4
+
+-- name: readings
+select r.*, (select count(distinct record) from reference.refusal f
+    where f.tenant = r.tenant and f.domain = r.domain and f.source = r.source) as refused
+from reference.reading r where r.tenant = $1 and r.domain = $2 order by r.source
+
+-- name: settle_refusals
+delete from reference.refusal where tenant = $1 and domain = $2 and source = $3 and record = any($4::text[])
+
+-- name: add_refusals
+insert into reference.refusal as f (tenant, domain, source, record, attribute, code, detail, told_at)
+select $1, $2, $3, u.record, u.attribute, u.code, u.detail, $4
+from unnest($5::text[], $6::text[], $7::text[], $8::text[]) as u (record, attribute, code, detail)
+on conflict (tenant, domain, source, record, attribute) do nothing
+
+-- name: forget_refusals
+delete from reference.refusal where tenant = $1 and domain = $2 and source = $3 and told_at < $4
+
+-- name: refusals
+select source, record, attribute, code, detail, told_at from reference.refusal
+where tenant = $1 and domain = $2 and ($3::text is null or source = $3)
+  and ($4::text is null or (source, record, attribute) > ($4, $5, $6))
+order by source, record, attribute limit $7

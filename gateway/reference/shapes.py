@@ -1,5 +1,6 @@
 """Provenance, ownership and reports of imports on the wire: the same shapes for every kind of master data."""
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -10,6 +11,7 @@ from msgspec import Meta, Struct
 from gateway.kernel.errors import Rejected
 from gateway.reference.importing import Report
 from gateway.reference.ownership import Matrix
+from gateway.reference.readings import Known, RefusedRecord
 from gateway.reference.survivorship import Ownership, Provenance
 
 Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
@@ -103,6 +105,87 @@ class ImportReport(Struct, kw_only=True):
     unchanged: int
     refusals: int
     refused: list[RefusedRowView]
+
+
+class ReadingView(Struct, kw_only=True):
+    """How far a system's own list has been read: when the last reading that came to its end began, and the last whole.
+
+    `failed` tells why a later one did not come to its end. `refused` counts the records not taken as they stand.
+    """
+
+    source: str
+    began_at: datetime | None
+    whole_at: datetime | None
+    ended_at: datetime | None
+    listed: int
+    created: int
+    changed: int
+    closed: int
+    refused: int
+    failed: str | None
+
+
+class ReadingList(Struct, kw_only=True):
+    """One entry per system."""
+
+    items: list[ReadingView]
+
+
+class RefusedRecordView(Struct, kw_only=True):
+    """What of a system's record (`record`, its own code) is not taken, and what to do."""
+
+    source: str
+    record: str
+    attribute: str
+    code: str
+    detail: str
+    since: datetime
+
+
+class RefusedRecordPage(Struct, kw_only=True):
+    """A page of what is not taken."""
+
+    items: Annotated[list[RefusedRecordView], Meta(max_length=200)]
+    next_cursor: str | None
+
+
+def reading_list(found: Sequence[Known]) -> ReadingList:
+    """How far each system has been read, on the wire."""
+    return msgspec.convert({"items": msgspec.to_builtins(found)}, ReadingList)
+
+
+def refused_page(found: Sequence[RefusedRecord], limit: int) -> RefusedRecordPage:
+    """What is refused, on the wire; a full page leads to the next."""
+    items = [
+        RefusedRecordView(
+            source=each.source,
+            record=each.record,
+            attribute=each.attribute,
+            code=each.code,
+            detail=each.detail,
+            since=each.told_at,
+        )
+        for each in found
+    ]
+    last = found[-1] if len(found) == limit else None
+    cursor = None if last is None else encode_cursor((last.source, last.record, last.attribute))
+    return RefusedRecordPage(items=items, next_cursor=cursor)
+
+
+def encode_cursor(place: tuple[str, str, str]) -> str:
+    """A place in the list of what is refused, as a cursor."""
+    return urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None) -> tuple[str, str, str] | None:
+    """The place that a cursor stands for; raises `Rejected` for one that is not ours."""
+    if cursor is None:
+        return None
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return msgspec.json.decode(urlsafe_b64decode(padded.encode()), type=tuple[str, str, str])
+    except ValueError as error:
+        raise Rejected("this cursor is not one of ours: start without one", code="reference.bad_cursor") from error
 
 
 def provenance_list(found: Sequence[Provenance]) -> ProvenanceList:

@@ -25,6 +25,7 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReadsItems,
         capabilities.ReadsStock,
         capabilities.ReadsCustomers,
+        capabilities.ListsCustomers,
         capabilities.ReadsDemand,
         capabilities.TakesOrders,
         capabilities.CancelsTwins,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from gateway.canonical.capabilities import Page, Report
+from gateway.canonical.capabilities import CustomerPage, Page, Report
 from gateway.canonical.channel import ChannelOrderPage, ShownFigure
 from gateway.canonical.order import (
     SalesLine,
@@ -68,6 +68,30 @@ def customer(account: CustomerAccount) -> shapes.CustomerView:
         balance=money(account.balance),
         hold=account.hold,
     )
+
+
+def customer_list(page: CustomerPage) -> shapes.CustomerListView:
+    """A page of customers."""
+    views = [
+        shapes.ListedCustomerView(
+            code=each.source_code,
+            number=each.number,
+            name=each.name,
+            roles=list(each.roles),
+            parent=each.parent,
+            active=each.active,
+            hold=each.hold,
+            street=each.street,
+            city=each.city,
+            postal_code=each.postal_code,
+            country=each.country,
+            tax_id=each.tax_id,
+            payment_term=each.payment_term,
+            credit_limit=money(each.credit_limit),
+        )
+        for each in page.customers
+    ]
+    return shapes.CustomerListView(items=views, next_cursor=page.next_cursor)
 
 
 def demand(lines: Sequence[DemandLine]) -> shapes.DemandView:

@@ -8,6 +8,7 @@ from litestar.params import FromPath, QueryParameter
 
 from gateway.canonical.capabilities import (
     ChecksHealth,
+    ListsCustomers,
     PublishesAvailability,
     ReadsChannelOrders,
     ReadsCustomers,
@@ -78,6 +79,22 @@ def customers(api: ProductApi) -> list[HTTPRouteHandler]:
         return mapping.customer(await reader.read_customer(call_of(request), code=code))
 
     return [read_customer]
+
+
+def customer_list(api: ProductApi) -> list[HTTPRouteHandler]:
+    """`ListsCustomers`."""
+
+    @get(api.path("customer-list"), opt=api.read_opt(cost=5), operation_id="listCustomers")
+    async def list_customers(
+        request: Request[Any, Any, Any],
+        instance: FromPath[str],
+        cursor: Annotated[str | None, QueryParameter(max_length=200)] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=200)] = 100,
+    ) -> shapes.CustomerListView:
+        lister = api.ask(instance, ListsCustomers)
+        return mapping.customer_list(await lister.list_customers(call_of(request), cursor=cursor, limit=limit))
+
+    return [list_customers]
 
 
 def demand(api: ProductApi) -> list[HTTPRouteHandler]:

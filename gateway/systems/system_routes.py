@@ -18,6 +18,7 @@ _GENERATORS: Final[Mapping[str, Callable[[ProductApi], list[HTTPRouteHandler]]]]
     "ReadsItems": system_reads.items,
     "ReadsStock": system_reads.stock,
     "ReadsCustomers": system_reads.customers,
+    "ListsCustomers": system_reads.customer_list,
     "ReadsDemand": system_reads.demand,
     "ReportsMovements": system_reads.movements,
     "PublishesAvailability": system_reads.figures,

@@ -92,6 +92,35 @@ class CustomerView(Struct, kw_only=True):
     hold: bool
 
 
+class ListedCustomerView(Struct, kw_only=True):
+    """A customer as the system lists it, or one more address of it, which has the customer as its `parent`.
+
+    `code` and `parent` are the system's own codes, `number` what people call it there.
+    """
+
+    code: str
+    number: str
+    name: str
+    roles: list[str]
+    parent: str | None
+    active: bool
+    hold: bool
+    street: str | None
+    city: str | None
+    postal_code: str | None
+    country: str | None
+    tax_id: str | None
+    payment_term: str | None
+    credit_limit: MoneyView | None
+
+
+class CustomerListView(Struct, kw_only=True):
+    """A page of customers; an empty page may lead to another."""
+
+    items: list[ListedCustomerView]
+    next_cursor: str | None
+
+
 class DemandLineView(Struct, kw_only=True):
     """An open demand line that does not bear our reference."""
 

@@ -88,6 +88,11 @@ class _Work:
                 self.values[number] = surviving([*others, made], matrix.attributes)
 
 
+async def lock_customers(connection: Connection, tenant: str) -> None:
+    """Let nobody else change customers before this transaction ends."""
+    await connection.fetchval(_sql.next_catalogue_version, tenant)
+
+
 async def change_customers(
     connection: Connection,
     clock: Clock,
@@ -98,7 +103,7 @@ async def change_customers(
     correlation_id: str,
 ) -> Outcome:
     """Let `source` say `changes` (each number once); what cannot hold is refused, the rest is written with events."""
-    await connection.fetchval(_sql.next_catalogue_version, tenant)
+    await lock_customers(connection, tenant)
     matrix = await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
     work = _Work(source, changes, await by_number(connection, tenant, (each.number for each in changes)))
     work.restate(

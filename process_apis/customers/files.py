@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from gateway.reference.csv_rows import Column, Layout, one_of, text_of
-from process_apis.customers.models import Change, Role, Status
+from process_apis.customers.models import CREDIT_LIMIT, Change, Role, Status
 
 _CODE: Final = "code:"
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
@@ -23,6 +23,12 @@ def _roles(text: str) -> list[str]:
 def _country(text: str) -> str:
     if _COUNTRY.fullmatch(text) is None:
         raise ValueError("two capital letters of ISO 3166-1, such as US")
+    return text
+
+
+def _credit_limit(text: str) -> str:
+    if CREDIT_LIMIT.fullmatch(text) is None:
+        raise ValueError("an amount and a currency of ISO 4217, such as 25000 USD")
     return text
 
 
@@ -42,6 +48,7 @@ LAYOUT: Final = Layout(
         Column("tax_id", text_of(40)),
         Column("payment_term", text_of()),
         Column("credit_source", text_of()),
+        Column("credit_limit", _credit_limit),
     ),
     families={_CODE: text_of()},
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
@@ -15,9 +16,12 @@ INHERITED: Final = ("bill_to", "payment_term", "credit_source", "region")
 ATTRIBUTES: Final = (
     *("name", "roles", "status", "parent", "bill_to"),
     *("street", "city", "postal_code", "country", "region", "tax_id"),
-    *("payment_term", "credit_source"),
+    *("payment_term", "credit_source", "credit_limit"),
 )
 """What sources may say of a customer."""
+CREDIT_LIMIT: Final = re.compile(r"\d{1,15}(\.\d{1,6})? [A-Z]{3}")
+"""An amount and a currency of ISO 4217: ``25000 USD``."""
+_LONGEST_PREFIX: Final = 16
 DEEPEST: Final = 8
 """How many customers may stand above one."""
 
@@ -62,6 +66,24 @@ class Change(Struct, frozen=True, kw_only=True):
     attributes: Mapping[str, Any]
     codes: Mapping[str, Sequence[str]] = {}
     whole: bool = False
+
+
+class SourceOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a system's list of customers is taken.
+
+    A customer that the system names first gets the number `prefix` + its code there. `shared_numbers`: the number of a
+    customer that another system has a code for means the same customer here; else it is refused until somebody decides.
+    The whole list is read every `whole_seconds`, and what changed at each poll between; `listed` false reads nothing.
+    """
+
+    prefix: str = ""
+    shared_numbers: bool = False
+    whole_seconds: float = 3_600.0
+    listed: bool = True
+
+    def __post_init__(self) -> None:
+        if len(self.prefix) > _LONGEST_PREFIX or not self.prefix.isprintable() or self.whole_seconds <= 0:
+            raise ValueError("a prefix has at most 16 printable characters, and whole_seconds is more than nothing")
 
 
 class Account(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,14 @@ from gateway.reference.survivorship import Ownership, Provenance
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.customers.changing import by_number, change_customers, customer_of, family_of, recount
+from process_apis.customers.changing import (
+    by_number,
+    change_customers,
+    customer_of,
+    family_of,
+    lock_customers,
+    recount,
+)
 from process_apis.customers.files import LAYOUT, change_of_row
 from process_apis.customers.models import ATTRIBUTES, DOMAIN, Account, Change, Customer
 from process_apis.customers.rules import above, effective
@@ -148,7 +155,7 @@ class Customers:
     ) -> Matrix:
         """Own `attributes` so from now on; what counts of every customer follows in the same transaction."""
         async with self.store.transaction() as connection:
-            await connection.fetchval(_sql.next_catalogue_version, caller.tenant)
+            await lock_customers(connection, caller.tenant)
             made = await change_matrix(
                 connection,
                 self._clock,

@@ -17,6 +17,25 @@ where x.tenant = $1 and x.source = $2 and x.code = $3
 -- name: customers_by_code
 select code, customer from customers.code where tenant = $1 and source = $2 and code = any($3::text[])
 
+-- name: numbers_by_code
+select x.code, c.number from customers.code x join customers.customer c using (tenant, customer)
+where x.tenant = $1 and x.source = $2 and x.code = any($3::text[])
+
+-- name: coded_numbers
+-- Which systems have a code for each of these customers.
+select c.number, coalesce(array_agg(x.source) filter (where x.source is not null), '{}') as sources
+from customers.customer c left join customers.code x using (tenant, customer)
+where c.tenant = $1 and c.number = any($2::text[]) group by c.number
+
+-- name: unlisted
+-- Customers of a source by their id, none of whose codes there is listed.
+select c.customer, c.number from customers.customer c
+where c.tenant = $1 and ($4::text is null or c.customer > $4)
+  and exists (select from customers.code x where (x.tenant, x.customer, x.source) = ($1, c.customer, $2))
+  and not exists (
+    select from customers.code x where (x.tenant, x.customer, x.source) = ($1, c.customer, $2) and x.code = any($3::text[]))
+order by c.customer limit $5
+
 -- name: customer_page
 select customer, number, attributes, version from customers.customer
 where tenant = $1 and ($2::text is null or customer > $2) and ($3::text is null or attributes ->> 'parent' = $3)

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from gateway.reference import shapes
-from gateway.reference.http import master_routes
+from gateway.reference.http import master_routes, reading_routes
 from gateway.reference.speaking import may_state
 from process_apis.customers import schemas
 from process_apis.customers.models import DOMAIN
@@ -25,7 +25,12 @@ Name = Annotated[str | None, QueryParameter(min_length=1, max_length=200)]
 
 def routes(customers: Customers) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_reading(customers), *_changing(customers), *master_routes(customers, _API, one="Customer", domain=DOMAIN)]
+    return [
+        *_reading(customers),
+        *_changing(customers),
+        *master_routes(customers, _API, one="Customer", domain=DOMAIN),
+        *reading_routes(customers.store, _API, one="Customer", domain=DOMAIN),
+    ]
 
 
 def _reading(customers: Customers) -> list[HTTPRouteHandler]:

@@ -8,10 +8,16 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.reference.shapes import Text
 from gateway.reference.survivorship import STEWARD
-from process_apis.customers.models import Account, Change, Customer
+from process_apis.customers.models import CREDIT_LIMIT, Account, Change, Customer
 
 Number = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)")]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2")]
+CreditLimit = Annotated[
+    str,
+    Meta(
+        pattern=rf"^{CREDIT_LIMIT.pattern}$(?!\n)", description="amount and ISO 4217 currency", examples=["25000 USD"]
+    ),
+]
 RoleName = Literal["sold_to", "ship_to", "bill_to"]
 StatusName = Literal["active", "held", "closed"]
 
@@ -47,7 +53,8 @@ class AccountView(Struct, kw_only=True):
     """A customer with what it inherits from those it belongs to (`above`, nearest first).
 
     `bill_to`, `payment_term`, `credit_source` and `region` come from the nearest that has them; without any, its bills
-    go to itself. `credit_source` is the ERP whose credit decides.
+    go to itself. `credit_source` is the ERP whose credit decides, `credit_limit` the customer's own limit as last
+    told: what an order is held against is asked of the ERP.
     """
 
     id: str
@@ -66,6 +73,7 @@ class AccountView(Struct, kw_only=True):
     tax_id: str | None
     payment_term: str | None
     credit_source: str | None
+    credit_limit: CreditLimit | None
     codes: list[CustomerCode]
     version: int
 
@@ -86,6 +94,7 @@ class CustomerStatement(Struct, kw_only=True, forbid_unknown_fields=True):
     tax_id: Text | UnsetType | None = UNSET
     payment_term: Text | UnsetType | None = UNSET
     credit_source: Text | UnsetType | None = UNSET
+    credit_limit: CreditLimit | UnsetType | None = UNSET
 
 
 class CustomerInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -121,7 +130,8 @@ def customer_view(customer: Customer) -> CustomerView:
 def account_view(account: Account) -> AccountView:
     """A customer with what it inherits on the wire."""
     customer, said = account.customer, account.effective
-    texts = ("street", "city", "postal_code", "country", "region", "tax_id", "payment_term", "credit_source")
+    texts = ("street", "city", "postal_code", "country", "region", "tax_id")
+    terms = ("payment_term", "credit_source", "credit_limit")
     return AccountView(
         id=customer.customer,
         number=customer.number,
@@ -133,7 +143,7 @@ def account_view(account: Account) -> AccountView:
         bill_to=said["bill_to"],
         codes=[CustomerCode(source=source, code=code) for source, code in account.codes],
         version=customer.version,
-        **{name: said.get(name) for name in texts},
+        **{name: said.get(name) for name in (*texts, *terms)},
     )
 
 

@@ -35,7 +35,7 @@ async def change_items(
     correlation_id: str,
 ) -> Plan:
     """Let `source` say `changes`; what cannot hold is refused, the rest is written with events."""
-    version = await connection.fetchval(_sql.next_catalogue_version, tenant)
+    version = await _locked_catalogue(connection, tenant) + 1
     known = await _known(connection, tenant, source, changes)
     matrix = await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
     made = plan(source, changes, known, matrix.attributes, clock.now(), lambda: new_id(ITEM_PREFIX))
@@ -65,6 +65,12 @@ async def codes_there(connection: Connection, tenant: str, codes: Iterable[Code]
         return {}
     rows = await connection.fetch(_sql.codes_there, tenant, *map(list, zip(*pairs, strict=True)))
     return {(row["source"], row["code"]): row["item"] for row in rows}
+
+
+async def _locked_catalogue(connection: Connection, tenant: str) -> int:
+    """The catalogue's version, which stays so long as nothing is written: copies look again only for what changed."""
+    version: int | None = await connection.fetchval(_sql.lock_catalogue, tenant)
+    return version if version is not None else int(await connection.fetchval(_sql.begin_catalogue, tenant))
 
 
 async def _known(connection: Connection, tenant: str, source: str, changes: Sequence[Change]) -> Known:
@@ -118,6 +124,7 @@ async def write(
         rows = [(name, code, item) for (name, code), item in sorted(made.codes.items())]
         await connection.execute(_sql.upsert_codes, tenant, *map(list, zip(*rows, strict=True)))
     if changed := [item.item for item in described] + touched:
+        await connection.execute(_sql.set_catalogue_version, tenant, version)
         rows = await connection.fetch(_sql.versions_of, tenant, changed, _MOST_CODES + 1)
         await log.append(connection, [_event(tenant, row, now, correlation_id) for row in rows])
 

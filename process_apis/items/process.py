@@ -69,7 +69,8 @@ class Items:
             made = await change_items(
                 connection, self._clock, tenant=tenant, source=source, changes=changes, correlation_id=correlation_id
             )
-        self._forget(tenant)
+        if made.created or made.changed:
+            self._forget(tenant)
         skus = {each.record: each.sku or "" for each in changes}
         return SyncReport(
             created=len(made.created),

@@ -3,6 +3,17 @@ insert into items.catalogue as c (tenant, version) values ($1, 1)
 on conflict (tenant) do update set version = c.version + 1
 returning version
 
+-- name: lock_catalogue
+select version from items.catalogue where tenant = $1 for update
+
+-- name: begin_catalogue
+insert into items.catalogue as c (tenant, version) values ($1, 0)
+on conflict (tenant) do update set version = c.version
+returning version
+
+-- name: set_catalogue_version
+update items.catalogue set version = $2 where tenant = $1
+
 -- name: catalogue_version
 select version from items.catalogue where tenant = $1
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from gateway.canonical.capabilities import Page
+from gateway.canonical.capabilities import CustomerPage, Page
 from gateway.canonical.order import ExternalReference
 from gateway.canonical.stock import Bucket, OrderKey, ReportedFigure, ReportedSnapshot
 from gateway.kernel.errors import Rejected
 from gateway.kernel.secrets import resolve_secret
-from system_apis.tryton import mapping, wire
+from system_apis.tryton import mapping, parties, wire
 from system_apis.tryton.adjustments import Adjustments
 from system_apis.tryton.client import Client
 from system_apis.tryton.directory import Directory
@@ -19,6 +19,7 @@ from system_apis.tryton.postings import Postings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
     from decimal import Decimal
 
     from gateway.canonical.capabilities import Call
@@ -94,6 +95,21 @@ class Adapter:
         row = await self._directory.party(call, code)
         currency = await self._directory.company_currency(call)
         return mapping.customer_account(row, currency, self._settings.hold_category)
+
+    async def list_customers(
+        self, call: Call, *, cursor: str | None = None, changed_since: datetime | None = None, limit: int = 200
+    ) -> CustomerPage:
+        """By Tryton's id, `limit` parties a page, archived ones as not active; each further address by itself.
+
+        Tryton dates a party, its addresses, terms and identifiers; a category or a limit changed beside the party's own
+        form only comes with a whole list.
+        """
+        domain = [*parties.customers(self._settings.customer_category, changed_since), ("id", ">", _position(cursor))]
+        everyone: dict[str, object] = {"active_test": False}
+        rows = await self._directory.rows(call, wire.Listed, domain, limit=limit, context=everyone)
+        currency = await self._directory.company_currency(call)
+        found = [each for row in rows for each in parties.reported(row, currency, self._settings.hold_category)]
+        return CustomerPage(tuple(found), str(rows[-1].id) if len(rows) == limit else None)
 
     async def read_demand(self, call: Call) -> Sequence[DemandLine]:
         """Open moves to customers that do not bear our reference and whose goods are still in storage."""

@@ -34,7 +34,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `base_url` ends before the database name. `password` is ``env:NAME`` or ``file:/path``. `company` is the name of
     the company's party; it may stay open where there is one. `units` adds to or overrides the table of Tryton unit
     symbols and UN/ECE Rec 20 codes; a symbol without a code is reported as it is. A customer in the party category
-    `hold_category` takes no new orders. Sales whose reference starts with `reference_prefix` are ours.
+    `hold_category` takes no new orders. Listed as customers are parties with a payment term for customers and those in
+    the category `customer_category`, for Tryton has no flag of its own. Sales whose reference starts with
+    `reference_prefix` are ours.
     `settle_time_s`: how many seconds an unanswered request may still be at work in Tryton.
     `order_key_epoch` is raised by the operator after Tryton was restored from a backup.
     """
@@ -46,6 +48,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     company: str | None = None
     units: Mapping[str, str] = {}
     hold_category: str = "Credit hold"
+    customer_category: str = "Customer"
     reference_prefix: str = "ord_"
     settle_time_s: float = 30.0
     order_key_epoch: int = 0

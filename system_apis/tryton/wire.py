@@ -210,6 +210,45 @@ class Party(Struct):
     credit_amount: Decimal | None = None
 
 
+class PartyAddress(Struct):
+    """``party.address`` with what it is used for: `invoice` of module account_invoice, `delivery` of module stock."""
+
+    id: int
+    party_name: str | None
+    street: str | None
+    city: str | None
+    postal_code: str | None
+    country: Code | None = field(name="country.", default=None)
+    active: Flag = None
+    invoice: Flag = None
+    delivery: Flag = None
+
+
+class Listed(Struct):
+    """``party.party`` as a list of customers needs it, archived ones included."""
+
+    MODEL: ClassVar = "party.party"
+    FIELDS: ClassVar = (
+        "code", "name", "active", "customer_payment_term.rec_name", "credit_limit_amount", "currency.code",
+        "categories.rec_name", "tax_identifier.code",
+        *(
+            f"addresses.{name}"
+            for name in ("party_name", "street", "city", "postal_code", "country.code", "active", "invoice", "delivery")
+        ),
+    )  # fmt: skip
+
+    id: int
+    code: str | None
+    name: str | None
+    active: Flag = None
+    currency: Code | None = field(name="currency.", default=None)
+    payment_term: Named | None = field(name="customer_payment_term.", default=None)
+    tax_identifier: Code | None = field(name="tax_identifier.", default=None)
+    categories: list[Named] = field(name="categories.", default_factory=list)
+    addresses: list[PartyAddress] = field(name="addresses.", default_factory=list)
+    credit_limit_amount: Decimal | None = None
+
+
 class SaleLine(Struct):
     """``sale.line``; `sequence` holds our line number."""
 

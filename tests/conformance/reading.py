@@ -1,6 +1,7 @@
 """Cases for capabilities that read."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -97,6 +98,34 @@ class ReadsCustomersCases:
     async def test_an_unknown_customer_is_not_found(self, bench, code):
         with pytest.raises(NotFound):
             await bench.adapter.read_customer(call(), code=code)
+
+
+class ListsCustomersCases:
+    async def test_customers_page_without_gap_or_repetition(self, bench):
+        found, cursor = [], None
+        while True:
+            page = await bench.adapter.list_customers(call(), cursor=cursor, limit=2)
+            found += page.customers
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        codes = [each.source_code for each in found]
+        assert len(codes) == len(set(codes))
+        assert bench.counterpart.customer in codes
+        assert all(each.number and each.roles for each in found)
+        assert {each.parent for each in found} - {None} <= set(codes)
+
+    async def test_one_that_is_listed_is_the_one_that_is_read_by_its_code(self, bench):
+        page = await bench.adapter.list_customers(call(), limit=200)
+        (listed,) = (each for each in page.customers if each.source_code == bench.counterpart.customer)
+        account = await bench.adapter.read_customer(call(), code=listed.source_code)
+        assert (account.name, account.payment_term, account.credit_limit, account.hold) == (
+            listed.name, listed.payment_term, listed.credit_limit, listed.hold
+        )  # fmt: skip
+
+    async def test_nothing_has_changed_since_a_day_that_is_to_come(self, bench):
+        page = await bench.adapter.list_customers(call(), changed_since=datetime(2126, 1, 1, tzinfo=UTC))
+        assert (page.customers, page.next_cursor) == ((), None)
 
 
 class ReadsDemandCases:

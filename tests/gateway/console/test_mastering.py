@@ -6,6 +6,9 @@ from gateway.canonical.item import ReportedItem
 from gateway.console.app import make_console
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
+from gateway.reference import readings
+from gateway.reference.outcomes import Refusal
+from gateway.reference.readings import Read
 from gateway.reference.survivorship import Ownership
 from process_apis.items.process import Items
 
@@ -49,6 +52,21 @@ async def test_who_owns_what_and_where_each_value_comes_from_are_on_one_page(sho
     owned = page.split('data-owned="name"')[1].split("</tr>")[0]
     assert [each in owned for each in ("pim", "erp", "shop")] == [True] * 3
     assert "There is no item &lt;none&gt;" in unknown
+
+
+async def test_what_a_systems_list_came_to_and_what_of_it_is_refused_is_told_until_it_is_mended(shown):
+    reading, began = await readings.begin(shown.store, TENANT, "item", "erp<1>"), SystemClock().now()
+    refused = [Refusal("<X>", "number", "item.sku_unfit", "clean it & try again")]
+    async with shown.store.transaction() as connection:
+        await readings.tell(connection, reading, ["<X>"], refused, began)
+        read = Read(source="erp<1>", whole=True, listed=7, created=6, refused=tuple(refused))
+        await readings.end(connection, reading, read, began, began)
+    client, _ = await shown.person("view")
+    async with client:
+        page = (await client.get("/master-data", params={"kind": "items"})).text
+    row = page.split('data-read="erp&lt;1&gt;"')[1].split("</tr>")[0]
+    assert [each in row for each in (">7<", ">6<", ">1<")] == [True] * 3
+    assert "clean it &amp; try again" in page.split('data-refused="&lt;X&gt;"')[1].split("</tr>")[0]
 
 
 async def test_who_is_not_signed_in_sees_nothing_of_it(shown):

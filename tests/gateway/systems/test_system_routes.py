@@ -28,7 +28,8 @@ async def test_what_a_manifest_declares_is_served_and_nothing_else(api):
     table, _ = api
     served = {route.template.split("}/")[1] for route in table.routes if "tryton" in route.template}
     assert served == {
-        "health", "items", "stock", "customers", "demand", "orders", "order-cancellations", "shipment-postings",
+        "health", "items", "stock", "customers", "customer-list", "demand", "orders", "order-cancellations",
+        "shipment-postings",
     }  # fmt: skip
     served = {route.template.split("}/")[1] for route in table.routes if "regional-wms" in route.template}
     assert served == {"health", "items", "stock", "movements", "work-orders", "work-order-cancellations"}
@@ -42,7 +43,7 @@ async def test_every_route_says_what_it_asks_of_the_door(api):
 
 
 def test_the_contract_of_a_product_needs_no_configured_instance(directory):
-    assert len(product_routes(load_manifest("tryton"), directory, alone)) == 10
+    assert len(product_routes(load_manifest("tryton"), directory, alone)) == 11
 
 
 @pytest.mark.parametrize(

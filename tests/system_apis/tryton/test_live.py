@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+from datetime import UTC
 from decimal import Decimal
 
 import pytest
@@ -370,3 +371,40 @@ async def test_a_request_that_outlives_our_patience_is_found_after_the_settle_ti
         await asyncio.sleep(0.1)
     assert (await adapter.submit_order(call(), order=asked)).ready
     assert len(await sales_of(admin, reference)) == 1
+
+
+async def test_a_customer_is_listed_again_when_it_or_one_of_its_addresses_changed(adapter, tryton, session):
+    admin = Client(session, database=tryton.database, user="admin", password=tryton.admin_password)
+    whole = (await adapter.list_customers(call())).customers
+    assert {"CUST1", "CUST5"} <= {each.source_code for each in whole}
+    assert not [each for each in whole if each.source_code.startswith(("SUP", "COMPANY"))]
+
+    async def change(model, method, *values):
+        return await admin.write(call(), f"model.{model}.{method}", *values, context={"company": 1})
+
+    (party,) = await change("party.party", "create", [{"name": "Nook", "code": "NOOK"}])
+    address = {"party": party, "street": "Dock 4\nGate B", "delivery": True}
+    (office,) = await change("party.address", "create", [{"party": party, "city": "Office", "invoice": True}])
+    (dock,) = await change("party.address", "create", [address])
+    assert "NOOK" not in {each.source_code for each in (await adapter.list_customers(call())).customers}
+    (category,) = await change("party.category", "create", [{"name": "Customer"}])
+    await change("party.party", "write", [party], {"categories": [("add", [category])]})
+
+    (row,) = await admin.search_read(call(), "party.party", [("id", "=", party)], ["create_date"], context={})
+    since = row["create_date"].replace(tzinfo=UTC)
+
+    async def listed():
+        found = (await adapter.list_customers(call(), changed_since=since)).customers
+        return {each.source_code: each for each in found if each.number.startswith("NOOK")}
+
+    found = await listed()
+    assert {code: each.roles for code, each in found.items()} == {
+        "NOOK": ("sold_to", "bill_to"),
+        f"party.address,{dock}": ("ship_to",),
+    }
+    assert (found[f"party.address,{dock}"].street, found["NOOK"].city) == ("Dock 4, Gate B", "Office")
+    await change("party.address", "write", [dock], {"active": False})
+    assert not (await listed())[f"party.address,{dock}"].active
+    await change("party.party", "write", [party], {"active": False})
+    assert not (await listed())["NOOK"].active
+    assert office != dock
