@@ -106,7 +106,8 @@ class Store:
             settings = await self._session_settings()
             self._pool = await asyncpg.create_pool(
                 self._url,
-                min_size=1,
+                min_size=0,  # a floor is looked after in vain, and loudly, while the server is away
+                init_size=1,
                 max_size=self._size,
                 server_settings=settings,
                 command_timeout=20,
