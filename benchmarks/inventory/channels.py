@@ -29,7 +29,7 @@ import httpx
 
 from benchmarks.edge.site import prepare
 from benchmarks.inventory import books
-from benchmarks.processes import ROOT, free_port
+from benchmarks.processes import ROOT, free_port, seconds_of_family
 from gateway.app import administer
 from gateway.engines import Engines
 from gateway.identity.partners import PARTNER_SCOPES, add_partner
@@ -41,6 +41,7 @@ _EVENTS = 20
 _PROBED = 100
 _PATIENCE = 120.0
 _CALLS = 10.0
+_IDLE_SECONDS = 4.0
 PATHS = ("projection", "stream", "webhook", "shop")
 
 
@@ -49,18 +50,47 @@ async def channels(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         site = await stack.enter_async_context(_site(folder, given))
         movements = _movements(given)
+        calm, began = await _idle(site), (_spent(site), time.monotonic())
+        print("movements begin", file=sys.stderr, flush=True)
         sent = await _send(site, movements, given)
         await _until_told(site)
+        costs = _costs(site, began, calm, len(movements))
         told = await _finish(site)
     found = _judge(movements, sent, told)
     for path in PATHS:
         print(f"movement to {path:10} {found[path]}", file=sys.stderr)
+    print(f"processor time a second, of nothing, in ms: {calm}; of one movement, in us: {costs}", file=sys.stderr)
     ours = [found[path] for path in ("projection", "stream", "webhook")]
     return {
         "movement_to_channel_p99_ms": max(each["p99_ms"] for each in ours),
         "movement_to_channel_ms": found,
         "movements_sent_per_s": round(len(sent) / (max(sent) - min(sent)), 1),
+        "movement_to_channel_cpu_us": costs,
         "movements_never_told": sum(each["missing"] for each in found.values()),
+    }
+
+
+def _spent(site: dict[str, Any]) -> dict[str, float]:
+    """Processor seconds so far of every process between the sender and who listens, and of these two."""
+    return {"sender": time.process_time(), **{name: seconds_of_family(pid) for name, pid in site["processes"].items()}}
+
+
+async def _idle(site: dict[str, Any]) -> dict[str, float]:
+    """Milliseconds a second that each process takes while nothing happens."""
+    before, at = _spent(site), time.monotonic()
+    await asyncio.sleep(_IDLE_SECONDS)
+    after, seconds = _spent(site), time.monotonic() - at
+    return {name: round((after[name] - before[name]) / seconds * 1e3, 1) for name in after}
+
+
+def _costs(
+    site: dict[str, Any], began: tuple[dict[str, float], float], calm: dict[str, float], movements: int
+) -> dict[str, int]:
+    """Microseconds of each process for one movement on all its ways, beyond what it takes while nothing happens."""
+    before, at = began
+    after, seconds = _spent(site), time.monotonic() - at
+    return {
+        name: round((after[name] - before[name] - seconds * calm[name] / 1e3) / movements * 1e6) for name in after
     }
 
 
@@ -188,7 +218,8 @@ def _sku(item: int) -> str:
 async def _site(folder: Path, given: argparse.Namespace) -> AsyncIterator[dict[str, Any]]:
     """Engines, a gateway, a worker, a shop and whoever listens, ready and calm."""
     async with AsyncExitStack() as stack:
-        urls = await stack.enter_async_context(Engines(folder / "channel-engines"))
+        engines = Engines(folder / "channel-engines")
+        urls = await stack.enter_async_context(engines)
         base, _, _ = await prepare(folder, urls, given.seed)
         await books.write_items(urls.postgres, given.items)
         await books.stock(urls.postgres, _EACH)
@@ -203,15 +234,18 @@ async def _site(folder: Path, given: argparse.Namespace) -> AsyncIterator[dict[s
         port = int(await watch.stdout.readline())
         key = await _partner(settings, f"http://127.0.0.1:{port}/")
         gateway = f"http://127.0.0.1:{load_settings(settings).http.port}"
+        processes = {"listener": watch.pid, **{each.name: each.pid for each in engines.status().values() if each.pid}}
         for module, service in (("gateway.asgi", "gateway"), ("gateway.worker", "worker")):
-            await _start(stack, module, service, "--settings", str(settings), log=folder / f"{service}.log")
+            started = await _start(stack, module, service, "--settings", str(settings), log=folder / f"{service}.log")
+            processes[service] = started.pid
         record = await asyncpg.connect(urls.postgres)
         stack.push_async_callback(record.close)
         await _calm(gateway, record, given.items)
         watch.stdin.write(json.dumps({"gateway": gateway, "key": key}).encode() + b"\n")
         await watch.stdout.readline()
         await asyncio.sleep(1)
-        yield {"gateway": gateway, "secret": "bench-secret", "watch": watch, "log": log, "shop": shop, "record": record}
+        yield {"gateway": gateway, "secret": "bench-secret", "watch": watch, "log": log, "shop": shop,
+               "record": record, "processes": processes}  # fmt: skip
 
 
 def _settings(folder: Path, base: Path, urls: Any, shop: ShopSandbox) -> Path:

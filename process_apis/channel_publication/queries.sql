@@ -19,11 +19,16 @@ insert into channel_publication.channel (tenant, channel) values ($1, $2) on con
 -- name: channel
 select * from channel_publication.channel where tenant = $1 and channel = $2;
 
+-- What is due is few or many from one moment to the next, and what the planner was told of it is old: `offset 0` has
+-- each figure of it looked for by its key, not all of a channel's figures read for each.
+
 -- name: to_reckon
 select d.item, d.revision, d.since, f.sku, f.state, f.base, f.base_version, f.attempted, f.attempted_version, f.looked,
        f.looked_version, f.looked_at, f.checked_at, coalesce(f.sold, 0) as sold
 from channel_publication.due d
-left join channel_publication.figure f using (tenant, channel, item)
+left join lateral (
+    select * from channel_publication.figure g
+    where g.tenant = d.tenant and g.channel = d.channel and g.item = d.item offset 0) f on true
 where d.tenant = $1 and d.channel = $2 and d.tier is null
 order by d.since
 limit $3;
@@ -65,7 +70,9 @@ delete from channel_publication.due d using mine where d.tenant = $1 and d.chann
 select d.item, d.revision, d.since, f.sku, f.state, f.base, f.base_version, f.attempted, f.attempted_version, f.looked,
        f.looked_version, f.looked_at, f.sold
 from channel_publication.due d
-join channel_publication.figure f using (tenant, channel, item)
+cross join lateral (
+    select * from channel_publication.figure g
+    where g.tenant = d.tenant and g.channel = d.channel and g.item = d.item offset 0) f
 where d.tenant = $1 and d.channel = $2 and d.tier is not null and d.not_before <= now()
   and (f.attempted is null or f.attempted_at + $4::interval <= now())
 order by d.tier, d.rank_at

@@ -48,7 +48,6 @@ class PartnerNotifications:
         self._sender = sender
         # What many deliveries at once ask the record for, they ask together.
         self._finding = Batches(self._find_endpoints, largest=_AT_ONCE)
-        self._keeping = Batches(self._keep_payloads, largest=_AT_ONCE)
         self._marking = Batches(self._mark_delivered, largest=_AT_ONCE)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -98,7 +97,7 @@ class PartnerNotifications:
         except Exception as error:  # noqa: BLE001 - a defect in rendering one must not stop the others
             _log.exception("message %s failed in a way nobody foresaw", message.message)
             with contextlib.suppress(CrossdockError):
-                await self._again(message, next_attempt(message.attempts), None, f"internal.{type(error).__name__}")
+                await self._again(message, None, next_attempt(message.attempts), None, f"internal.{type(error).__name__}")
 
     async def _deliver(self, message: Message) -> None:
         send_before = asyncio.get_running_loop().time() + _SEND_WITHIN_SECONDS
@@ -107,12 +106,9 @@ class PartnerNotifications:
         body = None if endpoint is None else await self._renderer.render(message, channel=endpoint.channel)
         if endpoint is None or body is None:
             why = "the endpoint was removed" if endpoint is None else "nothing to tell any more"
-            await self._store.execute(_sql.mark_abandoned, message.message, message.attempts, None, why)
+            await self._store.execute(_sql.mark_abandoned, message.message, message.attempts, None, why, None)
             return
-        if (
-            not await self._keeping.ask((message.message, message.attempts, body))
-            or asyncio.get_running_loop().time() > send_before
-        ):
+        if asyncio.get_running_loop().time() > send_before:
             return  # this process slept: somebody else has the message, or will have it in a moment
         attempt = await self._sender.deliver(
             endpoint.url,
@@ -121,11 +117,12 @@ class PartnerNotifications:
             secrets=endpoint.secrets[::-1],
             correlation_id=message.correlation_id,
         )
-        await self._record(message, attempt)
+        await self._record(message, body, attempt)
 
-    async def _record(self, message: Message, attempt: Attempt) -> None:
+    async def _record(self, message: Message, body: bytes, attempt: Attempt) -> None:
+        """What became of it, with what was told: in one statement after the attempt, not one before and one after."""
         if attempt.outcome is Outcome.DELIVERED:
-            await self._marking.ask((message.message, message.attempts, attempt.status))
+            await self._marking.ask((message.message, message.attempts, attempt.status, body))
             return
         if attempt.outcome is Outcome.DISABLE:
             async with self._store.transaction() as connection:
@@ -133,19 +130,21 @@ class PartnerNotifications:
                     connection, tenant=message.tenant, endpoint_id=message.endpoint, reason="it answered 410 Gone"
                 )
                 await connection.execute(
-                    _sql.mark_abandoned, message.message, message.attempts, attempt.status, attempt.detail
+                    _sql.mark_abandoned, message.message, message.attempts, attempt.status, attempt.detail, body
                 )
             return
         delay = None if attempt.outcome is Outcome.REFUSED else next_attempt(message.attempts, attempt)
-        await self._again(message, delay, attempt.status, attempt.detail)
+        await self._again(message, body, delay, attempt.status, attempt.detail)
 
-    async def _again(self, message: Message, delay: timedelta | None, status: int | None, why: str) -> None:
+    async def _again(
+        self, message: Message, body: bytes | None, delay: timedelta | None, status: int | None, why: str
+    ) -> None:
         """Try again after `delay`; None gives the message up."""
         fence = (message.message, message.attempts)
         if delay is None:
-            await self._store.execute(_sql.mark_abandoned, *fence, status, why)
+            await self._store.execute(_sql.mark_abandoned, *fence, status, why, body)
         else:
-            await self._store.execute(_sql.mark_retry, *fence, delay, status, why)
+            await self._store.execute(_sql.mark_retry, *fence, delay, status, why, body)
 
     async def _find_endpoints(self, asked: Sequence[tuple[str, str]]) -> list[WebhookEndpoint | None]:
         async with self._store.connection() as connection:
@@ -155,12 +154,7 @@ class PartnerNotifications:
             }
         return [found[each] for each in asked]
 
-    async def _keep_payloads(self, asked: Sequence[tuple[str, int, bytes]]) -> list[bool]:
-        rows = await self._store.fetch(_sql.keep_payloads, *map(list, zip(*asked, strict=True)))
-        kept = {row["message"] for row in rows}
-        return [message in kept for message, _, _ in asked]
-
-    async def _mark_delivered(self, asked: Sequence[tuple[str, int, int | None]]) -> list[None]:
+    async def _mark_delivered(self, asked: Sequence[tuple[str, int, int | None, bytes]]) -> list[None]:
         await self._store.execute(_sql.mark_delivered, *map(list, zip(*asked, strict=True)))
         return [None] * len(asked)
 

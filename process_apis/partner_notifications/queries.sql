@@ -10,46 +10,44 @@ on conflict (endpoint, subject) where payload is null and state = 'waiting' do n
 -- is rendered from the record when it is sent, so the last to arrive is never older than one before it. Two workers
 -- that choose different ones at once meet in the index `message_under_way`.
 -- From here on it does not stand for changes to come: it is rendered after this, and they get a message of their own.
+-- Each part is reached by an index, whatever was known of the table's size when the plan was made: most of the time
+-- next to nothing waits, and a burst must not be answered by reading every message for every message.
 update partner_notifications.message m
 set attempts = m.attempts + 1, next_attempt_at = now() + $2::interval, leased = true, payload = coalesce(m.payload, '')
-from (
+where m.message = any (array(
     select d.message from partner_notifications.message d
     where d.state = 'waiting' and d.next_attempt_at <= now() and d.endpoint <> all($3::text[])
       and not exists (
         select from partner_notifications.message o
         where o.endpoint = d.endpoint and o.topic = d.topic and o.state = 'waiting' and o.message <> d.message
-          and (o.leased or (o.next_attempt_at <= now() and o.message < d.message)))
+          and (o.leased or (o.next_attempt_at <= now() and o.message < d.message))
+        offset 0)
     order by d.next_attempt_at
     limit $1
     for update skip locked
-) due
-where m.message = due.message
+))
 returning m.message, m.tenant, m.partner, m.endpoint, m.type, m.subject, m.event_type, m.occurred_at,
           m.correlation_id, m.payload, m.attempts,
           coalesce((select r.version from partner_notifications.rendering r where r.endpoint = m.endpoint), 'v1') as version;
 
 -- The attempt's number is its fence: whoever was taken for dead and comes back records nothing.
 
--- name: keep_payloads
-update partner_notifications.message m set payload = k.payload
-from unnest($1::text[], $2::integer[], $3::bytea[]) as k (message, attempts, payload)
-where m.message = k.message and m.attempts = k.attempts and m.state = 'waiting'
-returning m.message;
-
 -- name: mark_delivered
 update partner_notifications.message m
-set state = 'delivered', delivered_at = now(), last_status = k.status, last_error = null, leased = false
-from unnest($1::text[], $2::integer[], $3::integer[]) as k (message, attempts, status)
+set state = 'delivered', delivered_at = now(), last_status = k.status, last_error = null, leased = false,
+    payload = k.payload
+from unnest($1::text[], $2::integer[], $3::integer[], $4::bytea[]) as k (message, attempts, status, payload)
 where m.message = k.message and m.attempts = k.attempts and m.state = 'waiting';
 
 -- name: mark_retry
 update partner_notifications.message
-set next_attempt_at = now() + $3::interval, last_status = $4, last_error = $5, leased = false
+set next_attempt_at = now() + $3::interval, last_status = $4, last_error = $5, leased = false,
+    payload = coalesce($6, payload)
 where message = $1 and attempts = $2 and state = 'waiting';
 
 -- name: mark_abandoned
 update partner_notifications.message
-set state = 'abandoned', last_status = $3, last_error = $4, leased = false
+set state = 'abandoned', last_status = $3, last_error = $4, leased = false, payload = coalesce($5, payload)
 where message = $1 and attempts = $2 and state = 'waiting';
 
 -- name: list_messages
