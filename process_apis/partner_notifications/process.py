@@ -96,8 +96,9 @@ class PartnerNotifications:
             _log.warning("message %s waits for its lease to end: %s", message.message, error.detail)
         except Exception as error:  # noqa: BLE001 - a defect in rendering one must not stop the others
             _log.exception("message %s failed in a way nobody foresaw", message.message)
+            why = f"internal.{type(error).__name__}"
             with contextlib.suppress(CrossdockError):
-                await self._again(message, None, next_attempt(message.attempts), None, f"internal.{type(error).__name__}")
+                await self._again(message, None, next_attempt(message.attempts), None, why)
 
     async def _deliver(self, message: Message) -> None:
         send_before = asyncio.get_running_loop().time() + _SEND_WITHIN_SECONDS

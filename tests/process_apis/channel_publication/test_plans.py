@@ -23,7 +23,7 @@ insert into channel_publication.figure (tenant, channel, item, sku)
     select 'acme', 'web', n::text, n::text from generate_series(1, 2000) n;
 insert into partner_notifications.message
     (message, tenant, partner, endpoint, type, subject, event_type, occurred_at, correlation_id)
-    select n::text, 'acme', 'par_1', 'whe_1', 'availability.changed', 'item/' || n, 'availability.changed', now(), 'cor_1'
+    select n::text, 'acme', 'par_1', 'whe_1', 'availability.changed', 'item/' || n, 'availability.changed', now(), ''
     from generate_series(1, 2000) n
 """
 TABLES = "channel_publication.due, channel_publication.figure, partner_notifications.message"
