@@ -89,9 +89,7 @@ def _costs(
     """Microseconds of each process for one movement on all its ways, beyond what it takes while nothing happens."""
     before, at = began
     after, seconds = _spent(site), time.monotonic() - at
-    return {
-        name: round((after[name] - before[name] - seconds * calm[name] / 1e3) / movements * 1e6) for name in after
-    }
+    return {name: round((after[name] - before[name] - seconds * calm[name] / 1e3) / movements * 1e6) for name in after}
 
 
 def _movements(given: argparse.Namespace) -> list[int]:
