@@ -147,6 +147,7 @@ from process_apis.exceptions.rules import effect_of_letter
 from process_apis.items import routes as items_routes
 from process_apis.items.kits import Kits
 from process_apis.items.process import Items
+from process_apis.items.substitutes import Substitutes
 from process_apis.locations import routes as locations_routes
 from process_apis.locations.known import KnownLocations
 from process_apis.locations.process import Locations
@@ -218,6 +219,7 @@ class Core:
         )
         self.items = Items(self.store, self.clock)
         self.kits = Kits(self.store, self.clock, self.items)
+        self.substitutes = Substitutes(self.store, self.clock, self.items, self.kits)
         self.customers = Customers(self.store, self.clock)
         self.customer_lists = CustomerLists(self.store, self.clock, settings.customers)
         self.availability = Availability(
@@ -225,6 +227,7 @@ class Core:
             cache=self.cache,
             items=self.items,
             kits=self.kits,
+            substitutes=self.substitutes,
             locations=places,
             clock=self.clock,
             freshness=settings.sources,
@@ -373,7 +376,13 @@ class Core:
 
     def takes_rows(self) -> dict[str, TakesRows]:
         """Who takes a file of which kind of master data."""
-        return {"items": self.items, "kits": self.kits, "locations": self.locations, "customers": self.customers}
+        return {
+            "items": self.items,
+            "kits": self.kits,
+            "substitutes": self.substitutes,
+            "locations": self.locations,
+            "customers": self.customers,
+        }
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""
@@ -745,7 +754,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
             core.storefront(),
             {"v1": messages_v1.MESSAGES, "v2": messages_v2.MESSAGES},
         ),
-        *component_api("process_apis/items", {"v1": items_routes.routes(core.items, core.kits)}),
+        *component_api("process_apis/items", {"v1": items_routes.routes(core.items, core.kits, core.substitutes)}),
         *component_api("process_apis/customers", {"v1": customers_routes.routes(core.customers)}),
         *component_api("process_apis/locations", {"v1": locations_routes.routes(core.locations)}),
         *component_api("process_apis/availability", {"v1": availability_routes.routes(core.availability)}),

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
 Options = Callable[[argparse.ArgumentParser], None]
-KINDS: Final = ("items", "kits", "locations", "customers")
+KINDS: Final = ("items", "kits", "substitutes", "locations", "customers")
 
 
 def add_import_command(commands: Any, command: Command, options: Options) -> None:

@@ -94,6 +94,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("claim.redated", 1, "claim", "a promise will be covered at another date than told before, or not"),
         EventType("item.changed", 1, "item", "an item was created or changed"),
         EventType("item.kit_changed", 1, "item", "an item is made of other components from now on, or of none"),
+        EventType("item.substitutes_changed", 1, "item", "other items may stand in for an item, from when it says on"),
         EventType("location.changed", 1, "location", "a location, or a code that a system has for it, changed"),
         EventType("channel.oversold", 1, "channel_order", "a channel sold more than our stock could give"),
         EventType("channel.disagreed", 1, "channel_figure", "a channel showed what nothing that it told explains"),

@@ -205,13 +205,21 @@ class DemandFeed(Struct, frozen=True, kw_only=True):
     lines: Sequence[DemandLine]
 
 
+Substitution = Literal["none", "offer", "accept"]
+"""What is done where an item does not suffice: nothing, tell what could stand in for it, promise that."""
+
+
 class ClaimLine(Struct, frozen=True, kw_only=True):
-    """What one order line asks to be promised, in base units, optionally from one location."""
+    """What one order line asks to be promised, in base units, optionally from one location.
+
+    `substitution` None is as the channel's rule has it.
+    """
 
     line: int
     item: str
     amount: Decimal
     location: str | None = None
+    substitution: Substitution | None = "none"
 
 
 class ClaimOverride(Struct, frozen=True, kw_only=True):
@@ -274,7 +282,8 @@ class ClaimState(StrEnum):
 class ClaimedLine(Struct, frozen=True, kw_only=True):
     """One promise made: this much of this item at this location for this order line.
 
-    Where it is a component of a `kit` that the line ordered, `per_kit` of it go into one.
+    Where it is a component of a `kit` that the line ordered, `per_kit` of it go into one. What stands in for another
+    item that the line ordered is told in the same way, as if that were a kit of this one.
     """
 
     claim: str

@@ -14,6 +14,7 @@ from process_apis.availability.answering import Explained
 from process_apis.availability.explaining import PlaceAccount, Step
 from process_apis.availability.kit_answers import KitAccount
 from process_apis.availability.schemas import Figure, LocationView, SilentSourceView, silent_view
+from process_apis.availability.substitute_answers import Alternative
 
 _FIGURES = tuple(name for name in LocationView.__struct_fields__ if name not in ("location", "leaving"))
 _MORE = "/process/availability/v1/explain"
@@ -102,10 +103,22 @@ class UnitFigureView(Struct, kw_only=True):
     available_to_sell: Figure
 
 
+class SubstituteView(Struct, kw_only=True):
+    """What may stand in for the item: `factor` base units of it serve one, and what there is serves so many."""
+
+    item: str
+    factor: Figure
+    available_to_sell: Figure
+    uom: str
+    serves: Figure
+    confidence: str
+
+
 class AvailabilityView(Struct, kw_only=True):
     """What a channel may sell of one item, in base units, with how sure that is.
 
-    `from_components` is the part of a kit's figure that is put together when it is sold.
+    `from_components` is the part of a kit's figure that is put together when it is sold. `substitutes`, where they were
+    asked for, are not part of it: the preferred first, each counted by itself.
     Where `silent_sources` is not empty the answer is partial: it rests on what was not heard in time.
     """
 
@@ -120,6 +133,7 @@ class AvailabilityView(Struct, kw_only=True):
     from_components: Figure = "0"
     in_unit: UnitFigureView | None = None
     explanation: AccountView | None = None
+    substitutes: list[SubstituteView] | None = None
 
 
 class AvailabilityList(Struct, kw_only=True):
@@ -155,6 +169,21 @@ def in_unit(view: AvailabilityView, unit: UnitConversion | None) -> UnitFigureVi
         return None
     whole = unit.from_base_floor(Decimal(view.available_to_sell))
     return UnitFigureView(uom=unit.uom, factor=plain(unit.factor), available_to_sell=plain(whole))
+
+
+def substitute_views(found: Sequence[Alternative]) -> list[SubstituteView]:
+    """Substitutes on the wire."""
+    return [
+        SubstituteView(
+            item=each.substitute.item,
+            factor=plain(each.substitute.factor),
+            available_to_sell=plain(each.answer.available_to_sell),
+            uom=each.answer.uom,
+            serves=plain(each.serves),
+            confidence=each.answer.confidence,
+        )
+        for each in found
+    ]
 
 
 def explained_view(found: Explained) -> AvailabilityView:

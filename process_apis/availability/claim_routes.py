@@ -69,8 +69,12 @@ def _making(availability: Availability) -> list[HTTPRouteHandler]:
         request: Request[Any, Any, Any], order: Annotated[str, QueryParameter(min_length=1, max_length=200)]
     ) -> schemas.ClaimList:
         """Read what an order holds and held; empty for an order that never did."""
-        rows = await availability.claims_of(caller_of(request.scope).tenant, order)
-        return schemas.ClaimList(claims=[claim_view(row) for row in rows])
+        tenant = caller_of(request.scope).tenant
+        rows = await availability.claims_of(tenant, order)
+        why = await availability.substitutes.chosen(tenant, order) if any(row["kit"] for row in rows) else ()
+        return schemas.ClaimList(
+            claims=[claim_view(row) for row in rows], substitutions=schemas.substitution_views(why)
+        )
 
     @post(
         f"{_ROOT}/claims",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from gateway.canonical.kit import in_kits
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest, Fill
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest, Fill, Substitution
 from gateway.kernel.context import Caller
 from gateway.kernel.quantity import plain
 from process_apis.availability.models import DatedRequest
@@ -37,6 +37,15 @@ class ClaimLineInput(Struct, kw_only=True, forbid_unknown_fields=True):
     location: Text | None = None
 
 
+class ReservedLineInput(ClaimLineInput, kw_only=True, forbid_unknown_fields=True):
+    """A line, and what is done where its item does not suffice; without `substitution` what the channel's rule says.
+
+    ``accept`` promises a substitute for what lacks; ``offer`` tells in the refusal what could stand in.
+    """
+
+    substitution: Substitution | None = None
+
+
 class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     """All lines are promised, or none, unless `fill` says otherwise.
 
@@ -53,7 +62,7 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     action: Text
     order: Text
     channel: Text
-    lines: Annotated[list[ClaimLineInput], Meta(min_length=1, max_length=200)]
+    lines: Annotated[list[ReservedLineInput], Meta(min_length=1, max_length=200)]
     expires_in: Seconds | None = None
     override_reason: Text | None = None
     priority: Annotated[int, Meta(ge=-100, le=100)] = 0
@@ -123,7 +132,8 @@ class TransferInput(Struct, kw_only=True, forbid_unknown_fields=True):
 class ClaimedView(Struct, kw_only=True):
     """One promise: this much of this item at this location for this line.
 
-    Where it is a component of a `kit` that the line asked for, `per_kit` of it go into one.
+    Where it is a component of a `kit` that the line asked for, `per_kit` of it go into one. What stands in for another
+    item has that one in `kit`, and how much of it serves one in `per_kit`.
     """
 
     id: str
@@ -180,10 +190,28 @@ class LateClaimList(Struct, kw_only=True):
     next_cursor: str | None
 
 
+class SubstitutionView(Struct, kw_only=True):
+    """Why a substitute was promised: `lacked` of the item was not there, `served` of it is served by it.
+
+    `passed` are the preferred ones that did not have enough either.
+    """
+
+    line: int
+    item: str
+    substitute: str
+    factor: Figure
+    served: Figure
+    lacked: Figure
+    passed: list[str]
+    rule_version: int
+    made_at: datetime
+
+
 class ClaimList(Struct, kw_only=True):
-    """All claims of an order, over or not, in the order they were made."""
+    """All claims of an order, over or not, in the order they were made, and why substitutes are among them."""
 
     claims: list[ClaimView]
+    substitutions: Annotated[list[SubstitutionView], Meta(max_length=1_000)] = []
 
 
 def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimRequest:
@@ -194,7 +222,13 @@ def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimR
         order=data.order,
         channel=data.channel,
         lines=[
-            ClaimLine(line=each.line, item=each.item, amount=Decimal(each.amount), location=each.location)
+            ClaimLine(
+                line=each.line,
+                item=each.item,
+                amount=Decimal(each.amount),
+                location=each.location,
+                substitution=each.substitution,
+            )
             for each in data.lines
         ],
         correlation_id=caller.correlation_id,
@@ -223,6 +257,20 @@ def dated_request_of(data: DatedClaimInput, caller: Caller, *, action: str) -> D
         need_by=data.date,
     )
     return DatedRequest(request=request, due=data.date)
+
+
+def substitution_views(rows: Sequence[Any]) -> list[SubstitutionView]:
+    """Why substitutes were promised, on the wire."""
+    return [
+        SubstitutionView(
+            line=row["order_line"],
+            factor=plain(row["factor"]),
+            served=plain(row["served"]),
+            lacked=plain(row["lacked"]),
+            **{name: row[name] for name in ("item", "substitute", "passed", "rule_version", "made_at")},
+        )
+        for row in rows
+    ]
 
 
 def late_claim_list(rows: Sequence[Any], limit: int) -> LateClaimList:

@@ -14,9 +14,10 @@ import asyncpg
 import msgspec
 
 from gateway.canonical.capabilities import Connection, GathersWrites
-from gateway.canonical.kit import ResolvesKits
+from gateway.canonical.kit import KitBook, ResolvesKits
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest, Substitution
+from gateway.canonical.substitute import ResolvesSubstitutes, Substitute, SubstituteBook
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.store import log
@@ -34,6 +35,7 @@ from process_apis.availability.models import ChannelRule, LineKey, Need
 from process_apis.availability.promising import Promise, Shelf, claim_events
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
 from process_apis.availability.rules import usable
+from process_apis.availability.substituting import Allowed
 
 _sql: Final = queries_beside(__file__)
 
@@ -61,9 +63,11 @@ class Claimer:
         rulebook: Rulebook,
         kits: ResolvesKits,
         departures: Departures,
+        substitutes: ResolvesSubstitutes,
     ) -> None:
         self._locations = locations
         self._departures = departures
+        self._substitutes = substitutes
         self._kits = kits
         self._rulebook = rulebook
         self._clock = clock
@@ -114,7 +118,8 @@ class Claimer:
             check_lines(request.lines)
         orders = sorted(request.order for request in requests)
         book = await self._kits.book(tenant, connection)
-        items = sorted(book.with_components({line.item for request in requests for line in request.lines}))
+        stand_ins = await self._stand_ins(connection, tenant, requests)
+        items = sorted(book.with_components(_named(requests, stand_ins, book)))
         shelf = await Shelf.lock(connection, tenant, orders, items, self._departures, book.among(items))
         actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
         asked = [array(names) for names in (actions, orders, channels, items)]
@@ -141,7 +146,8 @@ class Claimer:
                     continue
                 check_open(request.order, head["cancelled"])
                 rule = rules.get(request.channel) or open_rule(request.channel)
-                made = shelf.promise(request, rule, fencing, needs, now)
+                policies = _policies(request, rule, stand_ins, book)
+                made = shelf.promise(request, rule, fencing, needs, now, *policies)
             except Conflict as refusal:
                 answers.append(refusal)
                 continue
@@ -162,6 +168,13 @@ class Claimer:
                 await _audit(connection, tenant, each.request, each.request.override)
         return answers
 
+    async def _stand_ins(
+        self, connection: Connection, tenant: str, requests: Sequence[ClaimRequest]
+    ) -> SubstituteBook | None:
+        if all(line.substitution == "none" for request in requests for line in request.lines):
+            return None
+        return await self._substitutes.book(tenant, connection)
+
     async def check_no_kits(self, tenant: str, lines: Sequence[ClaimLine]) -> None:
         """Raise `Conflict` (``claim.kit_dated``) for lines that would have to be made of components to come."""
         book = await self._kits.book(tenant)
@@ -179,6 +192,30 @@ class Claimer:
         return msgspec.structs.replace(
             rule, doubtful=certainty(places, self._freshness, told.heard, now, told.held).doubtful
         )
+
+
+def _named(requests: Sequence[ClaimRequest], stand_ins: SubstituteBook | None, book: KitBook) -> set[str]:
+    """The items of all lines, and what may stand in for them."""
+    items = {line.item for request in requests for line in request.lines}
+    if stand_ins is None:
+        return items
+    lines = [(request.channel, line) for request in requests for line in request.lines if line.substitution != "none"]
+    may = {each.item for channel, line in lines for each in stand_ins.of(line.item, channel)}
+    return items | {item for item in may if item not in book.kits}
+
+
+def _policies(
+    request: ClaimRequest, rule: ChannelRule, stand_ins: SubstituteBook | None, book: KitBook
+) -> tuple[Allowed, Allowed]:
+    """What may stand in for which line, and what is only told of; kits do neither."""
+    if stand_ins is None:
+        return {}, {}
+    found: dict[Substitution, dict[int, Sequence[Substitute]]] = {"none": {}, "offer": {}, "accept": {}}
+    for line in request.lines:
+        if line.item not in book.kits:
+            may = [each for each in stand_ins.of(line.item, request.channel) if each.item not in book.kits]
+            found[line.substitution or rule.terms.substitution][line.line] = may
+    return found["accept"], found["offer"]
 
 
 async def catch_up(connection: Connection, tenant: str, order: str, now: datetime) -> None:
@@ -232,6 +269,9 @@ async def _audit(connection: Connection, tenant: str, request: ClaimRequest, ove
 
 
 def _asked(request: ClaimRequest, needs: Sequence[Need]) -> object:
+    named = [line.substitution for line in sorted(request.lines, key=_number)]
+    if any(each != "none" for each in named):
+        return [request.fill, needs, named]
     return needs if request.fill == "complete" else [request.fill, needs]
 
 

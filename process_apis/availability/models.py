@@ -17,6 +17,7 @@ from gateway.canonical.stock import (
     ReportedMovement,
     ReportedSnapshot,
     ReportedSupply,
+    Substitution,
 )
 from process_apis.availability.demand import ParkedDemand
 
@@ -256,7 +257,7 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sell nothing of it while it is stale (`stop`).
     `protected` is what channels of a lower priority (a larger number) leave of each item, less this channel's own open
     claims. Lots that are over, or may be used for fewer than `min_life_days` more, don't count. `items` has what is
-    different for one item, by its id.
+    different for one item, by its id. `substitution` is what is done for lines that don't say so themselves.
     """
 
     owner: str = DEFAULT_OWNER
@@ -270,6 +271,7 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     protected: Decimal = Decimal(0)
     min_life_days: int = 0
     items: Mapping[str, ItemTerms] = {}
+    substitution: Substitution = "none"
 
     @property
     def fences(self) -> bool:

@@ -24,6 +24,7 @@ from gateway.canonical.stock import (
     Receipt,
     StandingClaim,
 )
+from gateway.canonical.substitute import ResolvesSubstitutes, WithoutSubstitutes
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict
 from gateway.kernel.quantity import UnitConversion
@@ -61,6 +62,7 @@ from process_apis.availability.reserving import Reserver
 from process_apis.availability.rulebook import Rulebook
 from process_apis.availability.ruling import RuleChange, Rules
 from process_apis.availability.standing import Standing
+from process_apis.availability.substitute_answers import SubstituteAnswers
 from process_apis.availability.supplying import SupplyRecorder
 from process_apis.availability.translating import Translator
 
@@ -84,12 +86,13 @@ class Availability:
         cache: Cache | None,
         items: ResolvesItems,
         kits: ResolvesKits | None = None,
+        substitutes: ResolvesSubstitutes | None = None,
         locations: LocationMap,
         clock: Clock,
         freshness: Mapping[str, SourceObjectives] | None = None,
         history: HistoryOptions | None = None,
     ) -> None:
-        kits = kits or WithoutKits()
+        kits, stand_ins = kits or WithoutKits(), substitutes or WithoutSubstitutes()
         translator = Translator(items, locations)
         self._store = store
         self._clock = clock
@@ -107,7 +110,7 @@ class Availability:
         self.previewer = Previewer(store, rulebook, locations, clock)
         self.lots = Lots(store, items, rulebook, clock)
         self.departures = Departures(locations, clock)
-        self._claimer = Claimer(locations, clock, freshness or {}, rulebook, kits, self.departures)
+        self._claimer = Claimer(locations, clock, freshness or {}, rulebook, kits, self.departures, stand_ins)
         self._standing = Standing(store, clock)
         self.shortages = Shortages(store, locations, rulebook, clock)
         self.claims = Reserver(store, self._claimer, self._standing)
@@ -120,6 +123,7 @@ class Availability:
         self._holders = Holders(store, locations, clock)
         self._regions = Regions(store, locations, freshness or {}, clock)
         self._answerer = Answerer(store, self.projection, items, locations, clock, freshness or {}, rulebook, kits)
+        self.substitutes = SubstituteAnswers(store, self._answerer, kits, stand_ins)
         self.backorders = Backorders(store, rulebook, locations, self._calendar, arrivals, clock)
         self._dated = DatedClaimer(store, self._claimer, self._answerer.rules_now, locations, self._calendar, clock)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -15,6 +15,7 @@ from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.canonical.kit import Kit
 from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState, Fill
+from gateway.canonical.substitute import Substitute
 from gateway.kernel.errors import Conflict
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
@@ -29,10 +30,13 @@ from process_apis.availability.models import ChannelRule, Held, LineKey, Need, P
 from process_apis.availability.rules import usable
 from process_apis.availability.selling import allotment_of, drawn_after, offer, terms_at, unreserved
 from process_apis.availability.sourcing import fitting, lacking, source_in_time, whole
+from process_apis.availability.substituting import Allowed, Chosen, Served, marked, offers, substituted
 
 _sql: Final = queries_beside(__file__)
 _of_kits: Final = queries_beside(__file__, "kit_queries.sql")
+_of_substitutes: Final = queries_beside(__file__, "substitute_queries.sql")
 _ZERO: Final = Decimal(0)
+_NONE: Final[Allowed] = {}
 _encode: Final = msgspec.json.Encoder().encode
 _Counter = tuple[str, str, str, str | None]  # item, channel, owner, the allotment that is drawn from
 
@@ -72,6 +76,7 @@ class Shelf:
         self._held: dict[str, dict[tuple[str, str], Held]] = defaultdict(dict)
         self._taken: dict[LineKey, Decimal] = defaultdict(Decimal)
         self._causes: dict[LineKey, str] = {}
+        self._substituted: list[tuple[ClaimRequest, ChannelRule, Chosen]] = []
 
     @classmethod
     async def lock(
@@ -115,14 +120,18 @@ class Shelf:
         fencing: Sequence[ChannelRule],
         needs: Sequence[Need],
         now: datetime,
+        accepted: Allowed = _NONE,
+        offered: Allowed = _NONE,
     ) -> list[ClaimedLine]:
         """Take `needs` off the shelf, as far as `request.fill` says. Raises `Conflict` (``stock.insufficient``).
 
         `fencing`: see `offer`. Places count as in time by what leaves them `now`. An override takes what is available,
-        whatever rules keep back.
+        whatever rules keep back. What is `accepted` stands in for lines that lack something; what is `offered` is told
+        in the refusal.
         """
         terms = (unreserved(rule), ()) if request.override else (rule, fencing)
-        portions = self._decide(*terms, needs, request, now)
+        portions, chosen = self._decide(*terms, needs, request, now, accepted, offered)
+        self._substituted += [(request, rule, each) for each in chosen]
         owner = rule.terms.owner
         for part in portions:
             key = LineKey(part.item, part.location, owner)
@@ -153,10 +162,14 @@ class Shelf:
         needs: Sequence[Need],
         request: ClaimRequest,
         now: datetime,
-    ) -> list[Portion]:
+        accepted: Allowed,
+        may_serve: Allowed,
+    ) -> tuple[Sequence[Portion], Sequence[Chosen]]:
         items = {need.item for need in needs}
         kits = {item: self._kits[item] for item in items & self._kits.keys()} if self._kits else {}
         items |= {part.item for kit in kits.values() for part in kit.components}
+        if accepted or may_serve:
+            items |= {each.item for some in (*accepted.values(), *may_serve.values()) for each in some}
         sellable: dict[str, Decimal] = {}
         stock: dict[str, Mapping[str, Decimal]] = {}
         for item in items & self._lines.keys():
@@ -167,13 +180,19 @@ class Shelf:
         if request.need_by is not None:
             late = self._departures.late(self._tenant, places, now, request.need_by, request.ship_to)
         prompt = [place for place in order if place not in late] if late else order
+        there = Served(needs, (), stock, sellable)
+        if accepted:
+            there = substituted(needs, accepted, stock, sellable, request.fill)
         if kits:
-            return self._decide_kits(rule, needs, request.fill, kits, Shelves(stock, sellable), order, prompt)
-        if (portions := whole(needs, stock, sellable, prompt)) is not None:
-            return portions
-        if not (fits := fitting(needs, stock, sellable, request.fill)):
-            raise _insufficient(lacking(needs, stock, sellable))
-        return source_in_time(fits, stock, order, late)
+            shelves = Shelves(there.stock, there.sellable)
+            portions, missing = self._decide_kits(rule, there.needs, request.fill, kits, shelves, order, prompt)
+        else:
+            portions, missing = _served(there, request.fill, order, prompt, late)
+        if missing:
+            lines = {need.line for need in missing}
+            may = offers(needs, may_serve, stock, sellable) if may_serve else {}
+            raise _insufficient([need for need in needs if need.line in lines], may)
+        return (marked(portions, there.chosen), there.chosen) if there.chosen else (portions, ())
 
     def _decide_kits(
         self,
@@ -184,18 +203,15 @@ class Shelf:
         shelves: Shelves,
         order: Sequence[str],
         prompt: Sequence[str],
-    ) -> list[Portion]:
+    ) -> tuple[Sequence[Portion], Sequence[Need]]:
         """Kits are in time as an order: all of it from `prompt`, else from anywhere."""
         terms = {item: terms_at(rule, item) for item in kits}
         sold_at = {item: frozenset(place for place in order if usable(place, terms[item]) is not None) for item in kits}
         if len(prompt) < len(order):
             portions, missing = serve(needs, Counter(kits, sold_at), shelves.at(prompt), prompt, "complete")
             if not missing:
-                return portions
-        portions, missing = serve(needs, Counter(kits, sold_at), shelves, order, fill)
-        if missing:
-            raise _insufficient(missing)
-        return portions
+                return portions, ()
+        return serve(needs, Counter(kits, sold_at), shelves, order, fill)
 
     def write(self, writes: GathersWrites, promises: Sequence[Promise], now: datetime) -> None:
         """Give `promises`, which are all that was taken, to `writes`, with the events of the lines that change."""
@@ -203,11 +219,13 @@ class Shelf:
         rows = [(*key, self._taken[key]) for key in keys]
         writes.add(_sql.reserve_lines, tenant, *column_arrays(rows))
         made = [claim for promise in promises for claim in promise.made]
-        if self._kits and any(claim.kit is not None for claim in made):
+        if (self._kits or self._substituted) and any(claim.kit is not None for claim in made):
             kits = column_arrays([(claim.kit, claim.per_kit) for claim in made])
             writes.add(_of_kits.insert_claims, tenant, now, *_claim_columns(promises), *kits)
         else:
             writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
+        if self._substituted:
+            writes.add(_of_substitutes.insert_substitutions, tenant, now, *_substituted_columns(self._substituted))
         writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
         sums = _sums(promises)
         writes.add(
@@ -228,6 +246,18 @@ class Shelf:
                 told |= {"allotment": held.allotment, "drawn": held.drawn}
             channels[item, owner].append(told)
         return channels
+
+
+def _served(
+    there: Served, fill: Fill, order: Sequence[str], prompt: Sequence[str], late: Collection[str]
+) -> tuple[Sequence[Portion], Sequence[Need]]:
+    """Portions, or the lines that keep all from being promised."""
+    needs, stock, sellable = there.needs, there.stock, there.sellable
+    if (portions := whole(needs, stock, sellable, prompt)) is not None:
+        return portions, ()
+    if not (fits := fitting(needs, stock, sellable, fill)):
+        return (), lacking(needs, stock, sellable)
+    return source_in_time(fits, stock, order, late), ()
 
 
 def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> list[Event]:
@@ -271,6 +301,27 @@ def _claim_columns(promises: Sequence[Promise]) -> list[str]:
     return column_arrays(rows)
 
 
+def _substituted_columns(substituted: Sequence[tuple[ClaimRequest, ChannelRule, Chosen]]) -> list[str]:
+    return column_arrays(
+        [
+            (
+                request.order,
+                each.line,
+                request.action,
+                each.item,
+                each.substitute.item,
+                each.substitute.factor,
+                each.served,
+                each.lacked,
+                "\n".join(each.passed),
+                rule.channel,
+                rule.version,
+            )
+            for request, rule, each in substituted
+        ]
+    )
+
+
 def _action_columns(promises: Sequence[Promise]) -> list[Any]:
     return [
         array([promise.request.action for promise in promises]),
@@ -294,8 +345,19 @@ def _allotment(promise: Promise, item: str) -> str | None:
     return None if found is None else found.name
 
 
-def _insufficient(missing: Sequence[Need]) -> Conflict:
-    lines = [{"line": need.line, "item": need.item, "amount": plain(need.amount)} for need in missing]
+def _insufficient(
+    missing: Sequence[Need], may_serve: Mapping[int, Sequence[tuple[Substitute, Decimal]]] = {}
+) -> Conflict:
+    lines: list[dict[str, Any]] = [
+        {"line": need.line, "item": need.item, "amount": plain(need.amount)} for need in missing
+    ]
+    for line in lines:
+        if found := [
+            {"item": each.item, "factor": plain(each.factor), "serves": plain(amount)}
+            for each, amount in may_serve.get(line["line"], ())
+            if amount > 0
+        ]:
+            line["substitutes"] = found
     numbers = ", ".join(str(need.line) for need in missing)
     return Conflict(
         f"there is not enough stock for line {numbers}: order less of it or leave it out",

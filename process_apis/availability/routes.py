@@ -19,6 +19,7 @@ from process_apis.availability.answer_schemas import (
     availability_view,
     explained_view,
     in_unit,
+    substitute_views,
 )
 from process_apis.availability.claim_routes import claim_routes
 from process_apis.availability.cloud_events import StockBatch, StockEvent, StockEvents, lines_of, report_of
@@ -41,6 +42,7 @@ _CLOUD_EVENTS = {_SINGLE: StockEvent, _BATCH: StockBatch}
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$(?!\n)"
 _KNOWN = "by what had been recorded at this instant (RFC 3339, UTC)"
 _UNIT = "tell each figure in this unit as well (UN/ECE Rec 20), in whole ones: null for an item that has no such unit"
+_STAND_INS = "tell what may stand in for each item, and how much of the item that serves"
 _WHY = "tell how each figure comes about, for at most 5 items; needs the scope stock:read"
 _SHIP_TO = r"^[A-Z]{2}( [^\x00-\x1f\x7f-\x9f]{1,16})?$(?!\n)"
 _LEAVING = (
@@ -64,6 +66,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         explain: Annotated[bool, QueryParameter(description=_WHY)] = False,
         uom: Annotated[str | None, QueryParameter(pattern=r"^[A-Z0-9]{2,3}$(?!\n)", description=_UNIT)] = None,
         ship_to: Annotated[str | None, QueryParameter(max_length=20, pattern=_SHIP_TO, description=_LEAVING)] = None,
+        substitutes: Annotated[bool, QueryParameter(description=_STAND_INS)] = False,
     ) -> AvailabilityList:
         items = [each for each in item.split(",") if each]
         if not 0 < len(items) <= 50:  # noqa: PLR2004 - the limit that the parameter's description states
@@ -78,6 +81,7 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
             views = [availability_view(answer) for answer in answers]
         if explain or ship_to is not None:
             _tell_leaving(availability, caller, views, ship_to)
+        await _with_substitutes(availability, caller, channel, views if substitutes else [])
         return AvailabilityList(items=views if uom is None else await _in_units(availability, caller, views, uom))
 
     @get(f"{_ROOT}/positions", opt={**_API, "scopes": ["stock:read"], "cost": 1}, operation_id="listPositions")
@@ -176,6 +180,16 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         *shortage_routes(availability),
         *snapshot_routes(availability),
     ]
+
+
+async def _with_substitutes(
+    availability: Availability, caller: Caller, channel: str, views: list[AvailabilityView]
+) -> None:
+    if not views:
+        return
+    found = await availability.substitutes.of(caller.tenant, channel=channel, items=[view.item for view in views])
+    for view in views:
+        view.substitutes = substitute_views(found.get(view.item, ()))
 
 
 def _tell_leaving(

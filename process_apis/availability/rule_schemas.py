@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from gateway.canonical.stock import Substitution
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Invalid, Problem
 from gateway.kernel.quantity import plain
@@ -62,6 +63,7 @@ class TermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
 
     Locations not named are eligible without safety stock, unless `only_named`. `buffer` is taken off the sum of the
     locations, per item. `protected` is left to this channel by those of a lower `priority`, which is a larger number.
+    `substitution` holds for reservations whose lines say nothing of it.
     """
 
     owner: Text = "main"
@@ -75,6 +77,7 @@ class TermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
     protected: Amount = "0"
     min_life_days: Days = 0
     items: Annotated[list[ItemTermsInput], Meta(max_length=2_000)] = []
+    substitution: Substitution = "none"
 
 
 class RuleInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -135,6 +138,7 @@ class TermsView(Struct, kw_only=True):
     protected: Amount
     min_life_days: int
     items: list[ItemTermsView]
+    substitution: str
 
 
 class RuleView(Struct, kw_only=True):
@@ -195,6 +199,7 @@ def terms_of(data: TermsInput) -> ChannelTerms:
         protected=Decimal(data.protected),
         min_life_days=data.min_life_days,
         items=items,
+        substitution=data.substitution,
     )
 
 
@@ -245,6 +250,7 @@ def _terms_view(terms: ChannelTerms) -> TermsView:
             )
             for item, own in sorted(terms.items.items())
         ],
+        substitution=terms.substitution,
     )
 
 

@@ -104,7 +104,7 @@ class MovementView(Struct, kw_only=True):
 class ClaimView(Struct, kw_only=True):
     """An open promise. One on supply was made for `due`; `expected` is when known supply covers it, null when none.
 
-    Of a component of a `kit`, `per_kit` go into one.
+    Of a component of a `kit`, `per_kit` go into one; of a substitute, `per_kit` serve one of the item in `kit`.
     """
 
     id: str
@@ -121,6 +121,8 @@ class ClaimView(Struct, kw_only=True):
     expected: date | None = None
     kit: str | None = None
     per_kit: Figure | None = None
+    item: str | None = None
+    location: str | None = None
 
 
 class Explanation(Struct, kw_only=True):
@@ -267,6 +269,8 @@ def claim_view(row: Any) -> ClaimView:
         consumed=plain(row["consumed"]),
         released=plain(row["released"]),
         per_kit=None if row["per_kit"] is None else plain(row["per_kit"]),
+        item=row.get("item"),
+        location=row.get("location"),
         **{
             name: row[name]
             for name in (

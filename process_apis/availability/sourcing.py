@@ -110,9 +110,11 @@ def source_in_time(needs: Sequence[Need], stock: Stock, order: Sequence[str], la
     free = [need for need in needs if need.location is None]
     early = {item: {place: some[place] for place in some if place not in late} for item, some in left.items()}
     slow = lacking(free, early, {item: sum(some.values(), _ZERO) for item, some in early.items()})
-    numbers = {need.line for need in slow}
+    halves = {(need.line, need.item) for need in slow}  # of a line, where a substitute serves the rest of it
     prompt = source(
-        [need for need in free if need.line not in numbers], early, [place for place in order if place not in late]
+        [need for need in free if (need.line, need.item) not in halves],
+        early,
+        [place for place in order if place not in late],
     )
     for part in prompt:
         left[part.item][part.location] -= part.amount

@@ -28,6 +28,11 @@ class Recipe(Struct, frozen=True):
     effective_from: datetime
     components: tuple[Component, ...]
 
+    @property
+    def of(self) -> str:
+        """The kit, as what is dated of an item names it."""
+        return self.kit
+
 
 class Unfit(Struct, frozen=True):
     """Why a kit cannot be made so, and what to do about it."""
@@ -86,23 +91,25 @@ def _nested(recipe: Recipe, items: Mapping[str, Item], others: Sequence[Recipe])
 # --- files ------------------------------------------------------------------------------------------------------------
 
 
-def _number(text: str) -> Decimal:
+def number(text: str) -> Decimal:
+    """An amount in a file; raises ValueError."""
     if _DECIMAL.fullmatch(text) is None:
         raise ValueError("a decimal number such as 2 or 0.5")
     return Decimal(text)
 
 
-def _instant(text: str) -> datetime:
+def instant(text: str) -> datetime:
+    """An instant in a file; raises ValueError."""
     with suppress(ValueError):
-        instant = datetime.fromisoformat(text)
-        if instant.tzinfo is not None:
-            return instant
+        found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return found
     raise ValueError("an instant with its offset, such as 2026-12-01T00:00:00Z")
 
 
 LAYOUT: Final = Layout(
-    columns=(Column("sku", text_of(64), required=True), Column("effective_from", _instant)),
-    families={_PART: text_of(64), _AMOUNT: _number},
+    columns=(Column("sku", text_of(64), required=True), Column("effective_from", instant)),
+    families={_PART: text_of(64), _AMOUNT: number},
 )
 """One row per kit: ``component:1`` is the SKU of a component, ``amount:1`` how much of it goes into one; and so on.
 

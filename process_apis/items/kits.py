@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from gateway.canonical.capabilities import Connection, ResolvesItems
 from gateway.canonical.events import Event
-from gateway.canonical.kit import NO_KITS, Component, Kit, KitBook, book_of
+from gateway.canonical.kit import Component, Kit, KitBook, book_of
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, NotFound, Unavailable
+from gateway.kernel.errors import Conflict, NotFound
 from gateway.reference.csv_rows import Layout, RefusedRow, Row
 from gateway.reference.importing import Taken
 from gateway.store import log
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.items.dated_copy import DatedCopies
 from process_apis.items.kit_rules import LAYOUT, Recipe, recipe_of_row, skus_of_row, unfit
 from process_apis.items.models import item_of_row
 
 _items: Final = queries_beside(__file__)
 _sql: Final = queries_beside(__file__, "kit_queries.sql")
-_POLL_S: Final = 1.0
-_TRUST_S: Final = 30.0
-_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Kits:
@@ -36,16 +33,13 @@ class Kits:
         self._store = store
         self._clock = clock
         self._items = items
-        self._copies: dict[str, _Copy] = {}
+        self._copies = DatedCopies(store, clock, version=_sql.kit_version, read=_recipes, opened=_book_of)
 
     # --- ResolvesKits ---------------------------------------------------------------------------------------------
 
     async def book(self, tenant: str, connection: Connection | None = None) -> KitBook:
         """The kits in force now, of a copy that is compared with the record once a second."""
-        copy = self._copies.get(tenant)
-        if copy is None:
-            copy = self._copies[tenant] = _Copy(self._store, tenant, self._clock)
-        return await copy.book(connection)
+        return await self._copies.book(tenant, connection)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -146,66 +140,11 @@ class Kits:
         return Taken(created=created, changed=len(made) - created, unchanged=unchanged, refused=tuple(refused))
 
     def _forget(self, tenant: str) -> None:
-        if (copy := self._copies.get(tenant)) is not None:
-            copy.checked = float("-inf")
+        self._copies.forget(tenant)
 
 
-class _Copy:
-    """One tenant's kits. While the record is away the copy is trusted for `_TRUST_S` and no longer."""
-
-    def __init__(self, store: Store, tenant: str, clock: Clock) -> None:
-        self.checked = float("-inf")
-        self._store = store
-        self._tenant = tenant
-        self._clock = clock
-        self._read_at = float("-inf")
-        self._version = -1
-        self._recipes: Sequence[Recipe] = ()
-        self._book = NO_KITS
-        self._until = _NEVER
-        self._comparing = asyncio.Lock()
-
-    async def book(self, connection: Connection | None) -> KitBook:
-        if self._clock.monotonic() - self.checked >= _POLL_S:
-            if connection is not None:
-                at = self._clock.monotonic()
-                await self._compare_on(connection)
-                self.checked = self._read_at = at
-                return self._begun()
-            async with self._comparing:
-                if self._clock.monotonic() - self.checked >= _POLL_S:
-                    await self._compare()
-        return self._begun()
-
-    def _begun(self) -> KitBook:
-        if self._until is not _NEVER and self._clock.now() >= self._until:
-            self._open(self._clock.now())
-        return self._book
-
-    async def _compare(self) -> None:
-        at = self._clock.monotonic()
-        try:
-            async with self._store.connection() as connection:
-                await self._compare_on(connection)
-        except Unavailable:
-            if at - self._read_at > _TRUST_S:
-                raise
-            self.checked = at
-            return
-        self.checked = self._read_at = at
-
-    async def _compare_on(self, connection: Connection) -> None:
-        version = await connection.fetchval(_sql.kit_version, self._tenant) or 0
-        if version > self._version:
-            recipes = await _recipes(connection, self._tenant, self._clock.now()) if version else []
-            if version > self._version:  # else somebody else read a newer one meanwhile
-                self._recipes, self._version = recipes, version
-                self._open(self._clock.now())
-
-    def _open(self, now: datetime) -> None:
-        begun = {each.kit: each for each in self._recipes if each.effective_from <= now}
-        self._until = min((each.effective_from for each in self._recipes if each.effective_from > now), default=_NEVER)
-        self._book = book_of([Kit(each.kit, each.components) for each in begun.values()])
+def _book_of(recipes: Sequence[Recipe]) -> KitBook:
+    return book_of([Kit(each.kit, each.components) for each in recipes])
 
 
 async def _recipes(connection: Connection, tenant: str, now: datetime) -> list[Recipe]:

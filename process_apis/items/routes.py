@@ -16,6 +16,8 @@ from process_apis.items.kit_routes import kit_routes
 from process_apis.items.kits import Kits
 from process_apis.items.models import DOMAIN
 from process_apis.items.process import Items
+from process_apis.items.substitute_routes import substitute_routes
+from process_apis.items.substitutes import Substitutes
 
 _API: Final[dict[str, Any]] = {"zone": "process", "tenant_aware": True, "api": "items", "version": "v1"}
 _READ: Final = {**_API, "scopes": ["items:read"], "cost": 1}
@@ -25,10 +27,10 @@ _ONE: Final = f"{_ROOT}/items/{{item_id:str}}"
 Name = Annotated[str | None, QueryParameter(min_length=1, max_length=200)]
 
 
-def routes(items: Items, kits: Kits) -> list[HTTPRouteHandler]:
+def routes(items: Items, kits: Kits, substitutes: Substitutes) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
     masters = master_routes(items, _API, one="Item", domain=DOMAIN)
-    return [*_reading(items), *_changing(items), *masters, *kit_routes(kits)]
+    return [*_reading(items), *_changing(items), *masters, *kit_routes(kits), *substitute_routes(substitutes)]
 
 
 def _reading(items: Items) -> list[HTTPRouteHandler]:

@@ -40,6 +40,7 @@ from process_apis.availability.routes import routes
 from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.items.routes import routes as item_routes
+from process_apis.items.substitutes import Substitutes
 from tests.records import Records
 
 ROOT = Path(__file__).parents[3]
@@ -96,6 +97,7 @@ class World:
         self.clock = TestClock()
         self.items = Items(store, self.clock)
         self.kits = Kits(store, self.clock, self.items)
+        self.substitutes = Substitutes(store, self.clock, self.items, self.kits)
         self.cache = cache
         self.locations = LocationMap({"acme": LOCATIONS})
         self.availability = Availability(
@@ -103,6 +105,7 @@ class World:
             cache=cache,
             items=self.items,
             kits=self.kits,
+            substitutes=self.substitutes,
             locations=self.locations,
             clock=self.clock,
         )
@@ -417,7 +420,7 @@ CALLER = Caller(
 
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    app, table = make_litestar([*routes(world.availability), *item_routes(world.items, world.kits)])
+    app, table = make_litestar([*routes(world.availability), *item_routes(world.items, world.kits, world.substitutes)])
 
     async def door(scope: Any, incoming: Any, send: Any) -> None:
         exchange = Exchange(scope, incoming, 0.0)
