@@ -719,6 +719,7 @@ def build_console(settings: Settings) -> ASGIApp:
         masters={"items": core.items, "locations": core.locations, "customers": core.customers},
         reconciliation=core.reconciliation,
         operations=core.stock_operations,
+        queue=core.exceptions,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,

@@ -20,7 +20,7 @@ from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Invalid
 from gateway.kernel.ids import new_id
 from gateway.settings import Settings
-from process_apis.exceptions.models import Entry, Revision, State, Step, Wanted
+from process_apis.exceptions.models import Entry, Revision, State, Step
 from process_apis.exceptions.process import Exceptions
 from process_apis.exceptions.schemas import exception_view, revision_view, step_view
 
@@ -30,13 +30,10 @@ _WAITING: Final = (State.OPEN, State.ASSIGNED)
 
 def show_all(settings: Settings, filters: Mapping[str, str | None], *, limit: int, as_json: bool) -> int:
     """Print what fits `filters`; 1 when any of it waits for a person."""
-    try:
-        wanted = msgspec.convert({name: value for name, value in filters.items() if value is not None}, Wanted)
-    except msgspec.ValidationError as error:
-        raise Invalid(f"there is no such exception: {error}") from error
 
     async def work() -> Sequence[Entry]:
         async with Core(settings).opened() as core:
+            wanted = core.exceptions.wanted(**filters)
             return await core.exceptions.listed(settings.tenant, wanted, limit=limit)
 
     found = asyncio.run(work())

@@ -149,7 +149,7 @@ def caller_of(user: ConsoleUser, tenant: str, deadline: float) -> Caller:
         subject=actor_of(user),
         credential=f"console/{user.user_id}",
         zones=frozenset({Zone.PROCESS}),
-        scopes=frozenset({"orders:repair", "notifications:repair"}),
+        scopes=frozenset({"orders:repair", "notifications:repair", "exceptions:repair"}),
     )
     return Caller(principal=principal, request_id=request_id, correlation_id=request_id, deadline=deadline)
 

@@ -19,6 +19,7 @@ from gateway.console.openid import openid_routes
 from gateway.console.operating import Operates, operation_routes
 from gateway.console.pages import detail_routes, page_routes
 from gateway.console.people import PeopleDesk, people_routes
+from gateway.console.queueing import QueuesTroubles, queue_routes
 from gateway.console.reading import Reading
 from gateway.console.reconciling import Reconciles, reconciliation_routes
 from gateway.console.regions import TellsRegions, region_routes
@@ -50,6 +51,7 @@ def make_console(
     masters: Mapping[str, TellsMasters] | None = None,
     reconciliation: Reconciles | None = None,
     operations: Operates | None = None,
+    queue: QueuesTroubles | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -86,6 +88,7 @@ def make_console(
         *(master_data_routes(pages, masters, store, tenant) if masters else ()),
         *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
         *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
+        *(queue_routes(pages, queue, tenant, clock) if queue is not None else ()),
         *explain_routes(pages, store, clock, tenant, hours=explain_hours),
         *people_routes(pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None),
     ]

@@ -19,6 +19,7 @@ from gateway.kernel.clock import Clock
 _HERE: Final = Path(__file__).parent
 _PLACES: Final = {
     "/": "Overview",
+    "/queue": "Exceptions",
     "/regions": "Regions",
     "/reconciliation": "Reconciliation",
     "/operations": "Operations",

@@ -38,6 +38,13 @@ class Exceptions:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
+    def wanted(self, **filters: Any) -> Wanted:
+        """A filter for `listed` of plain values; raises `Invalid` for a state or class that there is none of."""
+        try:
+            return msgspec.convert({name: value for name, value in filters.items() if value is not None}, Wanted)
+        except msgspec.ValidationError as error:
+            raise Invalid(f"there is no such exception: {error}", code="exceptions.filter") from error
+
     async def listed(
         self, tenant: str, wanted: Wanted, *, after: tuple[int, str] | None = None, limit: int = 50
     ) -> Sequence[Entry]:

@@ -34,6 +34,7 @@ MIGRATIONS = find_migrations(
         *(_PROCESSES / name / "migrations" for name in ("items", "availability", "order_to_ship", "reconciliation")),
         _PROCESSES / "partner_notifications" / "migrations",
         _PROCESSES / "channel_publication" / "migrations",
+        _PROCESSES / "exceptions" / "migrations",
     ]
 )
 

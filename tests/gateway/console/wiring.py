@@ -3,12 +3,16 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from gateway.backbone.letter_troubles import LetterTroubles
 from gateway.canonical.location import Location, LocationMap
 from gateway.kernel.clock import SystemClock
 from process_apis.availability.freshness import Objective, SourceObjectives
 from process_apis.availability.process import Availability
+from process_apis.availability.troubles import ParkedTroubles
 from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
+from process_apis.exceptions.process import Exceptions
+from process_apis.exceptions.rules import effect_of_letter
 from process_apis.items.process import Items
 
 TENANT = "acme"
@@ -71,3 +75,8 @@ def channels_of(store):
 
 async def _no_rule(_tenant, _channel):
     return 0
+
+
+def queue_of(store):
+    """The exceptions with the owners of dead letters and of parked reports."""
+    return Exceptions(store, [LetterTroubles(effect_of_letter), ParkedTroubles(SystemClock())])
