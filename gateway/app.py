@@ -374,6 +374,10 @@ class Core:
         }
         return {"v1": storefront_v1.routes(**bound), "v2": storefront_v2.routes(**bound, events=self.events)}
 
+    def masters(self) -> dict[str, Items | Locations | Customers]:
+        """The processes of master data, by what their records are called."""
+        return {"items": self.items, "locations": self.locations, "customers": self.customers}
+
     def takes_rows(self) -> dict[str, TakesRows]:
         """Who takes a file of which kind of master data."""
         return {
@@ -716,7 +720,7 @@ def build_console(settings: Settings) -> ASGIApp:
         regions=core.availability,
         channels=core.publication,
         oversold=core.orders,
-        masters={"items": core.items, "locations": core.locations, "customers": core.customers},
+        masters=core.masters(),
         reconciliation=core.reconciliation,
         operations=core.stock_operations,
         queue=core.exceptions,

@@ -22,6 +22,7 @@ from gateway.cli_feed import add_feed_command
 from gateway.cli_history import add_history_command
 from gateway.cli_holders import add_holder_commands
 from gateway.cli_imports import add_import_command
+from gateway.cli_masters import add_master_commands
 from gateway.cli_partners import add_partner_commands
 from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_users import add_user_commands
@@ -92,7 +93,8 @@ def command_parser() -> argparse.ArgumentParser:
     add_partner_commands(commands, _command, _on_record)
     add_user_commands(commands, _command, _on_record)
     add_holder_commands(commands, _command, _on_record)
-    add_import_command(commands, _command, _on_record)
+    for add_masters in (add_import_command, add_master_commands):
+        add_masters(commands, _command, _on_record)
 
     _api_commands(commands)
 

@@ -52,7 +52,7 @@ async def _take(settings: Settings, asked: Import) -> Report:
         tenant=settings.tenant,
         domain=asked.kind,
         source=asked.source,
-        actor=f"cli/{_account()}",
+        actor=f"cli/{account()}",
         correlation_id=new_id("imp"),
         dry_run=asked.dry_run,
         partial=asked.partial,
@@ -69,7 +69,8 @@ async def _take(settings: Settings, asked: Import) -> Report:
         await core.store.close()
 
 
-def _account() -> str:
+def account() -> str:
+    """Whose shell it is, for the audit trail."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,9 +11,11 @@ from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
 from gateway.kernel.clock import Clock
+from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.reference.survivorship import ANY, DEFAULT, Ownership
 from gateway.store.audit import record_audit
+from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__)
@@ -36,6 +38,49 @@ async def matrix_of(connection: Connection, tenant: str, domain: str, attributes
     """What holds for `domain`; attributes that the record does not name are owned as `DEFAULT` says."""
     row = await connection.fetchrow(_sql.newest_ownership, tenant, domain)
     return Matrix(version=1, attributes=dict.fromkeys(attributes, DEFAULT)) if row is None else _of_row(row, attributes)
+
+
+async def held_matrix(store: Store, tenant: str, domain: str, attributes: Sequence[str]) -> Matrix:
+    """What holds for `domain` now."""
+    async with store.connection() as connection:
+        return await matrix_of(connection, tenant, domain, attributes)
+
+
+async def own(
+    store: Store,
+    clock: Clock,
+    caller: Caller,
+    domain: str,
+    attributes: Mapping[str, Ownership],
+    *,
+    known: Sequence[str],
+    expected: int,
+    note: str,
+    lock: Callable[[Connection], Awaitable[int]],
+    recount: Callable[[Connection, int], Awaitable[None]] | None = None,
+) -> Matrix:
+    """`change_matrix` in a transaction of its own, under the domain's `lock`, in which `recount` lets records follow.
+
+    `recount` gets what `lock` returned, the version of the domain's records from now on; a domain that counts when it
+    is read needs none.
+    """
+    async with store.transaction() as connection:
+        version = await lock(connection)
+        made = await change_matrix(
+            connection,
+            clock,
+            tenant=caller.tenant,
+            domain=domain,
+            attributes=attributes,
+            known=known,
+            expected=expected,
+            actor=caller.principal.subject,
+            note=note,
+            correlation_id=caller.correlation_id,
+        )
+        if recount is not None:
+            await recount(connection, version)
+    return made
 
 
 async def change_matrix(

@@ -88,9 +88,9 @@ class _Work:
                 self.values[number] = surviving([*others, made], matrix.attributes)
 
 
-async def lock_customers(connection: Connection, tenant: str) -> None:
+async def lock_customers(connection: Connection, tenant: str) -> int:
     """Let nobody else change customers before this transaction ends."""
-    await connection.fetchval(_sql.next_catalogue_version, tenant)
+    return int(await connection.fetchval(_sql.next_catalogue_version, tenant))
 
 
 async def change_customers(

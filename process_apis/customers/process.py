@@ -12,7 +12,7 @@ from gateway.kernel.errors import Conflict, Invalid, NotFound, Problem
 from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken, taken_of
 from gateway.reference.outcomes import Outcome
-from gateway.reference.ownership import Matrix, change_matrix, matrix_of
+from gateway.reference.ownership import Matrix, held_matrix, own
 from gateway.reference.statements import provenance_of
 from gateway.reference.survivorship import Ownership, Provenance
 from gateway.store.audit import record_audit
@@ -147,29 +147,18 @@ class Customers:
 
     async def ownership(self, tenant: str) -> Matrix:
         """Who owns which attribute."""
-        async with self.store.connection() as connection:
-            return await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
+        return await held_matrix(self.store, tenant, DOMAIN, ATTRIBUTES)
 
     async def change_ownership(
         self, caller: Caller, attributes: Mapping[str, Ownership], *, expected: int, note: str
     ) -> Matrix:
         """Own `attributes` so from now on; what counts of every customer follows in the same transaction."""
-        async with self.store.transaction() as connection:
-            await lock_customers(connection, caller.tenant)
-            made = await change_matrix(
-                connection,
-                self._clock,
-                tenant=caller.tenant,
-                domain=DOMAIN,
-                attributes=attributes,
-                known=ATTRIBUTES,
-                expected=expected,
-                actor=caller.principal.subject,
-                note=note,
-                correlation_id=caller.correlation_id,
-            )
-            await recount(connection, self._clock, caller.tenant, caller.correlation_id)
-        return made
+        tenant, trace = caller.tenant, caller.correlation_id
+        return await own(
+            self.store, self._clock, caller, DOMAIN, attributes, known=ATTRIBUTES, expected=expected, note=note,
+            lock=lambda connection: lock_customers(connection, tenant),
+            recount=lambda connection, _: recount(connection, self._clock, tenant, trace),
+        )  # fmt: skip
 
     async def _known(self, tenant: str, customer: str) -> Customer:
         row = await self.store.fetchrow(_sql.customer_by_id, tenant, customer)

@@ -14,7 +14,7 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, NotFound, Problem
 from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken, taken_of
-from gateway.reference.ownership import Matrix, change_matrix, matrix_of
+from gateway.reference.ownership import Matrix, held_matrix, matrix_of, own
 from gateway.reference.statements import statements_of
 from gateway.reference.survivorship import Ownership, Provenance, provenance
 from gateway.store.audit import record_audit
@@ -208,28 +208,18 @@ class Items:
 
     async def ownership(self, tenant: str) -> Matrix:
         """Who owns which attribute."""
-        async with self._store.connection() as connection:
-            return await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
+        return await held_matrix(self._store, tenant, DOMAIN, ATTRIBUTES)
 
     async def change_ownership(
         self, caller: Caller, attributes: Mapping[str, Ownership], *, expected: int, note: str
     ) -> Matrix:
         """Own `attributes` so from now on; what counts of every item follows in the same transaction."""
-        async with self._store.transaction() as connection:
-            version = await connection.fetchval(_sql.next_catalogue_version, caller.tenant)
-            made = await change_matrix(
-                connection,
-                self._clock,
-                tenant=caller.tenant,
-                domain=DOMAIN,
-                attributes=attributes,
-                known=ATTRIBUTES,
-                expected=expected,
-                actor=caller.principal.subject,
-                note=note,
-                correlation_id=caller.correlation_id,
-            )
-            await recount(connection, self._clock, caller.tenant, version, caller.correlation_id)
+        tenant, trace = caller.tenant, caller.correlation_id
+        made = await own(
+            self._store, self._clock, caller, DOMAIN, attributes, known=ATTRIBUTES, expected=expected, note=note,
+            lock=lambda connection: connection.fetchval(_sql.next_catalogue_version, tenant),
+            recount=lambda connection, version: recount(connection, self._clock, tenant, version, trace),
+        )  # fmt: skip
         self._forget(caller.tenant)
         return made
 

@@ -19,7 +19,7 @@ from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotFound, P
 from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken, taken_of
 from gateway.reference.outcomes import Outcome
-from gateway.reference.ownership import Matrix, change_matrix, matrix_of
+from gateway.reference.ownership import Matrix, held_matrix, own
 from gateway.reference.statements import provenance_of, statements_of
 from gateway.reference.survivorship import SETTINGS, Ownership, Provenance
 from gateway.store.audit import record_audit
@@ -182,28 +182,16 @@ class Locations:
 
     async def ownership(self, tenant: str) -> Matrix:
         """Who owns which attribute."""
-        async with self.store.connection() as connection:
-            return await matrix_of(connection, tenant, DOMAIN, ATTRIBUTES)
+        return await held_matrix(self.store, tenant, DOMAIN, ATTRIBUTES)
 
     async def change_ownership(
         self, caller: Caller, attributes: Mapping[str, Ownership], *, expected: int, note: str
     ) -> Matrix:
         """Own `attributes` so from now on; what counts of every location follows at once."""
-        async with self.store.transaction() as connection:
-            made = await change_matrix(
-                connection,
-                self._clock,
-                tenant=caller.tenant,
-                domain=DOMAIN,
-                attributes=attributes,
-                known=ATTRIBUTES,
-                expected=expected,
-                actor=caller.principal.subject,
-                note=note,
-                correlation_id=caller.correlation_id,
-            )
-            await connection.fetchval(_sql.next_catalogue_version, caller.tenant)
-        return made
+        return await own(
+            self.store, self._clock, caller, DOMAIN, attributes, known=ATTRIBUTES, expected=expected, note=note,
+            lock=lambda connection: connection.fetchval(_sql.next_catalogue_version, caller.tenant),
+        )  # fmt: skip
 
 
 def _declared(location: Location, before: Mapping[str, Any] | None) -> Change:
