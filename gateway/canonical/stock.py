@@ -12,6 +12,8 @@ from msgspec import Struct
 
 OWN_SOURCE: Final = "crossdock"
 """The source that we are ourselves: its codes of items and locations are our ids. Nobody else speaks for it."""
+MAIN_OWNER: Final = "main"
+"""The stock-owning entity of whatever names none."""
 
 
 class Bucket(StrEnum):

@@ -51,13 +51,14 @@ class StatusOrder(Struct, frozen=True, kw_only=True):
 
 
 class CountOrderLine(Struct, frozen=True, kw_only=True):
-    """What was found of one item, in base units."""
+    """What was found of one item, or of one `lot` of it, in base units."""
 
     line: int
     item: str
     sku: str
     amount: Decimal
     uom: str
+    lot: str | None = None
 
 
 class CountOrder(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from gateway.canonical.stock import (
+    MAIN_OWNER,
     Bucket,
     ClaimRequest,
     Confidence,
@@ -21,7 +22,7 @@ from gateway.canonical.stock import (
 )
 from process_apis.availability.demand import ParkedDemand
 
-DEFAULT_OWNER: Final = "main"
+DEFAULT_OWNER: Final = MAIN_OWNER
 """The stock-owning entity of whatever names none."""
 
 

@@ -152,7 +152,8 @@ async def _counted(connection: Connection, tenant: str, count: str, data: dict[s
     if before.state is not CountState.POSTING:
         return
     movement = str(data["movement"])
-    lines = tuple(replace(line, movement=movement) if line.item == data["item"] else line for line in before.lines)
+    key = data["item"], data.get("lot") or None
+    lines = tuple(replace(line, movement=movement) if (line.item, line.lot) == key else line for line in before.lines)
     task = replace(before.task, state=TaskState.DONE, look=False, error_code=None, error_detail=None, not_before=None)
     whole = all(line.movement is not None for line in lines)
     if whole:

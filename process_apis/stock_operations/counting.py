@@ -6,26 +6,25 @@ what is off then is decided by one person, or by two above a value. Only then th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection, FindsWarehouses, ResolvesItems, TellsPositions
-from gateway.canonical.item import Item
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import OWN_SOURCE, OrderKey
+from gateway.canonical.stock import MAIN_OWNER, OWN_SOURCE, OrderKey
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotAllowed, NotFound, Rejected
 from gateway.store import log
 from gateway.store.postgres import Store
+from process_apis.stock_operations.count_rules import alone, found_lines, within
 from process_apis.stock_operations.models import (
     COUNT_PREFIX,
     AskCount,
     Counted,
-    CountLine,
     CountState,
     StockCount,
     TaskState,
@@ -42,7 +41,6 @@ from process_apis.stock_operations.records import (
     sql,
     wake,
 )
-from process_apis.stock_operations.rules import alone, within
 from process_apis.stock_operations.transferring import check_location
 
 _MICRO: Final = 1_000_000
@@ -77,7 +75,7 @@ class Counts:
         """
         check_location(self._locations, caller.tenant, command.location)
         rows = await self._lines(caller.tenant, command.items)
-        system = self._holder(caller.tenant, command.location)
+        system = self._holder(caller.tenant, command.location, command.owner)
         async with self._store.transaction() as connection:
             count, fresh = await begin(
                 connection, caller, kind="count", prefix=COUNT_PREFIX, action=command.action, content=command,
@@ -87,20 +85,24 @@ class Counts:
                 return await load_count(connection, count, caller.tenant)
             await connection.execute(
                 sql.insert_count, count, caller.tenant, command.location, command.bucket, command.reason,
-                caller.principal.subject, caller.correlation_id,
+                caller.principal.subject, caller.correlation_id, command.owner,
+                msgspec.json.encode(command.bins).decode(),
             )  # fmt: skip
             await connection.execute(sql.insert_count_lines, count, *map(list, zip(*rows, strict=True)))
             _, now = await lock(connection, count)
             made = await load_count(connection, count)
             await log.append(connection, [count_event(made, "stock.count.requested", now)])
-            await audit(connection, caller, "count.ask", count, made.state, {"items": command.items})
+            await audit(
+                connection, caller, "count.ask", count, made.state, {"items": command.items, "bins": command.bins}
+            )
         return made
 
     async def report(self, caller: Caller, count: str, told: Counted) -> StockCount:
         """Take what was found. Telling the same again changes nothing.
 
-        Raises `Rejected` (``count.lines``, ``count.cut_off_needed``, ``count.in_future``, ``count.by_lot``); `Conflict`
-        (``count.not_open``); `NotAllowed` (``count.same_person``) where the second count is the first one's.
+        Raises `Rejected` (``count.lines``, ``count.bins``, ``count.by_lot``, ``count.cut_off_needed``,
+        ``count.in_future``); `Conflict` (``count.not_open``); `NotAllowed` (``count.same_person``) where the second
+        count is the first one's.
         """
         known = await self.get(caller.tenant, count)
         cut_off = self._cut_off(known, told)
@@ -114,7 +116,7 @@ class Counts:
         prices = await self._items.by_id(caller.tenant, [line.item for line in known.lines])
         async with self._store.transaction() as connection:
             before, now = await _locked(connection, caller.tenant, count)
-            lines = _found(before, told, positions, prices)
+            lines = found_lines(before, told, positions, prices)
             if before.state not in _TO_COUNT:
                 if before.counted_at == told.counted_at and lines == before.lines:
                     return before
@@ -133,7 +135,7 @@ class Counts:
                 first_counted_by=before.first_counted_by or told.counted_by,
             )
             after = await self._judge(connection, before, after, now)
-            detail = {"counted_by": told.counted_by, "lines": [[line.item, line.counted] for line in lines]}
+            detail = {"counted_by": told.counted_by, "lines": [[line.item, line.counted, line.lot] for line in lines]}
             await audit(connection, caller, "count.report", count, after.state, detail)
         return after
 
@@ -218,12 +220,17 @@ class Counts:
             raise Rejected(f"there is no item {missing[0][:40]!r}", code="item.unknown")
         return [(n, item, known[item].sku, known[item].base_uom) for n, item in enumerate(items, start=1)]
 
-    def _holder(self, tenant: str, location: str) -> str | None:
+    def _holder(self, tenant: str, location: str, owner: str) -> str | None:
         system = self._warehouses.counting(tenant, location)
         place = self._locations.by_id(tenant, location)
         if system is None and (place is None or place.holder != OWN_SOURCE):
             raise Conflict(
                 f"who holds {location} takes no counts from us: count there, its report will follow",
+                code="count.nobody_to_tell",
+            )
+        if system is not None and owner != MAIN_OWNER:
+            raise Conflict(
+                f"{system} is not told whose goods are counted: count {owner}'s there, its report will follow",
                 code="count.nobody_to_tell",
             )
         return system
@@ -237,31 +244,6 @@ class Counts:
                 code="count.cut_off_needed",
             )
         return OrderKey(*told.cut_off)
-
-
-def _found(
-    count: StockCount, told: Counted, positions: Sequence[Any], items: Mapping[str, Item]
-) -> tuple[CountLine, ...]:
-    figures = dict(told.figures)
-    if set(figures) != {line.item for line in count.lines} or len(figures) != len(told.figures):
-        raise Rejected("tell a figure for each item of the count, and for no other", code="count.lines")
-    expected: dict[str, Decimal] = {}
-    for row in positions:
-        if row["bucket"] == count.bucket and row["amount"]:
-            if row["lot"] or row["item"] in expected:
-                raise Rejected(
-                    f"{row['item']} lies there by lot or for several owners: have whoever holds it count it",
-                    code="count.by_lot",
-                )
-            expected[row["item"]] = row["amount"]
-    return tuple(_line(line, figures[line.item], expected.get(line.item, Decimal(0)), items) for line in count.lines)
-
-
-def _line(line: CountLine, counted: Decimal, expected: Decimal, items: Mapping[str, Item]) -> CountLine:
-    price = items[line.item].list_price if line.item in items else None
-    variance = counted - expected
-    value = None if price is None else abs(variance) * price.amount
-    return replace(line, counted=counted, expected=expected, variance=variance, value=value)
 
 
 async def _post(connection: Connection, before: StockCount, after: StockCount, now: datetime) -> StockCount:

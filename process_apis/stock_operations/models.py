@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from msgspec import Struct
+
+from gateway.canonical.stock import MAIN_OWNER
 
 WORKFLOW: Final = "stock_operations.turn"
 QUEUE: Final = "stock_operations"
@@ -216,10 +218,11 @@ class StatusChange(Struct, frozen=True, kw_only=True):
     state: ChangeState = ChangeState.REQUESTED
     lot: str | None = None
     movement: str | None = None
+    owner: str = MAIN_OWNER
 
 
-class ChangeStatus(Struct, frozen=True, kw_only=True):
-    """The command. `amount` is in base units."""
+class ChangeStatus(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The command. `amount` is in base units, of the goods of one `owner`."""
 
     action: str
     kind: StatusKind
@@ -228,6 +231,7 @@ class ChangeStatus(Struct, frozen=True, kw_only=True):
     amount: Decimal
     reason: str
     lot: str | None = None
+    owner: str = MAIN_OWNER
 
 
 class CountState(StrEnum):
@@ -242,8 +246,18 @@ class CountState(StrEnum):
     REJECTED = "rejected"
 
 
+class BinFigure(Struct, frozen=True, kw_only=True):
+    """What was found in one bin, in base units."""
+
+    bin: str
+    amount: Decimal
+
+
 class CountLine(Struct, frozen=True, kw_only=True):
-    """One item, in base units. `variance` is counted less `expected`; `value` is that at list price, if any."""
+    """One item, of one lot once it was found by lot, in base units; `bins` is where.
+
+    `variance` is counted less `expected`; `value` is that at list price, if any.
+    """
 
     line: int
     item: str
@@ -254,6 +268,10 @@ class CountLine(Struct, frozen=True, kw_only=True):
     variance: Decimal | None = None
     value: Decimal | None = None
     movement: str | None = None
+    lot: str | None = None
+    bins: tuple[BinFigure, ...] = ()
+    item_group: str | None = None
+    unknown_lot: bool = False
 
 
 class StockCount(Struct, frozen=True, kw_only=True):
@@ -281,22 +299,35 @@ class StockCount(Struct, frozen=True, kw_only=True):
     proposed_by: str | None = None
     decided_by: str | None = None
     decision: str | None = None
+    owner: str = MAIN_OWNER
+    bins: tuple[str, ...] = ()
 
 
-class AskCount(Struct, frozen=True, kw_only=True):
-    """The command. Whoever counts is not told what is expected."""
+class AskCount(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The command. Whoever counts is not told what is expected; `bins` have to be visited. Goods of one `owner`."""
 
     action: str
     location: str
     items: tuple[str, ...]
     reason: str
     bucket: str = "sellable"
+    owner: str = MAIN_OWNER
+    bins: tuple[str, ...] = ()
+
+
+class Figure(NamedTuple):
+    """What was found of an item: of a lot and in a bin, where these are told."""
+
+    item: str
+    amount: Decimal
+    lot: str | None = None
+    bin: str | None = None
 
 
 class Counted(Struct, frozen=True, kw_only=True):
     """What was found, by item. `cut_off` (epoch, sequence) is the holder's last event before it; ours needs none."""
 
-    figures: tuple[tuple[str, Decimal], ...]
+    figures: tuple[Figure, ...]
     counted_at: datetime
     counted_by: str
     cut_off: tuple[int, int] | None = None

@@ -13,12 +13,13 @@ from gateway.kernel.errors import Misconfigured
 class CountTolerance(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far a cycle count may be from the books and be believed at once: within all of these that are given.
 
-    Of several that fit a `location` and `sku` (a pattern: ``BOLT*``), the first holds. `absolute` is in base units,
-    `percent` of what was expected, `value` at list price. Above it a second count is asked for, and then a person;
-    one person agrees to variances of `alone_value` in all, above it takes two.
+    Of several that fit a `location`, `group` of items and `sku` (a pattern: ``BOLT*``), the first holds. `absolute` is
+    in base units, `percent` of what was expected, `value` at list price. Above it a second count is asked for, and then
+    a person; one person agrees to variances of `alone_value` in all, above it takes two.
     """
 
     location: str | None = None
+    group: str | None = None
     sku: str = "*"
     absolute: Decimal = Decimal(0)
     percent: Decimal | None = None
@@ -37,11 +38,13 @@ class StockOperationsOptions(Struct, frozen=True, kw_only=True, forbid_unknown_f
     channel: str = "transfers"
     tolerances: tuple[CountTolerance, ...] = ()
 
-    def tolerance(self, location: str, sku: str) -> CountTolerance:
+    def tolerance(self, location: str, sku: str, group: str | None = None) -> CountTolerance:
         """The one that holds for an item at a location; nothing is tolerated where none does."""
         fitting = (
             each
             for each in self.tolerances
-            if each.location in (None, location) and fnmatchcase(sku.upper(), each.sku.upper())
+            if each.location in (None, location)
+            and each.group in (None, group)
+            and fnmatchcase(sku.upper(), each.sku.upper())
         )
         return next(fitting, CountTolerance())

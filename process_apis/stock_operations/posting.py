@@ -81,7 +81,9 @@ def _order_of(count: StockCount) -> CountOrder:
         cut_off=_cut_off(count),
         reason=count.reason,
         lines=tuple(
-            CountOrderLine(line=line.line, item=line.item, sku=line.sku, amount=line.counted or _ZERO, uom=line.uom)
+            CountOrderLine(
+                line=line.line, item=line.item, sku=line.sku, amount=line.counted or _ZERO, uom=line.uom, lot=line.lot
+            )
             for line in count.lines
         ),
     )
@@ -101,6 +103,8 @@ def _movements_of(count: StockCount) -> tuple[ReportedMovement, ...]:
             amount=line.counted or _ZERO,
             uom=line.uom,
             to_bucket=Bucket(count.bucket),
+            lot=line.lot,
+            owner=count.owner,
             document=count.count,
             reason=count.reason,
             correlation_id=count.correlation_id,

@@ -20,6 +20,7 @@ from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
+from process_apis.stock_operations.count_rules import needs_of_count
 from process_apis.stock_operations.counting import Counts
 from process_apis.stock_operations.handing import OwnHandling
 from process_apis.stock_operations.models import QUEUE, WORKFLOW, Need, StatusChange, StockCount, Transfer
@@ -28,7 +29,7 @@ from process_apis.stock_operations.posting import CountWork
 from process_apis.stock_operations.records import lock, sql, wake
 from process_apis.stock_operations.releasing import TransferWork
 from process_apis.stock_operations.restating import StatusChanges, StatusWork
-from process_apis.stock_operations.rules import Pace, needs_of, needs_of_change, needs_of_count
+from process_apis.stock_operations.rules import Pace, needs_of, needs_of_change
 from process_apis.stock_operations.transferring import Transfers
 from process_apis.stock_operations.turns import Turns, Work
 

@@ -112,8 +112,8 @@ group by l.item, l.lot
 -- name: insert_change
 insert into stock_operations.status_change
     (change, tenant, kind, location, item, sku, uom, amount, lot, from_bucket, to_bucket, reason, asked_by,
-     correlation_id, state)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'requested')
+     correlation_id, owner, state)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'requested')
 
 -- name: get_change
 select (to_jsonb(c) || jsonb_build_object('task', to_jsonb(k) - 'fingerprint'))::text
@@ -133,8 +133,8 @@ where change = $1
 
 -- name: insert_count
 insert into stock_operations.stock_count
-    (count, tenant, location, bucket, reason, asked_by, correlation_id, state)
-values ($1, $2, $3, $4, $5, $6, $7, 'open')
+    (count, tenant, location, bucket, reason, asked_by, correlation_id, owner, bins, state)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, 'open')
 
 -- name: insert_count_lines
 insert into stock_operations.count_line (count, line, item, sku, uom)
@@ -164,9 +164,12 @@ update stock_operations.stock_count set
     first_counted_by = $9, proposed_by = $10, decided_by = $11, decision = $12, changed_at = clock_timestamp()
 where count = $1
 
+-- name: forget_count_lines
+delete from stock_operations.count_line where count = $1
+
 -- name: save_count_lines
-update stock_operations.count_line l
-set counted = u.counted, expected = u.expected, variance = u.variance, value = u.value, movement = u.movement
-from unnest($2::int[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::text[])
-     u (line, counted, expected, variance, value, movement)
-where l.count = $1 and l.line = u.line
+insert into stock_operations.count_line
+    (count, line, item, sku, uom, counted, expected, variance, value, movement, lot, item_group, unknown_lot, bins)
+select $1, u.* from unnest(
+    $2::int[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[],
+    $10::text[], $11::text[], $12::text[], $13::bool[], $14::jsonb[]) u

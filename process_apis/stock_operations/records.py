@@ -152,9 +152,11 @@ async def save_count(
         after.counted_at, after.counted_by, after.first_counted_by, after.proposed_by, after.decided_by, after.decision,
     )  # fmt: skip
     if after.lines != before.lines:
-        names = ("line", "counted", "expected", "variance", "value", "movement")
-        columns = [[getattr(line, name) for line in after.lines] for name in names]
-        await connection.execute(sql.save_count_lines, after.count, *columns)
+        names = ("line", "item", "sku", "uom", "counted", "expected", "variance", "value", "movement", "lot")
+        columns = [[getattr(line, name) for line in after.lines] for name in (*names, "item_group", "unknown_lot")]
+        bins = [_encode(line.bins).decode() for line in after.lines]
+        await connection.execute(sql.forget_count_lines, after.count)
+        await connection.execute(sql.save_count_lines, after.count, *columns, bins)
     await log.append(connection, [count_event(after, told, now)])
     return after
 
@@ -180,7 +182,7 @@ def transfer_event(transfer: Transfer, name: str, version: int, now: datetime, d
 
 def change_event(change: StatusChange, name: str, now: datetime) -> Event:
     """An event of a status change."""
-    names = ("change", "kind", "location", "item", "lot", "amount", "reason", "state", "movement")
+    names = ("change", "kind", "location", "item", "owner", "lot", "amount", "reason", "state", "movement")
     return Event(
         tenant=change.tenant,
         type=name,
@@ -199,7 +201,7 @@ def change_event(change: StatusChange, name: str, now: datetime) -> Event:
 
 def count_event(count: StockCount, name: str, now: datetime) -> Event:
     """An event of a count."""
-    figures = ("item", "counted", "expected", "variance", "value")
+    figures = ("item", "lot", "counted", "expected", "variance", "value")
     return Event(
         tenant=count.tenant,
         type=name,
@@ -211,6 +213,7 @@ def count_event(count: StockCount, name: str, now: datetime) -> Event:
             "count": count.count,
             "location": count.location,
             "bucket": count.bucket,
+            "owner": count.owner,
             "state": count.state,
             "round": count.round,
             "cut_off": {"epoch": count.cut_epoch, "sequence": count.cut_sequence},

@@ -20,7 +20,7 @@ from gateway.canonical.capabilities import (
     TellsPositions,
 )
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import OWN_SOURCE, Bucket, MovementType, OrderKey, Outcome, ReportedMovement
+from gateway.canonical.stock import MAIN_OWNER, OWN_SOURCE, Bucket, MovementType, OrderKey, Outcome, ReportedMovement
 from gateway.canonical.warehouse import StatusOrder
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, Rejected
@@ -74,7 +74,7 @@ class StatusChanges:
         item = (await self._items.by_id(caller.tenant, [command.item])).get(command.item)
         if item is None:
             raise Rejected(f"there is no item {command.item[:40]!r}", code="item.unknown")
-        system = self._asked(caller.tenant, command.location)
+        system = self._asked(caller.tenant, command.location, command.owner)
         origin, target = BUCKETS[command.kind]
         async with self._store.transaction() as connection:
             change, fresh = await begin(
@@ -86,7 +86,7 @@ class StatusChanges:
             await connection.execute(
                 sql.insert_change, change, caller.tenant, command.kind, command.location, item.item, item.sku,
                 item.base_uom, command.amount, command.lot, origin, target, command.reason, caller.principal.subject,
-                caller.correlation_id,
+                caller.correlation_id, command.owner,
             )  # fmt: skip
             _, now = await lock(connection, change)
             made = await load_change(connection, change)
@@ -147,12 +147,17 @@ class StatusChanges:
         rows = await self._store.fetch(sql.list_changes, tenant, state, location, open_only, before, limit)
         return [change_of_text(row["body"]) for row in rows]
 
-    def _asked(self, tenant: str, location: str) -> str | None:
+    def _asked(self, tenant: str, location: str, owner: str) -> str | None:
         system = self._warehouses.restating(tenant, location)
         holder = self._locations.by_id(tenant, location)
         if system is None and (holder is None or holder.holder != OWN_SOURCE):
             raise Conflict(
                 f"who holds {location} takes no such orders from us: change it there, its report will follow",
+                code="status.nobody_to_ask",
+            )
+        if system is not None and owner != MAIN_OWNER:
+            raise Conflict(
+                f"{system} is not told whose goods are meant: change {owner}'s there, its report will follow",
                 code="status.nobody_to_ask",
             )
         return system
@@ -224,7 +229,7 @@ class StatusWork:
         """
         rows = await self._positions.positions(change.tenant, items=[change.item], location=change.location)
         there = sum(
-            (row["amount"] for row in rows if row["bucket"] == change.from_bucket
+            (row["amount"] for row in rows if row["bucket"] == change.from_bucket and row["owner"] == change.owner
              and (change.lot is None or row["lot"] == change.lot)),
             Decimal(0),
         )  # fmt: skip
@@ -270,6 +275,7 @@ def _movement_of(change: StatusChange) -> ReportedMovement:
         document=change.change,
         reason=change.reason,
         lot=change.lot,
+        owner=change.owner,
         correlation_id=change.correlation_id,
     )
 

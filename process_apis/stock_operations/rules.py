@@ -24,14 +24,11 @@ from gateway.kernel.errors import (
 )
 from gateway.kernel.quantity import plain
 from process_apis.stock_operations.models import (
-    CountLine,
-    CountState,
     Missing,
     Moved,
     Need,
     StatusChange,
     StatusKind,
-    StockCount,
     SuggestedLot,
     Task,
     TaskState,
@@ -39,7 +36,6 @@ from process_apis.stock_operations.models import (
     TransferLine,
     TransferState,
 )
-from process_apis.stock_operations.options import CountTolerance, StockOperationsOptions
 
 _ZERO: Final = Decimal(0)
 _PASSING: Final = (Throttled, Unavailable, Misconfigured, NotAllowed)
@@ -227,7 +223,7 @@ def cancel_refusal(transfer: Transfer) -> str | None:
 
 def needs_of(transfer: Transfer, today: date, alert_after: int = 6) -> list[Need]:
     """What a person should look at."""
-    found = list(_of_task(transfer.task, "transfer", alert_after))
+    found = list(needs_of_task(transfer.task, "transfer", alert_after))
     if transfer.stray:
         found.append(Need("transfer.stray", transfer.stray))
     moved = any(line.dispatched or line.received for line in transfer.lines)
@@ -270,60 +266,11 @@ def _of_lots(transfer: Transfer) -> list[Need]:
 
 def needs_of_change(change: StatusChange, alert_after: int = 6) -> list[Need]:
     """What a person should look at."""
-    return list(_of_task(change.task, "status", alert_after))
+    return list(needs_of_task(change.task, "status", alert_after))
 
 
-def needs_of_count(count: StockCount, alert_after: int = 6) -> list[Need]:
-    """What a person should do."""
-    if count.state is CountState.REFUSED:
-        said = count.task.error_detail or count.task.error_code
-        return [Need("count.refused", f"{count.task.system or 'the record'}: {said}. Count it again")]
-    if count.state is CountState.RECOUNT:
-        return [
-            Need("count.recount", f"it is off beyond tolerance: somebody other than {count.counted_by} counts again")
-        ]
-    if count.state is CountState.TO_APPROVE:
-        who = (
-            f"{count.proposed_by} has agreed, a second person must"
-            if count.proposed_by
-            else "agree, or believe the books"
-        )
-        return [Need("count.to_approve", f"counted twice and still off: {who}")]
-    return list(_of_task(count.task, "count", alert_after))
-
-
-def within(count: StockCount, options: StockOperationsOptions) -> bool:
-    """Whether every line is close enough to the books to be believed."""
-    return all(_tolerated(line, options.tolerance(count.location, line.sku)) for line in count.lines)
-
-
-def alone(count: StockCount, options: StockOperationsOptions) -> bool:
-    """Whether one person may agree: the value of all lines is within the least of their limits, if there are some."""
-    limits = [options.tolerance(count.location, line.sku).alone_value for line in count.lines if line.variance]
-    given = [limit for limit in limits if limit is not None]
-    if not given:
-        return True
-    values = [line.value for line in count.lines if line.variance]
-    return all(value is not None for value in values) and sum(value or _ZERO for value in values) <= min(given)
-
-
-def _tolerated(line: CountLine, tolerance: CountTolerance) -> bool:
-    off = abs(line.variance or _ZERO)
-    if not off:
-        return True
-    limits = [off <= tolerance.absolute] if tolerance.absolute or not _relative(tolerance) else []
-    if tolerance.percent is not None:
-        limits.append(off * 100 <= tolerance.percent * abs(line.expected or _ZERO))
-    if tolerance.value is not None:
-        limits.append(line.value is not None and line.value <= tolerance.value)
-    return all(limits)
-
-
-def _relative(tolerance: CountTolerance) -> bool:
-    return tolerance.percent is not None or tolerance.value is not None
-
-
-def _of_task(task: Task, what: str, alert_after: int) -> Sequence[Need]:
+def needs_of_task(task: Task, what: str, alert_after: int) -> Sequence[Need]:
+    """What a person should look at of a task; `what` begins the codes."""
     if task.error_code is None:
         return ()
     said = f"{task.system or 'the record'}: {task.error_detail or task.error_code}"

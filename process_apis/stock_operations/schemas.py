@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from gateway.canonical.stock import MAIN_OWNER
 from gateway.kernel.quantity import plain
 from process_apis.stock_operations.models import (
     ChangeState,
@@ -27,6 +28,7 @@ Amount = Annotated[str, Meta(pattern=r"^(?=[0-9.]*[1-9])[0-9]{1,24}(\.[0-9]{1,12
 Figure = Annotated[str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$(?!\n)", examples=["12"])]
 Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["west-1"])]
 Lot = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["L-2031-04"])]
+Owner = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["main"])]
 LineNumber = Annotated[int, Meta(ge=1, le=200)]
 ItemId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_]+$(?!\n)", examples=["itm_01"])]
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -192,6 +194,7 @@ class StatusChangeInput(Struct, kw_only=True, forbid_unknown_fields=True):
     amount: Amount
     reason: Text
     lot: Text | None = None
+    owner: Owner = MAIN_OWNER
 
 
 class StatusChangeView(Struct, kw_only=True):
@@ -208,6 +211,7 @@ class StatusChangeView(Struct, kw_only=True):
     from_bucket: str
     to_bucket: str
     reason: str
+    owner: str
     state: ChangeState
     task: TaskView
     needs: list[NeedView]
@@ -248,6 +252,7 @@ def change_command_of(data: StatusChangeInput) -> ChangeStatus:
         amount=Decimal(data.amount),
         reason=data.reason,
         lot=data.lot,
+        owner=data.owner,
     )
 
 
@@ -297,6 +302,7 @@ def change_view(change: StatusChange) -> StatusChangeView:
         from_bucket=change.from_bucket,
         to_bucket=change.to_bucket,
         reason=change.reason,
+        owner=change.owner,
         state=change.state,
         task=task_view(change.task),
         needs=_needs_view(needs_of_change(change)),

@@ -225,6 +225,7 @@ def new_count(order: CountOrder, units: Mapping[str, str]) -> wire.NewCount:
                 state=_STATES[order.bucket],
                 quantity=plain(line.amount),
                 unit=_vendor_unit(line.uom, units),
+                lot=line.lot,
             )
             for line in order.lines
         ),

@@ -179,13 +179,14 @@ class StatusChangeList(Struct, frozen=True):
     changes: tuple[StatusChange, ...]
 
 
-class CountLine(Struct, frozen=True, kw_only=True):
-    """What was counted of one item in one state."""
+class CountLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was counted of one item, or of one `lot` of it, in one state."""
 
     client_sku: str
     state: str
     quantity: str
     unit: str
+    lot: str | None = None
 
 
 class NewCount(Struct, frozen=True, kw_only=True):

@@ -49,8 +49,11 @@ def _set(ledger: Ledger, warehouse: str, line: dict[str, Any], moved: set[tuple[
         raise Refusal(422, "BAD_QUANTITY", "nobody counts less than nothing")
     if (code, state) in moved:
         raise Refusal(409, "MOVED_SINCE", f"{code} moved since it was counted: count it again")
-    ledger.change(warehouse, code, state, ledger.base(item, amount, unit) - ledger.balance(warehouse, code, state))
-    return {"item_code": code, "quantity": str(amount), "unit": unit, "from_state": None, "to_state": state}
+    lot = line.get("lot") or ""
+    off = ledger.base(item, amount, unit) - ledger.balance(warehouse, code, state, lot)
+    ledger.change(warehouse, code, state, off, lot)
+    told = {"item_code": code, "quantity": str(amount), "unit": unit, "from_state": None, "to_state": state}
+    return told | {"lot": lot or None}
 
 
 def _moved_since(ledger: Ledger, order: dict[str, Any]) -> set[tuple[str, str]]:

@@ -8,7 +8,9 @@ from decimal import Decimal
 import pytest
 
 from gateway.kernel.errors import Conflict, NotAllowed
+from process_apis.stock_operations.count_rules import needs_of_count
 from process_apis.stock_operations.models import (
+    BinFigure,
     ChangeState,
     CountLine,
     CountState,
@@ -22,7 +24,7 @@ from process_apis.stock_operations.models import (
     TransferLine,
     TransferState,
 )
-from process_apis.stock_operations.rules import needs_of, needs_of_change, needs_of_count
+from process_apis.stock_operations.rules import needs_of, needs_of_change
 
 from .conftest import Console
 
@@ -61,7 +63,8 @@ OFF = StockCount(
     correlation_id="c", version=3, created_at=AT, changed_at=AT, counted_at=AT, counted_by="carl", round=2,
     state=CountState.TO_APPROVE, task=task("cnt_1", "count", TaskState.WAITING),
     lines=(CountLine(line=1, item="i", sku="GASKET", uom="EA", counted=Decimal(7), expected=Decimal(9),
-                     variance=Decimal(-2)),),
+                     variance=Decimal(-2), lot="L-3", unknown_lot=True,
+                     bins=(BinFigure(bin="A-7", amount=Decimal(7)),)),),
 )  # fmt: skip
 
 
@@ -134,7 +137,10 @@ async def test_what_is_open_is_shown_with_what_to_do_and_as_text(desk):
         text in page
         for text in ("PUMP", "in transit", "SO-7", "transfer.overdue", "VALVE", "not so much", "GASKET", "off by")
     )
-    assert all(text in page for text in ("lot L-7 (until 2026-11-01)", "of lot L-9", "L-7 5 left", "never picked"))
+    assert all(
+        text in page
+        for text in ("lot L-7 (until 2026-11-01)", "of lot L-9", "L-7 5 left", "never picked", "A-7: 7", "lot L-3 <b>")
+    )
     assert "west<1>" not in page
     assert "<button" not in page.partition("<main")[2]
 

@@ -139,6 +139,18 @@ class World:
         await self.hear()
         return receipt
 
+    async def own(self, kind: str, amount: Any, *, event_id: str, **more: Any) -> None:
+        """A movement at the depot, which we hold."""
+        at = self.clock.now()
+        said = ReportedMovement(
+            source="crossdock", event_id=event_id, line=0, order_key=OrderKey(0, int(at.timestamp() * 1_000_000)),
+            type=MovementType(kind), occurred_at=at, source_item=self.item, source_location="depot",
+            amount=Decimal(str(amount)), uom="EA", **more,
+        )  # fmt: skip
+        receipt = await self.availability.record(self.tenant, Report(movements=(said,)))
+        assert not receipt.others
+        await self.hear()
+
     async def hear(self) -> None:
         """What a consumer of the log would do."""
         rows = await self.store.fetch(

@@ -10,7 +10,7 @@ import pytest
 from gateway.canonical.capabilities import Report
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.kernel.errors import Conflict, NotAllowed, Rejected
-from process_apis.stock_operations.models import AskCount, Counted, CountState
+from process_apis.stock_operations.models import AskCount, Counted, CountState, Figure
 from process_apis.stock_operations.options import CountTolerance, StockOperationsOptions
 
 pytestmark = pytest.mark.integration
@@ -25,7 +25,10 @@ async def tell(world, count, found, by="carl", **more):
     if "cut_off" not in more and count.task.system is not None:
         more["cut_off"] = tuple(int(part) for part in world.cursor.split(":"))
     told = Counted(
-        figures=((world.item, Decimal(found)),), counted_at=more.pop("at", world.clock.now()), counted_by=by, **more
+        figures=more.pop("figures", None) or (Figure(world.item, Decimal(found)),),
+        counted_at=more.pop("at", world.clock.now()),
+        counted_by=by,
+        **more,
     )
     return await world.operations.counts.report(world.caller(by), count.count, told)
 
@@ -148,7 +151,9 @@ async def test_what_cannot_be_counted_is_refused_with_its_reason(world):
         with pytest.raises(Rejected) as refused:
             await tell(world, count, 1, **more)
         assert refused.value.code == code
-    told = Counted(figures=(("itm_other", Decimal(1)),), counted_at=world.clock.now(), counted_by="c", cut_off=(1, 1))
+    told = Counted(
+        figures=(Figure("itm_other", Decimal(1)),), counted_at=world.clock.now(), counted_by="c", cut_off=(1, 1)
+    )
     with pytest.raises(Rejected) as other:
         await world.operations.counts.report(world.caller(), count.count, told)
     assert other.value.code == "count.lines"

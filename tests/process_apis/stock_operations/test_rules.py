@@ -12,8 +12,11 @@ from msgspec.structs import replace
 
 from gateway.canonical.stock import LotAtHand
 from gateway.kernel.errors import BrokenUpstream, Conflict, Misconfigured, NotFound, OutcomeUnknown, Throttled
+from process_apis.stock_operations.count_rules import alone, found_lines, within
 from process_apis.stock_operations.models import (
+    Counted,
     CountLine,
+    Figure,
     Moved,
     StockCount,
     Task,
@@ -26,7 +29,6 @@ from process_apis.stock_operations.options import CountTolerance, StockOperation
 from process_apis.stock_operations.rules import (
     Pace,
     added,
-    alone,
     cancel_refusal,
     closed,
     derive_state,
@@ -36,7 +38,6 @@ from process_apis.stock_operations.rules import (
     spread,
     succeeded,
     supply_of,
-    within,
 )
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -193,11 +194,50 @@ def count_of(*lines):
         (CountTolerance(value=Decimal(10)), counted_line("1", "10"), True),
         (CountTolerance(value=Decimal(10)), counted_line("1"), False),
         (CountTolerance(sku="NUT*", absolute=Decimal(9)), counted_line("1"), False),
+        (CountTolerance(group="bolts", absolute=Decimal(9)), counted_line("1"), False),
+        (CountTolerance(group="bolts", absolute=Decimal(9)), replace(counted_line("1"), item_group="bolts"), True),
+        (CountTolerance(absolute=Decimal(9)), replace(counted_line("0"), unknown_lot=True), False),
     ],
-    ids=["exact", "nothing is tolerated", "absolute", "percent", "above percent", "both", "value", "no price", "other"],
+    ids=[
+        "exact",
+        "nothing is tolerated",
+        "absolute",
+        "percent",
+        "above percent",
+        "both",
+        "value",
+        "no price",
+        "other",
+        "another group",
+        "its group",
+        "a lot that is in no books",
+    ],
 )
 def test_a_count_is_believed_within_every_limit_that_is_given(tolerance, line, believed):
     assert within(count_of(line), StockOperationsOptions(tolerances=(tolerance,))) is believed
+
+
+@given(
+    st.dictionaries(st.sampled_from([None, "A", "B"]), amounts),
+    st.dictionaries(
+        st.tuples(st.sampled_from(["A", "B", "C"]), st.sampled_from([None, "b1", "b2"])), amounts, min_size=1
+    ),
+)
+def test_what_is_found_in_all_less_what_is_expected_in_all_is_what_the_lots_are_off_by(booked, found):
+    rows = [
+        {"item": "i", "lot": lot or "", "amount": amount, "bucket": "sellable", "owner": owner}
+        for lot, amount in booked.items()
+        for owner in ("main", "partner")
+    ]
+    figures = tuple(Figure("i", amount, lot, place) for (lot, place), amount in found.items())
+    lines = found_lines(
+        count_of(counted_line("0")), Counted(figures=figures, counted_at=NOW, counted_by="carl"), rows, {}
+    )
+    assert sum(line.variance for line in lines) == sum(found.values()) - sum(booked.values())
+    assert len({line.lot for line in lines}) == len({line.line for line in lines}) == len(lines)
+    assert {line.lot for line in lines if line.unknown_lot} == {
+        lot for lot, _ in found if not booked.get(lot)
+    }  # fmt: skip
 
 
 def test_one_person_settles_up_to_the_value_of_all_lines():
