@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from gateway.contracts.api import Api
+from gateway.contracts.asynchronous import ASYNCAPI, build_asyncapi
 from gateway.contracts.changes import Change
 from gateway.contracts.comparing import compare_publications
 from gateway.contracts.document import build_document
@@ -25,11 +26,9 @@ def render(document: dict[str, Any]) -> str:
 
 
 def export(apis: Sequence[Api], folder: Path) -> list[Path]:
-    """Write one file for each API version; returns those that changed."""
+    """Write one file for each API version, and one for what is sent unasked; returns those that changed."""
     changed: list[Path] = []
-    for api in apis:
-        path = folder / api.path
-        text = render(build_document(api))
+    for path, text in _texts(apis, folder).items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
@@ -40,8 +39,8 @@ def export(apis: Sequence[Api], folder: Path) -> list[Path]:
 def differences(apis: Sequence[Api], folder: Path) -> list[str]:
     """What is published and differs from the code, or is published and served by nobody, as unified diffs."""
     found: list[str] = []
-    expected = {folder / api.path: render(build_document(api)) for api in apis}
-    published = {path for path in folder.rglob("v*.yaml") if path.is_file()}
+    expected = _texts(apis, folder)
+    published = {path for path in (*folder.rglob("v*.yaml"), folder / ASYNCAPI) if path.is_file()}
     for path in sorted(published | set(expected)):
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         after = expected.get(path, "")
@@ -66,6 +65,12 @@ def compare_with_published(apis: Sequence[Api], folder: Path) -> list[Change]:
     code = {api.path: build_document(api) for api in apis if str(api.path) not in unreadable}
     found = compare_publications(published, code)
     return [change for changes in found.values() for change in changes]
+
+
+def _texts(apis: Sequence[Api], folder: Path) -> dict[Path, str]:
+    documents = {folder / api.path: build_document(api) for api in apis}
+    documents[folder / ASYNCAPI] = build_asyncapi(apis)
+    return {path: render(document) for path, document in documents.items()}
 
 
 class _Plain(yaml.SafeDumper):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.contracts.api import Webhook
 
-_HEADERS: Final[Sequence[tuple[str, str, Mapping[str, str]]]] = (
+HEADERS: Final[Sequence[tuple[str, str, Mapping[str, str]]]] = (
     ("webhook-id", "Names the message: the same over all its retries, so keep it to drop repetitions.", {}),
     (
         "webhook-timestamp",
@@ -43,7 +43,7 @@ def _message(webhook: Webhook, schema: Any) -> dict[str, Any]:
                 "description": text,
                 "schema": {"type": "string", "maxLength": 400, **more},
             }
-            for name, text, more in _HEADERS
+            for name, text, more in HEADERS
         ],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {
