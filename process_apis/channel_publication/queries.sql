@@ -5,7 +5,7 @@ from unnest($2::text[]) as channel
 cross join unnest($3::text[], $4::bigint[], $5::timestamptz[], $6::timestamptz[]) as k (item, changes, since, changed_at)
 order by channel, k.item
 on conflict (tenant, channel, item) do update
-set revision = d.revision + excluded.revision, changed_at = excluded.changed_at, tier = null;
+set revision = d.revision + excluded.revision, changed_at = excluded.changed_at, stale = true;
 
 -- name: reckon_again
 -- Everything of a channel, or what is named: it waits to be reckoned unless it waits already.
@@ -29,7 +29,7 @@ from channel_publication.due d
 left join lateral (
     select * from channel_publication.figure g
     where g.tenant = d.tenant and g.channel = d.channel and g.item = d.item offset 0) f on true
-where d.tenant = $1 and d.channel = $2 and d.tier is null
+where d.tenant = $1 and d.channel = $2 and d.stale
 order by d.since
 limit $3;
 
@@ -45,14 +45,15 @@ where f.sku <> excluded.sku;
 -- of its rows: one that is being marked has another revision a moment later.
 
 -- name: rank_due
+-- What changed while it was reckoned takes its place all the same, and is reckoned again: its figure is that of the moment
+-- when it is sent.
 with mine as (
-    select d.item, r.tier, r.rank_at
+    select d.item, r.tier, r.rank_at, d.revision <> r.revision as stale
     from unnest($3::text[], $4::bigint[], $5::smallint[], $6::timestamptz[]) as r (item, revision, tier, rank_at)
-    join channel_publication.due d
-        on d.tenant = $1 and d.channel = $2 and d.item = r.item and d.revision = r.revision
+    join channel_publication.due d on d.tenant = $1 and d.channel = $2 and d.item = r.item
     for update of d skip locked
 )
-update channel_publication.due d set tier = mine.tier, rank_at = mine.rank_at
+update channel_publication.due d set tier = mine.tier, rank_at = mine.rank_at, stale = mine.stale
 from mine where d.tenant = $1 and d.channel = $2 and d.item = mine.item;
 
 -- name: drop_due

@@ -8,6 +8,7 @@ import pytest
 from gateway.canonical.item import ReportedItem
 from gateway.kernel.errors import NotFound, Unavailable
 from gateway.kernel.quantity import UnitConversion
+from process_apis.channel_publication.figures import Reckoning
 from tests.conformance.counterpart import Line
 
 pytestmark = pytest.mark.integration
@@ -124,6 +125,29 @@ async def test_the_latest_value_wins_and_stands_for_all_before_it(world):
 
 
 @pytest.mark.long
+async def test_what_changes_faster_than_it_is_reckoned_is_published_all_the_same(world, monkeypatch):
+    await world.stock(A=5)
+    await world.settle()
+    reckoned = Reckoning.wanted
+    amounts = iter(range(6, 100))
+
+    async def meanwhile(reckoning, items):
+        wanted = await reckoned(reckoning, items)
+        await world.stock(A=next(amounts))
+        await world.hear()
+        return wanted
+
+    monkeypatch.setattr(Reckoning, "wanted", meanwhile)
+    await world.stock(A=next(amounts))
+    await world.hear()
+    for _ in range(3):
+        await world.publication.step("shop")
+    assert (await world.shown())["A"] > 5  # it has changed again each time, between the look and the write
+    monkeypatch.undo()
+    await world.settle()
+    assert (await world.shown())["A"] == next(amounts) - 1
+
+
 async def test_a_hand_in_the_shop_is_raised_once_and_set_right(world):
     await world.stock_of({"A": 20})
     await world.settle()
