@@ -81,11 +81,12 @@ def test_what_the_carrier_is_given_fits_its_channel_and_no_other(document):
 
 
 def test_it_is_written_and_compared_like_every_contract(apis, tmp_path):
-    export(apis, tmp_path)
-    assert differences(apis, tmp_path) == []
+    few = [api for api in apis if api.webhooks]
+    export(few, tmp_path)
+    assert differences(few, tmp_path) == []
     path = tmp_path / "asyncapi.yaml"
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     del document["channels"]["log.item.changed"]
     path.write_text(yaml.dump(document), encoding="utf-8")
-    [found] = differences(apis, tmp_path)
+    [found] = differences(few, tmp_path)
     assert "asyncapi.yaml" in found
