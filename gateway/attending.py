@@ -20,9 +20,10 @@ from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Invalid
 from gateway.kernel.ids import new_id
 from gateway.settings import Settings
+from process_apis.exceptions.bulk import Bulk
 from process_apis.exceptions.models import Entry, Revision, State, Step
 from process_apis.exceptions.process import Exceptions
-from process_apis.exceptions.schemas import exception_view, revision_view, step_view
+from process_apis.exceptions.schemas import bulk_view, exception_view, revision_view, step_view
 
 _DEADLINE_S: Final = 60.0
 _WAITING: Final = (State.OPEN, State.ASSIGNED)
@@ -99,6 +100,36 @@ def decide(settings: Settings, verb: str, entry: str, given: Mapping[str, Any], 
     return 0
 
 
+def bulk(
+    settings: Settings, step: str, given: Mapping[str, Any], filters: Mapping[str, str | None], *, as_json: bool
+) -> int:
+    """Plan, begin, tell or cancel a bulk."""
+
+    async def work() -> Sequence[Bulk]:
+        core = Core(settings)
+        async with core.opened():
+            bulks, caller = core.exceptions.bulks, _caller(core)
+            if step == "list":
+                return await bulks.listed(settings.tenant)
+            if step == "plan":
+                wanted = core.exceptions.wanted(**filters)
+                return [await bulks.plan(caller, given["do"], wanted, reason=given["reason"])]
+            if step in ("start", "approve"):
+                return [await bulks.begin(caller, given["bulk"], approving=step == "approve")]
+            if step == "cancel":
+                return [await bulks.cancel(caller, given["bulk"])]
+            return [await bulks.get(settings.tenant, given["bulk"])]
+
+    found = asyncio.run(work())
+    if as_json:
+        print_json({"bulks": [msgspec.to_builtins(bulk_view(each)) for each in found]})
+        return 0
+    with suppress(BrokenPipeError):
+        heads = ("STATE", "DO", "OF", "DONE", "CHANGED", "FAILED", "WAIT", "PLANNED BY", "BEGUN BY", "ID")
+        print_table(heads, [_bulk_row(each) for each in found])
+    return 0
+
+
 async def _decided(exceptions: Exceptions, caller: Caller, verb: str, entry: str, given: Mapping[str, Any]) -> Entry:
     if verb == "assign":
         return await exceptions.assign(caller, entry, given["to"])
@@ -139,6 +170,11 @@ def _row(each: Entry) -> tuple[str, ...]:
         str(each.rank), each.state.value, each.error_class.value, each.fault_domain, each.about, each.code,
         str(each.count), _age(each.raised_at), each.assignee or "", each.entry,
     )  # fmt: skip
+
+
+def _bulk_row(each: Bulk) -> tuple[str, ...]:
+    counts = (each.size, each.done, each.skipped, each.failed, each.waiting)
+    return each.state, each.verb, *map(str, counts), each.planned_by, each.begun_by or "", each.bulk
 
 
 def _line(step: Step) -> tuple[str, ...]:

@@ -45,6 +45,33 @@ def add_exception_commands(commands: Any, command: Command, options: Options) ->
         each.add_argument("exception", help="its id")
     for each in (listing, show, assign, retry, edit, ignore):
         options(each)
+    _bulk_commands(verbs, command, options)
+
+
+def _bulk_commands(verbs: Any, command: Command, options: Options) -> None:
+    bulks = verbs.add_parser("bulk", help="one verb for many: plan, start, progress, cancel").add_subparsers(
+        metavar="STEP"
+    )
+    plan = command(bulks, "plan", _bulk, "name what fits now; nothing is done before it is started")
+    plan.add_argument("--do", choices=["retry", "ignore"], required=True, help="what is done with each")
+    plan.add_argument("--reason", required=True, help="why: the audit trail keeps it")
+    for name, shown, text in _FILTERS:
+        plan.add_argument(name, metavar=shown, help=f"only these: {text}")
+    for name in ("--from", "--before"):
+        plan.add_argument(name, metavar="INSTANT", help="only what was raised then, as in 2026-11-22T10:00:00Z")
+    listing = command(bulks, "list", _bulk, "plans and runs, with their progress")
+    steps = {
+        "show": "how far one is",
+        "start": "have a worker run it, where it is not too large for one person",
+        "approve": "have a worker run it, planned by somebody else",
+        "cancel": "do no more of it",
+    }
+    made = {name: command(bulks, name, _bulk, text) for name, text in steps.items()}
+    for each in made.values():
+        each.add_argument("bulk", help="its id")
+    for step, each in {"plan": plan, "list": listing, **made}.items():
+        each.set_defaults(step=step)
+        options(each)
 
 
 def _list(given: argparse.Namespace) -> int:
@@ -68,3 +95,13 @@ def _decide(given: argparse.Namespace) -> int:
 
     named = {name: value for name, value in vars(given).items() if name in ("to", "payload", "version", "reason")}
     return attending.decide(given.load(given), given.verb, given.exception, named, as_json=given.json)
+
+
+def _bulk(given: argparse.Namespace) -> int:
+    from gateway import attending  # noqa: PLC0415
+
+    known = vars(given)
+    names = {"kind": "kind", "error_class": "class", "fault_domain": "fault_domain", "code": "code", "about": "about",
+             "raised_from": "from", "raised_before": "before"}  # fmt: skip
+    filters = {field: known.get(name) for field, name in names.items()}
+    return attending.bulk(given.load(given), given.step, known, filters, as_json=given.json)

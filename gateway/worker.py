@@ -283,6 +283,8 @@ class Worker:
         exceptions = self._core.exceptions
         while not self._stop.is_set():
             began = self._core.clock.monotonic()
+            while await exceptions.bulks.run(self._core.settings.tenant) and not self._stop.is_set():
+                pass
             await exceptions.sweep.look(self._core.settings.tenant)
             # A look at very many takes longer: never more than a part of the record's time.
             took = self._core.clock.monotonic() - began

@@ -12,6 +12,7 @@ from litestar.types import ASGIApp
 
 from gateway.console.access import Access
 from gateway.console.answers import Errors
+from gateway.console.bulks import bulk_routes
 from gateway.console.channels import TellsChannels, TellsOversold, channel_routes
 from gateway.console.explaining import explain_routes
 from gateway.console.mastering import TellsMasters, master_data_routes
@@ -89,6 +90,7 @@ def make_console(
         *(reconciliation_routes(pages, reconciliation, tenant) if reconciliation is not None else ()),
         *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
         *(queue_routes(pages, queue, tenant, clock) if queue is not None else ()),
+        *(bulk_routes(pages, queue, tenant, clock) if queue is not None else ()),
         *explain_routes(pages, store, clock, tenant, hours=explain_hours),
         *people_routes(pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None),
     ]

@@ -32,7 +32,17 @@ _DEADLINE_S: Final = 20.0
 
 
 class QueuesTroubles(Protocol):
-    """The exceptions, as far as this page asks them; each verb writes its own history and audit entry."""
+    """The exceptions, as far as the pages ask them; each verb writes its own history and audit entry."""
+
+    @property
+    def bulks(self) -> Any:
+        """One verb for many: `gateway.console.bulks`."""
+        ...
+
+    @property
+    def options(self) -> Any:
+        """What the operator decided."""
+        ...
 
     def wanted(self, **filters: Any) -> Any:
         """What `listed` takes."""

@@ -17,6 +17,7 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, Misconfigured, NotFound
 from gateway.store.postgres import Store
 from process_apis.exceptions import rules
+from process_apis.exceptions.bulk import Bulks
 from process_apis.exceptions.models import Entry, Revision, Step, Wanted
 from process_apis.exceptions.options import ExceptionOptions
 from process_apis.exceptions.records import audit, entry_of, lock, save, sql
@@ -33,6 +34,7 @@ class Exceptions:
         self._store = store
         self._owners = {owner.kind: owner for owner in owners}
         self.sweep = Sweep(store, owners, self.options)
+        self.bulks = Bulks(store, self, self.options.alone)
         if len(self._owners) != len(owners):
             raise Misconfigured("two owners of troubles have one name")
 
@@ -102,9 +104,11 @@ class Exceptions:
         async with self._store.transaction() as connection:
             return await self.retry_within(connection, caller, entry)
 
-    async def retry_within(self, connection: Connection, caller: Caller, entry: str) -> Entry:
-        """As `retry`, in the caller's transaction."""
-        known = await lock(connection, caller.tenant, entry)
+    async def retry_within(
+        self, connection: Connection, caller: Caller, entry: str, *, version: int | None = None
+    ) -> Entry:
+        """As `retry`, in the caller's transaction; with a `version` only while the entry has it."""
+        known = await lock(connection, caller.tenant, entry, version)
         now = await connection.fetchval(sql.now)
         after = rules.asked(known, Verb.RETRY, caller.principal.subject, now)
         await self._owner(known).retry(connection, caller, known.key)
@@ -117,11 +121,9 @@ class Exceptions:
         """
         reason = _text(reason, "why it is changed")
         async with self._store.transaction() as connection:
-            known = await lock(connection, caller.tenant, entry)
+            known = await lock(connection, caller.tenant, entry, version)
             now = await connection.fetchval(sql.now)
             after = rules.asked(known, Verb.EDIT, caller.principal.subject, now)
-            if known.version != version:
-                raise Conflict("it changed since you read it: read it again, then edit", code="exceptions.changed")
             owner = self._owner(known)
             if not isinstance(owner, EditsTroubles):
                 raise Conflict(f"what {known.kind} keeps is not edited here", code="exceptions.verb")
@@ -135,10 +137,12 @@ class Exceptions:
         async with self._store.transaction() as connection:
             return await self.ignore_within(connection, caller, entry, reason=reason)
 
-    async def ignore_within(self, connection: Connection, caller: Caller, entry: str, *, reason: str) -> Entry:
-        """As `ignore`, in the caller's transaction."""
+    async def ignore_within(
+        self, connection: Connection, caller: Caller, entry: str, *, reason: str, version: int | None = None
+    ) -> Entry:
+        """As `ignore`, in the caller's transaction; with a `version` only while the entry has it."""
         reason = _text(reason, "why it need not be done")
-        known = await lock(connection, caller.tenant, entry)
+        known = await lock(connection, caller.tenant, entry, version)
         now = await connection.fetchval(sql.now)
         after = rules.ignored(known, caller.principal.subject, reason, now)
         await self._owner(known).ignore(connection, caller, known.key, reason)

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.canonical.capabilities import Connection
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import NotFound
+from gateway.kernel.errors import Conflict, NotFound
 from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from process_apis.exceptions.models import Entry
@@ -27,12 +27,15 @@ def entry_of(row: Any) -> Entry:
     return msgspec.convert(dict(row), Entry)
 
 
-async def lock(connection: Connection, tenant: str, entry: str) -> Entry:
-    """An entry, its row locked until the transaction ends; raises `NotFound`."""
+async def lock(connection: Connection, tenant: str, entry: str, version: int | None = None) -> Entry:
+    """An entry, its row locked until the transaction ends; raises `NotFound`, or `Conflict` for another `version`."""
     row = await connection.fetchrow(sql.lock_entry, tenant, entry)
     if row is None:
         raise NotFound(f"there is no exception {entry[:40]!r}: look it up in the list", code="exceptions.not_found")
-    return entry_of(row)
+    known = entry_of(row)
+    if version is not None and known.version != version:
+        raise Conflict("it changed meanwhile: read it again, then decide", code="exceptions.changed")
+    return known
 
 
 async def save(

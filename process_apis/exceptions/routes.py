@@ -11,6 +11,7 @@ from gateway.canonical.trouble import TroubleClass
 from gateway.kernel.errors import Invalid
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.exceptions import schemas
+from process_apis.exceptions.bulk_routes import bulk_routes
 from process_apis.exceptions.models import Entry, State, Wanted
 from process_apis.exceptions.process import Exceptions
 
@@ -32,7 +33,7 @@ Limit = Annotated[int, QueryParameter(ge=1, le=100)]
 
 def routes(exceptions: Exceptions) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_reading(exceptions), *_deciding(exceptions)]
+    return [*_reading(exceptions), *_deciding(exceptions), *bulk_routes(exceptions.bulks)]
 
 
 def _reading(exceptions: Exceptions) -> list[HTTPRouteHandler]:

@@ -1,17 +1,20 @@
 """The shapes of exceptions on the wire. Amounts of money are exact decimals, as strings."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from gateway.canonical.trouble import TroubleClass
 from gateway.kernel.quantity import plain
-from process_apis.exceptions.models import Entry, Revision, Step
+from process_apis.exceptions.bulk import Bulk
+from process_apis.exceptions.models import Entry, Revision, Step, Wanted
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Reason = Annotated[
     str, Meta(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["counted by hand"])
 ]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Person = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)", examples=["ada"])]
 
 
@@ -115,6 +118,64 @@ class EditInput(Struct, kw_only=True, forbid_unknown_fields=True):
     payload: dict[str, Any]
     reason: Reason
     version: int
+
+
+class BulkInput(Struct, kw_only=True, forbid_unknown_fields=True, rename={"class_": "class"}):
+    """Which exceptions, of those that are not over, and what to do with each of them. What is left out is any."""
+
+    verb: Literal["retry", "ignore"]
+    reason: Reason
+    kind: Name | None = None
+    class_: TroubleClass | None = None
+    fault_domain: Name | None = None
+    error_code: Name | None = None
+    raised_from: Instant | None = None
+    raised_before: Instant | None = None
+
+
+class BulkView(Struct, kw_only=True):
+    """A bulk: `waiting`, `done`, `skipped` (changed or over meanwhile) and `failed` make its `size`."""
+
+    id: str
+    verb: str
+    reason: str
+    state: Annotated[str, Meta(description="planned, running, done or cancelled.")]
+    size: int
+    waiting: int
+    done: int
+    skipped: int
+    failed: int
+    planned_by: str
+    planned_at: Instant
+    begun_by: str | None
+    begun_at: Instant | None
+    ended_by: str | None
+    ended_at: Instant | None
+
+
+class BulkPage(Struct, kw_only=True):
+    """Bulks, newest first."""
+
+    items: list[BulkView]
+    next_cursor: str | None
+
+
+def bulk_view(bulk: Bulk) -> BulkView:
+    """A bulk on the wire."""
+    names = [name for name in BulkView.__struct_fields__ if name != "id"]
+    return BulkView(id=bulk.bulk, **{name: getattr(bulk, name) for name in names})
+
+
+def wanted_of(given: BulkInput) -> Wanted:
+    """Which entries are meant."""
+    return Wanted(
+        kind=given.kind,
+        error_class=given.class_,
+        fault_domain=given.fault_domain,
+        code=given.error_code,
+        raised_from=given.raised_from,
+        raised_before=given.raised_before,
+    )
 
 
 def exception_view(entry: Entry) -> ExceptionView:

@@ -62,6 +62,7 @@ DRAWN = (
     "exception_id",
     "finding_id",
     "entry_id",
+    "bulk_id",
     "run_id",
     "transfer_id",
     "change_id",
@@ -86,7 +87,7 @@ OWNED: Mapping[str, str] = {
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
          "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run",
-         "transfer_id", "change_id", "count_id", "entry_id", "about"),
+         "transfer_id", "change_id", "count_id", "entry_id", "bulk_id", "about"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -135,6 +136,7 @@ _NOBODYS: Mapping[str, Any] = {
     "raised_from": "2026-11-21T10:00:00Z",
     "raised_before": "2036-11-21T10:00:00Z",
     "payload": {},
+    "verb": "retry",
     "version": 1,
     "attribute": "name",
     "publishes": "*",
@@ -277,6 +279,12 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, $2, $3, 'whe_1', 'order.shipped', $4, 'order.shipped', now(), 'c', 'delivered')",
         *(message_id, TENANT, partner_id, f"orders/{order_id}"),
     )
+    bulk_id = new_id("blk")
+    await connection.execute(
+        "insert into exceptions.bulk (bulk, tenant, verb, wanted, reason, size, state, planned_by)"
+        " values ($1, $2, 'retry', '{}', 'r', 1, 'planned', 'test')",
+        *(bulk_id, TENANT),
+    )
     transfer_id, change_id, count_id = new_id("trf"), new_id("sch"), new_id("cnt")
     for subject, kind in ((transfer_id, "transfer"), (change_id, "status"), (count_id, "count")):
         await connection.execute(
@@ -320,7 +328,7 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
     )
     found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id,
              "transfer_id": transfer_id, "change_id": change_id,
-             "count_id": count_id, "entry_id": entry_id, "about": order_id}  # fmt: skip
+             "count_id": count_id, "entry_id": entry_id, "bulk_id": bulk_id, "about": order_id}  # fmt: skip
     return {"exception_id": exception_id, "message_id": message_id, **found}
 
 

@@ -79,6 +79,22 @@ async def test_exceptions_are_listed_shown_assigned_retried_and_ignored(typed):
     assert (status, json.loads(out)["exceptions"][0]["reason"]) == (0, "a test of theirs")
 
 
+async def test_many_are_planned_started_and_cancelled_at_once(typed):
+    await raise_one(typed.store)
+    status, out, _ = await typed(
+        "bulk", "plan", "--do", "ignore", "--reason", "a test of theirs", "--class", "mapping",
+        "--before", "2036-01-01T00:00:00Z", "--json",
+    )  # fmt: skip
+    [planned] = json.loads(out)["bulks"]
+    assert (status, planned["size"], planned["state"]) == (0, 1, "planned")
+    assert json.loads((await typed("bulk", "start", planned["id"], "--json"))[1])["bulks"][0]["state"] == "running"
+    assert "running" in (await typed("bulk", "list"))[1]
+    assert (await typed("bulk", "cancel", planned["id"]))[0] == 0
+    assert "cancelled already" in (await typed("bulk", "cancel", planned["id"]))[2]
+    status, _, told = await typed("bulk", "plan", "--do", "retry", "--reason", "r", "--code", "none")
+    assert (status, "widen the filter" in told) == (2, True)
+
+
 async def test_what_is_wrong_is_said(typed, tmp_path):
     assert "no such exception" in (await typed("list", "--class", "none"))[2]
     assert "look it up in the list" in (await typed("retry", "xcp_none"))[2]

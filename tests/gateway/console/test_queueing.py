@@ -108,3 +108,23 @@ async def test_who_may_approve_edits_what_stands_still_and_the_log_stays_as_it_i
     )
     assert after == before
     assert await state_of(desk, "dead_letter") == "retrying"
+
+
+@pytest.mark.integration
+async def test_many_are_planned_started_by_who_may_and_cancelled(desk):
+    client, token = await desk.person("view", "repair")
+    async with client:
+        given = {"csrf_token": token, "verb": "retry", "class": "mapping", "reason": "<i>all is back</i>"}
+        assert (await client.post("/queue-bulks", data=given)).status_code == 303
+        bulk = await desk.store.fetchval("select bulk from exceptions.bulk")
+        page = (await client.get("/queue-bulks")).text
+        assert "retry 2" in page
+        assert "<i>all" not in page
+        refused = await client.post(f"/queue-approvals/{bulk}", data={"csrf_token": token})
+        assert refused.status_code == 403
+        assert (await client.post(f"/queue-bulks/{bulk}/start", data={"csrf_token": token})).status_code == 303
+        assert (await client.post(f"/queue-bulks/{bulk}/start", data={"csrf_token": token})).status_code == 409
+        assert (await client.post(f"/queue-bulks/{bulk}/cancel", data={"csrf_token": token})).status_code == 303
+        odd = await client.post("/queue-bulks", data={**given, "class": "none"})
+        assert odd.status_code == 422
+    assert await desk.store.fetchval("select state from exceptions.bulk") == "cancelled"
