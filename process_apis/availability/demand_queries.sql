@@ -36,4 +36,6 @@ select id, source, payload from availability.parked
 where tenant = $1 and ($2::text is null or source = $2) and kind = 'demand' and resolved_at is null and mendable
   and payload ? 'order_key'
   and ($3::text[] is null or (source, availability.waits_for(payload)) in (select * from unnest($3::text[], $4::text[])))
+  and ($5::text[] is null or payload ? 'locations'
+       or (source, availability.waits_at(payload)) in (select * from unnest($5::text[], $6::text[])))
 order by id limit 5000

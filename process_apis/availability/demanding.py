@@ -21,7 +21,7 @@ from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import DEFAULT_OWNER, LineKey, Parked, Refusal
-from process_apis.availability.parking import ItemCodes, code_columns, park
+from process_apis.availability.parking import ALL, Codes, code_columns, park
 from process_apis.availability.rules import base_amount
 from process_apis.availability.translating import Translator, fingerprint
 
@@ -43,7 +43,7 @@ class DemandRecorder:
         """Take a feed, full or not, in one transaction: see `tell`. What cannot be mapped is parked."""
         return await self._record(tenant, feed, [])
 
-    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
+    async def unpark(self, tenant: str, source: str | None = None, codes: Codes = ALL) -> Receipt:
         """Try what waits for a mapping again, each line at its own place in its source's order."""
         receipt = Receipt()
         feeds: dict[tuple[str, OrderKey, bool], list[tuple[int, DemandLine]]] = defaultdict(list)

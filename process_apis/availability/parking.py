@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -17,13 +17,27 @@ _sql: Final = queries_beside(__file__)
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
-ItemCodes = Sequence[tuple[str, str]]
-"""Sources, each with what it calls an item."""
+class Codes(NamedTuple):
+    """What changed: sources, each with what it calls an item or a location. None: nothing is known of that."""
+
+    items: Sequence[tuple[str, str]] | None = None
+    places: Sequence[tuple[str, str]] | None = None
 
 
-def code_columns(codes: ItemCodes | None) -> tuple[list[str] | None, list[str] | None]:
-    """Codes as SQL takes them; None for all that waits."""
-    return (None, None) if codes is None else ([source for source, _ in codes], [code for _, code in codes])
+ALL: Final = Codes()
+"""Whatever waits."""
+
+
+def code_columns(codes: Codes) -> tuple[list[str] | None, ...]:
+    """Codes as SQL takes them: sources and codes of items, then of locations; null for all that waits.
+
+    A snapshot as a whole names several locations: it is tried with any.
+    """
+    return (*_columns(codes.items), *_columns(codes.places))
+
+
+def _columns(pairs: Sequence[tuple[str, str]] | None) -> tuple[list[str] | None, list[str] | None]:
+    return (None, None) if pairs is None else ([source for source, _ in pairs], [code for _, code in pairs])
 
 
 async def park(connection: Connection, tenant: str, parked: Sequence[Parked], now: datetime) -> list[Event]:

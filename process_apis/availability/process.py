@@ -50,7 +50,7 @@ from process_apis.availability.lateness import Lateness
 from process_apis.availability.leaving import Departures
 from process_apis.availability.lots import Lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
-from process_apis.availability.parking import ItemCodes
+from process_apis.availability.parking import ALL, Codes
 from process_apis.availability.parts import PartCounter
 from process_apis.availability.previewing import Previewer
 from process_apis.availability.projecting import Projection
@@ -150,7 +150,7 @@ class Availability:
         """Take open demand of another system: see `DemandRecorder.record`."""
         return await self._demand.record(tenant, feed)
 
-    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
+    async def unpark(self, tenant: str, source: str | None = None, codes: Codes = ALL) -> Receipt:
         """Try what is parked again, after a mapping was mended; with `codes` only what waits for those items."""
         receipt = await self._recorder.unpark(tenant, source, codes)
         receipt = receipt.plus(await self._demand.unpark(tenant, source, codes))

@@ -271,6 +271,8 @@ select id, kind, payload from availability.parked
 where tenant = $1 and ($2::text is null or source = $2) and resolved_at is null and mendable and kind <> 'demand'
   and id > $3
   and ($5::text[] is null or (source, availability.waits_for(payload)) in (select * from unnest($5::text[], $6::text[])))
+  and ($7::text[] is null or payload ? 'locations'
+       or (source, availability.waits_at(payload)) in (select * from unnest($7::text[], $8::text[])))
 order by id limit $4
 
 -- name: parked_list

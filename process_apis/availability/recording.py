@@ -45,7 +45,7 @@ from process_apis.availability.moving import (
     movement_row,
     settle_deeds,
 )
-from process_apis.availability.parking import ItemCodes, code_columns, park
+from process_apis.availability.parking import ALL, Codes, code_columns, park
 from process_apis.availability.telling import correlation_of, movement_events
 from process_apis.availability.translating import Translator, park_movement
 
@@ -88,7 +88,7 @@ class Recorder:
             receipt = receipt.plus(await self._counter.record(tenant, snapshot))
         return receipt
 
-    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
+    async def unpark(self, tenant: str, source: str | None = None, codes: Codes = ALL) -> Receipt:
         """Try what waits for a mapping again, all or what is about `codes`; what cannot be mapped goes on waiting."""
         await self._translator.refresh(tenant)
         receipt, after = Receipt(), 0
@@ -99,7 +99,7 @@ class Recorder:
 
     async def unpark_one(self, tenant: str, parked: int) -> Receipt:
         """Try one that was parked just now: its mapping may have been mended while it was on its way in."""
-        rows = await self._store.fetch(_sql.parked_open, tenant, None, parked - 1, 1, None, None)
+        rows = await self._store.fetch(_sql.parked_open, tenant, None, parked - 1, 1, *code_columns(ALL))
         if not rows or rows[0]["id"] != parked:
             return Receipt()
         await self._translator.refresh(tenant)

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from gateway.backbone.consumer import Subscription
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event, Recorded
-from process_apis.availability.parking import ItemCodes
+from process_apis.availability.parking import ALL, Codes
 from process_apis.availability.process import Availability
 
 
-def _codes(event: Event) -> ItemCodes | None:
-    """The codes of an item that changed; None when the event does not tell, and for locations: all waits anew."""
-    told = event.data.get("codes") if event.type == "item.changed" else None
-    return None if told is None else [(each["source"], each["code"]) for each in told]
+def _codes(event: Event) -> Codes:
+    """The codes of an item or a location that changed; all that waits is tried when the event does not tell."""
+    told = event.data.get("codes")
+    if told is None:
+        return ALL
+    pairs = [(each["source"], each["code"]) for each in told]
+    return Codes(items=pairs) if event.type == "item.changed" else Codes(places=pairs)
 
 
 def subscriptions(availability: Availability) -> list[Subscription]:

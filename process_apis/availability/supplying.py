@@ -27,7 +27,7 @@ from process_apis.availability.hearing import hear
 from process_apis.availability.lines import Cause, lock_lines
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import DEFAULT_OWNER, LineKey, Parked, Refusal
-from process_apis.availability.parking import ItemCodes, code_columns, park
+from process_apis.availability.parking import ALL, Codes, code_columns, park
 from process_apis.availability.rules import base_amount
 from process_apis.availability.translating import Translator, fingerprint
 
@@ -90,7 +90,7 @@ class SupplyRecorder:
             receipt = receipt.plus(await self._record(tenant, reported[start : start + _BATCH], []))
         return receipt
 
-    async def unpark(self, tenant: str, source: str | None = None, codes: ItemCodes | None = None) -> Receipt:
+    async def unpark(self, tenant: str, source: str | None = None, codes: Codes = ALL) -> Receipt:
         """Try what waits for a mapping again; what still cannot be mapped goes on waiting."""
         receipt, after = Receipt(), 0
         while rows := await self._store.fetch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final
@@ -10,6 +11,7 @@ from zoneinfo import available_timezones
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.canonical.location import LocationCode
+from gateway.canonical.stock import OWN_SOURCE
 from gateway.kernel.clock import Clock
 from gateway.reference.outcomes import Outcome, Refusal
 from gateway.reference.ownership import Matrix, matrix_of
@@ -156,6 +158,9 @@ async def _write(
         columns = [(code.location, code.source, code.code, code.valid_from, code.valid_until) for code in codes]
         if columns:
             await connection.execute(_sql.add_codes, tenant, *map(list, zip(*columns, strict=True)))
+    known: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in await connection.fetch(_sql.codes_of, tenant, [row["location"] for row in rows]):
+        known[row["location"]].append({"source": row["source"], "code": row["code"]})
     await log.append(
         connection,
         [
@@ -166,7 +171,10 @@ async def _write(
                 aggregate_version=row["version"],
                 occurred_at=now,
                 correlation_id=correlation_id,
-                data={"location": row["location"]},
+                data={
+                    "location": row["location"],
+                    "codes": [{"source": OWN_SOURCE, "code": row["location"]}, *known[row["location"]]],
+                },
             )
             for row in rows
         ],

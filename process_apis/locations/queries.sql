@@ -23,6 +23,11 @@ returning location, version
 -- name: drop_codes
 delete from locations.code where tenant = $1 and (location, source) in (select * from unnest($2::text[], $3::text[]))
 
+-- name: codes_of
+-- What sources call these locations, at any time.
+select location, source, code from locations.code where tenant = $1 and location = any($2::text[])
+order by location, source, code
+
 -- name: add_codes
 insert into locations.code (tenant, location, source, code, valid_from, valid_until)
 select $1, u.location, u.source, u.code, coalesce(u.valid_from, '-infinity'), coalesce(u.valid_until, 'infinity')

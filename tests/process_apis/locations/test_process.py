@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -165,6 +166,27 @@ async def test_a_code_that_is_added_lets_in_what_was_parked_for_it(locations, st
     await locations.add(caller, "steward", change(codes={"wms_s": ["S"]}, **SITE))
     assert (await stock.unpark(tenant)).recorded == 1
     assert await stock.parked(tenant, before=None, limit=9) == []
+
+
+async def test_a_location_that_changes_lets_in_what_waits_for_it_and_looks_at_nothing_else(
+    locations, stock, caller, reference_store, tenant, monkeypatch
+):
+    waiting = (movement(1), movement(2, code="no such"), movement(3, code="nor such"))
+    assert len((await stock.record(tenant, Report(movements=waiting))).others) == 3
+    await locations.add(caller, "steward", change(codes={"wms_s": ["S"]}, **SITE))
+    looked = []
+    known = locations.known.by_code
+    monkeypatch.setattr(locations.known, "by_code", lambda *asked: looked.append(asked[2]) or known(*asked))
+    mending = next(each for each in subscriptions(stock) if each.name == "availability.mending")
+    query = "select aggregate, data from store.event where tenant = $1 and type = 'location.changed' order by id"
+    for row in await reference_store.fetch(query, tenant):
+        event = Event(
+            tenant=tenant, type="location.changed", aggregate=row["aggregate"], aggregate_version=1,
+            occurred_at=datetime.now(UTC), data=json.loads(row["data"]), correlation_id="c",
+        )  # fmt: skip
+        await mending.handler(None, Recorded(position=Position(1, 1, 1), recorded_at=event.occurred_at, event=event))
+    assert set(looked) == {"S"}
+    assert {row["event_id"] for row in await stock.parked(tenant, before=None, limit=9)} == {"e2", "e3"}
 
 
 async def test_what_is_parked_after_its_code_was_told_of_is_tried_again_by_its_own_event(
