@@ -33,6 +33,11 @@ class Recipe(Struct, frozen=True):
         """The kit, as what is dated of an item names it."""
         return self.kit
 
+    @property
+    def said(self) -> tuple[Component, ...]:
+        """Its components."""
+        return self.components
+
 
 class Unfit(Struct, frozen=True):
     """Why a kit cannot be made so, and what to do about it."""

@@ -12,13 +12,14 @@ from gateway.canonical.kit import Component, Kit, KitBook, book_of
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
-from gateway.reference.csv_rows import Layout, RefusedRow, Row
+from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken
 from gateway.store import log
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.items.dated_copy import DatedCopies
+from process_apis.items.dated_rows import holds, take
 from process_apis.items.kit_rules import LAYOUT, Recipe, recipe_of_row, skus_of_row, unfit
 from process_apis.items.models import item_of_row
 
@@ -70,7 +71,7 @@ class Kits:
             if (misfit := unfit(recipe, items, others, now)) is not None:
                 raise Conflict(misfit.detail, code=misfit.code)
             subject, words = caller.principal.subject, {"note": note, "components": recipe.components}
-            if _holds(recipe, others):
+            if holds(recipe, others):
                 return recipe
             await _write(connection, tenant, version, [recipe], subject, subject, now, note, caller.correlation_id)
             await record_audit(
@@ -120,24 +121,12 @@ class Kits:
         version = await connection.fetchval(_sql.next_kit_version, tenant)
         now = self._clock.now()
         standing = await _recipes(connection, tenant, now)
-        kits = {recipe.kit for recipe in standing}
         named = {sku for row in rows for sku in skus_of_row(row)}
         found = await connection.fetch(_items.whole_items_by_sku, tenant, sorted(named))
         by_sku = {row["sku"]: item_of_row(row) for row in found}
-        made: list[Recipe] = []
-        refused: list[RefusedRow] = []
-        unchanged = 0
-        for row in rows:
-            recipe = recipe_of_row(row, by_sku, [*standing, *made], now)
-            if isinstance(recipe, RefusedRow):
-                refused.append(recipe)
-            elif _holds(recipe, standing):
-                unchanged += 1
-            else:
-                made.append(recipe)
+        made, taken = take(rows, standing, lambda row, made: recipe_of_row(row, by_sku, [*standing, *made], now))
         await _write(connection, tenant, version, made, source, source, now, "imported", correlation_id)
-        created = sum(recipe.kit not in kits for recipe in made)
-        return Taken(created=created, changed=len(made) - created, unchanged=unchanged, refused=tuple(refused))
+        return taken
 
     def _forget(self, tenant: str) -> None:
         self._copies.forget(tenant)
@@ -157,12 +146,6 @@ async def _recipes(connection: Connection, tenant: str, now: datetime) -> list[R
         )
         for row in await connection.fetch(_sql.recipes, tenant, now)
     ]
-
-
-def _holds(recipe: Recipe, others: Sequence[Recipe]) -> bool:
-    """Whether the kit is made of that at that instant already."""
-    before = [each for each in others if each.kit == recipe.kit and each.effective_from <= recipe.effective_from]
-    return (before[-1].components if before else ()) == recipe.components
 
 
 async def _write(

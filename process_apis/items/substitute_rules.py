@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -34,6 +34,11 @@ class Listing(Struct, frozen=True):
     def of(self) -> str:
         """The item, as what is dated of an item names it."""
         return self.item
+
+    @property
+    def said(self) -> tuple[ListedSubstitute, ...]:
+        """Its substitutes."""
+        return self.substitutes
 
 
 def unfit(listing: Listing, items: Mapping[str, Item], is_kit: Callable[[str], bool], now: datetime) -> Unfit | None:
@@ -147,9 +152,3 @@ def _rank(name: str) -> tuple[int, str]:
 
 def _refused(row: Row, misfit: Unfit) -> RefusedRow:
     return RefusedRow(line=row.line, column=None, code=misfit.code, detail=misfit.detail)
-
-
-def holds(listing: Listing, others: Sequence[Listing]) -> bool:
-    """Whether that stands in for the item at that instant already."""
-    before = [each for each in others if each.item == listing.item and each.effective_from <= listing.effective_from]
-    return (before[-1].substitutes if before else ()) == listing.substitutes

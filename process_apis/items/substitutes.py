@@ -16,15 +16,16 @@ from gateway.canonical.substitute import ListedSubstitute, SubstituteBook, subst
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
-from gateway.reference.csv_rows import Layout, RefusedRow, Row
+from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken
 from gateway.store import log
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.items.dated_copy import DatedCopies
+from process_apis.items.dated_rows import holds, take
 from process_apis.items.models import item_of_row
-from process_apis.items.substitute_rules import LAYOUT, Listing, holds, listing_of_row, skus_of_row, unfit, with_units
+from process_apis.items.substitute_rules import LAYOUT, Listing, listing_of_row, skus_of_row, unfit, with_units
 
 _items: Final = queries_beside(__file__)
 _sql: Final = queries_beside(__file__, "substitute_queries.sql")
@@ -113,25 +114,13 @@ class Substitutes:
         version = await connection.fetchval(_sql.next_version, tenant)
         now = self._clock.now()
         standing = await _listings(connection, tenant, now)
-        known = {each.item for each in standing}
         kits = (await self._kits.book(tenant, connection)).kits
         named = sorted({sku for row in rows for sku in skus_of_row(row)})
         found = await connection.fetch(_items.whole_items_by_sku, tenant, named)
         by_sku = {row["sku"]: item_of_row(row) for row in found}
-        made: list[Listing] = []
-        refused: list[RefusedRow] = []
-        unchanged = 0
-        for row in rows:
-            listing = listing_of_row(row, by_sku, kits.__contains__, now)
-            if isinstance(listing, RefusedRow):
-                refused.append(listing)
-            elif holds(listing, standing):
-                unchanged += 1
-            else:
-                made.append(listing)
+        made, taken = take(rows, standing, lambda row, _: listing_of_row(row, by_sku, kits.__contains__, now))
         await _write(connection, tenant, version, made, source, source, now, "imported", correlation_id)
-        created = sum(each.item not in known for each in made)
-        return Taken(created=created, changed=len(made) - created, unchanged=unchanged, refused=tuple(refused))
+        return taken
 
 
 def _book_of(listings: Sequence[Listing]) -> SubstituteBook:
