@@ -9,7 +9,7 @@ from typing import Any, Final
 Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
 Options = Callable[[argparse.ArgumentParser], None]
 _KINDS: Final = ("items", "locations", "customers")
-_LISTED: Final = ("customers",)
+_LISTED: Final = ("items", "customers")
 
 
 def add_master_commands(commands: Any, command: Command, options: Options) -> None:
@@ -34,7 +34,7 @@ def add_master_commands(commands: Any, command: Command, options: Options) -> No
     read = command(verbs, "read", _read, "read systems' own lists now; exits 1 when something is refused")
     read.add_argument("kind", choices=_LISTED)
     read.add_argument("--source", help="only the list of this system")
-    read.add_argument("--whole", action="store_true", help="the whole list, not only what changed")
+    read.add_argument("--whole", action="store_true", help="the whole list, not only what changed (of items always)")
     refused = command(
         verbs, "refused", _refused, "what of systems' lists is not taken and why; exits 1 when there is any"
     )
@@ -77,7 +77,7 @@ def _own(given: argparse.Namespace) -> int:
 def _read(given: argparse.Namespace) -> int:
     from gateway import mastering  # noqa: PLC0415
 
-    return mastering.read(given.load(given), source=given.source, whole=given.whole, as_json=given.json)
+    return mastering.read(given.load(given), given.kind, source=given.source, whole=given.whole, as_json=given.json)
 
 
 def _refused(given: argparse.Namespace) -> int:

@@ -14,19 +14,21 @@ import msgspec
 from msgspec import Struct
 
 from gateway.app import Core
-from gateway.canonical.capabilities import ListsCustomers
+from gateway.canonical.capabilities import Call, ListsCustomers, ReadsItems
 from gateway.governance import print_json, print_table
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import CrossdockError, NotFound, Rejected
 from gateway.kernel.ids import new_id
 from gateway.master_data import account
 from gateway.reference import shapes
+from gateway.reference.outcomes import Refusal
 from gateway.reference.ownership import Matrix
 from gateway.reference.readings import Read, RefusedRecord, refusals
 from gateway.reference.survivorship import DEFAULT
 from gateway.settings import Settings
 
 _PAGE: Final = 200
+_CALL_SECONDS: Final = 60.0
 _HEADS: Final = ("SYSTEM", "ITS CODE", "ATTRIBUTE", "WHY", "WHAT TO DO")
 _Answer = TypeVar("_Answer")
 
@@ -83,19 +85,21 @@ def own(settings: Settings, asked: Owning, *, as_json: bool) -> int:
     return 0
 
 
-def read(settings: Settings, *, source: str | None, whole: bool, as_json: bool) -> int:
-    """Read the customers of one system, or of all that list them, and print what came of it."""
+def read(settings: Settings, kind: str, *, source: str | None, whole: bool, as_json: bool) -> int:
+    """Read the items or customers of one system, or of all that list them, and print what came of it."""
 
     async def work(core: Core) -> tuple[list[Read], dict[str, str]]:
-        listers = [each for each in core.directory.find(ListsCustomers) if source in (None, each[0])]
-        if not listers:
-            known = ", ".join(name for name, _ in core.directory.find(ListsCustomers)) or "no system"
-            raise NotFound(f"{source or 'no system'} does not list customers: {known} does", code="master.not_listed")
+        capability, read_list = _LISTS[kind]
+        listers: list[tuple[str, Any]] = list(core.directory.find(capability))
+        wanted = [each for each in listers if source in (None, each[0])]
+        if not wanted:
+            known = ", ".join(name for name, _ in listers) or "no system"
+            raise NotFound(f"{source or 'no system'} does not list {kind}: {known} does", code="master.not_listed")
         made: list[Read] = []
         failed: dict[str, str] = {}
-        for name, lister in listers:
+        for name, lister in wanted:
             try:
-                made.append(await core.customer_lists.read(settings.tenant, name, lister, whole=whole))
+                made.append(await read_list(core, settings.tenant, name, lister, whole=whole))
             except CrossdockError as error:
                 failed[name] = error.detail
         return made, failed
@@ -115,6 +119,30 @@ def read(settings: Settings, *, source: str | None, whole: bool, as_json: bool) 
         for name, why in failed.items():
             sys.stderr.write(f"crossdock: {name} was not read to its end: {why}\n")
     return 1 if failed or any(each.refused for each in made) else 0
+
+
+async def _items_of(core: Core, tenant: str, name: str, lister: Any, *, whole: bool) -> Read:
+    del whole  # a list of items is always read whole
+    call = Call(tenant=tenant, correlation_id=new_id("sync"), deadline=core.clock.monotonic() + _CALL_SECONDS)
+    made = await core.items.sync(call, name, lister)
+    return Read(
+        source=name,
+        whole=True,
+        listed=made.created + made.changed + made.unchanged,
+        created=made.created,
+        changed=made.changed,
+        refused=tuple(Refusal(each.source_code, "", each.code, each.detail) for each in made.refused),
+    )
+
+
+async def _customers_of(core: Core, tenant: str, name: str, lister: Any, *, whole: bool) -> Read:
+    return await core.customer_lists.read(tenant, name, lister, whole=whole)
+
+
+_LISTS: Final[Mapping[str, tuple[type, Callable[..., Awaitable[Read]]]]] = {
+    "items": (ReadsItems, _items_of),
+    "customers": (ListsCustomers, _customers_of),
+}
 
 
 def refused(settings: Settings, kind: str, *, source: str | None, as_json: bool) -> int:

@@ -147,7 +147,7 @@ class Worker:
             await self._durable.start()
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._again("backbone", lambda: self._backbone.run(self._subscriptions, self._stop)))
-                group.create_task(self._again("items", self._follow_items))
+                group.create_task(self._again("items", self._keep_items))
                 group.create_task(self._again("customers", self._keep_customers))
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("lags", self._keep_lags))
@@ -178,6 +178,9 @@ class Worker:
             except* Exception:  # noqa: BLE001 - the others go on; the traceback is in the log
                 _log.exception("%s failed and begins again", name)
             await self._pause(_PAUSE_SECONDS)
+
+    async def _keep_items(self) -> None:
+        await self._in_one_worker("items", self._follow_items)
 
     async def _follow_items(self) -> None:
         """Read items from every system that has them, those of the order-taking systems first."""

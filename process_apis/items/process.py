@@ -12,9 +12,11 @@ from gateway.canonical.item import Item, ReportedItem
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, NotFound, Problem
+from gateway.reference import readings
 from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken, taken_of
 from gateway.reference.ownership import Matrix, held_matrix, matrix_of, own
+from gateway.reference.readings import Reading
 from gateway.reference.statements import statements_of
 from gateway.reference.survivorship import Ownership, Provenance, provenance
 from gateway.store.audit import record_audit
@@ -35,6 +37,7 @@ from process_apis.items.models import (
     item_of_row,
     known_of_row,
 )
+from process_apis.items.reading import read_list, refusals_of
 from process_apis.items.rules import changes_of, said_of
 
 _sql: Final = queries_beside(__file__)
@@ -51,24 +54,31 @@ class Items:
     # --- from the systems -----------------------------------------------------------------------------------------
 
     async def sync(self, call: Call, source: str, reader: ReadsItems) -> SyncReport:
-        """Read all items of `source`, page by page, each page one transaction. Running it again changes nothing."""
-        total, cursor = SyncReport(), None
-        while True:
-            page = await reader.read_items(call, cursor=cursor)
-            total = total.plus(await self.adopt(call.tenant, source, page.items, correlation_id=call.correlation_id))
-            cursor = page.next_cursor
-            if cursor is None:
-                return total
+        """Read all items of `source`, page by page, each page one transaction. Running it again changes nothing.
+
+        Raises `Conflict` (``reference.reading_taken_over``) when somebody else began to read them since.
+        """
+        return await read_list(self._store, self._clock, call, source, reader, self._adopt)
 
     async def adopt(
         self, tenant: str, source: str, reported: Sequence[ReportedItem], *, correlation_id: str
     ) -> SyncReport:
         """Take one page of reported items, in one transaction with its `item.changed` events."""
+        return await self._adopt(tenant, source, reported, correlation_id, None)
+
+    async def _adopt(
+        self, tenant: str, source: str, reported: Sequence[ReportedItem], correlation_id: str, reading: Reading | None
+    ) -> SyncReport:
         changes, refused = changes_of(reported)
         async with self._store.transaction() as connection:
+            if reading is not None:
+                await readings.hold(connection, reading)
             made = await change_items(
                 connection, self._clock, tenant=tenant, source=source, changes=changes, correlation_id=correlation_id
             )
+            if reading is not None:
+                told, codes = refusals_of(refused, made.refused), [each.source_code for each in reported]
+                await readings.tell(connection, reading, codes, told, self._clock.now())
         if made.created or made.changed:
             self._forget(tenant)
         skus = {each.record: each.sku or "" for each in changes}

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from gateway.kernel.errors import Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from gateway.reference import shapes
-from gateway.reference.http import master_routes
+from gateway.reference.http import master_routes, reading_routes
 from gateway.reference.speaking import may_state
 from process_apis.items import schemas
 from process_apis.items.kit_routes import kit_routes
@@ -30,7 +30,8 @@ Name = Annotated[str | None, QueryParameter(min_length=1, max_length=200)]
 def routes(items: Items, kits: Kits, substitutes: Substitutes) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
     masters = master_routes(items, _API, one="Item", domain=DOMAIN)
-    return [*_reading(items), *_changing(items), *masters, *kit_routes(kits), *substitute_routes(substitutes)]
+    lists = reading_routes(items.store, _API, one="Item", domain=DOMAIN)
+    return [*_reading(items), *_changing(items), *masters, *lists, *kit_routes(kits), *substitute_routes(substitutes)]
 
 
 def _reading(items: Items) -> list[HTTPRouteHandler]:

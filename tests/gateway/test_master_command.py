@@ -10,6 +10,7 @@ from gateway.app import migrate_record
 from gateway.cli import main
 from gateway.engines.ports import free_port
 from gateway.plays.settings_file import write_settings
+from system_apis.tryton import sandbox_data
 
 pytestmark = pytest.mark.integration
 _CUSTOMERS = "number,name,city\nC1,Corner,Oslo\nC2,Nook,Bergen\n"
@@ -109,5 +110,7 @@ class TestWithTryton:
         assert (counts["payment_term"], counts["credit_limit"]) == ("Net 30", "1000000 USD")
         status, refused = await run("master", "refused", "customers", "--source", "erp")
         assert (status, "CUST2" in refused) == (1, True)
+        status, told = await run("master", "read", "items", "--json")
+        assert (status, told["readings"][0]["created"], told["failed"]) == (0, len(sandbox_data.SKUS), {})
         status, told = await run("master", "read", "customers")
         assert "erp: what changed" in told

@@ -8,10 +8,12 @@ import pytest
 
 from gateway.canonical.capabilities import Call, Page
 from gateway.canonical.item import ReportedItem
-from gateway.kernel.errors import NotFound
+from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
+from gateway.reference.readings import readings, refusals
 from process_apis.items import known
+from process_apis.items.models import DOMAIN
 from process_apis.items.process import Items
 
 pytestmark = pytest.mark.integration
@@ -56,8 +58,37 @@ async def test_sync_reads_every_page_and_again_changes_nothing(items, store):
 
 async def test_several_syncs_at_once_make_each_item_once(store, clock):
     reader = Reader([reported(str(n), f"SKU-{n}") for n in range(6)])
-    await asyncio.gather(*(Items(store, clock).sync(CALL, "erp", reader) for _ in range(5)))
+    syncs = (Items(store, clock).sync(CALL, "erp", reader) for _ in range(5))
+    ended = await asyncio.gather(*syncs, return_exceptions=True)
+    # The one that began last goes on; who was overtaken is told so.
+    stopped = {getattr(each, "code", "read") for each in ended}
+    assert "read" in stopped <= {"read", "reference.reading_taken_over"}
     assert await store.fetchval("select count(*) from items.item") == 6
+
+
+async def test_an_older_page_never_overwrites_what_a_newer_reading_said(items, store, clock):
+    class Overtaken(Reader):
+        async def read_items(self, call, *, cursor=None, limit=200):
+            page = await super().read_items(call, cursor=cursor, limit=limit)
+            await Items(store, clock).sync(CALL, "erp", Reader([reported("1", "A", "new")]))
+            return page
+
+    with pytest.raises(Conflict) as caught:
+        await items.sync(CALL, "erp", Overtaken([reported("1", "A", "old")]))
+    assert caught.value.code == "reference.reading_taken_over"
+    assert (await items.by_sku("acme", ["A"]))["A"].name == "new"
+
+
+async def test_what_of_a_list_is_refused_stays_told_until_it_is_mended_or_gone(items, store):
+    strange = reported("2", "B", packs=(UnitConversion("??", Decimal(3)),))
+    reader = Reader([reported("1", "A"), strange, reported("3", "tab\t"), reported("1", "A")])
+    assert len((await items.sync(CALL, "erp", reader)).refused) == 2
+    told = [(each.record, each.attribute, each.code) for each in await refusals(store, "acme", DOMAIN)]
+    assert told == [("2", "packs", "item.unit_unknown"), ("3", "sku", "item.sku_unfit")]
+    (known,) = await readings(store, "acme", DOMAIN)
+    assert (known.source, known.listed, known.created, known.refused) == ("erp", 4, 2, 2)
+    await items.sync(CALL, "erp", Reader([reported("2", "B")]))
+    assert await refusals(store, "acme", DOMAIN) == []
 
 
 async def test_another_process_sees_a_change_within_a_second(items, store, clock):
