@@ -247,6 +247,7 @@ class Core:
                 for channel in settings.channels
                 if channel.cancel_after_days is not None
             },
+            fills={channel.name: channel.fill for channel in settings.channels},
         )
         self.stock_operations = StockOperations(
             self.store,

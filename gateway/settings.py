@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.location import Location
+from gateway.canonical.order import FillPolicy
 from gateway.canonical.stock import OWN_SOURCE
 from gateway.explain.options import ExplainOptions
 from gateway.identity.addresses import is_guarded
@@ -217,6 +218,9 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     is accepted as well where supply that is known covers what stock cannot give, and says when it is expected. What
     still waits `cancel_after_days` after an order was placed is cancelled. `selling_unit` (UN/ECE Rec 20, ``CS``) is
     what its publication and its feed count in, of items that have it in whole base units; others in their base unit.
+    `fill` says how lines leave of an order that waits in part, unless the order says so itself: ``complete`` (all
+    together), ``line_complete`` (each when all of it is there), ``partial`` (what is there, the rest later). With
+    ``fill_or_kill`` they never wait for supply.
     """
 
     name: str
@@ -224,6 +228,7 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     buyer_committed: bool | None = None
     promise_supply: bool = False
     cancel_after_days: float | None = None
+    fill: FillPolicy = "complete"
     publication: PublicationSettings | None = None
     feed: FeedSettings | None = None
     selling_unit: str | None = None
@@ -238,6 +243,10 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise Misconfigured(f"channel {self.name!r} names files: use letters, digits, hyphens and underscores")
         if self.cancel_after_days is not None and self.cancel_after_days <= 0:
             raise Misconfigured(f"channel {self.name!r}: cancel_after_days is above 0, or left out")
+        if self.fill == "fill_or_kill" and self.is_committed:
+            raise Misconfigured(
+                f"channel {self.name!r} cannot refuse what was bought: fill is complete, line_complete or partial"
+            )
         if self.publication is not None and self.buyer_committed is False:
             raise Misconfigured(
                 f"channel {self.name!r} is published, so it sells without asking: leave buyer_committed out, or true"

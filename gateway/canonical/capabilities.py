@@ -525,6 +525,7 @@ class ClaimsStock(Protocol):
         order: str,
         correlation_id: str,
         handed: bool = False,
+        lines: Sequence[int] | None = None,
     ) -> Sequence[ClaimedLine]: ...
 
     async def release(

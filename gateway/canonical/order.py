@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 
@@ -14,6 +14,25 @@ from gateway.kernel.money import Money
 
 ORDER_PREFIX: Final = "ord"
 """Of the ids of accepted orders."""
+
+
+FillPolicy = Literal["complete", "line_complete", "partial", "fill_or_kill"]
+"""How lines leave where stock does not do for all: together (`complete`), each when all of it is there, or what there
+is and the rest later. `fill_or_kill` never waits: all of it is promised at once, or none."""
+_RELEASE: Final = "."  # no id has it
+
+
+def release_reference(order: str, release: int) -> str:
+    """What other systems know a part of an order by that is handed over by itself: the first one by the order's id."""
+    return order if release <= 1 else f"{order}{_RELEASE}{release}"
+
+
+def order_of(reference: str | None) -> tuple[str | None, int]:
+    """The order and the release that a reference of ours names; what is none of ours is its own order."""
+    if reference is None or _RELEASE not in reference or not reference.startswith(f"{ORDER_PREFIX}_"):
+        return reference, 1
+    order, _, release = reference.rpartition(_RELEASE)
+    return (order, int(release)) if release.isascii() and release.isdigit() else (reference, 1)
 
 
 class OrderState(StrEnum):
@@ -47,7 +66,7 @@ class SalesLine(Struct, frozen=True, kw_only=True):
 
 
 class SalesOrder(Struct, frozen=True, kw_only=True):
-    """An accepted order on its way to a system. `order` is our id and the external reference everywhere."""
+    """An accepted order, or a release of one, on its way to a system. `order` is our external reference everywhere."""
 
     order: str
     tenant: str

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
 from gateway.canonical.capabilities import Connection
+from gateway.canonical.order import order_of
 from gateway.canonical.stock import MovementType
 from gateway.store.arrays import Element, column_arrays
 from gateway.store.queries import queries_beside
@@ -56,7 +57,7 @@ def deed_of_mapped(each: Mapped) -> Deed:
         reported.order_key.epoch,
         reported.order_key.sequence,
         reported.occurred_at,
-        reported.order_reference,
+        order_of(reported.order_reference)[0],
         reported.order_line,
         each.handling,
         reported.document,
@@ -110,7 +111,7 @@ def movement_row(each: Mapped) -> tuple[Element, ...]:
         reported.amount,
         reported.uom,
         each.factor,
-        reported.order_reference,
+        order_of(reported.order_reference)[0],
         reported.order_line,
         each.handling,
         reported.document,

@@ -210,10 +210,17 @@ class Availability:
         order: str,
         correlation_id: str,
         handed: bool = False,
+        lines: Sequence[int] | None = None,
     ) -> Sequence[ClaimedLine]:
         """See `Standing.allocate`."""
         return await self._standing.allocate(
-            connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id, handed=handed
+            connection,
+            tenant=tenant,
+            action=action,
+            order=order,
+            correlation_id=correlation_id,
+            handed=handed,
+            lines=lines,
         )
 
     async def release(

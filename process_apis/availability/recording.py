@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.canonical.capabilities import Connection, Report
 from gateway.canonical.events import Event
+from gateway.canonical.order import order_of
 from gateway.canonical.stock import MovementType, Outcome, Receipt, ReceiptLine, ReportedMovement
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
@@ -238,7 +239,7 @@ class Recorder:
         await connection.execute(_sql.insert_movements, tenant, *column_arrays(map(movement_row, taken)))
         await log.append(connection, movement_events(tenant, moving, replaced))
         keys = {each.key for each in moving}
-        orders = {each.reported.order_reference for each in moving}
+        orders = {order_of(each.reported.order_reference)[0] for each in moving}
         places = {each.location for each in taken}
         old = sorted(replaced.values())
         for row in await connection.fetch(_sql.movements_by_id, tenant, old) if old else ():

@@ -53,16 +53,21 @@ class Standing:
         order: str,
         correlation_id: str,
         handed: bool = False,
+        lines: Sequence[int] | None = None,
     ) -> Sequence[ClaimedLine]:
         """Turn the order's reservations into allocations, which do not expire; returns all that the order holds.
 
+        With `lines` only what it holds for those.
         `handed` says that another system works on them from now on: what turns out to be short of them is a person's.
         Raises `Conflict` (``claim.short``, with ``context["lines"]``) while part of what it holds is not there.
         """
-        content = digest("allocate", order, None, ["handed"] if handed else [])
+        asked = ["handed"] if handed else []
+        content = digest("allocate", order, None, asked if lines is None else [*asked, sorted(set(lines))])
         version, head, claims = await _open(connection, tenant, action, order)
         if (known := action_of_row(action, head)) is not None:
             return answered(known, content)
+        if lines is not None:
+            claims = [claim for claim in claims if claim.line in lines]
         _check_covered(order, claims)
         pairs = [(claim, _allocated(claim, handed=handed)) for claim in claims if claim.state in _STANDS]
         waiting = [claim for claim in claims if claim.state == "promised"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.canonical.events import Event
+from gateway.canonical.order import order_of
 from process_apis.availability.models import Mapped
 
 _TOGETHER: Final = 100
@@ -67,7 +68,8 @@ def _together(tenant: str, some: Sequence[Mapped]) -> Event:
 
 def _data(each: Mapped) -> dict[str, Any]:
     reported = each.reported
-    return {
+    order, release = order_of(reported.order_reference)
+    return ({} if release == 1 else {"release": release}) | {
         "movement": each.movement,
         "type": reported.type,
         "item": each.item,
@@ -77,7 +79,7 @@ def _data(each: Mapped) -> dict[str, Any]:
         "from": each.way.origin,
         "to": each.way.target,
         "lot": reported.lot,
-        "order": reported.order_reference,
+        "order": order,
         "order_line": reported.order_line,
         "document": reported.document,
         "source": reported.source,

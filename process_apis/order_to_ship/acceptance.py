@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, Connection, ResolvesItems
 from gateway.canonical.kit import in_kits
-from gateway.canonical.order import ORDER_PREFIX
+from gateway.canonical.order import ORDER_PREFIX, FillPolicy
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, StandingClaim
 from gateway.durable.enqueue import enqueue_all
 from gateway.kernel.clock import Clock
@@ -75,7 +75,8 @@ class _RefusedError(Exception):
 class Acceptance:
     """Takes orders: promised in full, or refused; those of `committed` channels wait for what stock cannot give.
 
-    Those of `dated` channels wait too, where supply is known that covers it; their lines say when.
+    Those of `dated` channels wait too, where supply is known that covers it; their lines say when. `fills` are the
+    channels' policies for orders that bring none.
     """
 
     def __init__(
@@ -86,7 +87,9 @@ class Acceptance:
         claims: ClaimsStock,
         committed: Collection[str] = (),
         dated: Collection[str] = (),
+        fills: Mapping[str, FillPolicy] | None = None,
     ) -> None:
+        self._fills = dict(fills or {})
         self._store = store
         self._clock = clock
         self._items = items
@@ -205,6 +208,7 @@ class Acceptance:
             placed_at=self._clock.now(),
             correlation_id=command.caller.correlation_id,
             lines=(),
+            fill=command.fill or self._fills.get(command.channel, "complete"),
         )
 
     def _batches_of(self, tenant: str) -> Batches[_Wanted, Order | None]:
@@ -283,7 +287,10 @@ class Acceptance:
         ]
 
     def _waits(self, order: Order) -> bool:
-        return order.channel in self._committed or order.channel in self._dated
+        return order.channel in self._committed or self._is_dated(order)
+
+    def _is_dated(self, order: Order) -> bool:
+        return order.channel in self._dated and order.fill != "fill_or_kill"
 
     async def _backorder(
         self,
@@ -313,7 +320,7 @@ class Acceptance:
         )
         if order.channel in self._committed:
             return whatever_there_is(request)
-        return replace(request, fill="partial") if order.channel in self._dated else request
+        return replace(request, fill="partial") if self._is_dated(order) else request
 
 
 async def _answer_all(

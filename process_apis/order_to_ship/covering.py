@@ -22,6 +22,7 @@ from gateway.kernel.errors import NotFound
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.models import Allocation, ExceptionClass, Finding, OrderLine
 from process_apis.order_to_ship.records import Change, lock
+from process_apis.order_to_ship.releases import may_allocate
 
 _ZERO: Final = Decimal(0)
 _US: Final = "crossdock"
@@ -64,7 +65,7 @@ class Covering:
         short = [each for each in standing if each.lacking]
         note_shortage(change, [_lack(each) for each in short if not each.handed])
         _note_handed(change, [_lack(each) for each in short if each.handed])
-        if any(line.backordered for line in order.lines) and not any(line.backordered for line in change.order.lines):
+        if any(line.backordered for line in order.lines) and may_allocate(change.order):
             await change.wake()
         await change.save()
 

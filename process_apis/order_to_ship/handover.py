@@ -21,6 +21,7 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, OutcomeUnknown, Unavailable
 from process_apis.order_to_ship.models import Order, Task, TaskKind
 from process_apis.order_to_ship.outcomes import TWINS, Outcome, Pace
+from process_apis.order_to_ship.releases import parts_of, place_of, reference_of, release_of
 from process_apis.order_to_ship.rules import sales_order
 from process_apis.order_to_ship.steps import READ_STEPS, Step, StepKind
 
@@ -106,45 +107,48 @@ class Handover:
     async def _submit_order(self, call: Call, order: Order, step: Step) -> object:
         erp = self._systems.takes_orders(step.the_task.system)
         if step.look_first:
-            found = await _find_one(call, erp, order.order_id)
+            found = await _find_one(call, erp, _reference(order, step))
             if found is not None and (found.ready or found.cancelled):
                 return found
         return await self._submitted(call, erp, order, step)
 
     async def _verify_order(self, call: Call, order: Order, step: Step) -> object:
         erp = self._systems.takes_orders(step.the_task.system)
-        found = await _find_one(call, erp, order.order_id)
+        found = await _find_one(call, erp, _reference(order, step))
         if found is None or found.ready or found.cancelled:
             return found
         # The one that stays of two may be the one that nobody has moved on yet.
         return await self._submitted(call, erp, order, step)
 
     async def _submitted(self, call: Call, erp: TakesOrders, order: Order, step: Step) -> SystemOrder:
-        wanted = sales_order(order, self._locations(order, step.the_task.system))
+        release = release_of(step.the_task)
+        wanted = sales_order(order, self._locations(order, step.the_task.system, release), release)
         return await self._without_twins(call, order, step, lambda: erp.submit_order(call, order=wanted))
 
     async def _release_work(self, call: Call, order: Order, step: Step) -> object:
         warehouse = self._systems.releases_work(step.the_task.system)
-        location = step.the_task.target
+        location, release = place_of(step.the_task), release_of(step.the_task)
         if step.look_first:
-            found = await warehouse.find_work(call, reference=order.order_id)
+            found = await warehouse.find_work(call, reference=_reference(order, step))
             if found is not None and found.state is not WorkState.CANCELLED:
                 return found
-        return await warehouse.release_work(call, order=sales_order(order, [location]), location=location)
+        wanted = sales_order(order, [location], release)
+        return await warehouse.release_work(call, order=wanted, location=location)
 
     async def _post_shipment(self, call: Call, order: Order, step: Step) -> object:
         erp = self._systems.posts_shipments(step.the_task.system)
         posting = step.the_task.target
         shipment = next(known for known in order.shipments if known.shipment_id == posting)
         lines = [ShipmentLine(line=part.line, item=part.item, amount=part.amount) for part in shipment.lines]
+        reference = _reference(order, step)
 
         async def post() -> SystemShipment:
             if step.look_first:
-                found = await erp.find_posting(call, reference=order.order_id, posting=posting)
+                found = await erp.find_posting(call, reference=reference, posting=posting)
                 if found is not None:
                     return found
             return await erp.post_shipment(
-                call, reference=order.order_id, posting=posting, location=shipment.location, lines=lines
+                call, reference=reference, posting=posting, location=shipment.location, lines=lines
             )
 
         return await self._without_twins(call, order, step, post)
@@ -152,18 +156,20 @@ class Handover:
     async def _cancel_work(self, call: Call, order: Order, step: Step) -> WarehouseWork | None:
         warehouse = self._systems.releases_work(step.the_task.system)
         if step.look_first:
-            found = await warehouse.find_work(call, reference=order.order_id)
+            found = await warehouse.find_work(call, reference=_reference(order, step))
             if found is None or found.state is not WorkState.RELEASED:
                 return found
-        return await warehouse.cancel_work(call, reference=order.order_id)
+        return await warehouse.cancel_work(call, reference=_reference(order, step))
 
     async def _cancel_order(self, call: Call, order: Order, step: Step) -> SystemOrder | None:
         erp = self._systems.takes_orders(step.the_task.system)
         if step.look_first:
-            found = await _find_one(call, erp, order.order_id)
+            found = await _find_one(call, erp, _reference(order, step))
             if found is None or found.cancelled:
                 return found
-        return await self._without_twins(call, order, step, lambda: erp.cancel_order(call, reference=order.order_id))
+        return await self._without_twins(
+            call, order, step, lambda: erp.cancel_order(call, reference=_reference(order, step))
+        )
 
     async def _without_twins(self, call: Call, order: Order, step: Step, work: Callable[[], Awaitable[Done]]) -> Done:
         """Do `work`; where it stumbles over a twin, even one that came late, cancel that and do it once more."""
@@ -172,12 +178,21 @@ class Handover:
         except Conflict as e:
             if e.code != TWINS:
                 raise
-        await _find_one(call, self._systems.takes_orders(step.the_task.system), order.order_id)
+        await _find_one(call, self._systems.takes_orders(step.the_task.system), _reference(order, step))
         return await work()
 
-    def _locations(self, order: Order, erp: str) -> list[str]:
-        named = {part.location for part in order.allocations}
+    def _locations(self, order: Order, erp: str, release: int) -> list[str]:
+        named = {location for _, location, _ in parts_of(order, release)}
         return [location for location in sorted(named) if self._systems.erp_of(order.tenant, location) == erp]
+
+
+def _reference(order: Order, step: Step) -> str:
+    """What the step's system knows the order by. A shipment is posted to the release that it left for."""
+    task = step.the_task
+    if task.kind is TaskKind.SHIPMENT_POSTING:
+        shipment = next(known for known in order.shipments if known.shipment_id == task.target)
+        return reference_of(order, shipment.release)
+    return reference_of(order, release_of(task))
 
 
 async def _find_one(call: Call, erp: TakesOrders, reference: str) -> SystemOrder | None:

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.canonical.capabilities import KeepsAnswer
-from gateway.canonical.order import OrderState
+from gateway.canonical.order import FillPolicy, OrderState
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller
 from gateway.kernel.exchange import Reply
@@ -40,7 +40,10 @@ class AskedLine(Struct, frozen=True, kw_only=True):
 
 
 class PlaceOrder(Struct, frozen=True, kw_only=True):
-    """Place an order. Channel, `sold_to`, `external_number` and `release` identify it within the caller's tenant."""
+    """Place an order. Channel, `sold_to`, `external_number` and `release` identify it within the caller's tenant.
+
+    Without `fill` its channel's policy holds.
+    """
 
     caller: Caller
     channel: str
@@ -52,6 +55,7 @@ class PlaceOrder(Struct, frozen=True, kw_only=True):
     lines: tuple[AskedLine, ...]
     release: str = ""
     requested_date: date | None = None
+    fill: FillPolicy | None = None
 
 
 # --- facts ------------------------------------------------------------------------------------------------------------
@@ -91,6 +95,16 @@ class Allocation(Struct, frozen=True, kw_only=True):
     amount: Decimal
 
 
+class ReleasedLine(Struct, frozen=True, kw_only=True):
+    """How much of a line was handed over from a location in one release, and under which claims."""
+
+    release: int
+    line: int
+    location: str
+    amount: Decimal
+    claims: tuple[str, ...]
+
+
 class TaskKind(StrEnum):
     """What is asked of another system."""
 
@@ -113,8 +127,8 @@ class TaskState(StrEnum):
 class Task(Struct, frozen=True, kw_only=True):
     """One thing asked of one system. `settling`: its outcome is unknown and it is looked up after `not_before`.
 
-    `target` is a location, a shipment or the system itself. `verify_at`: when to look for a twin, where one attempt
-    followed another whose outcome was unknown.
+    `target` is a location, a shipment or the system itself, of a later release with its number. `verify_at`: when to
+    look for a twin, where one attempt followed another whose outcome was unknown.
     """
 
     kind: TaskKind
@@ -147,6 +161,7 @@ class Shipment(Struct, frozen=True, kw_only=True):
     event_id: str
     location: str
     lines: tuple[ShippedLine, ...]
+    release: int = 1
 
 
 class ExceptionClass(StrEnum):
@@ -178,7 +193,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Everything the record knows about one order."""
+    """Everything the record knows about one order. `released` is what was handed over in parts, where it was."""
 
     order_id: str
     tenant: str
@@ -198,6 +213,8 @@ class Order(Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...] = ()
     shipments: tuple[Shipment, ...] = ()
     exceptions: tuple[Finding, ...] = ()
+    fill: FillPolicy = "complete"
+    released: tuple[ReleasedLine, ...] = ()
     version: int = 1
     approved_at: datetime | None = None
     allocated_at: datetime | None = None

@@ -15,7 +15,7 @@ from gateway.canonical.capabilities import ChannelAccount, ClaimsStock, Connecti
 from gateway.canonical.channel import ChannelOrder
 from gateway.canonical.events import Recorded
 from gateway.canonical.item import Item
-from gateway.canonical.order import OrderState
+from gateway.canonical.order import FillPolicy, OrderState
 from gateway.canonical.reconciliation import BookedOrder, UnpostedLine
 from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
@@ -79,18 +79,20 @@ class OrderToShip:
         committed: Collection[str] = (),
         dated: Collection[str] = (),
         cancel_after: Mapping[str, timedelta] | None = None,
+        fills: Mapping[str, FillPolicy] | None = None,
     ) -> None:
         """`committed` are the buyer-committed channels, whose orders are never refused for stock.
 
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
-        channel in `cancel_after` so long after it was placed is cancelled.
+        channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
+        lines leave.
         """
         self._cancel_after = dict(cancel_after or {})
         self._store = store
         self._claims = claims
         self._systems = systems
         self._options = options or Options()
-        self._acceptance = Acceptance(store, clock, items, claims, committed, dated)
+        self._acceptance = Acceptance(store, clock, items, claims, committed, dated, fills)
         self._channel_orders = ChannelOrders(self._acceptance)
         self._reading = Reading(store)
         self._turns = partial(

@@ -3,13 +3,13 @@
 with fresh as (
 insert into order_to_ship.sales_order
     (order_id, tenant, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
-     requested_date, total, placed_at, correlation_id, state, exposure, due_at)
+     requested_date, total, placed_at, correlation_id, state, exposure, due_at, fill)
 select o.order_id, $1, o.channel, o.partner, o.sold_to, o.external_number, o.release, o.fingerprint, o.currency,
-       o.ship_to, o.requested_date, o.total, o.placed_at, o.correlation_id, 'promised', o.total, o.placed_at
+       o.ship_to, o.requested_date, o.total, o.placed_at, o.correlation_id, 'promised', o.total, o.placed_at, o.fill
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[],
-            $10::jsonb[], $11::date[], $12::numeric[], $13::timestamptz[], $14::text[])
+            $10::jsonb[], $11::date[], $12::numeric[], $13::timestamptz[], $14::text[], $25::text[])
      as o (order_id, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
-           requested_date, total, placed_at, correlation_id)
+           requested_date, total, placed_at, correlation_id, fill)
 order by o.channel, o.sold_to, o.external_number, o.release
 on conflict (tenant, channel, sold_to, external_number, release) do nothing
 returning order_id
@@ -64,6 +64,8 @@ select (to_jsonb(o) - 'fingerprint' || jsonb_build_object(
               from order_to_ship.line l where l.order_id = o.order_id),
     'allocations', (select coalesce(jsonb_agg(to_jsonb(a) - 'order_id' order by a.line, a.location), '[]')
                     from order_to_ship.allocation a where a.order_id = o.order_id),
+    'released', (select coalesce(jsonb_agg(to_jsonb(r) - 'order_id' order by r.release, r.line, r.location), '[]')
+                 from order_to_ship.released_line r where r.order_id = o.order_id),
     'tasks', (select coalesce(jsonb_agg(to_jsonb(t) - 'order_id' order by t.kind, t.target), '[]')
               from order_to_ship.task t where t.order_id = o.order_id),
     'shipments', (select coalesce(jsonb_agg(to_jsonb(s) || jsonb_build_object('lines',
@@ -108,8 +110,15 @@ select coalesce(sum(exposure), 0) from order_to_ship.sales_order
 where tenant = $1 and sold_to = $2 and currency = $3 and exposure > 0 and (approved_at is not null or order_id = $4)
 
 -- name: insert_shipment
-insert into order_to_ship.shipment (shipment_id, order_id, sequence, source, event_id, location, confirmed_at)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into order_to_ship.shipment
+    (shipment_id, order_id, sequence, source, event_id, location, confirmed_at, release)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- name: insert_released
+insert into order_to_ship.released_line (order_id, release, line, location, amount, claims)
+select $1, k.release, k.line, k.location, k.amount, array(select jsonb_array_elements_text(k.claims))
+from unnest($2::integer[], $3::integer[], $4::text[], $5::numeric[], $6::jsonb[])
+    as k (release, line, location, amount, claims)
 
 -- name: insert_shipment_line
 insert into order_to_ship.shipment_line (movement, shipment_id, line, item, amount) values ($1, $2, $3, $4, $5)

@@ -153,6 +153,10 @@ class Change:
             await self.connection.execute(sql.update_lines, self.order.order_id, *_columns(changed, names))
         if self.order.allocations != self._before.allocations:
             await write_allocations(self.connection, self.order.order_id, self.order.allocations)
+        if released := self.order.released[len(self._before.released) :]:
+            claims = [msgspec.json.encode(part.claims).decode() for part in released]
+            columns = _columns(released, ("release", "line", "location", "amount"))
+            await self.connection.execute(sql.insert_released, self.order.order_id, *columns, claims)
 
     async def _write_tasks(self) -> None:
         changed = [task for task in self.order.tasks if task not in self._before.tasks]
@@ -217,8 +221,9 @@ async def insert_orders(connection: Connection, orders: Sequence[Order], content
     ids = [order.order_id for order in orders for _ in order.lines]
     lines = _columns([line for order in orders for line in order.lines], names)
     rows = await connection.fetch(
-        sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after, ids, *lines
-    )
+        sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after, ids, *lines,
+        [order.fill for order in orders],
+    )  # fmt: skip
     return frozenset(row["order_id"] for row in rows)
 
 

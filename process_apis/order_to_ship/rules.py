@@ -17,6 +17,7 @@ from gateway.kernel.errors import Conflict, Problem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, PlaceOrder, TaskKind, TaskState
+from process_apis.order_to_ship.releases import parts_of, reference_of
 
 _ZERO: Final = Decimal(0)
 _DIGITS: Final = 28
@@ -30,13 +31,15 @@ def fingerprint(command: PlaceOrder) -> bytes:
 
     The partner is part of it, so that nobody is given the order of another partner who shares an account.
     """
-    content = (
+    content: tuple[object, ...] = (
         command.partner,
         command.currency,
         msgspec.structs.astuple(command.ship_to),
         command.requested_date,
         [(line.sku, line.item, plain(line.amount), line.uom) for line in command.lines],
     )
+    if command.fill is not None:
+        content = (*content, command.fill)
     return hashlib.sha256(msgspec.json.encode(content)).digest()
 
 
@@ -208,11 +211,11 @@ def _all_there(order: Order, kind: TaskKind) -> bool:
     return bool(there) and all(there)
 
 
-def sales_order(order: Order, locations: Sequence[str]) -> SalesOrder:
-    """The order as systems take it, with what the given locations promised of each line."""
+def sales_order(order: Order, locations: Sequence[str], release: int = 1) -> SalesOrder:
+    """The order, or a release of it, as systems take it, with what the given locations promised of each line."""
     by_number = {line.line: line for line in order.lines}
     return SalesOrder(
-        order=order.order_id,
+        order=reference_of(order, release),
         tenant=order.tenant,
         sold_to=order.sold_to,
         external_number=order.external_number,
@@ -222,15 +225,15 @@ def sales_order(order: Order, locations: Sequence[str]) -> SalesOrder:
         requested_date=order.requested_date,
         lines=tuple(
             SalesLine(
-                line=part.line,
-                item=by_number[part.line].item,
-                sku=by_number[part.line].sku,
-                amount=part.amount,
-                uom=by_number[part.line].uom,
-                unit_price=Money(by_number[part.line].unit_price, order.currency),
-                location=part.location,
+                line=line,
+                item=by_number[line].item,
+                sku=by_number[line].sku,
+                amount=amount,
+                uom=by_number[line].uom,
+                unit_price=Money(by_number[line].unit_price, order.currency),
+                location=location,
             )
-            for part in sorted(order.allocations, key=lambda part: (part.line, part.location))
-            if part.location in locations
+            for line, location, amount in parts_of(order, release)
+            if location in locations
         ),
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from gateway.canonical.order import FillPolicy
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller
 from gateway.kernel.quantity import plain
@@ -46,7 +47,11 @@ class LineInput(Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class OrderInput(Struct, kw_only=True, forbid_unknown_fields=True):
-    """An order. Channel, `sold_to`, `external_number` and `release` identify it."""
+    """An order. Channel, `sold_to`, `external_number` and `release` identify it.
+
+    `fill` says how lines leave where some wait for supply: together, each when all of it is there, or what is there and
+    the rest later; ``fill_or_kill`` never waits, unless its channel cannot refuse. Without it the channel's holds.
+    """
 
     channel: Text
     sold_to: Text
@@ -57,6 +62,7 @@ class OrderInput(Struct, kw_only=True, forbid_unknown_fields=True):
     release: Release = ""
     partner: Text | None = None
     requested_date: date | None = None
+    fill: FillPolicy | None = None
 
 
 class ReasonInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -106,6 +112,7 @@ class OrderView(Struct, kw_only=True):
     total: MoneyView
     placed_at: datetime
     requested_date: date | None
+    fill: str
     ship_to: AddressBody
     lines: list[LineView]
     version: int
@@ -194,6 +201,7 @@ def place_order(data: OrderInput, caller: Caller) -> PlaceOrder:
         release=data.release,
         currency=data.currency,
         requested_date=data.requested_date,
+        fill=data.fill,
         ship_to=Address(
             name=address.name,
             street=address.street,
@@ -222,6 +230,7 @@ def order_view(order: Order) -> OrderView:
         total=_money(order.total, order.currency),
         placed_at=order.placed_at,
         requested_date=order.requested_date,
+        fill=order.fill,
         ship_to=AddressBody(
             name=address.name,
             street=address.street,

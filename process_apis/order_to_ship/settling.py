@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import ClaimsStock, FindsSystems
 from gateway.canonical.kit import in_kits
 from gateway.canonical.party import CustomerAccount
+from gateway.canonical.stock import ClaimedLine
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.money import Money
 from process_apis.order_to_ship.covering import Lack, merged, note_shortage, waiting_lines
@@ -24,6 +26,7 @@ from process_apis.order_to_ship.models import (
 )
 from process_apis.order_to_ship.outcomes import Outcome, Verdict
 from process_apis.order_to_ship.records import Change, sql
+from process_apis.order_to_ship.releases import coverable, handed_over, latest, place_of, target_of
 from process_apis.order_to_ship.rules import cancel_rest, hold_reason
 from process_apis.order_to_ship.steps import Step, StepKind, with_task
 
@@ -68,7 +71,7 @@ def apply_verdict(change: Change, step: Step, verdict: Verdict) -> None:
     if task.state is TaskState.DONE and step.kind is StepKind.SUBMIT_ORDER:
         change.tell("order.submitted", system=task.system, number=task.number)
     if task.state is TaskState.DONE and step.kind is StepKind.RELEASE_WORK:
-        change.tell("order.released", system=task.system, location=task.target, number=task.number)
+        change.tell("order.released", system=task.system, location=place_of(task), number=task.number)
     if verdict.refusal is not None:
         change.set(reject_reason=verdict.refusal)
 
@@ -95,6 +98,9 @@ async def apply_own_step(change: Change, step: Step, claims: ClaimsStock, system
 
 async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) -> None:
     order = change.order
+    if order.released or any(line.backordered for line in order.lines):
+        await _allocate_part(change, claims, systems)
+        return
     try:
         claimed = await claims.allocate(
             change.connection,
@@ -124,7 +130,7 @@ async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) 
         change.find(_claim_lost("order.claim_lost", f"the promise of lines {missing} is gone: cancel, or claim again"))
         return
     try:
-        tasks = _planned(replace(order, allocations=parts), systems)
+        tasks = _planned(order, {part.location for part in parts}, systems)
     except CrossdockError as e:
         change.find(_unplanned(e))
         return
@@ -133,14 +139,66 @@ async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) 
         change.set(tasks=with_task(change.order, task).tasks)
 
 
-def _planned(order: Order, systems: FindsSystems) -> list[Task]:
-    locations = sorted({part.location for part in order.allocations})
+async def _allocate_part(change: Change, claims: ClaimsStock, systems: FindsSystems) -> None:
+    """Hand over what is covered and in no release yet, as the next one; the order is allocated when nothing waits."""
+    waits = any(line.backordered for line in change.order.lines)
+    due = sorted(coverable(change.order))
+    parts = handed_over(change.order, await _claim_part(change, claims, due))
+    try:
+        number = latest(change.order) + 1
+        tasks = _planned(change.order, {part.location for part in parts}, systems, number)
+    except CrossdockError as e:
+        change.find(_unplanned(e))
+        return
+    if parts:
+        change.set(released=(*change.order.released, *parts))
+        for task in tasks:
+            change.set(tasks=with_task(change.order, task).tasks)
+    if waits or any(line.backordered for line in change.order.lines):
+        return
+    if lost := sorted(coverable(change.order)):
+        change.find(_claim_lost("order.claim_lost", f"the promise of lines {lost} is gone: cancel, or claim again"))
+    else:
+        change.set(allocated_at=change.now)
+
+
+async def _claim_part(change: Change, claims: ClaimsStock, lines: Sequence[int]) -> Sequence[ClaimedLine]:
+    """Allocate what is there of `lines`, but for those of which something promised is gone: they wait for it."""
+    order, left = change.order, list(lines)
+    while left:
+        try:
+            return await claims.allocate(
+                change.connection,
+                tenant=order.tenant,
+                action=f"{order.order_id}:allocate:{order.turn}:{len(left)}",
+                order=order.order_id,
+                correlation_id=order.correlation_id,
+                handed=True,
+                lines=left,
+            )
+        except Unavailable:
+            raise
+        except CrossdockError as e:
+            if e.code != "claim.short":
+                change.find(_claim_lost(e.code, e.detail))
+                return ()
+            lacks = msgspec.convert(e.context["lines"], list[Lack])
+            if not any(line.backordered for line in order.lines):
+                note_shortage(change, lacks)
+            short = {lack.line for lack in lacks}
+            left = [line for line in left if line not in short]
+    return ()
+
+
+def _planned(order: Order, places: Collection[str], systems: FindsSystems, release: int = 1) -> list[Task]:
+    locations = sorted(places)
     erps = sorted({systems.erp_of(order.tenant, location) for location in locations})
-    tasks = [Task(kind=TaskKind.ERP_ORDER, target=erp, system=erp) for erp in erps]
+    tasks = [Task(kind=TaskKind.ERP_ORDER, target=target_of(erp, release), system=erp) for erp in erps]
     for location in locations:
         warehouse = systems.warehouse_of(order.tenant, location)
         if warehouse is not None:
-            tasks.append(Task(kind=TaskKind.WAREHOUSE_WORK, target=location, system=warehouse))
+            target = target_of(location, release)
+            tasks.append(Task(kind=TaskKind.WAREHOUSE_WORK, target=target, system=warehouse))
     return tasks
 
 
@@ -170,7 +228,7 @@ async def cancel_waiting(change: Change, claims: ClaimsStock) -> None:
     order = change.order
     if order.allocated_at or order.cancelled_at or order.rejected_at or not any(x.backordered for x in order.lines):
         return
-    if not any(line.open for line in order.lines):
+    if not any(line.open or line.shipped for line in order.lines):
         change.set(cancel_requested_at=change.now, cancel_reason=_WAITED)
         await _give_up(change, claims)
         return

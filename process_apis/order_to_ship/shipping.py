@@ -109,12 +109,13 @@ class Shipping:
     async def _document(self, change: Change, data: dict[str, Any], part: ShippedLine, *, told: bool) -> Shipment:
         """Put the line on the document it belongs to, or, where that is posted already, on a new one."""
         order = change.order
-        key = (data["source"], data["event_id"], data["location"])
+        key = (data["source"], data["event_id"], data["location"], data.get("release", 1))
         shipment = next(
             (
                 known
                 for known in order.shipments
-                if (known.source, known.event_id, known.location) == key and _is_open(order, known.shipment_id)
+                if (known.source, known.event_id, known.location, known.release) == key
+                and _is_open(order, known.shipment_id)
             ),
             None,
         )
@@ -137,10 +138,11 @@ class Shipping:
             event_id=data["event_id"],
             location=data["location"],
             lines=(),
+            release=data.get("release", 1),
         )
         await change.connection.execute(
             sql.insert_shipment, shipment.shipment_id, order.order_id, shipment.sequence, shipment.source,
-            shipment.event_id, shipment.location, change.now,
+            shipment.event_id, shipment.location, change.now, shipment.release,
         )  # fmt: skip
         change.set(shipments=(*change.order.shipments, shipment))
         poster = None if told else self._poster_of(change, shipment.location)

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from process_apis.order_to_ship.models import ExceptionClass, Order, Task, TaskKind, TaskState
+from process_apis.order_to_ship.releases import may_allocate, release_of
 
 
 class StepKind(StrEnum):
@@ -122,9 +123,8 @@ def _forward(order: Order, now: datetime) -> Next:
     if order.approved_at is None:
         terms = order.of_kind(TaskKind.TERMS)
         return _first(StepKind.CHECK_TERMS, terms, now) if terms else Step(StepKind.CHECK_TERMS)
-    if order.allocated_at is None:
-        # What is short waits for stock; the rest of the order waits with it.
-        return None if any(line.backordered for line in order.lines) else Step(StepKind.ALLOCATE)
+    if order.allocated_at is None and may_allocate(order):
+        return Step(StepKind.ALLOCATE)
     erps = [task for task in order.of_kind(TaskKind.ERP_ORDER) if task.state in _TO_DO]
     if erps:
         return _first(StepKind.SUBMIT_ORDER, erps, now)
@@ -141,10 +141,13 @@ def _after_shipping(order: Order, now: datetime) -> Next:
     posting = TaskKind.SHIPMENT_POSTING
     postings = [task for task in order.of_kind(posting) if task.state in _TO_DO]
     stuck = any(finding.blocking and finding.kind == posting for finding in order.exceptions)
-    if not postings or stuck or any(task.state is not TaskState.DONE for task in erps):
+    if not postings or stuck:
         return None
-    sequence = {shipment.shipment_id: shipment.sequence for shipment in order.shipments}
-    oldest = min(postings, key=lambda task: sequence[task.target])
+    shipments = {shipment.shipment_id: shipment for shipment in order.shipments}
+    oldest = min(postings, key=lambda task: shipments[task.target].sequence)
+    release = shipments[oldest.target].release
+    if any(task.state is not TaskState.DONE for task in erps if release_of(task) == release):
+        return None
     return _first(StepKind.POST_SHIPMENT, [oldest], now)
 
 

@@ -27,7 +27,8 @@ where d.consumer = 'order_to_ship.shipping' and d.state <> 'resolved' and e.tena
 
 -- name: booked
 -- Orders after $2 whose ERP said that it has them, or has them no more; not those closed before $3 or changed after $4.
-select t.order_id as order, t.system, t.number, t.state = 'absent' as gone,
+-- Each release is one, under its own reference.
+select r.reference as order, t.system, t.number, t.state = 'absent' as gone,
        (select coalesce(jsonb_agg(jsonb_build_object('posting', s.shipment_id, 'location', s.location, 'lines', (
             select jsonb_object_agg(l.line, l.amount::text) from (
                 select line, sum(amount) as amount from order_to_ship.shipment_line
@@ -35,11 +36,15 @@ select t.order_id as order, t.system, t.number, t.state = 'absent' as gone,
         from order_to_ship.shipment s
         join order_to_ship.task p
           on p.order_id = s.order_id and p.kind = 'shipment_posting' and p.target = s.shipment_id
-        where s.order_id = t.order_id and p.system = t.system and p.state = 'done' and p.changed_at < $4
+        where s.order_id = t.order_id and s.release = r.release and p.system = t.system and p.state = 'done' and p.changed_at < $4
           and exists (select from order_to_ship.shipment_line l where l.shipment_id = s.shipment_id)) as shipments
 from order_to_ship.sales_order o
 join order_to_ship.task t on t.order_id = o.order_id and t.kind = 'erp_order'
-where o.tenant = $1 and o.order_id > $2 and t.changed_at < $4
+cross join lateral (select coalesce(nullif(split_part(t.target, '#', 2), ''), '1')::integer as release) n
+cross join lateral (
+    select n.release, t.order_id || case when n.release > 1 then '.' || n.release else '' end as reference
+) r
+where o.tenant = $1 and o.order_id >= split_part($2, '.', 1) and r.reference > $2 and t.changed_at < $4
   and (t.state = 'done' or t.state = 'absent' and (o.cancelled_at is not null or o.rejected_at is not null))
   and coalesce(o.completed_at, o.cancelled_at, o.rejected_at, $4) >= $3
-order by o.order_id, t.system limit $5
+order by r.reference, t.system limit $5

@@ -121,8 +121,10 @@ class Turns:
         """Apply our own steps, begin the next call, or enqueue the turn that comes after the wait; then save."""
         upcoming = change.next()
         while isinstance(upcoming, Step) and upcoming.kind in OWN_STEPS:
+            before = change.order
             await apply_own_step(change, upcoming, self._claims, self._systems)
-            upcoming = change.next()
+            # A step that changes nothing would be due for ever: what it waits for wakes the order.
+            upcoming = None if change.order is before else change.next()
         if isinstance(upcoming, Step):
             change.set(**_begun_facts(change.order, upcoming))
         elif isinstance(upcoming, Wait) and not may_wait:

@@ -123,7 +123,7 @@ async def test_an_order_of_one_version_is_read_followed_and_cancelled_on_the_oth
         counters = {name: new["counters"][name] for name in ("ordered", "open", "shipped", "cancelled", "backordered")}
         assert counters == {name: old[name] for name in counters}
         assert new["item"] == {"id": old["item_id"], "sku": old["sku"]}
-    assert read[1]["delivery"] == {"ship_to": SHIP_TO, "requested_date": None}
+    assert read[1]["delivery"] == {"ship_to": SHIP_TO, "requested_date": None, "fill": "complete"}
     assert read[1]["shipments"] == []
     assert monitors[0]["events"] == monitors[1]["events"]
     assert cancelled.status_code == 202

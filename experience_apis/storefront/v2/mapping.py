@@ -108,6 +108,7 @@ def place_order(data: schemas.OrderInput, caller: Caller, *, account: str, curre
             AskedLine(amount=Decimal(line.quantity.amount), uom=line.quantity.unit, sku=line.sku) for line in data.lines
         ),
         requested_date=data.delivery.requested_date,
+        fill=data.delivery.fill,
     )
 
 
@@ -170,6 +171,7 @@ def _delivery_view(order: Order) -> schemas.DeliveryView:
             name=to.name, street=to.street, city=to.city, postal_code=to.postal_code, country=to.country
         ),
         requested_date=order.requested_date,
+        fill=order.fill,
     )
 
 

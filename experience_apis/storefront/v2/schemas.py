@@ -163,6 +163,16 @@ class AvailabilityList(Struct, kw_only=True):
     unknown_skus: Annotated[list[Sku], Meta(max_length=200)]
 
 
+Fill = Annotated[
+    Literal["complete", "line_complete", "partial", "fill_or_kill"],
+    Meta(
+        description="How lines leave where stock does not do for all of the order: `complete` together, "
+        "`line_complete` each when all of it is there, `partial` what is there and the rest later. `fill_or_kill` "
+        "never waits: the order is refused where not all of it can be promised at once. Your channel's, if left out."
+    ),
+]
+
+
 class AddressInput(Input):
     """Where the goods go."""
 
@@ -180,6 +190,7 @@ class DeliveryInput(Input):
     requested_date: (
         Annotated[date, Meta(description="The business day you need it, at the shipping location.")] | None
     ) = None
+    fill: Fill | None = None
 
 
 class QuantityInput(Input):
@@ -220,6 +231,7 @@ class DeliveryView(Struct, kw_only=True):
 
     ship_to: AddressView
     requested_date: date | None
+    fill: Annotated[str, Meta(description="How its lines leave; see the order that you send.")]
 
 
 class CountersView(Struct, kw_only=True):

@@ -49,7 +49,8 @@ create table fake.claim (claim text primary key, order_id text, line integer, it
     state text default 'reserved');
 """
 _TABLES = """
-order_to_ship.allocation order_to_ship.task order_to_ship.shipment_line order_to_ship.shipment order_to_ship.line
+order_to_ship.allocation order_to_ship.released_line
+order_to_ship.task order_to_ship.shipment_line order_to_ship.shipment order_to_ship.line
 order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status dbos.workflow_input
 dbos.workflow_output dbos.operation_outputs fake.called fake.fault fake.sale fake.work fake.posting fake.customer
 fake.stock fake.claim

@@ -308,3 +308,101 @@ async def test_what_known_supply_covers_is_accepted_with_its_date_which_moves_an
         await shop.store.execute("update order_to_ship.sales_order set placed_at = placed_at - interval '31 days'")
         assert await shop.orders.cancel_overdue() == 1
         assert (await shop.orders.get_order("acme", nothing.order_id)).state is OrderState.CANCELLED
+
+
+async def sold(shop, order_id):
+    """By reference, what the ERP and the warehouses were asked for: line, location and amount."""
+    found = {}
+    for table in ("sale", "work"):
+        rows = await shop.store.fetch(
+            f"select reference, lines from fake.{table} where reference like $1 || '%'", order_id
+        )
+        for row in rows:
+            parts = found.setdefault((table, row["reference"].removeprefix(order_id)), set())
+            parts |= {(each[0], Decimal(each[2])) for each in json.loads(row["lines"])}
+    return found
+
+
+@pytest.mark.long
+async def test_what_is_there_leaves_first_and_the_rest_when_it_has_come(orders_database, nats_url):
+    async with opened(orders_database, nats_url) as shop:
+        due = datetime.now(UTC).date() + timedelta(days=10)
+        await supplied(shop, 4, due, version=1)
+        with pytest.raises(Conflict) as refused:
+            await shop.orders.place_order(ask("D-0", ("SKU-1", "13"), channel="web-dated", fill="fill_or_kill"))
+        assert refused.value.code == "stock.insufficient"
+        asked = ask("D-1", ("SKU-1", "13"), channel="web-dated", fill="partial")
+        order_id = (await shop.orders.place_order(asked)).order.order_id
+        order = await shop.becomes(order_id, OrderState.RELEASED)
+        [line] = order.lines
+        assert (order.fill, line.open, line.backordered, line.expected) == ("partial", 11, 2, due)
+        assert await sold(shop, order_id) == {("sale", ""): {(1, 8), (1, 3)}, ("work", ""): {(1, 8), (1, 3)}}
+        await shop.reported("shipment_confirmed", 8, order=order_id, line=1)
+        await shop.reported("shipment_confirmed", 3, order=order_id, line=1, location="WH-W")
+        order = await seen(shop, order_id, lambda order: order.lines[0].shipped == 11)
+        assert (order.state, order.lines[0].open, order.lines[0].backordered) == (OrderState.PARTIALLY_SHIPPED, 0, 2)
+
+        second = f"{order_id}.2"
+        for name in ("submit_order", "release_work"):  # it is done, and nobody says so: looked up, not done again
+            await shop.seams.pool.execute(
+                "insert into fake.fault (name, fault, reference) values ($1, 'unknown_after', $2)", name, second
+            )
+        await shop.reported("receipt_posted", 4, document="PO-77")
+        await shop.reported("put_away", 4)
+        order = await seen(shop, order_id, lambda order: order.allocated_at and all_done(order))
+        assert [(part.release, part.location, part.amount) for part in order.released] == [
+            (1, "WH-N", 8), (1, "WH-W", 3), (2, "WH-N", 2),
+        ]  # fmt: skip
+        found = await sold(shop, order_id)
+        assert (found["sale", ".2"], found["work", ".2"]) == ({(1, 2)}, {(1, 2)})
+        assert await shop.store.fetchval("select count(*) from fake.sale where reference = $1", second) == 1
+        assert await shop.store.fetchval("select count(*) from fake.work where reference = $1", second) == 1
+        await shop.reported("shipment_confirmed", 2, order=second, line=1)
+        order = await shop.becomes(order_id, OrderState.COMPLETED)
+        assert [(shipment.release, sum(part.amount for part in shipment.lines)) for shipment in order.shipments] == [
+            (1, 8), (1, 3), (2, 2),
+        ]  # fmt: skip
+        posted = await shop.store.fetch("select reference from fake.posting order by number")
+        assert [row["reference"] for row in posted] == [order_id, order_id, second]
+        assert await shop.promised() == (2, 0, 0)
+        claims = await shop.availability.claims_of("acme", order_id)
+        assert {row["state"] for row in claims} == {"fulfilled"}
+
+
+@pytest.mark.long
+async def test_lines_leave_whole_and_what_waits_too_long_or_is_cancelled_ends_without_the_rest(
+    orders_database, nats_url
+):
+    async with opened(orders_database, nats_url) as shop:
+        two = [ReportedItem(source_code="X-2", sku="SKU-2", name="Two", base_uom="EA",
+                            list_price=Money(Decimal(1), "USD"))]  # fmt: skip
+        for source in ("erp_na", "wms_n"):
+            await shop.items.adopt("acme", source, two, correlation_id="setup")
+        await shop.reported("stock_adjusted", 9, item="X-2", to_bucket=Bucket.SELLABLE)
+        await supplied(shop, 4, datetime.now(UTC).date() + timedelta(days=10), version=1)
+        asked = ask("D-1", ("SKU-1", "12"), ("SKU-2", "5"), channel="web-dated", fill="line_complete")
+        order_id = (await shop.orders.place_order(asked)).order.order_id
+        order = await shop.becomes(order_id, OrderState.RELEASED)
+        assert [(line.open, line.backordered) for line in order.lines] == [(11, 1), (5, 0)]
+        assert await sold(shop, order_id) == {("sale", ""): {(2, 5)}, ("work", ""): {(2, 5)}}
+        await shop.reported("shipment_confirmed", 5, order=order_id, line=2, item="X-2")
+        await seen(shop, order_id, lambda order: order.lines[1].shipped == 5)
+        await shop.store.execute("update order_to_ship.sales_order set placed_at = placed_at - interval '31 days'")
+        assert await shop.orders.cancel_overdue() == 1
+        order = await seen(shop, order_id, lambda order: order.allocated_at and all_done(order))
+        assert [(line.open, line.cancelled) for line in order.lines] == [(11, 1), (0, 0)]
+        assert (await sold(shop, order_id))["sale", ".2"] == {(1, 8), (1, 3)}
+
+        asked = ask("D-2", ("SKU-2", "4"), ("SKU-1", "2"), channel="web-dated", fill="partial")
+        other = (await shop.orders.place_order(asked)).order.order_id
+        await shop.becomes(other, OrderState.RELEASED)
+        await shop.orders.cancel_order(CALLER, other, reason="mistake")
+        await shop.becomes(other, OrderState.CANCELLED)
+        claims = await shop.availability.claims_of("acme", other)
+        assert {row["state"] for row in claims} == {"released"}
+        gone = await shop.store.fetch("select cancelled from fake.sale where reference = $1", other)
+        assert [row["cancelled"] for row in gone] == [True]
+
+
+def all_done(order):
+    return all(task.state == "done" for task in order.tasks)
