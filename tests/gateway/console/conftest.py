@@ -35,6 +35,7 @@ MIGRATIONS = find_migrations(
         _PROCESSES / "partner_notifications" / "migrations",
         _PROCESSES / "channel_publication" / "migrations",
         _PROCESSES / "exceptions" / "migrations",
+        _PROCESSES / "stock_operations" / "migrations",
     ]
 )
 

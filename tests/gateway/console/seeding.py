@@ -303,3 +303,63 @@ async def seed_channels(store):
         "values ($1, 'eu', 'itm_1', 'SKU <1>', 'changed_there', 20, 35)",
         TENANT,
     )
+
+
+async def seed_operations(store):
+    """A transfer of lots that is overdue, a hold that was refused, a count that is off: each asks for somebody."""
+    transfer, change, count = new_id("trf"), new_id("sch"), new_id("cnt")
+    async with store.transaction() as connection:
+        for subject, kind, state, code, told in (
+            (transfer, "transfer", "done", None, None),
+            (change, "status", "refused", "wms.short", "not so much of it is there"),
+            (count, "count", "waiting", None, None),
+        ):
+            await connection.execute(
+                """insert into stock_operations.task (subject, tenant, kind, action, fingerprint, state, system, number,
+                       error_code, error_detail)
+                   values ($1, $2, $3, $1, '', $4, 'wms_north', 'SO-0000007', $5, $6)""",
+                subject, TENANT, kind, state, code, told,
+            )  # fmt: skip
+        await connection.execute(
+            """insert into stock_operations.transfer (transfer, tenant, origin, destination, asked_by, correlation_id,
+                   state, released_at, dispatched_at, expected_on)
+               values ($1, $2, 'loc_na', 'loc_<emea>', 'planner', 'c', 'partly_received', now(), now(),
+                       '2026-11-01')""",
+            transfer, TENANT,
+        )  # fmt: skip
+        await connection.execute(
+            """insert into stock_operations.transfer_line (transfer, line, item, sku, uom, amount, dispatched, received,
+                   lot, expires_on, suggested)
+               values ($1, 1, 'itm_a', 'TAP-15-CHR', 'EA', 480, 480, 400, 'L-2031-04', '2031-04-30', '[]'),
+                      ($1, 2, 'itm_b', 'PIPE-22/3M', 'M', 1250.5, 0, 0, null, null,
+                       '[{"lot": "P-7", "amount": 900, "expires_on": "2027-01-31"},
+                         {"lot": "P-9", "amount": 350.5}]')""",
+            transfer,
+        )
+        await connection.execute(
+            """insert into stock_operations.counted (movement, transfer, item, lot, dispatched, received)
+               values ('mov_1', $1, 'itm_a', 'L-2031-04', 480, 400)""",
+            transfer,
+        )
+        await connection.execute(
+            """insert into stock_operations.status_change (change, tenant, kind, location, item, sku, uom, amount, lot,
+                   from_bucket, to_bucket, reason, asked_by, correlation_id, state, owner)
+               values ($1, $2, 'hold', 'loc_na', 'itm_d', 'SEAL-KIT', 'EA', 12, 'S-1', 'sellable', 'quality_hold',
+                       'swollen <seals>', 'app', 'c', 'refused', 'partner')""",
+            change, TENANT,
+        )  # fmt: skip
+        await connection.execute(
+            """insert into stock_operations.stock_count (count, tenant, location, bucket, reason, asked_by,
+                   correlation_id, state, round, counted_at, counted_by, bins)
+               values ($1, $2, 'loc_na', 'sellable', 'weekly', 'app', 'c', 'to_approve', 2, now(), 'carl',
+                       '["A-01-3", "A-01-4"]')""",
+            count, TENANT,
+        )  # fmt: skip
+        await connection.execute(
+            """insert into stock_operations.count_line (count, line, item, sku, uom, counted, expected, variance, value,
+                   lot, unknown_lot, bins)
+               values ($1, 1, 'itm_c', 'VALVE-#7', 'EA', 41, 44, -3, 87.30, 'V-1', false,
+                       '[{"bin": "A-01-3", "amount": 30}, {"bin": "A-01-4", "amount": 11}]'),
+                      ($1, 2, 'itm_c', 'VALVE-#7', 'EA', 2, 0, 2, 58.20, 'V-<9>', true, '[]')""",
+            count,
+        )

@@ -14,6 +14,7 @@ from process_apis.channel_publication.process import ChannelPublication
 from process_apis.exceptions.process import Exceptions
 from process_apis.exceptions.rules import effect_of_letter
 from process_apis.items.process import Items
+from process_apis.stock_operations.process import StockOperations
 
 TENANT = "acme"
 PLACES = [
@@ -75,6 +76,29 @@ def channels_of(store):
 
 async def _no_rule(_tenant, _channel):
     return 0
+
+
+class _Nobody:
+    """No warehouse system takes anything from us."""
+
+    def __getattr__(self, _name):
+        return lambda *_: None
+
+
+def operations_of(store):
+    """Stock operations of three regions, none of whose warehouses is asked for anything."""
+    availability, clock = regions_of(store), SystemClock()
+    return StockOperations(
+        store,
+        clock,
+        items=Items(store, clock),
+        locations=LocationMap({TENANT: PLACES}),
+        claims=availability,
+        records=availability,
+        positions=availability,
+        lots=availability,
+        warehouses=_Nobody(),
+    )
 
 
 def queue_of(store):
