@@ -145,6 +145,7 @@ from process_apis.exceptions import routes as exceptions_routes
 from process_apis.exceptions.process import Exceptions
 from process_apis.exceptions.rules import effect_of_letter
 from process_apis.items import routes as items_routes
+from process_apis.items.groups import ItemGroups
 from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.items.substitutes import Substitutes
@@ -228,6 +229,7 @@ class Core:
             items=self.items,
             kits=self.kits,
             substitutes=self.substitutes,
+            groups=ItemGroups(self.clock),
             locations=places,
             clock=self.clock,
             freshness=settings.sources,

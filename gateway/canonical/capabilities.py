@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gateway.canonical.channel import ChannelOrder, ChannelOrderPage, PublishedFigure, ShownFigure, WantedFigure
 from gateway.canonical.events import Event
-from gateway.canonical.item import Item, ReportedItem
+from gateway.canonical.item import GroupMembers, Item, ReportedItem
 from gateway.canonical.order import (
     ExternalReference,
     SalesOrder,
@@ -614,3 +614,17 @@ class ResolvesItems(Protocol):
         ...
 
     async def list_items(self, tenant: str, *, after: str | None, limit: int) -> Sequence[Item]: ...
+
+
+class ResolvesGroups(Protocol):
+    """Which items are in which group, from a copy that is a second old at most; asked in the caller's transaction."""
+
+    async def members(self, tenant: str, connection: Connection) -> GroupMembers: ...
+
+
+class WithoutGroups:
+    """Implements `ResolvesGroups` for whoever has none."""
+
+    async def members(self, tenant: str, connection: Connection) -> GroupMembers:  # noqa: ARG002 - none at all
+        """No groups."""
+        return GroupMembers({})

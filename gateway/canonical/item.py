@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -70,3 +71,9 @@ class ReportedItem(Struct, frozen=True, kw_only=True):
     list_price: Money | None = None
     sellable: bool = True
     group: str | None = None
+
+
+class GroupMembers(Struct, frozen=True):
+    """The items of each group, by their ids."""
+
+    by_group: Mapping[str, tuple[str, ...]]

@@ -241,7 +241,8 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     Without `expires_at` (aware, UTC) or `expires_in` (from when it is promised, by the record's clock) the promise
     stands until it is allocated or released. With `override` the channel's safety stock, buffer and share don't hold:
     whatever is available may be promised, and the audit trail says who wanted it and why. Where stock turns out to be
-    short, a claim of lower `priority` gives way first, then one of a later `need_by`, or of none. Places from which
+    short, a claim of lower `priority` gives way first, then one of a later `need_by`, or of none. The rule's terms for
+    a `customer_class` hold where it has some. Places from which
     goods are at `ship_to` (country and postal code) by `need_by` go before all others.
     """
 
@@ -255,6 +256,7 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     override: ClaimOverride | None = None
     priority: int = 0
     need_by: date | None = None
+    customer_class: str | None = None
     ship_to: str | None = None
     fill: Fill = "complete"
 

@@ -13,6 +13,7 @@ from gateway.kernel.quantity import UnitConversion, plain
 from process_apis.availability.answering import Explained
 from process_apis.availability.explaining import PlaceAccount, Step
 from process_apis.availability.kit_answers import KitAccount
+from process_apis.availability.narrowing import decided_by
 from process_apis.availability.schemas import Figure, LocationView, SilentSourceView, silent_view
 from process_apis.availability.substitute_answers import Alternative
 
@@ -81,6 +82,17 @@ class KitAccountView(Struct, kw_only=True):
     limited_by: str | None
 
 
+class DecidedByView(Struct, kw_only=True):
+    """Whose terms say what holds for this item: ``item``, ``class_group``, ``group``, ``class`` or ``channel``."""
+
+    excluded: str
+    buffer: str
+    share: str
+    protected: str
+    min_life_days: str
+    allotment: str
+
+
 class AccountView(Struct, kw_only=True):
     """How the figure comes about under this version of the channel's rule.
 
@@ -93,6 +105,9 @@ class AccountView(Struct, kw_only=True):
     pool: Figure
     steps: list[StepView]
     kit: KitAccountView | None = None
+    item_group: str | None = None
+    customer_class: str | None = None
+    decided_by: DecidedByView
 
 
 class UnitFigureView(Struct, kw_only=True):
@@ -203,6 +218,9 @@ def account_view(found: Explained) -> AccountView:
         pool=plain(found.account.pool),
         steps=_steps(found.account.steps),
         kit=None if found.kit is None else _kit(found.kit, found.rule.channel),
+        item_group=found.group,
+        customer_class=found.rule.customer_class,
+        decided_by=DecidedByView(**decided_by(found.rule, item, found.group)),
     )
 
 

@@ -30,6 +30,7 @@ from process_apis.availability.holding import read_held
 from process_apis.availability.kit_answers import KitAccount, kit_account, with_made
 from process_apis.availability.lots import dates_at, lots_of, with_lots
 from process_apis.availability.models import ChannelRule, Held, StockLine
+from process_apis.availability.narrowing import for_class
 from process_apis.availability.projecting import ItemStock, Projection
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
 from process_apis.availability.rules import available, usable
@@ -56,6 +57,7 @@ class Explained(Struct, frozen=True):
     account: Account
     movements: Mapping[str, Sequence[Any]]
     kit: KitAccount | None = None
+    group: str | None = None
 
 
 class _Known:
@@ -104,6 +106,7 @@ class Answerer:
         items: Sequence[str],
         locations: bool = False,
         from_record: bool = False,
+        customer_class: str | None = None,
     ) -> Sequence[ItemAvailability]:
         """Figures of known `items`, in their order; unknown ones are left out.
 
@@ -120,6 +123,8 @@ class Answerer:
         if known.has_lots:
             stocks = await self._with_lots(tenant, stocks)
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, now)
+        if customer_class is not None:
+            rule = for_class(rule, customer_class)
         tell = partial(_answer, rule=rule, fencing=known.fencing, sure=sure, locations=locations)
         answers = [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
         if len(needed) == len(wanted) and not book.among(wanted):
@@ -131,12 +136,15 @@ class Answerer:
             for answer in answers
         ]
 
-    async def explained(self, tenant: str, *, channel: str, items: Sequence[str]) -> Sequence[Explained]:
+    async def explained(
+        self, tenant: str, *, channel: str, items: Sequence[str], customer_class: str | None = None
+    ) -> Sequence[Explained]:
         """The same figures from one reading of the record, with how each comes about."""
         known = await self._renewed(tenant)
         described = await self._items.by_id(tenant, items)
         wanted = [item for item in items if item in described]
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, self._clock.now())
+        rule = for_class(rule, customer_class)
         book = await self._kits.book(tenant)
         stocks = await self._with_lots(tenant, await self._read_record(tenant, book.with_components(wanted)))
         rows = await self._store.fetch(_rules.latest_movements, tenant, wanted, rule.terms.owner, _MOVEMENTS)
@@ -149,6 +157,7 @@ class Answerer:
                 rule=rule,
                 account=account(item, stock.lines, rule, known.fencing, stock.channels),
                 movements={place: some for (of, place), some in latest.items() if of == item},
+                group=described[item].group,
             )
             for item in wanted
             for stock in [stocks[item]]

@@ -69,6 +69,7 @@ class ReservationInput(Struct, kw_only=True, forbid_unknown_fields=True):
     need_by: date | None = None
     ship_to: ShipTo | None = None
     fill: Fill = "complete"
+    customer_class: Text | None = None
 
 
 class DatedClaimInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -236,6 +237,7 @@ def request_of(data: ReservationInput, caller: Caller, *, action: str) -> ClaimR
         override=None if why is None else ClaimOverride(actor=caller.principal.subject, reason=why),
         priority=data.priority,
         fill=data.fill,
+        customer_class=data.customer_class,
         need_by=data.need_by,
         ship_to=data.ship_to,
     )

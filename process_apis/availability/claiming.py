@@ -32,6 +32,7 @@ from process_apis.availability.leaving import Departures
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.lots import dates_at
 from process_apis.availability.models import ChannelRule, LineKey, Need
+from process_apis.availability.narrowing import for_class
 from process_apis.availability.promising import Promise, Shelf, claim_events
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
 from process_apis.availability.rules import usable
@@ -145,7 +146,7 @@ class Claimer:
                     answers.append(answered(known, content))
                     continue
                 check_open(request.order, head["cancelled"])
-                rule = rules.get(request.channel) or open_rule(request.channel)
+                rule = for_class(rules.get(request.channel) or open_rule(request.channel), request.customer_class)
                 policies = _policies(request, rule, stand_ins, book)
                 made = shelf.promise(request, rule, fencing, needs, now, *policies)
             except Conflict as refusal:
@@ -270,8 +271,8 @@ async def _audit(connection: Connection, tenant: str, request: ClaimRequest, ove
 
 def _asked(request: ClaimRequest, needs: Sequence[Need]) -> object:
     named = [line.substitution for line in sorted(request.lines, key=_number)]
-    if any(each != "none" for each in named):
-        return [request.fill, needs, named]
+    if request.customer_class is not None or any(each != "none" for each in named):
+        return [request.fill, needs, named, request.customer_class]
     return needs if request.fill == "complete" else [request.fill, needs]
 
 

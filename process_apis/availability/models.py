@@ -239,13 +239,26 @@ class Allotment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ItemTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is different for one item; None is as the channel has it. `locations` replace the channel's of that name."""
 
-    excluded: bool = False
+    excluded: bool | None = None
     locations: tuple[LocationTerms, ...] = ()
     buffer: Decimal | None = None
     share: Decimal | None = None
     protected: Decimal | None = None
     allotment: Allotment | None = None
     min_life_days: int | None = None
+
+
+class ClassTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is different for one class of customers, and in it for item groups; None is as the channel has it.
+
+    `share` is a ceiling of the channel's open claims as a whole, at which this class may take no more.
+    """
+
+    locations: tuple[LocationTerms, ...] = ()
+    buffer: Decimal | None = None
+    share: Decimal | None = None
+    min_life_days: int | None = None
+    groups: Mapping[str, ItemTerms] = {}
 
 
 class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -258,7 +271,8 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     sell nothing of it while it is stale (`stop`).
     `protected` is what channels of a lower priority (a larger number) leave of each item, less this channel's own open
     claims. Lots that are over, or may be used for fewer than `min_life_days` more, don't count. `items` has what is
-    different for one item, by its id. `substitution` is what is done for lines that don't say so themselves.
+    different for one item, by its id. `substitution` is what is done for lines that don't say so themselves. `groups`
+    and `classes` have what is different for item groups and classes of customers (`narrowing.py`).
     """
 
     owner: str = DEFAULT_OWNER
@@ -273,17 +287,22 @@ class ChannelTerms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     min_life_days: int = 0
     items: Mapping[str, ItemTerms] = {}
     substitution: Substitution = "none"
+    groups: Mapping[str, ItemTerms] = {}
+    classes: Mapping[str, ClassTerms] = {}
 
     @property
     def fences(self) -> bool:
         """Whether anything is kept from other channels: only then they look at this channel's rule."""
-        return self.protected > 0 or any(each.protected or each.allotment for each in self.items.values())
+        return self.protected > 0 or any(
+            each.protected or each.allotment for some in (self.items, self.groups) for each in some.values()
+        )
 
 
 class ChannelRule(Struct, frozen=True, kw_only=True):
     """The terms in force for one channel, with their version; 0 where none were ever set.
 
     `fences`: they keep something from other channels. `doubtful`: locations whose figures are not sure at the moment.
+    `by_class` has the rules for classes of customers, `said` the terms before those of groups became terms of items.
     """
 
     channel: str
@@ -291,6 +310,9 @@ class ChannelRule(Struct, frozen=True, kw_only=True):
     terms: ChannelTerms
     fences: bool = False
     doubtful: Mapping[str, Confidence] = {}
+    by_class: Mapping[str, ChannelRule] = {}
+    said: ChannelTerms | None = None
+    customer_class: str | None = None
 
 
 class RuleVersion(Struct, frozen=True, kw_only=True):

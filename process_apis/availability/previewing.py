@@ -100,6 +100,8 @@ class Previewer:
         instant = at or self._clock.now()
         async with self._store.connection() as connection:
             rules = await self._rulebook.in_force(connection, tenant, instant)
+            wanted = ChannelRule(channel=channel, version=0, terms=terms)
+            terms = (await self._rulebook.narrow(connection, tenant, wanted)).terms
         both = sides(rules, channel, terms)
         found: list[FigureChange] = []
         only = _only(rules.get(channel), terms)
@@ -149,7 +151,7 @@ def _held(row: Any) -> Held:
 def _only(before: ChannelRule | None, terms: ChannelTerms) -> list[str] | None:
     """The items that can change at all: those whose own terms differ, where nothing else does."""
     was = ChannelTerms() if before is None else before.terms
-    names = [name for name in ChannelTerms.__struct_fields__ if name != "items"]
+    names = [name for name in ChannelTerms.__struct_fields__ if name not in ("items", "groups", "classes")]
     if any(getattr(was, name) != getattr(terms, name) for name in names):
         return None
     both = was.items.keys() | terms.items.keys()

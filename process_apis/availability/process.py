@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.cache.valkey import Cache
-from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesItems
+from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesGroups, ResolvesItems
 from gateway.canonical.kit import ResolvesKits, WithoutKits
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import (
@@ -87,6 +87,7 @@ class Availability:
         items: ResolvesItems,
         kits: ResolvesKits | None = None,
         substitutes: ResolvesSubstitutes | None = None,
+        groups: ResolvesGroups | None = None,
         locations: LocationMap,
         clock: Clock,
         freshness: Mapping[str, SourceObjectives] | None = None,
@@ -105,7 +106,7 @@ class Availability:
         counter = Counter(store, translator, arrivals, lateness, clock)
         self._recorder = Recorder(store, translator, counter, arrivals, lateness, clock)
         self.parts = PartCounter(store, translator, counter, lateness, clock)
-        rulebook = Rulebook()
+        rulebook = Rulebook(groups)
         self.rules = Rules(store, items, locations, clock)
         self.previewer = Previewer(store, rulebook, locations, clock)
         self.lots = Lots(store, items, rulebook, clock)
@@ -292,11 +293,23 @@ class Availability:
     # --- answers --------------------------------------------------------------------------------------------------
 
     async def availability(
-        self, tenant: str, *, channel: str, items: Sequence[str], locations: bool = False, from_record: bool = False
+        self,
+        tenant: str,
+        *,
+        channel: str,
+        items: Sequence[str],
+        locations: bool = False,
+        from_record: bool = False,
+        customer_class: str | None = None,
     ) -> Sequence[ItemAvailability]:
         """See `Answerer.availability`."""
         return await self._answerer.availability(
-            tenant, channel=channel, items=items, locations=locations, from_record=from_record
+            tenant,
+            channel=channel,
+            items=items,
+            locations=locations,
+            from_record=from_record,
+            customer_class=customer_class,
         )
 
     async def promises(
@@ -325,9 +338,11 @@ class Availability:
         """See `Answerer.units`."""
         return await self._answerer.units(tenant, items, uom)
 
-    async def explained(self, tenant: str, *, channel: str, items: Sequence[str]) -> Sequence[Explained]:
+    async def explained(
+        self, tenant: str, *, channel: str, items: Sequence[str], customer_class: str | None = None
+    ) -> Sequence[Explained]:
         """See `Answerer.explained`."""
-        return await self._answerer.explained(tenant, channel=channel, items=items)
+        return await self._answerer.explained(tenant, channel=channel, items=items, customer_class=customer_class)
 
     async def switch_holder(
         self, tenant: str, location: str, *, to: str, actor: str, reason: str, correlation_id: str

@@ -42,6 +42,8 @@ _CLOUD_EVENTS = {_SINGLE: StockEvent, _BATCH: StockBatch}
 _INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z$(?!\n)"
 _KNOWN = "by what had been recorded at this instant (RFC 3339, UTC)"
 _UNIT = "tell each figure in this unit as well (UN/ECE Rec 20), in whole ones: null for an item that has no such unit"
+_PLAIN = r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
+_CLASS = "under the rule's terms for this class of customers, where it has some"
 _STAND_INS = "tell what may stand in for each item, and how much of the item that serves"
 _WHY = "tell how each figure comes about, for at most 5 items; needs the scope stock:read"
 _SHIP_TO = r"^[A-Z]{2}( [^\x00-\x1f\x7f-\x9f]{1,16})?$(?!\n)"
@@ -67,6 +69,9 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         uom: Annotated[str | None, QueryParameter(pattern=r"^[A-Z0-9]{2,3}$(?!\n)", description=_UNIT)] = None,
         ship_to: Annotated[str | None, QueryParameter(max_length=20, pattern=_SHIP_TO, description=_LEAVING)] = None,
         substitutes: Annotated[bool, QueryParameter(description=_STAND_INS)] = False,
+        customer_class: Annotated[
+            str | None, QueryParameter(min_length=1, max_length=64, pattern=_PLAIN, description=_CLASS)
+        ] = None,
     ) -> AvailabilityList:
         items = [each for each in item.split(",") if each]
         if not 0 < len(items) <= 50:  # noqa: PLR2004 - the limit that the parameter's description states
@@ -74,10 +79,14 @@ def routes(availability: Availability) -> list[HTTPRouteHandler]:
         caller = caller_of(request.scope)
         if explain:
             _check_explain(caller, items)
-            accounts = await availability.explained(caller.tenant, channel=channel, items=items)
+            accounts = await availability.explained(
+                caller.tenant, channel=channel, items=items, customer_class=customer_class
+            )
             views = [explained_view(each) for each in accounts]
         else:
-            answers = await availability.availability(caller.tenant, channel=channel, items=items, locations=True)
+            answers = await availability.availability(
+                caller.tenant, channel=channel, items=items, locations=True, customer_class=customer_class
+            )
             views = [availability_view(answer) for answer in answers]
         if explain or ship_to is not None:
             _tell_leaving(availability, caller, views, ship_to)

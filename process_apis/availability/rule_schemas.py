@@ -1,6 +1,6 @@
 """The shapes of channels' rules on the wire. Amounts are exact decimals, as strings, in base units of the item."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
@@ -11,7 +11,7 @@ from gateway.canonical.stock import Substitution
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Invalid, Problem
 from gateway.kernel.quantity import plain
-from process_apis.availability.models import Allotment, ChannelTerms, ItemTerms, LocationTerms, RuleVersion
+from process_apis.availability.models import Allotment, ChannelTerms, ClassTerms, ItemTerms, LocationTerms, RuleVersion
 from process_apis.availability.ruling import RuleChange
 from process_apis.availability.schemas import Text
 
@@ -27,6 +27,7 @@ Share = Annotated[
 ItemId = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[a-z0-9_]+$(?!\n)", examples=["itm_01"])]
 Instant = Annotated[datetime, Meta(tz=True)]
 Days = Annotated[int, Meta(ge=0, le=36_500)]
+Group = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)", examples=["fresh"])]
 Version = Annotated[int, Meta(ge=0, le=2**53)]
 
 
@@ -49,7 +50,7 @@ class ItemTermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
     """What is different for one item; what is left out is as the channel has it."""
 
     item: ItemId
-    excluded: bool = False
+    excluded: bool | None = None
     locations: Annotated[list[LocationTermsInput], Meta(max_length=200)] = []
     buffer: Amount | None = None
     share: Share | None = None
@@ -58,12 +59,44 @@ class ItemTermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
     allotment: AllotmentInput | None = None
 
 
+class ClassGroupTermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is different for the items of one group where this class of customers asks."""
+
+    group: Group
+    excluded: bool | None = None
+    locations: Annotated[list[LocationTermsInput], Meta(max_length=200)] = []
+    buffer: Amount | None = None
+    share: Share | None = None
+    min_life_days: Days | None = None
+
+
+class GroupTermsInput(ClassGroupTermsInput, kw_only=True, forbid_unknown_fields=True):
+    """What is different for the items of one group, now and whichever come to it; what is left out is as without it."""
+
+    protected: Amount | None = None
+
+
+class ClassTermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """What is different where a class of customers asks. A larger `buffer` keeps so much more for the other classes.
+
+    `share` is a ceiling of what the channel as a whole holds: where it is reached, this class may take no more.
+    """
+
+    customer_class: Group
+    locations: Annotated[list[LocationTermsInput], Meta(max_length=200)] = []
+    buffer: Amount | None = None
+    share: Share | None = None
+    min_life_days: Days | None = None
+    groups: Annotated[list[ClassGroupTermsInput], Meta(max_length=200)] = []
+
+
 class TermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
     """What a channel may sell: of whose stock, where, how much of it, and what others leave to it.
 
     Locations not named are eligible without safety stock, unless `only_named`. `buffer` is taken off the sum of the
     locations, per item. `protected` is left to this channel by those of a lower `priority`, which is a larger number.
-    `substitution` holds for reservations whose lines say nothing of it.
+    Of terms of an item, of its group for the customer's class, of its group, of the class and of the channel, the first
+    that say something hold, attribute by attribute. `substitution` holds for reservations that say nothing of it.
     """
 
     owner: Text = "main"
@@ -78,6 +111,8 @@ class TermsInput(Struct, kw_only=True, forbid_unknown_fields=True):
     min_life_days: Days = 0
     items: Annotated[list[ItemTermsInput], Meta(max_length=2_000)] = []
     substitution: Substitution = "none"
+    groups: Annotated[list[GroupTermsInput], Meta(max_length=500)] = []
+    classes: Annotated[list[ClassTermsInput], Meta(max_length=50)] = []
 
 
 class RuleInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -115,13 +150,36 @@ class ItemTermsView(Struct, kw_only=True):
     """What is different for one item; null is as the channel has it."""
 
     item: str
-    excluded: bool
+    excluded: bool | None
     locations: list[LocationTermsView]
     buffer: Amount | None
     share: str | None
     protected: Amount | None
     min_life_days: int | None
     allotment: AllotmentView | None
+
+
+class GroupTermsView(Struct, kw_only=True):
+    """What is different for the items of one group; null is as without it."""
+
+    group: str
+    excluded: bool | None
+    locations: list[LocationTermsView]
+    buffer: Amount | None
+    share: str | None
+    protected: Amount | None
+    min_life_days: int | None
+
+
+class ClassTermsView(Struct, kw_only=True):
+    """What is different where a class of customers asks; null is as the channel has it."""
+
+    customer_class: str
+    locations: list[LocationTermsView]
+    buffer: Amount | None
+    share: str | None
+    min_life_days: int | None
+    groups: list[GroupTermsView]
 
 
 class TermsView(Struct, kw_only=True):
@@ -139,6 +197,8 @@ class TermsView(Struct, kw_only=True):
     min_life_days: int
     items: list[ItemTermsView]
     substitution: str
+    groups: list[GroupTermsView]
+    classes: list[ClassTermsView]
 
 
 class RuleView(Struct, kw_only=True):
@@ -174,10 +234,7 @@ def terms_of(data: TermsInput) -> ChannelTerms:
     items: dict[str, ItemTerms] = {}
     for number, each in enumerate(data.items):
         if each.item in items:
-            detail = f"{each.item} has terms already: keep one of them"
-            raise Invalid(
-                detail, code="rule.invalid", problems=[Problem(detail, pointer=f"/terms/items/{number}/item")]
-            )
+            raise _named_twice(each.item, f"/terms/items/{number}/item")
         items[each.item] = ItemTerms(
             excluded=each.excluded,
             locations=_places_of(each.locations),
@@ -200,7 +257,45 @@ def terms_of(data: TermsInput) -> ChannelTerms:
         min_life_days=data.min_life_days,
         items=items,
         substitution=data.substitution,
+        groups=_groups_of(data.groups, "/terms/groups"),
+        classes=_classes_of(data.classes),
     )
+
+
+def _groups_of(data: Sequence[ClassGroupTermsInput], at: str) -> dict[str, ItemTerms]:
+    groups: dict[str, ItemTerms] = {}
+    for number, each in enumerate(data):
+        if each.group in groups:
+            raise _named_twice(each.group, f"{at}/{number}/group")
+        groups[each.group] = ItemTerms(
+            excluded=each.excluded,
+            locations=_places_of(each.locations),
+            buffer=_decimal(each.buffer),
+            share=_decimal(each.share),
+            protected=_decimal(getattr(each, "protected", None)),
+            min_life_days=each.min_life_days,
+        )
+    return groups
+
+
+def _classes_of(data: Sequence[ClassTermsInput]) -> dict[str, ClassTerms]:
+    classes: dict[str, ClassTerms] = {}
+    for number, each in enumerate(data):
+        if each.customer_class in classes:
+            raise _named_twice(each.customer_class, f"/terms/classes/{number}/customer_class")
+        classes[each.customer_class] = ClassTerms(
+            locations=_places_of(each.locations),
+            buffer=_decimal(each.buffer),
+            share=_decimal(each.share),
+            min_life_days=each.min_life_days,
+            groups=_groups_of(each.groups, f"/terms/classes/{number}/groups"),
+        )
+    return classes
+
+
+def _named_twice(name: str, pointer: str) -> Invalid:
+    detail = f"{name} has terms already: keep one of them"
+    return Invalid(detail, code="rule.invalid", problems=[Problem(detail, pointer=pointer)])
 
 
 def change_of(data: RuleInput, caller: Caller) -> RuleChange:
@@ -251,7 +346,34 @@ def _terms_view(terms: ChannelTerms) -> TermsView:
             for item, own in sorted(terms.items.items())
         ],
         substitution=terms.substitution,
+        groups=_group_views(terms.groups),
+        classes=[
+            ClassTermsView(
+                customer_class=name,
+                locations=_place_views(own.locations),
+                buffer=_text(own.buffer),
+                share=_text(own.share),
+                min_life_days=own.min_life_days,
+                groups=_group_views(own.groups),
+            )
+            for name, own in sorted(terms.classes.items())
+        ],
     )
+
+
+def _group_views(groups: Mapping[str, ItemTerms]) -> list[GroupTermsView]:
+    return [
+        GroupTermsView(
+            group=group,
+            excluded=own.excluded,
+            locations=_place_views(own.locations),
+            buffer=_text(own.buffer),
+            share=_text(own.share),
+            protected=_text(own.protected),
+            min_life_days=own.min_life_days,
+        )
+        for group, own in sorted(groups.items())
+    ]
 
 
 def _places_of(places: Sequence[LocationTermsInput]) -> tuple[LocationTerms, ...]:

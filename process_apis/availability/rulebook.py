@@ -8,13 +8,16 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.canonical.capabilities import Connection
+from gateway.canonical.capabilities import Connection, ResolvesGroups, WithoutGroups
+from gateway.canonical.item import GroupMembers
 from gateway.store.queries import queries_beside
 from process_apis.availability.models import ChannelRule, ChannelTerms
+from process_apis.availability.narrowing import narrowed
 from process_apis.availability.selling import by_priority
 
 _sql: Final = queries_beside(__file__, "rules.sql")
 _MOST: Final = 5_000
+_MOST_NARROWED: Final = 200
 _decode_terms: Final = msgspec.json.Decoder(ChannelTerms, strict=False).decode
 
 
@@ -30,7 +33,9 @@ _decode_heads: Final = msgspec.json.Decoder(list[_Head]).decode
 class Rulebook:
     """Reads which versions are in force, and the terms of those that it does not know yet."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: ResolvesGroups | None = None) -> None:
+        self._groups = groups or WithoutGroups()
+        self._narrowed: dict[tuple[str, str, int, datetime], tuple[GroupMembers, ChannelRule]] = {}
         # A version that a restore brought back is told from one that was made since by when it was made.
         self._known: dict[tuple[str, str, int, datetime], ChannelRule] = {}
 
@@ -53,7 +58,26 @@ class Rulebook:
             for row in await connection.fetch(_sql.terms_of_versions, tenant, *columns):
                 rule = rule_of_row(row)
                 found[rule.channel] = self._known[tenant, rule.channel, rule.version, row["made_at"]] = rule
-        return {channel: rule for channel, rule in found.items() if rule is not None}
+        rules = {channel: rule for channel, rule in found.items() if rule is not None}
+        if any(_is_wide(rule.terms) for rule in rules.values()):
+            members = await self._groups.members(tenant, connection)
+            return {head.channel: self._narrow(tenant, head, rules[head.channel], members) for head in heads}
+        return rules
+
+    async def narrow(self, connection: Connection, tenant: str, rule: ChannelRule) -> ChannelRule:
+        """A rule that is not in force, as it would be."""
+        return narrowed(rule, await self._groups.members(tenant, connection)) if _is_wide(rule.terms) else rule
+
+    def _narrow(self, tenant: str, head: _Head, rule: ChannelRule, members: GroupMembers) -> ChannelRule:
+        if not _is_wide(rule.terms):
+            return rule
+        key = (tenant, *_key(head))
+        before = self._narrowed.get(key)
+        if before is None or before[0] is not members:
+            if len(self._narrowed) > _MOST_NARROWED:
+                self._narrowed.clear()
+            before = self._narrowed[key] = (members, narrowed(rule, members))
+        return before[1]
 
 
 def rule_of_row(row: Mapping[str, Any]) -> ChannelRule:
@@ -70,6 +94,10 @@ def open_rule(channel: str) -> ChannelRule:
 def fencing_of(rules: Mapping[str, ChannelRule]) -> Sequence[ChannelRule]:
     """Those that keep something from other channels, in the order in which it is set aside."""
     return sorted((rule for rule in rules.values() if rule.fences), key=by_priority)
+
+
+def _is_wide(terms: ChannelTerms) -> bool:
+    return bool(terms.groups or terms.classes)
 
 
 def _key(head: _Head) -> tuple[str, int, datetime]:

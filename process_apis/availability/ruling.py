@@ -17,7 +17,7 @@ from gateway.kernel.errors import Conflict, Invalid, Problem
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.availability.models import ChannelTerms, ItemTerms, LocationTerms, RuleVersion
+from process_apis.availability.models import ChannelTerms, ClassTerms, ItemTerms, LocationTerms, RuleVersion
 from process_apis.availability.rulebook import rule_of_row
 
 _sql: Final = queries_beside(__file__, "rules.sql")
@@ -85,6 +85,8 @@ class Rules:
             if item not in known:
                 problems.append(_problem(f"/items/{number}/item", f"there is no item {item}: correct its id"))
             problems += self._unknown_places(tenant, own.locations, f"/items/{number}")
+        for at, wide in _wide_terms(terms):
+            problems += self._unknown_places(tenant, wide.locations, at)
         problems += self._unknown_places(tenant, terms.locations, "")
         if problems:
             detail = "these terms cannot hold: see errors"
@@ -141,13 +143,25 @@ class Rules:
 def faults(terms: ChannelTerms) -> Iterator[Problem]:
     """What makes no sense in `terms` by themselves, with pointers into their form on the wire."""
     yield from _of_figures("", terms)
+    for at, wide in _wide_terms(terms):
+        yield from _of_figures(at, wide)
     for number, own in enumerate(terms.items.values()):
         yield from _of_figures(f"/items/{number}", own)
         if own.allotment is not None and not _sound(own.allotment.amount):
             yield _problem(f"/items/{number}/allotment/amount", "an allotment is a quantity, zero or more")
 
 
-def _of_figures(at: str, terms: ChannelTerms | ItemTerms) -> Iterator[Problem]:
+def _wide_terms(terms: ChannelTerms) -> Iterator[tuple[str, ItemTerms | ClassTerms]]:
+    """The terms of groups and classes, and where they stand in their form on the wire."""
+    for number, group in enumerate(terms.groups.values()):
+        yield f"/groups/{number}", group
+    for number, own in enumerate(terms.classes.values()):
+        yield f"/classes/{number}", own
+        for inner, group in enumerate(own.groups.values()):
+            yield f"/classes/{number}/groups/{inner}", group
+
+
+def _of_figures(at: str, terms: ChannelTerms | ItemTerms | ClassTerms) -> Iterator[Problem]:
     for name in ("buffer", "protected", "fallback_buffer"):
         figure = getattr(terms, name, None)
         if figure is not None and not _sound(figure):

@@ -98,3 +98,7 @@ on conflict (tenant, item, uom, effective_from) do update set factor = excluded.
 insert into items.cross_reference as x (tenant, source, code, item)
 select $1, u.source, u.code, u.item from unnest($2::text[], $3::text[], $4::text[]) as u (source, code, item)
 on conflict (tenant, source, code) do update set item = excluded.item where x.item <> excluded.item
+
+-- name: groups_since
+select item, item_group, catalogue_version from items.item where tenant = $1 and catalogue_version > $2
+  and (item_group is not null or $2 >= 0)

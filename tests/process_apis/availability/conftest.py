@@ -37,6 +37,7 @@ from gateway.store.postgres import Store
 from process_apis.availability.models import DatedRequest
 from process_apis.availability.process import Availability
 from process_apis.availability.routes import routes
+from process_apis.items.groups import ItemGroups
 from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.items.routes import routes as item_routes
@@ -106,6 +107,7 @@ class World:
             items=self.items,
             kits=self.kits,
             substitutes=self.substitutes,
+            groups=ItemGroups(self.clock),
             locations=self.locations,
             clock=self.clock,
         )

@@ -174,7 +174,7 @@ async def test_rules_are_made_and_read_over_http_with_their_owner_reason_and_his
     [held] = (await http.get(f"{ROOT}/channel-rules")).json()["rules"]
     assert held == made.json()
     shares = {each["item"]: (each["share"], each["excluded"]) for each in held["terms"]["items"]}
-    assert shares == {world.id["A"]: ("0.5", False), world.id["B"]: (None, True)}
+    assert shares == {world.id["A"]: ("0.5", None), world.id["B"]: (None, True)}
     first = (await http.get(f"{ROOT}/channel-rule-versions", params={"channel": "web", "limit": 1})).json()
     assert ([each["version"] for each in first["versions"]], first["next_before"]) == ([2], 2)
     rest = (await http.get(f"{ROOT}/channel-rule-versions", params={"channel": "web", "before": 2})).json()
