@@ -48,15 +48,20 @@ from reference.reading r where r.tenant = $1 and r.domain = $2 order by r.source
 
 -- name: settle_refusals
 delete from reference.refusal where tenant = $1 and domain = $2 and source = $3 and record = any($4::text[])
+  and (record, attribute) not in (select * from unnest($5::text[], $6::text[]))
 
 -- name: add_refusals
-insert into reference.refusal as f (tenant, domain, source, record, attribute, code, detail, told_at)
-select $1, $2, $3, u.record, u.attribute, u.code, u.detail, $4
-from unnest($5::text[], $6::text[], $7::text[], $8::text[]) as u (record, attribute, code, detail)
-on conflict (tenant, domain, source, record, attribute) do nothing
+-- Of several of one attribute the first; since when it is told moves only where it is told otherwise.
+insert into reference.refusal as f (tenant, domain, source, record, attribute, code, detail, told_at, seen_at)
+select distinct on (u.record, u.attribute) $1, $2, $3, u.record, u.attribute, u.code, u.detail, $4, $4
+from unnest($5::text[], $6::text[], $7::text[], $8::text[]) with ordinality as u (record, attribute, code, detail, place)
+order by u.record, u.attribute, u.place
+on conflict (tenant, domain, source, record, attribute) do update
+set seen_at = excluded.seen_at, code = excluded.code, detail = excluded.detail,
+    told_at = case when (f.code, f.detail) = (excluded.code, excluded.detail) then f.told_at else excluded.told_at end
 
 -- name: forget_refusals
-delete from reference.refusal where tenant = $1 and domain = $2 and source = $3 and told_at < $4
+delete from reference.refusal where tenant = $1 and domain = $2 and source = $3 and seen_at < $4
 
 -- name: refusals
 select source, record, attribute, code, detail, told_at from reference.refusal

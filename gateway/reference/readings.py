@@ -108,7 +108,8 @@ async def tell(
     connection: Connection, reading: Reading, records: Sequence[str], refused: Sequence[Refusal], now: datetime
 ) -> None:
     """What of `records` (the source's codes) is refused from now on; what was before and is not any more is settled."""
-    await connection.execute(_sql.settle_refusals, *_key(reading), list(records))
+    still = [each.record for each in refused], [each.attribute for each in refused]
+    await connection.execute(_sql.settle_refusals, *_key(reading), list(records), *still)
     if refused:
         rows = [(each.record, each.attribute, each.code, each.detail) for each in refused]
         await connection.execute(_sql.add_refusals, *_key(reading), now, *map(list, zip(*rows, strict=True)))

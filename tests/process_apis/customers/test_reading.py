@@ -205,6 +205,12 @@ async def test_what_is_refused_stays_told_until_it_is_mended_or_gone(lists, tena
     } == expected
     (known,) = await readings(reference_store, tenant, DOMAIN)
     assert (known.refused, known.listed) == (3, 3)
+    began = clock.at
+    clock.passes(minutes=5)
+    erp.customers["A1"] = reported("A1", parent="NOBODY ELSE")
+    await lists.read(tenant, "erp_na", erp, whole=True)
+    since = {each.record: each.told_at for each in await refusals(reference_store, tenant, DOMAIN)}
+    assert since == {"C1": began, "C2": began, "A1": clock.at}
     erp.customers = {"C1": reported("C1", country="US"), "C2": erp.customers["C2"]}
     clock.passes(hours=2)
     await lists.read(tenant, "erp_na", erp)
