@@ -42,6 +42,7 @@ from gateway.apis import (
     wrapped_api,
 )
 from gateway.backbone.backbone import Backbone
+from gateway.backbone.consumer import Subscription
 from gateway.backbone.letter_troubles import LetterTroubles
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, PublishesAvailability, ReadsChannelOrders
@@ -131,9 +132,11 @@ from policies.version.policy import Version
 from policies.version.usage import Usage
 from policies.version.usage import writes_to as adds_usage_to
 from process_apis.availability import routes as availability_routes
+from process_apis.availability import subscriptions as availability_subscriptions
 from process_apis.availability.process import Availability
 from process_apis.availability.troubles import ParkedTroubles
 from process_apis.channel_publication import routes as publication_routes
+from process_apis.channel_publication import subscriptions as publication_subscriptions
 from process_apis.channel_publication.feeding import FeedOptions
 from process_apis.channel_publication.models import Options as PublicationOptions
 from process_apis.channel_publication.models import PublishedChannel
@@ -153,6 +156,7 @@ from process_apis.locations import routes as locations_routes
 from process_apis.locations.known import KnownLocations
 from process_apis.locations.process import Locations
 from process_apis.order_to_ship import routes as order_routes
+from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.order_to_ship.process import Options as OrderOptions
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import order_recallers
@@ -160,6 +164,7 @@ from process_apis.order_to_ship.troubles import OrderTroubles
 from process_apis.partner_accounts import routes as partner_account_routes
 from process_apis.partner_accounts.process import PartnerAdministration
 from process_apis.partner_notifications import routes as notification_routes
+from process_apis.partner_notifications import subscriptions as notification_subscriptions
 from process_apis.partner_notifications.following import Following
 from process_apis.partner_notifications.places import Places
 from process_apis.partner_notifications.process import PartnerNotifications
@@ -170,6 +175,7 @@ from process_apis.partner_notifications.streaming import Options as StreamOption
 from process_apis.reconciliation import routes as reconciliation_routes
 from process_apis.reconciliation.process import Reconciliation
 from process_apis.stock_operations import routes as stock_operation_routes
+from process_apis.stock_operations import subscriptions as stock_operation_subscriptions
 from process_apis.stock_operations.process import Options as StockOperationOptions
 from process_apis.stock_operations.process import StockOperations
 
@@ -390,6 +396,16 @@ class Core:
             "locations": self.locations,
             "customers": self.customers,
         }
+
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Who listens to the log, in any worker."""
+        return (
+            *availability_subscriptions.subscriptions(self.availability),
+            *order_subscriptions.subscriptions(self.orders),
+            *notification_subscriptions.subscriptions(),
+            *publication_subscriptions.subscriptions(self.publication.followed),
+            *stock_operation_subscriptions.subscriptions(),
+        )
 
     def recallers(self) -> dict[str, RecallsOutcome]:
         """Who tells what became of a lost request, by route id: one for each route that requires a key."""

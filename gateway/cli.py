@@ -25,6 +25,7 @@ from gateway.cli_imports import add_import_command
 from gateway.cli_masters import add_master_commands
 from gateway.cli_partners import add_partner_commands
 from gateway.cli_reconcile import add_reconcile_command
+from gateway.cli_replay import add_replay_command
 from gateway.cli_users import add_user_commands
 from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.settings import SETTINGS_VARIABLE, load_settings
@@ -103,8 +104,9 @@ def command_parser() -> argparse.ArgumentParser:
     _settings(explain)
     _json(explain)
 
-    for add in (add_reconcile_command, add_exception_commands, add_feed_command, add_history_command):
+    for add in (add_reconcile_command, add_exception_commands, add_replay_command, add_feed_command):
         add(commands, _command, _on_record)
+    add_history_command(commands, _command, _on_record)
 
     config = commands.add_parser("config", help="the configuration: what changes while workers run")
     _config_commands(config.add_subparsers(metavar="VERB"))

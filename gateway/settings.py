@@ -56,9 +56,14 @@ class StoreSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class BackboneSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The carrier: a secret reference to a NATS URL."""
+    """The carrier: a secret reference to a NATS URL. A replay of the log begins `replay_days` ago at the earliest."""
 
     url: str
+    replay_days: float = 30.0
+
+    def __post_init__(self) -> None:
+        if self.replay_days <= 0:
+            raise Misconfigured("backbone.replay_days is above 0")
 
 
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

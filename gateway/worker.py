@@ -31,14 +31,9 @@ from gateway.settings import load_settings
 from gateway.store.postgres import Store
 from gateway.systems.poller import Poller
 from gateway.telemetry.counters import CountedElsewhere, Counters, Family, Kind
-from process_apis.availability import subscriptions as availability_subscriptions
 from process_apis.availability.files import FileDrop
-from process_apis.channel_publication import subscriptions as publication_subscriptions
 from process_apis.exceptions import figures as exception_figures
-from process_apis.order_to_ship import subscriptions as order_subscriptions
-from process_apis.partner_notifications import subscriptions as notification_subscriptions
 from process_apis.reconciliation.figures import Tallies
-from process_apis.stock_operations import subscriptions as stock_operation_subscriptions
 
 _log: Final = logging.getLogger("crossdock.worker")
 _PAUSE_SECONDS: Final = 1.0
@@ -90,13 +85,7 @@ class Worker:
         self._prune_at = 0.0
         settings = core.settings
         self._counters = Counters()
-        self._subscriptions = (
-            *availability_subscriptions.subscriptions(core.availability),
-            *order_subscriptions.subscriptions(core.orders),
-            *notification_subscriptions.subscriptions(),
-            *publication_subscriptions.subscriptions(core.publication.followed),
-            *stock_operation_subscriptions.subscriptions(),
-        )
+        self._subscriptions = core.subscriptions()
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
         self._operation_sessions = Store(core.store.url, size=core.stock_operations.options.per_worker)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)

@@ -24,6 +24,7 @@ from gateway.backbone.dead_letters import (
     set_aside,
 )
 from gateway.backbone.failures import ErrorClass, Failure, failure_of
+from gateway.backbone.replaying import Listener, go_on, is_asked, pass_over
 from gateway.backbone.tail import Tail
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import TAXONOMY, Position, Recorded
@@ -36,6 +37,9 @@ from gateway.store.postgres import Store
 _logger = logging.getLogger(__name__)
 
 _LOOK_FOR_DUE_S: Final = 0.5
+_LOOK_FOR_REPLAY_S: Final = 2.0
+_REPLAY_BATCH: Final = 100
+_REPLAY_BATCHES: Final = 10
 _KEEP_POSITION_S: Final = 5.0
 _OUTAGE_AFTER: Final = 20
 _OUTAGE_PAUSE_S: Final = 2.0
@@ -92,6 +96,7 @@ class Runner:
     def __init__(self, subscription: Subscription, store: Store, reader: LogReader, tail: Tail, clock: Clock) -> None:
         self._subscription = subscription
         self._name = subscription.name
+        self._listener = Listener(name=subscription.name, types=subscription.types, stream=subscription.stream)
         self._store = store
         self._reader = reader
         self._tail = tail
@@ -100,6 +105,7 @@ class Runner:
         self._kept = BEGINNING
         self._kept_at = 0.0
         self._looked_for_due = 0.0
+        self._looked_for_replay = 0.0
         self._aside_in_a_row = 0
 
     async def run(self) -> None:
@@ -110,6 +116,7 @@ class Runner:
                 stretch = await self._tail.after(self._cursor, self._subscription.batch)
                 await self._deliver(stretch)
                 await self._retry_due()
+                await self._replay()
             except _Moved:
                 _logger.warning("%s was moved by another process; reading its position again", self._name)
                 await self._load()
@@ -234,6 +241,44 @@ class Runner:
                 await self._retry(letter)
             if not due:
                 return
+
+    async def _replay(self) -> None:
+        """What somebody wants this consumer to go through once more, some batches at a time beside what is new."""
+        if self._clock.monotonic() - self._looked_for_replay < _LOOK_FOR_REPLAY_S:
+            return
+        async with self._store.connection() as connection:
+            asked = await is_asked(connection, self._name)
+        for _ in range(_REPLAY_BATCHES if asked else 0):
+            if not await self._replay_some():
+                break
+        else:
+            if asked:
+                return
+        self._looked_for_replay = self._clock.monotonic()
+
+    async def _replay_some(self) -> bool:
+        try:
+            return await self._replay_batch(_REPLAY_BATCH)
+        except _HandlerFailed:
+            pass
+        try:  # alone, so that the others of its batch don't fail with it; what fails is passed over and told
+            return await self._replay_batch(1)
+        except _HandlerFailed as error:
+            failure = failure_of(error.cause)
+            why = f"{error.recorded.event.aggregate}: {failure.detail} ({failure.code})"
+        async with self._store.transaction() as connection:
+            await self._hold(connection)
+            await pass_over(connection, self._listener, self._kept, self._reader, why)
+        return True
+
+    async def _replay_batch(self, size: int) -> bool:
+        async with self._store.transaction() as connection:
+            await self._hold(connection)
+            return await go_on(connection, self._listener, self._kept, self._reader, self._handle, batch=size)
+
+    async def _hold(self, connection: Connection) -> None:
+        if (await lock_position(connection, self._name)).position != self._kept:
+            raise _Moved
 
     async def _retry(self, letter: int) -> None:
         failed = 0

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from gateway.app import component_migrations
+from gateway.canonical.events import Event
 from gateway.cli import main
+from gateway.store.log import append
 from gateway.store.postgres import Store
 
 pytestmark = pytest.mark.integration
@@ -32,7 +35,8 @@ async def typed(records, valkey_url, tmp_path, capsys):
         )
 
         async def run(*words):
-            status = await asyncio.to_thread(main, ["exceptions", *words, "--settings", str(settings)])
+            words = words if words[0] == "replay" else ("exceptions", *words)
+            status = await asyncio.to_thread(main, [*words, "--settings", str(settings)])
             told = capsys.readouterr()
             return status, told.out, told.err
 
@@ -101,3 +105,37 @@ async def test_what_is_wrong_is_said(typed, tmp_path):
     (tmp_path / "odd").write_text("[]")
     status, _, told = await typed("edit", "xcp_1", "--payload", f"{tmp_path}/odd", "--version", "1", "--reason", "r")
     assert (status, "no JSON object" in told) == (2, True)
+
+
+async def test_a_replay_is_counted_asked_for_shown_and_cancelled(typed):
+    now = datetime.now(UTC)
+    event = Event(
+        tenant="acme", type="order.accepted", aggregate="ord_1", aggregate_version=1, occurred_at=now, data={},
+        correlation_id="c",
+    )  # fmt: skip
+    async with typed.store.transaction() as connection:
+        await append(connection, [event])
+    await typed.store.execute(
+        "insert into store.consumer select 'partner_notifications', log_epoch, transaction_id, id from store.event"
+    )
+    since = (now - timedelta(hours=1)).isoformat()
+    whose = ("replay", "--consumer", "partner_notifications", "--from", since, "--to", "2100-01-01T00:00:00Z")
+    status, out, _ = await typed(*whose, "--dry-run")
+    assert (status, "1  order.accepted" in out) == (0, True)
+    assert "0 would be handled, 1 were handled before and dropped" in out
+    status, out, _ = await typed(*whose, "--dry-run", "--again", "--filter", "type=order.held", "--json")
+    assert json.loads(out) == {"by_type": {}, "handled": 0, "dropped": 0, "dry_run": True}
+    status, out, _ = await typed(*whose, "--again", "--reason", "they lost them", "--no-wait", "--json")
+    assert (status, json.loads(out)["state"]) == (0, "running")
+    name = json.loads(out)["replay"]
+    assert "is running: 0 events" in (await typed("replay", "--show", name))[1]
+    assert "is cancelled" in (await typed("replay", "--cancel", name))[1]
+    for words, said in (
+        (("replay",), "partner_notifications"),
+        (whose, "say why"),
+        (("replay", "--consumer", "partner_notifications"), "say from when"),
+        ((*whose, "--filter", "odd"), "a filter is"),
+        ((*whose[:3], "--from", "2020-01-01"), "30 days at most"),
+    ):
+        status, _, told = await typed(*words)
+        assert (status, said in told) == (2, True), told
