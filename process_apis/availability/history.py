@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +21,7 @@ _sql: Final = queries_beside(__file__, "history_queries.sql")
 _LEAST_DAYS: Final = 14
 _ONCE_CHUNK: Final = 5_000
 _MOST_STEPS: Final = 64
+_log: Final = logging.getLogger(__name__)
 
 
 class HistoryOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -85,6 +87,11 @@ class History:
                 code="stock.history_gone",
                 context={"since": row["since"].isoformat()},
             )
+
+    async def make_room(self) -> None:
+        """Make the spans that a worker should have made, and say so: whoever records cannot go on without."""
+        made = await make_ahead(self._store, self._clock.now(), self.options.kept)
+        _log.warning("recording made %d spans of history itself: has no worker run for a month?", made)
 
     async def turn(self, tenant: str, stop: asyncio.Event | None = None) -> None:
         """Make spans ahead, condense and drop what is through; run it every minute or so in a worker.

@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import asyncpg
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
@@ -86,6 +87,11 @@ async def make_ahead(store: Store, now: datetime, keep: timedelta) -> int:
                 await connection.execute(_attach(table, last, span_end(last, keep)))
                 made += 1
     return made
+
+
+def lacks_span(error: asyncpg.CheckViolationError) -> bool:
+    """Whether something could not be recorded because nobody made the span of now: no worker ran for a month."""
+    return error.schema_name == "availability" and error.table_name in TABLES and error.constraint_name is None
 
 
 async def last_end(store: Store, before: datetime) -> datetime | None:

@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import asyncpg
+
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesGroups, ResolvesItems
 from gateway.canonical.kit import ResolvesKits, WithoutKits
@@ -51,6 +53,7 @@ from process_apis.availability.leaving import Departures
 from process_apis.availability.lots import Lots
 from process_apis.availability.models import ChannelRule, ChannelTerms, DatedRequest, RuleVersion
 from process_apis.availability.parking import ALL, Codes
+from process_apis.availability.partitions import lacks_span
 from process_apis.availability.parts import PartCounter
 from process_apis.availability.previewing import Previewer
 from process_apis.availability.projecting import Projection
@@ -135,7 +138,13 @@ class Availability:
 
         Parts of a snapshot are kept, and applied by `parts.apply_next` in a worker when all have come.
         """
-        receipt = await self._recorder.record(tenant, report)
+        try:
+            receipt = await self._recorder.record(tenant, report)
+        except asyncpg.CheckViolationError as error:
+            if not lacks_span(error):
+                raise
+            await self.history.make_room()
+            receipt = await self._recorder.record(tenant, report)
         for part in report.parts:
             receipt = receipt.plus(await self.parts.record(tenant, part))
         return receipt.plus(await self._supply.record(tenant, report.supply)) if report.supply else receipt

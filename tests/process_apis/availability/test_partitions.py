@@ -70,3 +70,24 @@ async def test_tables_of_an_older_release_become_the_first_span_with_all_their_r
     assert first == carried
     assert len(first) == 5
     await connection.close()
+
+
+@pytest.mark.integration
+async def test_who_records_makes_the_spans_that_no_worker_made(new_world):
+    world, month = new_world, f"{world_month(new_world):%Y-%m-%d}"
+    for table in ("movement", "figure"):
+        whole = f"availability.{table}"
+        await world.store.execute(f"alter table {whole} detach partition {whole}_first")
+        until = f"for values from ('0001-01-01 00:00:00+00') to ('{month}')"
+        await world.store.execute(f"alter table {whole} attach partition {whole}_first {until}")
+        for each in await spans(world.store):
+            if each.table == table and each.begin is not None and each.end > world_month(world):
+                await world.store.execute(f"drop table availability.{each.name}")
+    for _ in range(2):
+        receipt = await world.record(world.movement("a", 1, "stock_adjusted", 3))
+    assert [line.outcome for line in receipt.others] == ["duplicate"]
+    assert (await world.positions())["sellable"] == 3
+
+
+def world_month(world):
+    return world.clock.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
