@@ -143,6 +143,7 @@ _NOBODYS: Mapping[str, Any] = {
     "importLocations": "location,parent\r\nimported,nowhere\r\n",
     "importItems": "sku,name\r\nimported,somebody\r\n",
     "importKits": "sku\r\nimported\r\n",
+    "importSubstitutes": "sku\r\nimported\r\n",
     "importCustomers": "number,name,parent\r\nimported,somebody,nobody\r\n",
     "dry_run": "false",
     "partial": "false",
