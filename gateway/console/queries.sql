@@ -132,14 +132,14 @@ limit $4;
 
 -- name: order_head
 select order_id, channel, partner, sold_to, external_number, release, currency, ship_to ->> 'country' as country,
-       requested_date, total, placed_at, correlation_id, version, state, hold_reason, cancel_requested_at, cancel_reason,
+       requested_date, fill, total, placed_at, correlation_id, version, state, hold_reason, cancel_requested_at, cancel_reason,
        cancel_refused_at, picking_began_at, reject_reason, allocated_at, completed_at, cancelled_at, rejected_at, due_at
 from order_to_ship.sales_order
 where tenant = $1 and order_id = $2;
 
 -- name: order_lines
 select l.line, l.sku, l.asked_amount, l.asked_uom, l.uom, l.unit_price, l.ordered, l.open, l.backordered, l.shipped,
-       l.cancelled, l.over_shipped, string_agg(a.location, ', ' order by a.location) as locations
+       l.cancelled, l.over_shipped, l.expected, string_agg(a.location, ', ' order by a.location) as locations
 from order_to_ship.line l
 left join order_to_ship.allocation a using (order_id, line)
 where l.order_id = $1

@@ -90,3 +90,17 @@ async def test_a_later_release_reaches_each_system_once_wherever_its_worker_dies
             assert sorted(row["reference"] for row in rows) == [order_id, second], (table, name, kind)
         assert not await shop.store.fetchval("select count(*) from fake.fault"), "the worker died there"
     assert await shop.promised() == (0, 0, 0)
+    await told_to_reconciliation(shop, 2 * len(calls))
+
+
+async def told_to_reconciliation(shop, booked):
+    """Each release is a document of its own in the ERP, with the shipments that left for it; no page loses one."""
+    found, after = [], ""
+    early, late = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+    while page := await shop.orders.booked("acme", after=after, since=early, until=late, limit=1):
+        found += page
+        after = page[-1].order
+    assert len({each.order for each in found}) == len(found) == booked
+    for each in found:
+        amount = 2 if each.order.endswith(".2") else 1
+        assert [shipment.lines for shipment in each.shipments] == [{1: amount}], each
