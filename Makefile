@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types audit contracts bench-edge bench-peers bench-memory bench-acceptance bench-inventory bench-beside locks clean
+.PHONY: help setup up play test test-all lint types audit contracts compiled bench-edge bench-peers bench-memory bench-acceptance bench-inventory bench-beside locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,12 @@ audit: $(INSTALLED) ## known vulnerabilities of what is locked (asks the public 
 contracts: $(INSTALLED) ## write openapi/ from the code
 	$(BIN)/crossdock contracts export
 
-bench-edge: $(INSTALLED) ## the door beside FastAPI and other proxies with the same checks; JSON on the last line
-	$(BIN)/python -m benchmarks.edge
+compiled: $(INSTALLED) ## the packages with their door compiled, in build/compiled: run with PYTHONPATH=build/compiled (needs a C compiler)
+	$(BIN)/python deploy/compile_door.py build/compiled --copy
+
+bench-edge: $(INSTALLED) ## the door, compiled if it can be, beside FastAPI and other proxies with the same checks; JSON on the last line
+	-$(MAKE) compiled
+	PYTHONPATH=build/compiled PYTHONSAFEPATH=1 $(BIN)/python -m benchmarks.edge
 
 bench-peers: $(INSTALLED) ## install what bench-edge and bench-beside measure: nginx with Lua, HAProxy, Envoy, Fastify; Vendure (Debian, PyPI, npm)
 	PYTHON="$(PYTHON)" bash benchmarks/edge/install_peers.sh
@@ -67,4 +71,4 @@ locks: $(INSTALLED) ## renew the lock files
 	bash deploy/lock.sh
 
 clean: ## remove the virtual environment and all local data
-	rm -rf $(VENV) .crossdock
+	rm -rf $(VENV) .crossdock build

@@ -24,9 +24,11 @@ def running(
 ) -> Iterator[int]:
     """A server on `port`, with all its threads and children on `core` if one is given; gives its process id.
 
-    `folder` is where it stands, `environment` what its variables have beside ours. Output goes to `log`.
+    `folder` is where it stands, `environment` what its variables have beside ours. Output goes to `log`. A
+    PYTHONPATH of our own goes first: that of a compiled door, say.
     """
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT))))
+    variables = {**os.environ, "PYTHONPATH": path, **environment}
     with log.open("wb") as output:
         allowed = os.sched_getaffinity(0)
         os.sched_setaffinity(0, allowed if core is None else {core})  # of this thread: what it starts inherits it

@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -28,6 +29,7 @@ from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_replay import add_replay_command
 from gateway.cli_users import add_user_commands
 from gateway.kernel.errors import CrossdockError, Misconfigured
+from gateway.kernel.form import form_of_door
 from gateway.settings import SETTINGS_VARIABLE, load_settings
 
 _DEFAULT_FOLDER: Final = Path(".crossdock")
@@ -59,9 +61,16 @@ def _refuse(advice: str) -> int:
     return 2
 
 
+def _described() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="crossdock", description="The API gateway and integration layer.")
+    about = f"crossdock {version('crossdock')}, its door {form_of_door()}"
+    parser.add_argument("--version", action="version", version=about)
+    return parser
+
+
 def command_parser() -> argparse.ArgumentParser:
     """What can be typed; `run` in what it parses does it."""
-    parser = argparse.ArgumentParser(prog="crossdock", description="The API gateway and integration layer.")
+    parser = _described()
     commands = parser.add_subparsers(metavar="COMMAND")
 
     up = _command(commands, "up", _up, "start engines, gateway and worker on this machine; Ctrl-C stops them")

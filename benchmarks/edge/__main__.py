@@ -22,6 +22,7 @@ from benchmarks.edge.peer_proxies import checks_of, upstream_serving
 from benchmarks.edge.site import ABOUT_PEER, PROXIED_PATH, cores, load, prepare, proxying_settings, serving, tokens_of
 from benchmarks.processes import free_port, machine, processor_seconds
 from gateway.engines import Engines
+from gateway.kernel.form import form_of_door
 from gateway.settings import load_settings
 
 TARGETS: Final = ("apps:raw", "apps:governed_raw", "apps:ours", "peer:make_peer", "apps:raw_same_fields")
@@ -38,7 +39,7 @@ def main() -> None:
     print(ABOUT_PEER, machine(), sep="\n", file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="bench-edge-") as folder:
         found = asyncio.run(measure(Path(folder), given))
-    print(json.dumps(found | _acceptance(given.seed)))
+    print(json.dumps({"door": form_of_door()} | found | _acceptance(given.seed)))
 
 
 async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.kernel.errors import Misconfigured
-from gateway.kernel.exchange import Exchange, Policy, Route, passes
+from gateway.kernel.exchange import Exchange, Policy, Route
 
 BODY: Final = "body"
 _FINDS_ROUTE: Final = "version"
@@ -106,7 +106,7 @@ def compile_chain(policies: Sequence[Policy], read_body: Step) -> Chain:
     outward = tuple(
         (names.index(name) + 1 if name in names else 0, named[name].conclude)
         for name in WAY_OUT
-        if name in named and getattr(type(named[name]), "conclude", None) is not passes and _concludes(named[name])
+        if name in named and _concludes(named[name])
     )
     concerns = tuple(
         (step, policy.concerns) for policy in policies if hasattr(policy, "concerns") for step in _steps_of(policy)

@@ -9,7 +9,6 @@ replace them, unless their route streams.
 from __future__ import annotations
 
 import asyncio
-import copy
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from time import perf_counter
@@ -71,9 +70,10 @@ class FrontDoor:
     ) -> None:
         self._app = app
         self._routes = routes
-        self._read_body = BodyReader(seconds=body_seconds).admit
-        self._chain = compile_chain(policies, self._read_body)
+        self._body_seconds = body_seconds
+        self._chain = compile_chain(policies, BodyReader(seconds=body_seconds).admit)
         self._along: dict[Route | None, Along] = {}
+        self._clock = clock
         self._monotonic = clock.monotonic
         self._seconds = seconds
         self._observe = observe
@@ -85,9 +85,12 @@ class FrontDoor:
 
     def with_policies(self, policies: Sequence[Policy]) -> FrontDoor:
         """The same door with another chain; both know of all that is in flight."""
-        twin = copy.copy(self)
-        twin._chain, twin._along = compile_chain(policies, self._read_body), {}  # noqa: SLF001 - our own kind
-        twin._admit_read = twin._admit  # noqa: SLF001
+        twin = FrontDoor(
+            self._app, self._routes, policies, self._clock,
+            seconds=self._seconds, body_seconds=self._body_seconds,
+            observe=self._observe, direct=self._direct, streams=self._streams,
+        )  # fmt: skip
+        twin._overdue, twin._open = self._overdue, self._open
         return twin
 
     def record_next_read(self) -> None:
@@ -148,7 +151,7 @@ class FrontDoor:
             # Cycles (the scope, the error's traceback) wait for the garbage collector; the connection must not.
             scope.pop(SCOPE_KEY, None)
             exchange.receive = _hang_up
-            del receive, send
+            receive, send = _hang_up, _gone  # not `del`, which compiled code does not know
             if self._observe is not None:
                 self._observe(exchange, self._monotonic() - arrived)
 
@@ -357,6 +360,10 @@ def _is_streaming(exchange: Exchange) -> bool:
 async def _hang_up() -> Any:
     """The ASGI `receive` of a finished exchange: holding the server's own would keep the connection open."""
     return {"type": "http.disconnect"}
+
+
+async def _gone(_message: object) -> None:
+    """The ASGI `send` of a finished exchange, for the same reason."""
 
 
 def _nothing_here(exchange: Exchange) -> Reply:

@@ -7,8 +7,8 @@ enough for a deadline of half a minute.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
 from gateway.kernel.background import background
@@ -68,15 +68,13 @@ class Overdue:
         task.uncancel()
         return True
 
-    @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
+    def watching(self) -> AbstractAsyncContextManager[object]:
         """Sweep every second inside the block."""
         self._loop = asyncio.get_running_loop()
-        try:
-            async with background(self._watch(), name="edge-overdue"):
-                yield
-        finally:
-            self._loop = None
+        return background(self._watch(), name="edge-overdue", afterwards=self._unwatched)
+
+    def _unwatched(self) -> None:
+        self._loop = None
 
     async def _watch(self) -> None:
         while True:

@@ -14,12 +14,34 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
-from gateway.kernel.context import Caller, Principal, Zone
+from gateway.kernel.context import Caller, Zone
+from gateway.kernel.passage import Exchange
+
+__all__ = (
+    "HELD_KEY",
+    "KEY_DIGEST_KEY",
+    "LONGEST_RETENTION",
+    "OUTBOUND_KEY",
+    "REFUSED_AFTER_KEY",
+    "SCOPE_KEY",
+    "WITHHELD_KEY",
+    "Decision",
+    "Exchange",
+    "Idempotency",
+    "LocatesRoutes",
+    "OutboundCall",
+    "Policy",
+    "RecallsOutcome",
+    "Reply",
+    "Route",
+    "caller_of",
+    "held_key_of",
+    "outbound_calls_of",
+)
 
 LONGEST_RETENTION: Final = 31 * 86_400
 
@@ -105,87 +127,6 @@ class OutboundCall(Struct, frozen=True, gc=False):
     microseconds: float
 
 
-_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
-
-
-class Exchange:
-    """The mutable state of one request. `headers` holds each field once, lower case, after hygiene.
-
-    `entered` counts the steps of the chain that were asked; `decisions` is kept for what `explain` must answer.
-    `now` is the monotonic reading of its arrival, or of the last time that the chain had to wait on the way in: limits
-    that decide at once need not ask the clock. `charged` is what the rate limit took, `notes` whatever else policies
-    leave for each other.
-    """
-
-    __slots__ = (
-        "allowed_methods",
-        "arrived",
-        "body",
-        "caller",
-        "charged",
-        "correlation_id",
-        "deadline",
-        "decisions",
-        "decoded",
-        "entered",
-        "error",
-        "headers",
-        "method",
-        "notes",
-        "now",
-        "path",
-        "path_params",
-        "peer",
-        "principal",
-        "query",
-        "reached_handler",
-        "receive",
-        "reply",
-        "reply_headers",
-        "request_id",
-        "route",
-        "sampled",
-        "scope",
-        "trace_id",
-    )
-
-    def __init__(
-        self,
-        scope: dict[str, Any],
-        receive: Callable[[], Awaitable[Any]],
-        arrived: float,
-        deadline: float | None = None,
-    ) -> None:
-        self.scope = scope
-        self.receive = receive
-        self.arrived = self.now = arrived
-        self.method: str = scope["method"]
-        self.path: str = ""
-        self.query: bytes = scope.get("query_string", b"")
-        self.headers: Mapping[bytes, bytes] = _NOTHING
-        self.peer: str = ""
-        self.request_id: str = ""
-        self.correlation_id: str = ""
-        self.trace_id: str = ""
-        self.sampled: bool = False
-        self.deadline: float = arrived + 30.0 if deadline is None else deadline
-        self.route: Route | None = None
-        self.path_params: Mapping[str, str] = _NOTHING
-        self.allowed_methods: tuple[str, ...] = ()
-        self.principal: Principal | None = None
-        self.caller: Caller | None = None
-        self.charged: Any = None
-        self.body: bytes = b""
-        self.decoded: Any = None
-        self.entered: int = 0
-        self.reached_handler: bool = False
-        self.reply: Reply | None = None
-        self.reply_headers: list[tuple[bytes, bytes]] = []
-        self.error: BaseException | None = None
-        self.decisions: list[Decision] | None = None
-        self.notes: dict[str, Any] = {}
-
-
 class Policy(Protocol):
     """One guarantee. `name` is its folder.
 
@@ -206,10 +147,6 @@ class Policy(Protocol):
     def conclude(self, exchange: Exchange) -> Awaitable[None] | None:
         """On the way out, when `reply` is set. A `CrossdockError` withholds the answer to a safe method only."""
         ...
-
-
-def passes(_policy: object, _exchange: Exchange) -> None:
-    """Nothing to do. A policy with one way only writes ``conclude = passes``, and the chain leaves that call out."""
 
 
 class LocatesRoutes(Protocol):

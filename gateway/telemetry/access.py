@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from gateway.kernel.background import background
 from gateway.kernel.clock import Clock
 from gateway.kernel.exchange import Exchange
+from gateway.telemetry.access_line import AccessLine
 from gateway.telemetry.counters import CountedElsewhere, Counters
 
 _EVERY: Final = 0.25
@@ -28,24 +28,8 @@ _EVERY: Final = 0.25
 _PACKED_AT_ONCE: Final = 64
 _MOST_PACKED: Final = 800  # batches of lines
 _LAST_SUCCESS: Final = 299
-_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_LABELS: Final = (*(str(bound) for bound in _BOUNDS), "+Inf")
-
-
-class AccessLine(Struct, frozen=True, gc=False):
-    """One request as it is logged.
-
-    `at` is its end, exact to the millisecond, `seconds` how long it took, `who` the authenticated subject or empty.
-    """
-
-    at: datetime
-    method: str
-    route: str
-    status: int
-    seconds: float
-    who: str
-    peer: str
-    request_id: str
+_BOUNDS: Final[tuple[float, ...]] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_LABELS: Final = (*map(str, _BOUNDS), "+Inf")
 
 
 class AccessLog:
@@ -138,14 +122,9 @@ class AccessLog:
         ]
         self._packed.append(self._encode(told))
 
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[None]:
+    def writing(self) -> AbstractAsyncContextManager[object]:
         """Write four times a second inside the block, and once at its end."""
-        try:
-            async with background(self._run(), name="access-log"):
-                yield
-        finally:
-            self.flush()
+        return background(self._run(), name="access-log", afterwards=self.flush)
 
     async def _run(self) -> None:
         while True:

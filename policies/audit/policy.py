@@ -11,7 +11,8 @@ from random import random
 from typing import Any, Final
 
 from gateway.kernel.clock import Clock
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange
+from gateway.kernel.passage import ConcludesOnly
 from gateway.store.audit import AuditEntry
 from policies.audit.options import AuditOptions
 from policies.audit.store import AuditQueue, Write
@@ -24,11 +25,10 @@ _MOST_COUNTED: Final = 10_000
 DenialKey = tuple[str, str, str]
 
 
-class Audit:
+class Audit(ConcludesOnly):
     """`write` takes batches of entries; open `queue.writing()` for as long as the door is open."""
 
     name = "audit"
-    admit = passes
 
     def __init__(self, write: Write, clock: Clock, options: AuditOptions | None = None) -> None:
         self._options = options or AuditOptions()

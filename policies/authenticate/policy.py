@@ -8,7 +8,8 @@ from urllib.parse import parse_qsl
 
 from gateway.kernel.context import Caller, Principal
 from gateway.kernel.errors import Invalid, NotAuthenticated, Problem
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange
+from gateway.kernel.passage import AdmitsOnly
 from policies.authenticate.options import AuthenticateOptions
 
 _MISSING: Final = "credential.missing"
@@ -28,7 +29,7 @@ class Authenticates(Protocol):
         ...
 
 
-class Authenticate:
+class Authenticate(AdmitsOnly):
     """Every route with a zone needs a credential. Credentials sent where none is needed are not looked at."""
 
     name = "authenticate"
@@ -55,8 +56,6 @@ class Authenticate:
             _accept(exchange, found)
             return None
         return self._wait(exchange, found)  # type: ignore[arg-type]
-
-    conclude = passes
 
     async def _wait(self, exchange: Exchange, found: Awaitable[Principal]) -> None:
         try:

@@ -6,11 +6,12 @@ from collections.abc import Awaitable
 
 from gateway.kernel.context import Principal
 from gateway.kernel.errors import NotAllowed
-from gateway.kernel.exchange import Exchange, Route, passes
+from gateway.kernel.exchange import Exchange, Route
+from gateway.kernel.passage import AdmitsOnly
 from policies.authorise.options import AuthoriseOptions
 
 
-class Authorise:
+class Authorise(AdmitsOnly):
     """Zone, then tenant, then scopes.
 
     A route that is not tenant-aware is the gateway's own tenant's; a tenant named in the path must be the caller's own.
@@ -43,8 +44,6 @@ class Authorise:
             missing = " ".join(sorted(route.scopes - principal.scopes))
             raise NotAllowed(f"this needs the scope {missing}, which your credential lacks", code="authorise.scope")
         return None
-
-    conclude = passes
 
 
 def _wrong_zone(route: Route, principal: Principal) -> NotAllowed:

@@ -13,7 +13,8 @@ from typing import Final
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.kernel.errors import Rejected
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange
+from gateway.kernel.passage import AdmitsOnly
 from policies.canonical_request.options import CanonicalRequestOptions
 
 _CANONICAL: Final = re.compile(rb"/|(?:/[A-Za-z0-9_~:@!$&'()*+,;=-][A-Za-z0-9._~:@!$&'()*+,;=-]*)+")
@@ -26,11 +27,10 @@ _LONGEST_REMEMBERED: Final = 256
 _NEVER_SERVED: Final = frozenset({"TRACE", "CONNECT"})
 
 
-class CanonicalRequest:
+class CanonicalRequest(AdmitsOnly):
     """See the module."""
 
     name = "canonical_request"
-    conclude = passes
 
     def __init__(self, options: CanonicalRequestOptions | None = None) -> None:
         self._options = options or CanonicalRequestOptions()

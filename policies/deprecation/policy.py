@@ -9,20 +9,20 @@ from collections.abc import Awaitable
 from datetime import UTC
 from email.utils import format_datetime
 
-from gateway.kernel.exchange import Exchange, Route, passes
+from gateway.kernel.exchange import Exchange, Route
 from gateway.kernel.lifecycle import Lifecycle
+from gateway.kernel.passage import ConcludesOnly
 from policies.deprecation.options import DeprecationOptions
 from policies.deprecation.upstream import Contradictions, without_dates
 
 
-class Deprecation:
+class Deprecation(ConcludesOnly):
     """Adds the headers to whatever a version with dates answers, refusals included.
 
     `contradictions` is told where an API behind us says something else.
     """
 
     name = "deprecation"
-    admit = passes
 
     def __init__(self, options: DeprecationOptions | None = None, contradictions: Contradictions | None = None) -> None:
         lifecycles = (options or DeprecationOptions()).lifecycles

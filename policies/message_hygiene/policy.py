@@ -15,7 +15,8 @@ from ipaddress import ip_address, ip_network
 from typing import Final
 
 from gateway.kernel.errors import Misconfigured, Rejected
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange
+from gateway.kernel.passage import AdmitsOnly
 from policies.message_hygiene.fields import DROP, FORWARDING, ONCE, kind_of
 from policies.message_hygiene.options import MessageHygieneOptions
 
@@ -27,11 +28,10 @@ _LONGEST_REMEMBERED: Final = 64
 _UNIX_SOCKET: Final = "unix"
 
 
-class MessageHygiene:
+class MessageHygiene(AdmitsOnly):
     """See the module."""
 
     name = "message_hygiene"
-    conclude = passes
 
     def __init__(self, options: MessageHygieneOptions | None = None) -> None:
         self._options = options or MessageHygieneOptions()

@@ -13,12 +13,11 @@ import os
 from collections.abc import Awaitable
 from typing import Final
 
-from msgspec import Struct
-
 from gateway.cache.valkey import Cache
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.telemetry.counters import Counters
+from policies.rate_limit.charge import Charge, Key
 from policies.rate_limit.options import WhenStoreDown
 from policies.rate_limit.quota import Quota
 from policies.rate_limit.scripts import EXACT, FORGET, LEASE
@@ -29,24 +28,6 @@ _LEAVE_ALONE: Final = 0.5
 _BUSY: Final = 0.6
 _QUIET: Final = 1.5
 _MICRO: Final = 1_000_000
-
-Key = tuple[str, str, str]
-
-
-class Charge(Struct, gc=False):
-    """One decision. `remaining` units, `reset` seconds until full, `retry_after` seconds when it was refused.
-
-    `mode` is ``shared``, or what is done while the store is down: ``local_share`` or ``open``.
-    """
-
-    key: Key
-    cost: int
-    allowed: bool
-    remaining: float
-    reset: float
-    retry_after: float = 0.0
-    mode: str = "shared"
-    entry: str = ""
 
 
 class Share:

@@ -10,10 +10,12 @@ from typing import Final
 from gateway.cache.valkey import Cache
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotAuthenticated, Throttled
-from gateway.kernel.exchange import Exchange, Route, passes
+from gateway.kernel.exchange import Exchange, Route
+from gateway.kernel.passage import AdmitsOnly
 from gateway.telemetry.counters import Counters
+from policies.rate_limit.charge import Charge
 from policies.rate_limit.fields import MODE_FIELD, limit_field
-from policies.rate_limit.limiter import Charge, Limiter
+from policies.rate_limit.limiter import Limiter
 from policies.rate_limit.options import RateLimitOptions, WhenStoreDown
 from policies.rate_limit.plans import PlanBook, quotas_of
 from policies.rate_limit.quota import Quota, quota_of
@@ -140,7 +142,7 @@ class RateLimit:
                 headers.append((MODE_FIELD, charge.mode.encode()))
 
 
-class LineCost:
+class LineCost(AdmitsOnly):
     """Charges what a call costs beyond its first unit, once its body is known to be valid: order lines, say."""
 
     name = "line_cost"
@@ -177,8 +179,6 @@ class LineCost:
             self._accept(exchange, charged, charge)
             return None
         return self._wait(exchange, charged, charge)  # type: ignore[arg-type]
-
-    conclude = passes
 
     async def _wait(self, exchange: Exchange, first: Charged, charge: Awaitable[Charge]) -> None:
         self._accept(exchange, first, await charge)

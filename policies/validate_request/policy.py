@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from gateway.kernel.errors import CrossdockError, Invalid, Rejected
-from gateway.kernel.exchange import Decision, Exchange, Route, passes
+from gateway.kernel.exchange import Decision, Exchange, Route
+from gateway.kernel.passage import AdmitsOnly
 from gateway.kernel.validation import DEFAULT_LIMITS, JsonLimits, Mode
 from gateway.telemetry.violations import Violations
 from policies.validate_request.options import ValidateRequestOptions
@@ -19,19 +20,17 @@ _JSON: Final = b"application/json"
 _PLAIN: Final = (Mode.ENFORCE, DEFAULT_LIMITS)
 
 
-class ValidateRequest:
+class ValidateRequest(AdmitsOnly):
     """See the module. The decoded body is left in `exchange.decoded`; `violations` is told what was let through."""
 
     name = "validate_request"
-    conclude = passes
 
     def __init__(self, options: ValidateRequestOptions | None = None, violations: Violations | None = None) -> None:
         self._options = options = options or ValidateRequestOptions()
         self._charsets = options.charsets
         self._violations = violations
         self._rules: dict[str, tuple[Mode, float, JsonLimits]] = {}
-        if options.apis or options.operations or (options.mode, options.limits) != _PLAIN:
-            self.admit = self._admit_by_rule  # type: ignore[method-assign]  # who declares nothing pays nothing
+        self._by_rule = bool(options.apis or options.operations) or (options.mode, options.limits) != _PLAIN
 
     def concerns(self, route: Route) -> bool:
         """Only routes that something is asked of."""
@@ -39,16 +38,7 @@ class ValidateRequest:
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Refuse what does not fit; an unmatched route is left to the end of the chain."""
-        route = exchange.route
-        if route is None or not route.matched:
-            return None
-        if exchange.query and route.check_query is not None:
-            route.check_query(exchange.query)
-        if route.check_request is not None:
-            route.check_request(exchange)
-        elif route.takes_body:
-            self._body(exchange, route)
-        return None
+        return self._admit_by_rule(exchange) if self._by_rule else self.admit_strictly(exchange)
 
     def _admit_by_rule(self, exchange: Exchange) -> Awaitable[None] | None:
         """As `admit`, in the mode and within the limits of the route."""
@@ -72,7 +62,16 @@ class ValidateRequest:
 
     def admit_strictly(self, exchange: Exchange) -> Awaitable[None] | None:
         """As `admit`, whatever the options say."""
-        return ValidateRequest.admit(self, exchange)
+        route = exchange.route
+        if route is None or not route.matched:
+            return None
+        if exchange.query and route.check_query is not None:
+            route.check_query(exchange.query)
+        if route.check_request is not None:
+            route.check_request(exchange)
+        elif route.takes_body:
+            self._body(exchange, route)
+        return None
 
     def _observe(self, exchange: Exchange, route: Route, limits: JsonLimits, share: float) -> None:
         """Let pass, and tell, what does not fit; refuse only what the handler cannot be called with."""

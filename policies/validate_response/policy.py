@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from gateway.kernel.errors import CrossdockError
-from gateway.kernel.exchange import Exchange, Route, passes
+from gateway.kernel.exchange import Exchange, Route
+from gateway.kernel.passage import ConcludesOnly
 from gateway.kernel.validation import Mode
 from gateway.telemetry.violations import Violations
 from policies.validate_response.options import ResponseRule, ValidateResponseOptions
@@ -25,7 +26,7 @@ _NEVER: Final = 1 << 62
 _VALUE: Final = re.compile("'[^']*'")  # an answer holds other people's data
 
 
-class ValidateResponse:
+class ValidateResponse(ConcludesOnly):
     """`violations` is told of every answer that did not fit.
 
     Which answer is looked at next is drawn ahead, at the largest share that any rule has: the others cost one
@@ -33,7 +34,6 @@ class ValidateResponse:
     """
 
     name = "validate_response"
-    admit = passes
 
     def __init__(self, options: ValidateResponseOptions | None = None, violations: Violations | None = None) -> None:
         self._options = options = options or ValidateResponseOptions()

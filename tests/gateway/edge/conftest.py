@@ -19,7 +19,7 @@ from gateway.edge.litestar_app import make_litestar
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Conflict, NotAllowed, NotAuthenticated, NotFound, Throttled
-from gateway.kernel.exchange import Exchange, Policy, passes
+from gateway.kernel.exchange import Exchange, Policy
 from policies.canonical_request.policy import CanonicalRequest
 from policies.message_hygiene.policy import MessageHygiene
 from policies.trace.policy import Trace
@@ -116,7 +116,7 @@ class FakeAuthenticate:
     """`Bearer good` opens the experience zone."""
 
     name = "authenticate"
-    conclude = passes
+    concludes = False
 
     def admit(self, exchange: Exchange) -> None:
         if exchange.route is None or exchange.route.zone is None:
@@ -130,7 +130,7 @@ class FakeAuthenticate:
 
 class FakeAuthorise:
     name = "authorise"
-    conclude = passes
+    concludes = False
 
     def admit(self, exchange: Exchange) -> None:
         route = exchange.route

@@ -4,15 +4,24 @@ import pytest
 
 from gateway.edge.chain import ORDER, WAY_IN, WAY_OUT, compile_chain
 from gateway.kernel.errors import Misconfigured
-from gateway.kernel.exchange import Route, passes
+from gateway.kernel.exchange import Route
 
 
 class Named:
-    admit = passes
-    conclude = passes
+    concludes = False
 
     def __init__(self, name):
         self.name = name
+
+    def admit(self, exchange):
+        return None
+
+    def conclude(self, exchange):
+        return None
+
+
+def read_body(exchange):
+    return None
 
 
 def test_the_chain_is_the_one_of_the_semantics():
@@ -36,18 +45,20 @@ def test_the_record_is_stored_before_the_answer_is_checked_and_the_audit_sees_th
 
 def test_a_wrong_order_is_refused():
     with pytest.raises(Misconfigured, match="wrong order"):
-        compile_chain([Named("authorise"), Named("authenticate")], passes)
+        compile_chain([Named("authorise"), Named("authenticate")], read_body)
 
 
 def test_a_policy_twice_or_unknown_is_refused():
     with pytest.raises(Misconfigured):
-        compile_chain([Named("trace"), Named("trace")], passes)
+        compile_chain([Named("trace"), Named("trace")], read_body)
     with pytest.raises(Misconfigured, match="compression"):
-        compile_chain([Named("compression")], passes)
+        compile_chain([Named("compression")], read_body)
 
 
 def test_a_route_is_spared_the_policies_that_do_not_concern_it_and_nothing_else():
     class Told(Named):
+        concludes = True
+
         def admit(self, exchange):
             raise AssertionError
 
@@ -59,7 +70,7 @@ def test_a_route_is_spared_the_policies_that_do_not_concern_it_and_nothing_else(
             return route.api == "orders"
 
     policies = [(OfOrders if name in {"idempotency", "deprecation"} else Told)(name) for name in ORDER]
-    chain = compile_chain(policies, passes)
+    chain = compile_chain(policies, read_body)
     behind = WAY_IN[WAY_IN.index("version") + 1 :]
     assert [step.__self__.name for step in chain.opening] == list(WAY_IN[: WAY_IN.index("version") + 1])
     assert chain.along(route_of("orders")) == chain.along(None)
@@ -75,8 +86,8 @@ def route_of(api):
 
 
 def names_of(steps):
-    return ["body" if step is passes else step.__self__.name for step in steps]
+    return ["body" if step is read_body else step.__self__.name for step in steps]
 
 
 def test_what_has_nothing_to_conclude_is_left_out():
-    assert compile_chain([Named(name) for name in ORDER], passes).outward == ()
+    assert compile_chain([Named(name) for name in ORDER], read_body).outward == ()

@@ -35,7 +35,6 @@ from gateway.edge.litestar_app import make_litestar
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import NotAuthenticated, NotFound
-from gateway.kernel.exchange import passes
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 from gateway.systems.directory import Directory
@@ -287,7 +286,7 @@ class Operator:
     """Everybody who comes to the system zone is an operator."""
 
     name = "authenticate"
-    conclude = passes
+    concludes = False
 
     def admit(self, exchange):
         if exchange.route is not None and exchange.route.zone is not None:

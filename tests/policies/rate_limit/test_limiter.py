@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.kernel.errors import Misconfigured, Unavailable
-from policies.rate_limit.limiter import Charge, Limiter
+from policies.rate_limit.charge import Charge
+from policies.rate_limit.limiter import Limiter
 from policies.rate_limit.options import Limit, Mode, WhenStoreDown
 from policies.rate_limit.quota import quota_of
 

@@ -8,7 +8,8 @@ import pytest
 from gateway.cache.valkey import Cache
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured, NotAuthenticated, Throttled, Unavailable
-from policies.rate_limit.limiter import Charge, Limiter
+from policies.rate_limit.charge import Charge
+from policies.rate_limit.limiter import Limiter
 from policies.rate_limit.options import Limit, Mode, PlanLimits, RateLimitOptions, WhenStoreDown
 from policies.rate_limit.policy import LineCost, PreAuthenticationLimit, RateLimit, network_of
 

@@ -13,7 +13,7 @@ from gateway.edge.strict import parse_json
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import NotAuthenticated
-from gateway.kernel.exchange import Exchange, passes
+from gateway.kernel.exchange import Exchange
 from gateway.systems.proxied.api import ProxiedApi
 from gateway.telemetry.counters import Counters
 from policies.authorise.options import AuthoriseOptions
@@ -145,7 +145,7 @@ class FakeAuthenticate:
     """`Bearer good` is a partner with every zone and the scopes given."""
 
     name = "authenticate"
-    conclude = passes
+    concludes = False
 
     def __init__(self) -> None:
         self.scopes = frozenset({"system:read", "system:write"})
