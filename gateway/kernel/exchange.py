@@ -86,11 +86,11 @@ class Route(Struct, frozen=True, kw_only=True, eq=False):
     max_body: int = 1 << 20
     content_types: frozenset[str] = frozenset({"application/json"})
     streams_body: bool = False
-    check_request: Callable[[Exchange], None] | None = None
+    check_request: Callable[[Exchange], object] | None = None
     decode: Callable[..., Any] | None = None
     forgive: Callable[..., Any] | None = None
-    check_query: Callable[[bytes], None] | None = None
-    check_reply: Callable[[bytes], None] | None = None
+    check_query: Callable[[bytes], object] | None = None
+    check_reply: Callable[[bytes], object] | None = None
     takes_body: bool = True
     matched: bool = True
     options: Mapping[str, Any] = {}
