@@ -45,7 +45,7 @@ contracts: $(INSTALLED) ## write openapi/ from the code
 	$(BIN)/crossdock contracts export
 
 compiled: $(INSTALLED) ## the packages with their door compiled, in build/compiled: run with PYTHONPATH=build/compiled (needs a C compiler)
-	$(BIN)/python deploy/compile_door.py build/compiled --copy
+	$(BIN)/python -m gateway.compiling build/compiled --copy
 
 bench-edge: $(INSTALLED) ## the door, compiled if it can be, beside FastAPI and other proxies with the same checks; JSON on the last line
 	-$(MAKE) compiled

@@ -1,4 +1,4 @@
-"""Whether what every request passes is compiled here (`deploy/compile_door.py`) or runs from its sources."""
+"""Whether what every request passes is compiled here (`gateway/compiling.py`) or runs from its sources."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import pytest
 from gateway.kernel.form import form_of_door
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "deploy" / "compile_door.py"
+SCRIPT = ROOT / "gateway" / "compiling.py"
 MODULES = runpy.run_path(str(SCRIPT))["MODULES"]
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 
