@@ -117,6 +117,7 @@ def _command(order: OrderIn, caller: Caller, account: str, currencies: dict[str,
             for line in order.lines
         ),
         requested_date=order.delivery.requested_date,
+        fill=order.delivery.fill,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -41,6 +41,7 @@ class DeliveryIn(_Input):
 
     ship_to: AddressIn
     requested_date: date | None = None
+    fill: Literal["complete", "line_complete", "partial", "fill_or_kill"] | None = None
 
 
 class QuantityIn(_Input):
@@ -124,6 +125,7 @@ class DeliveryOut(BaseModel):
 
     ship_to: AddressOut
     requested_date: date | None
+    fill: str
 
 
 class StatusOut(BaseModel):
@@ -161,7 +163,7 @@ def order_out(order: Order) -> OrderOut:
         account=order.sold_to,
         status=StatusOut(state=order.state.value, settled=False, cancelling=False),
         placed_at=order.placed_at.isoformat().replace("+00:00", "Z"),
-        delivery=DeliveryOut(ship_to=address, requested_date=order.requested_date),
+        delivery=DeliveryOut(ship_to=address, requested_date=order.requested_date, fill=order.fill),
         total=_money(order.total, order.currency),
         lines=[_line(line, order.currency) for line in order.lines],
         shipments=[],
