@@ -177,15 +177,16 @@ select e.id, e.type, e.aggregate, e.occurred_at, e.recorded_at, e.data, i.sku
 from store.event e
 left join items.item i on i.tenant = e.tenant and i.item = e.data ->> 'item'
 where e.id in (
-    (select id from store.event where tenant = $1 and aggregate = $2 limit 200)
+    (select id from store.event where tenant = $1 and aggregate = $2 and type <> 'availability.changed' limit 200)
     union all
-    (select id from store.event where tenant = $1 and aggregate = 'claims/' || $2 limit 100)
+    (select id from store.event
+     where tenant = $1 and aggregate = 'claims/' || $2 and type <> 'availability.changed' limit 100)
     union all
     (select id from store.event where correlation_id = $3 and tenant = $1 limit 200)
     union all
     (select m.id from order_to_ship.shipment s
      join order_to_ship.shipment_line l using (shipment_id)
-     join store.event m on m.tenant = $1 and m.aggregate = l.movement
+     join store.event m on m.tenant = $1 and m.aggregate = l.movement and m.type <> 'availability.changed'
      where s.order_id = $2 limit 200)
 )
 order by e.recorded_at, e.id

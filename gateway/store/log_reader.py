@@ -92,7 +92,7 @@ class LogReader:
     async def read_aggregate(
         self, connection: Connection, tenant: str, aggregate: str, *, limit: int = 500
     ) -> Sequence[Recorded]:
-        """What happened to one aggregate, oldest first."""
+        """What happened to one aggregate, oldest first; nobody looks for stock lines so, and no index has them."""
         rows = await connection.fetch(sql.read_aggregate, tenant, aggregate, limit)
         return [self.current(_recorded(row)) for row in rows]
 

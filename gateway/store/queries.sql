@@ -41,7 +41,7 @@ where id = $1;
 select log_epoch, transaction_id, id, recorded_at, version, tenant, type, aggregate, aggregate_version, occurred_at,
        correlation_id, causation_id, stream, data
 from store.event
-where tenant = $1 and aggregate = $2
+where tenant = $1 and aggregate = $2 and type <> 'availability.changed'
 order by aggregate_version
 limit $3;
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
 import msgspec
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.stock import ClaimedLine
+from gateway.canonical.stock import ClaimedLine, ClaimState
 from gateway.kernel.errors import Conflict
+from gateway.store.arrays import array
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__)
@@ -19,11 +21,11 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
 class ActionRow(msgspec.Struct, frozen=True):
-    """What an action id was used for, and answered."""
+    """What an action id was used for, and answered: that of a claim may be kept as the ids of what it made."""
 
     action: str
     fingerprint: bytes
-    answer: list[ClaimedLine]
+    answer: list[ClaimedLine | str]
 
 
 def digest(verb: str, order: str, channel: str | None, what: object) -> bytes:
@@ -31,18 +33,43 @@ def digest(verb: str, order: str, channel: str | None, what: object) -> bytes:
     return hashlib.blake2b(_encode([verb, order, channel, what]), digest_size=16).digest()
 
 
-def answered(known: ActionRow, fingerprint: bytes) -> list[ClaimedLine]:
-    """What the action answered; raises `Conflict` (``claim.action_reused``) where it was another command."""
+def answered(
+    known: ActionRow, fingerprint: bytes, made: Mapping[str, ClaimedLine] = MappingProxyType({})
+) -> list[ClaimedLine]:
+    """What the action answered; raises `Conflict` (``claim.action_reused``) where it was another command.
+
+    `made` has the claims that its answer may name by their ids.
+    """
     if known.fingerprint != fingerprint:
         raise action_reused(known.action)
-    return known.answer
+    return [made[each] if isinstance(each, str) else each for each in known.answer]
+
+
+async def claims_made(connection: Connection, tenant: str, actions: Iterable[ActionRow]) -> Mapping[str, ClaimedLine]:
+    """The claims that answers of `actions` name by their ids, as they were made."""
+    named = [each for action in actions for each in action.answer if isinstance(each, str)]
+    if not named:
+        return {}
+    return {
+        row["claim"]: ClaimedLine(
+            claim=row["claim"],
+            line=row["order_line"],
+            item=row["item"],
+            location=row["location"],
+            amount=row["amount"],
+            state=ClaimState.RESERVED,
+            kit=row["kit"],
+            per_kit=row["per_kit"],
+        )
+        for row in await connection.fetch(_sql.claims_made, tenant, array(named))
+    }
 
 
 def action_of_row(action: str, row: Any) -> ActionRow | None:
     """The action of a row with its `fingerprint` and `answer`; None where there was none."""
     if row["fingerprint"] is None:
         return None
-    return ActionRow(action, row["fingerprint"], msgspec.json.decode(row["answer"], type=list[ClaimedLine]))
+    return ActionRow(action, row["fingerprint"], msgspec.json.decode(row["answer"], type=list[ClaimedLine | str]))
 
 
 async def record_action(

@@ -25,7 +25,7 @@ from gateway.store.arrays import array
 from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
-from process_apis.availability.actions import ActionRow, action_reused, answered, digest
+from process_apis.availability.actions import ActionRow, action_reused, answered, claims_made, digest
 from process_apis.availability.freshness import Heard, Holding, SourceObjectives, certainty
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.leaving import Departures
@@ -41,14 +41,8 @@ from process_apis.availability.substituting import Allowed
 _sql: Final = queries_beside(__file__)
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What doubts are reckoned from: when sources were heard, and who holds what was switched."""
-
-    heard: dict[str, Heard]
-    held: dict[str, Holding]
-
-
-_decode_told: Final = msgspec.json.Decoder(Told).decode
+_decode_heard: Final = msgspec.json.Decoder(dict[str, Heard]).decode
+_decode_held: Final = msgspec.json.Decoder(dict[str, Holding]).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
 
@@ -131,9 +125,9 @@ class Claimer:
         shelf.count(head, dates_at(self._locations, tenant, now))
         versions = _decode_versions(head["versions"])
         earlier = {row.action: row for row in _decode_actions(head["actions"])}
-        if head["told"] is not None:
-            told = _decode_told(head["told"])
-            rules = {channel: self._in_doubt(tenant, rule, told, now) for channel, rule in rules.items()}
+        made_before = await claims_made(connection, tenant, earlier.values()) if earlier else {}
+        if any(rules[channel].terms.fallback != "serve" for channel in channels if channel in rules):
+            rules = await self._in_doubt(connection, tenant, rules, now)
         answers: list[Sequence[ClaimedLine] | Conflict] = []
         promises: list[Promise] = []
         for request in requests:
@@ -143,9 +137,9 @@ class Claimer:
             content = digest("claim", request.order, request.channel, _asked(request, needs))
             try:
                 if (known := earlier.get(request.action)) is not None:
-                    answers.append(answered(known, content))
+                    answers.append(answered(known, content, made_before))
                     continue
-                check_open(request.order, head["cancelled"])
+                check_open(request.order, head["cancelled"] or ())
                 rule = for_class(rules.get(request.channel) or open_rule(request.channel), request.customer_class)
                 policies = _policies(request, rule, stand_ins, book)
                 made = shelf.promise(request, rule, fencing, needs, now, *policies)
@@ -187,12 +181,19 @@ class Claimer:
                 code="claim.kit_dated",
             )
 
-    def _in_doubt(self, tenant: str, rule: ChannelRule, told: Told, now: datetime) -> ChannelRule:
-        """The rule with what is in doubt now, by the same reckoning as in answers."""
-        places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
-        return msgspec.structs.replace(
-            rule, doubtful=certainty(places, self._freshness, told.heard, now, told.held).doubtful
-        )
+    async def _in_doubt(
+        self, connection: Connection, tenant: str, rules: Mapping[str, ChannelRule], now: datetime
+    ) -> Mapping[str, ChannelRule]:
+        """The rules with what is in doubt now, by the same reckoning as in answers."""
+        row = await connection.fetchrow(_sql.doubts, tenant)
+        heard, held = _decode_heard(row["heard"]), _decode_held(row["held"])
+
+        def doubting(rule: ChannelRule) -> ChannelRule:
+            places = (place for place in self._locations.of(tenant) if usable(place.location, rule.terms) is not None)
+            doubtful = certainty(places, self._freshness, heard, now, held).doubtful
+            return msgspec.structs.replace(rule, doubtful=doubtful)
+
+        return {channel: doubting(rule) for channel, rule in rules.items()}
 
 
 def _named(requests: Sequence[ClaimRequest], stand_ins: SubstituteBook | None, book: KitBook) -> set[str]:

@@ -103,13 +103,9 @@ changed as (
 )
 
 -- name: reserved_lines
--- Locked lines as they are once this much more is reserved at them, which another part of the statement writes.
-select l.item, l.location, l.owner, l.on_hand, l.sellable, l.reserved + k.reserved as reserved, l.allocated, l.external,
-       l.short, l.version + 1 as version, l.as_of, k.correlation_id, null as causation_id, k.channels
-from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::numeric[], $6::text::text[], $7::text::text[])
-     as k (item, location, owner, reserved, correlation_id, channels)
-join availability.stock_line l
-  on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+-- What the log is told of locked lines at which more is reserved, made of what was read behind their locks.
+select aggregate, version, correlation_id, null, data
+from unnest($2::text::text[], $3::text::bigint[], $4::text::text[], $5::text::jsonb[]) as k (aggregate, version, correlation_id, data)
 
 -- name: tell_lines
 -- What the log is told of lines that changed: for `log.appended`, behind it their source.

@@ -17,14 +17,14 @@ from gateway.canonical.kit import Kit
 from gateway.canonical.stock import ClaimedLine, ClaimRequest, ClaimState, Fill
 from gateway.canonical.substitute import Substitute
 from gateway.kernel.errors import Conflict
-from gateway.kernel.ids import new_id
+from gateway.kernel.ids import new_ids
 from gateway.kernel.quantity import plain
-from gateway.store.arrays import array, column_arrays
+from gateway.store.arrays import Element, array, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.kitting import Counter, Shelves, serve
 from process_apis.availability.leaving import Departures
-from process_apis.availability.lines import line_of_row, tell_reserved
+from process_apis.availability.lines import Reserved, line_of_row, tell_reserved
 from process_apis.availability.lots import LotStock, decode_lots, with_lots
 from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
 from process_apis.availability.rules import usable
@@ -37,6 +37,8 @@ _of_kits: Final = queries_beside(__file__, "kit_queries.sql")
 _of_substitutes: Final = queries_beside(__file__, "substitute_queries.sql")
 _ZERO: Final = Decimal(0)
 _NONE: Final[Allowed] = {}
+_NOTHING: Final = Held()
+_replace: Final = msgspec.structs.replace
 _encode: Final = msgspec.json.Encoder().encode
 _Counter = tuple[str, str, str, str | None]  # item, channel, owner, the allotment that is drawn from
 
@@ -105,8 +107,10 @@ class Shelf:
         if head["items"] is None:
             return
         columns = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
-        for item, channel, owner, *held in zip(*(head[name] for name in columns), strict=True):
-            self._held[item][channel, owner] = Held(*held)
+        for item, channel, owner, opened, counted, allotment, drawn in zip(
+            *(head[name] for name in columns), strict=True
+        ):
+            self._held[item][channel, owner] = Held(Decimal(opened), counted, allotment, Decimal(drawn))
 
     def _date_lots(self, lots: Sequence[LotStock], today: Callable[[str], date]) -> None:
         for item in {lot.item for lot in lots} & self._lines.keys():
@@ -132,18 +136,18 @@ class Shelf:
         terms = (unreserved(rule), ()) if request.override else (rule, fencing)
         portions, chosen = self._decide(*terms, needs, request, now, accepted, offered)
         self._substituted += [(request, rule, each) for each in chosen]
-        owner = rule.terms.owner
+        owner, holder, why = rule.terms.owner, (rule.channel, rule.terms.owner), request.correlation_id
         for part in portions:
             key = LineKey(part.item, part.location, owner)
-            line = self._lines[part.item][key]
-            self._lines[part.item][key] = msgspec.structs.replace(line, reserved=line.reserved + part.amount)
+            lines, held = self._lines[part.item], self._held[part.item]
+            line = lines[key]
+            lines[key] = _replace(line, reserved=line.reserved + part.amount)
             self._taken[key] += part.amount
-            self._causes.setdefault(key, request.correlation_id)
-            holder, held = (rule.channel, owner), self._held[part.item]
-            held[holder] = drawn_after(held.get(holder, Held()), allotment_of(rule.terms, part.item), part.amount)
+            self._causes.setdefault(key, why)
+            held[holder] = drawn_after(held.get(holder, _NOTHING), allotment_of(rule.terms, part.item), part.amount)
         return [
             ClaimedLine(
-                claim=new_id("clm"),
+                claim=claim,
                 line=part.line,
                 item=part.item,
                 location=part.location,
@@ -152,7 +156,7 @@ class Shelf:
                 kit=part.kit,
                 per_kit=part.per_kit,
             )
-            for part in portions
+            for claim, part in zip(new_ids("clm", len(portions)), portions, strict=True)
         ]
 
     def _decide(
@@ -232,7 +236,9 @@ class Shelf:
             _sql.raise_channels, tenant, *column_arrays([(*counter, amount) for counter, amount in sums.items()])
         )
         told = self._told(sums)
-        reserved = ((key, self._taken[key], self._causes[key], told[key.item, key.owner]) for key in keys)
+        reserved = (
+            Reserved(self._rows[key], self._taken[key], self._causes[key], told[key.item, key.owner]) for key in keys
+        )
         tell_reserved(writes, tenant, reserved, now)
 
     def _told(self, counters: Iterable[_Counter]) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
@@ -277,28 +283,33 @@ def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> lis
 
 
 def _claim_columns(promises: Sequence[Promise]) -> list[str]:
-    rows = [
-        (
-            claim.claim,
-            promise.request.order,
-            claim.line,
-            claim.item,
-            claim.location,
-            promise.rule.terms.owner,
-            promise.rule.channel,
-            promise.rule.version,
-            claim.amount,
-            promise.request.action,
-            promise.expires_at,
-            _allotment(promise, claim.item),
-            promise.request.priority,
-            None if promise.request.need_by is None else promise.request.need_by.isoformat(),
-            claim.line in promise.pinned,
-        )
-        for promise in promises
-        for claim in promise.made
+    made = [claim for promise in promises for claim in promise.made]
+    return [
+        array([claim.claim for claim in made]),
+        _repeated(promises, [promise.request.order for promise in promises]),
+        array([claim.line for claim in made]),
+        array([claim.item for claim in made]),
+        array([claim.location for claim in made]),
+        _repeated(promises, [promise.rule.terms.owner for promise in promises]),
+        _repeated(promises, [promise.rule.channel for promise in promises]),
+        _repeated(promises, [promise.rule.version for promise in promises]),
+        array([claim.amount for claim in made]),
+        _repeated(promises, [promise.request.action for promise in promises]),
+        _repeated(promises, [promise.expires_at for promise in promises]),
+        array([_allotment(promise, claim.item) for promise in promises for claim in promise.made]),
+        _repeated(promises, [promise.request.priority for promise in promises]),
+        _repeated(promises, [_written(promise.request.need_by) for promise in promises]),
+        array([claim.line in pinned for promise in promises for pinned in [promise.pinned] for claim in promise.made]),
     ]
-    return column_arrays(rows)
+
+
+def _repeated(promises: Sequence[Promise], values: Sequence[Element]) -> str:
+    """The array of what each promise's claims have in common."""
+    return array([value for promise, value in zip(promises, values, strict=True) for _ in promise.made])
+
+
+def _written(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
 
 
 def _substituted_columns(substituted: Sequence[tuple[ClaimRequest, ChannelRule, Chosen]]) -> list[str]:
@@ -334,9 +345,9 @@ def _action_columns(promises: Sequence[Promise]) -> list[Any]:
 def _sums(promises: Sequence[Promise]) -> dict[_Counter, Decimal]:
     sums: dict[_Counter, Decimal] = defaultdict(Decimal)
     for promise in promises:
+        channel, owner = promise.rule.channel, promise.rule.terms.owner
         for claim in promise.made:
-            counter = (claim.item, promise.rule.channel, promise.rule.terms.owner, _allotment(promise, claim.item))
-            sums[counter] += claim.amount
+            sums[claim.item, channel, owner, _allotment(promise, claim.item)] += claim.amount
     return sums
 
 

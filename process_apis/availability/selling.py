@@ -106,7 +106,10 @@ def fit(lines: Sequence[StockLine], terms: ChannelTerms) -> Sequence[StockLine]:
 
     Promises name no lot. They are taken to be on fit stock, so that what is left is never too much.
     """
-    if not any(line.lots for line in lines):
+    for line in lines:
+        if line.lots:
+            break
+    else:
         return lines
     return [replace(line, sellable=line.sellable - unfit(line, terms)) if line.lots else line for line in lines]
 
@@ -168,7 +171,7 @@ def unreserved(rule: ChannelRule) -> ChannelRule:
 def drawn_after(held: Held, allotment: Allotment | None, amount: Decimal) -> Held:
     """What a channel holds once `amount` more was promised to it; a new allotment begins at nothing drawn."""
     if allotment is None:
-        return held._replace(open=held.open + amount)
+        return Held(held.open + amount, *held[1:])
     before = held.drawn if held.allotment == allotment.name else _ZERO
     return held._replace(open=held.open + amount, allotment=allotment.name, drawn=before + amount)
 

@@ -70,13 +70,17 @@ def whole(
 
     Lines that name their location or share an item are left to them.
     """
-    if len({need.item for need in needs}) < len(needs) or any(need.location is not None for need in needs):
-        return None
-    if any(need.amount > sellable.get(need.item, _ZERO) for need in needs):
-        return None
+    items = set()
+    for _, item, amount, location in needs:
+        if location is not None or item in items or amount > sellable.get(item, _ZERO):
+            return None
+        items.add(item)
     for place in order:
-        if all(stock[need.item].get(place, _ZERO) >= need.amount for need in needs):
-            return [Portion(need.line, need.item, place, need.amount) for need in needs]
+        for _, item, amount, _ in needs:
+            if stock[item].get(place, _ZERO) < amount:
+                break
+        else:
+            return [Portion(line, item, place, amount) for line, item, amount, _ in needs]
     return None
 
 
