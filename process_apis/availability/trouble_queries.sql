@@ -29,7 +29,7 @@ limit 1;
 update availability.parked set payload = $3::jsonb, fingerprint = $4, mendable = true where tenant = $1 and id = $2;
 
 -- name: last_version
-select coalesce(max(aggregate_version), 0) from store.event where tenant = $1 and aggregate = $2;
+select coalesce(max(aggregate_version), 0) from store.event where tenant = $1 and aggregate = $2 and type <> 'availability.changed';
 
 -- name: close
 update availability.parked set resolved_at = now(), resolution = $3

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from gateway.canonical.events import Position, Recorded
 from gateway.kernel.errors import NotFound
 from gateway.store.log import append
-from gateway.store.log_reader import BEGINNING, LogReader, NewerRelease, in_version_order
+from gateway.store.log_reader import BEGINNING, LogReader, NewerRelease, in_version_order, sql
 
 from .conftest import event
 
@@ -164,3 +164,17 @@ async def test_no_reader_misses_or_repeats_an_event_while_writers_dawdle_and_abo
         assert len(order) == len(set(order)) == len(written)
     assert all(set(found) == written for found in names.values())
     assert names[1] == names[7] == names[500]
+
+
+@integration
+async def test_the_history_of_an_aggregate_is_found_by_an_index_that_stock_lines_stay_out_of(store):
+    changed = event("stock_line/main/A/W", 1, type_="availability.changed")
+    async with store.transaction() as connection:
+        await append(connection, [event("ord_1", 1), changed])
+        await connection.execute("set local enable_seqscan = off")
+        plan = await connection.fetch("explain (costs off) " + sql.read_aggregate, "acme", "ord_1", 10)
+        [found] = await LogReader().read_aggregate(connection, "acme", "ord_1")
+        kept = await connection.fetchval("select pg_get_indexdef('store.event_aggregate'::regclass)")
+    assert any("event_aggregate" in line[0] for line in plan)
+    assert found.event.aggregate == "ord_1"
+    assert "availability.changed" in kept
