@@ -1,7 +1,10 @@
 -- name: lines_held_up
-select distinct tenant, aggregate
+-- Locked: who resolves one of them meanwhile either comes first, and it holds nothing up, or lets what is parked go.
+select tenant, aggregate
 from store.dead_letter
-where consumer = $1 and state <> 'resolved' and aggregate = any($2::text[]);
+where consumer = $1 and state <> 'resolved' and aggregate = any($2::text[])
+order by id
+for share;
 
 -- name: set_aside
 insert into store.dead_letter

@@ -114,7 +114,8 @@ def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dic
         types += _events(handler).values()
         types += handler.opt.get("bodies", {}).values()
     unique = list(dict.fromkeys(types))
-    found, components = msgspec.json.schema_components(unique, ref_template=_REF)
+    found, told = msgspec.json.schema_components(unique, ref_template=_REF)
+    components: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))  # defaults that are tuples are arrays
     for schema in components.values():
         name_number_formats(schema)
     return dict(zip(unique, found, strict=True)), components

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from gateway.backbone.letter_troubles import LetterTroubles
@@ -55,6 +57,33 @@ async def test_an_edited_letter_is_taken_with_the_new_data_and_the_log_keeps_the
     assert before == {"sku": "A"}
     assert await told(store) == []
     assert await store.fetchval("select data::text from store.event") == '{"sku": "A"}'
+
+
+async def test_what_comes_while_a_letter_is_closed_is_not_parked_behind_it(store, nats_url):
+    begun, may_end = asyncio.Event(), asyncio.Event()
+    take = picky(keeper("c").handler)
+
+    async def held_up(connection, recorded):
+        if recorded.event.aggregate == "z":
+            begun.set()
+            await may_end.wait()
+        await take(connection, recorded)
+
+    async with running(store, nats_url, keeper("c", handler=held_up)):
+        await write(store, order("x", 1))
+        await until(lambda: told(store))
+        await write(store, order("z", 1, uom="EA"))
+        await begun.wait()
+        await write(store, order("x", 2, uom="EA"))
+        async with store.transaction() as connection:
+            await TROUBLES.ignore(connection, CALLER, "c/x", "by phone")
+            may_end.set()
+            waits_or_stands = (
+                "select exists (select from pg_locks where not granted) "
+                "or exists (select from store.dead_letter where state = 'parked')"
+            )
+            await until(lambda: connection.fetchval(waits_or_stands))
+        await until_seen(store, ["z", "x"])
 
 
 async def test_ignoring_a_line_lets_what_waited_go_and_another_tenant_has_none(store, nats_url):

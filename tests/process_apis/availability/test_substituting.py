@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,7 +101,7 @@ def test_a_line_that_can_be_served_alone_with_a_substitute_is(world):
 
 
 def _too_much(one, chosen, need):
-    steps = -(-chosen.lacked // one.step)
+    steps = (chosen.lacked / one.step).to_integral_value(ROUND_CEILING)
     return steps * one.step > need.amount
 
 
