@@ -172,6 +172,7 @@ from process_apis.partner_notifications.rendering import RendersByVersion
 from process_apis.partner_notifications.sharing import SharedBodies
 from process_apis.partner_notifications.streaming import EventStreams
 from process_apis.partner_notifications.streaming import Options as StreamOptions
+from process_apis.partner_notifications.troubles import MessageTroubles
 from process_apis.reconciliation import routes as reconciliation_routes
 from process_apis.reconciliation.process import Reconciliation
 from process_apis.stock_operations import routes as stock_operation_routes
@@ -309,6 +310,7 @@ class Core:
                 LetterTroubles(effect_of_letter),
                 ParkedTroubles(self.clock),
                 OrderTroubles(self.orders.retry_within),
+                MessageTroubles(),
             ],
             settings.exceptions,
         )

@@ -107,7 +107,7 @@ class PartnerNotifications:
         body = None if endpoint is None else await self._renderer.render(message, channel=endpoint.channel)
         if endpoint is None or body is None:
             why = "the endpoint was removed" if endpoint is None else "nothing to tell any more"
-            await self._store.execute(_sql.mark_abandoned, message.message, message.attempts, None, why, None)
+            await self._store.execute(_sql.mark_abandoned, message.message, message.attempts, None, why, None, False)
             return
         if asyncio.get_running_loop().time() > send_before:
             return  # this process slept: somebody else has the message, or will have it in a moment
@@ -131,7 +131,7 @@ class PartnerNotifications:
                     connection, tenant=message.tenant, endpoint_id=message.endpoint, reason="it answered 410 Gone"
                 )
                 await connection.execute(
-                    _sql.mark_abandoned, message.message, message.attempts, attempt.status, attempt.detail, body
+                    _sql.mark_abandoned, message.message, message.attempts, attempt.status, attempt.detail, body, True
                 )
             return
         delay = None if attempt.outcome is Outcome.REFUSED else next_attempt(message.attempts, attempt)
@@ -143,7 +143,7 @@ class PartnerNotifications:
         """Try again after `delay`; None gives the message up."""
         fence = (message.message, message.attempts)
         if delay is None:
-            await self._store.execute(_sql.mark_abandoned, *fence, status, why, body)
+            await self._store.execute(_sql.mark_abandoned, *fence, status, why, body, True)
         else:
             await self._store.execute(_sql.mark_retry, *fence, delay, status, why, body)
 

@@ -46,8 +46,10 @@ set next_attempt_at = now() + $3::interval, last_status = $4, last_error = $5, l
 where message = $1 and attempts = $2 and state = 'waiting';
 
 -- name: mark_abandoned
+-- $6: it was tried in vain, so a person is told.
 update partner_notifications.message
-set state = 'abandoned', last_status = $3, last_error = $4, leased = false, payload = coalesce($5, payload)
+set state = 'abandoned', last_status = $3, last_error = $4, leased = false, payload = coalesce($5, payload),
+    given_up_at = case when $6 then now() end
 where message = $1 and attempts = $2 and state = 'waiting';
 
 -- name: list_messages
@@ -59,7 +61,8 @@ limit $4;
 
 -- name: redeliver
 update partner_notifications.message
-set state = 'waiting', attempts = 0, leased = false, next_attempt_at = now(), payload = coalesce(payload, '')
+set state = 'waiting', attempts = 0, leased = false, next_attempt_at = now(), payload = coalesce(payload, ''),
+    given_up_at = null
 where tenant = $1 and message = $2 and state <> 'waiting'
 returning message;
 

@@ -12,7 +12,8 @@ import gateway.store
 import process_apis.partner_notifications
 from gateway.identity.partners import add_partner
 from gateway.identity.webhook_endpoints import add_endpoint
-from gateway.kernel.errors import Invalid, NotFound
+from gateway.kernel.context import Caller, Principal
+from gateway.kernel.errors import Conflict, Invalid, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret
@@ -21,6 +22,7 @@ from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
 from process_apis.partner_notifications.process import PartnerNotifications
 from process_apis.partner_notifications.rendering import RendersByVersion, choose_version
+from process_apis.partner_notifications.troubles import MessageTroubles
 
 pytestmark = pytest.mark.integration
 PARTS = (gateway.store, gateway.identity, process_apis.partner_notifications)
@@ -30,6 +32,20 @@ insert into partner_notifications.message
     (message, tenant, partner, endpoint, type, subject, event_type, occurred_at, correlation_id)
 values ($1, 'acme', 'par_1', $2, 'order.updated', $3, 'order.accepted', $4, 'cor_1')
 """
+
+
+CALLER = Caller(
+    principal=Principal(tenant="acme", subject="ada", credential="k", zones=frozenset(), scopes=frozenset()),
+    request_id="r",
+    correlation_id="c",
+    deadline=float("inf"),
+)
+
+
+class Removed:
+    """An address that its partner took back."""
+
+    endpoint_id = "end_removed"
 
 
 class Renderer:
@@ -168,6 +184,41 @@ async def test_workers_leasing_a_burst_at_once_deliver_each_message_once_and_in_
     await asyncio.gather(*(work() for _ in range(4)))
     for order, messages in told.items():
         assert [m for m, body, _ in world.receivers.arrived if body.startswith(order)] == messages
+
+
+async def test_what_is_given_up_is_one_trouble_for_its_address_until_it_is_told_again_or_let_be(world):
+    worker, troubles = world.worker(), MessageTroubles()
+    world.receivers.answers[world.endpoint.url] = [Outcome.REFUSED, Outcome.REFUSED, Outcome.DELIVERED]
+    given_up = [await world.tell(f"order/ord_{number}/1") for number in (1, 2)]
+    await world.tell("order/ord_3/1", endpoint=world.other)
+    gone = await world.tell("order/ord_4/1", endpoint=Removed)
+    await worker.deliver_due()
+
+    async def told():
+        async with world.store.connection() as connection:
+            return await troubles.troubles(connection, "acme", limit=10)
+
+    async def decide(verb, *given):
+        async with world.store.transaction() as connection:
+            await getattr(troubles, verb)(connection, CALLER, *given)
+
+    [trouble] = await told()
+    assert (await world.state(gone))["state"] == "abandoned"  # of an address that was removed: nobody's trouble
+    assert (trouble.key, trouble.count, trouble.fault_domain) == (world.endpoint.endpoint_id, 2, "par_1")
+    assert trouble.verbs == ("retry", "ignore")
+    await decide("retry", trouble.key)
+    assert await told() == []
+    world.receivers.answers[world.endpoint.url] = [Outcome.REFUSED, Outcome.DELIVERED]
+    while await worker.deliver_due():
+        pass
+    assert sorted([(await world.state(message))["state"] for message in given_up]) == ["abandoned", "delivered"]
+    [trouble] = await told()
+    assert trouble.count == 1
+    await decide("ignore", trouble.key, "they know it by telephone")
+    assert await told() == []
+    with pytest.raises(Conflict) as refused:
+        await decide("retry", trouble.key)
+    assert refused.value.code == "exceptions.over"
 
 
 async def test_a_receiver_that_never_answers_holds_up_its_own_messages_only(world):
