@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from gateway.canonical.channel import ChannelOrder, ChannelOrderPage, PublishedFigure, ShownFigure, WantedFigure
 from gateway.canonical.events import Event
+from gateway.canonical.invoice import CreditOrder, SystemInvoice
 from gateway.canonical.item import GroupMembers, Item, ReportedItem
 from gateway.canonical.order import (
     ExternalReference,
@@ -182,6 +183,29 @@ class PostsShipments(Protocol):
     async def post_shipment(
         self, call: Call, *, reference: str, posting: str, location: str, lines: Sequence[ShipmentLine]
     ) -> SystemShipment: ...
+
+
+@runtime_checkable
+class ReadsInvoices(Protocol):
+    """An ERP whose invoices and credit notes of an order can be read, drafts and cancelled ones too, in their order.
+
+    `reference` is the one that the order, or a release of it, was submitted under; an unknown one has none.
+    """
+
+    async def read_invoices(self, call: Call, *, reference: str) -> Sequence[SystemInvoice]: ...
+
+
+@runtime_checkable
+class IssuesCredits(Protocol):
+    """An ERP that issues credit notes under our reference, looked up before a retry.
+
+    `issue_credit` may be called for one that was begun and not finished: it finishes it. `find_credit` answers only
+    finished ones. Raises `Conflict` where the credit differs from the one that bears the reference.
+    """
+
+    async def find_credit(self, call: Call, *, credit: str) -> SystemInvoice | None: ...
+
+    async def issue_credit(self, call: Call, *, order: CreditOrder) -> SystemInvoice: ...
 
 
 @runtime_checkable
