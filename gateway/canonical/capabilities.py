@@ -27,6 +27,7 @@ from gateway.canonical.order import (
     WarehouseWork,
 )
 from gateway.canonical.party import CustomerAccount, ReportedCustomer
+from gateway.canonical.purchase import GoodsReceipt, PurchasePage, SystemReceipt
 from gateway.canonical.reconciliation import (
     BookedOrder,
     DriftedSnapshot,
@@ -206,6 +207,29 @@ class IssuesCredits(Protocol):
     async def find_credit(self, call: Call, *, credit: str) -> SystemInvoice | None: ...
 
     async def issue_credit(self, call: Call, *, order: CreditOrder) -> SystemInvoice: ...
+
+
+@runtime_checkable
+class ReadsPurchases(Protocol):
+    """An ERP whose purchase orders can be read from a cursor, what changed last last; an empty page repeats it.
+
+    Told are those that were approved, and what becomes of them: drafts and what nobody approved yet are left out.
+    """
+
+    async def read_purchases(self, call: Call, *, cursor: str | None = None, limit: int = 100) -> PurchasePage: ...
+
+
+@runtime_checkable
+class BooksReceipts(Protocol):
+    """An ERP that is told what came in under a purchase order. `receipt` is our id, looked up before a retry.
+
+    `find_receipt` answers only finished ones; `book_receipt` may be called for one that was begun: it finishes it.
+    Raises `Conflict` where what bears the id differs, or the ERP's purchase has not so much open.
+    """
+
+    async def find_receipt(self, call: Call, *, receipt: str) -> SystemReceipt | None: ...
+
+    async def book_receipt(self, call: Call, *, receipt: GoodsReceipt) -> SystemReceipt: ...
 
 
 @runtime_checkable
@@ -451,6 +475,16 @@ class RecordsStock(Protocol):
     async def record(self, tenant: str, report: Report) -> Receipt: ...
 
     async def heard(self, tenant: str, source: str) -> None: ...
+
+
+@runtime_checkable
+class KeepsSupply(Protocol):
+    """Takes supply lines in the caller's transaction, as `RecordsStock` does in its own; older news changes nothing.
+
+    What cannot be mapped is parked, and let in when its mapping is mended.
+    """
+
+    async def keep_supply(self, connection: Connection, *, tenant: str, lines: Sequence[ReportedSupply]) -> Receipt: ...
 
 
 @runtime_checkable

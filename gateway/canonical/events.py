@@ -92,6 +92,25 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("supply.overdue", 1, "supply", "a line did not come by its date: no supply until told anew"),
         EventType("claim.supplied", 1, "claim", "goods came in for a promise, and are held for it from now on"),
         EventType("claim.redated", 1, "claim", "a promise will be covered at another date than told before, or not"),
+        *(
+            EventType(name, 1, aggregate, meaning)
+            for name, aggregate, meaning in (
+                ("purchase_order.approved", "purchase", "an approved purchase order was checked and is its supplier's"),
+                ("purchase_order.changed", "purchase", "lines of a purchase order changed in the ERP"),
+                ("purchase_order.cancelled", "purchase", "a purchase order was cancelled in the ERP"),
+                ("purchase_order.unmapped", "purchase", "a purchase order names what we don't know: it waits"),
+                ("purchase_order.line_closed", "purchase", "a buyer said that what is open of a line will not come"),
+                ("supplier.acknowledged", "purchase", "a supplier answered a purchase order, line by line"),
+                ("supplier.changed", "supplier", "a supplier was made known, or went on in its onboarding"),
+                ("asn.received", "purchase", "a supplier told what is on its way"),
+                ("goods.posted", "purchase", "goods of a purchase order came in, or a receipt was taken back"),
+                ("invoice.received", "purchase", "a supplier's invoice came in"),
+                ("invoice.matched", "purchase", "a supplier's invoice agrees with order and receipts"),
+                ("invoice.blocked", "purchase", "a supplier's invoice does not agree: it waits for a person"),
+                ("replenishment.threshold_breached", "replenishment", "an item fell to its reorder point at a place"),
+                ("replenishment.recovered", "replenishment", "an item is above its reorder point again"),
+            )
+        ),
         EventType("item.changed", 1, "item", "an item was created or changed"),
         EventType("item.kit_changed", 1, "item", "an item is made of other components from now on, or of none"),
         EventType("item.substitutes_changed", 1, "item", "other items may stand in for an item, from when it says on"),
