@@ -1,6 +1,6 @@
 """Purchasing: orders to suppliers, what suppliers say of them, goods that come in, invoices (`semantics.md` 5).
 
-Amounts of a line are in its own unit (`uom`), the one it is priced in; prices are per that unit in the order's currency.
+Amounts are in the line's own unit (`uom`), the one it is priced in; prices are per that unit, in the order's currency.
 """
 
 from __future__ import annotations
