@@ -17,16 +17,9 @@ from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Recorded
 from gateway.canonical.stock import MovementType
 from gateway.canonical.warehouse import TRANSFER_PREFIX
+from gateway.durable.tasks import TaskState
 from gateway.kernel.errors import NotFound
-from process_apis.stock_operations.models import (
-    CHANGE_PREFIX,
-    COUNT_PREFIX,
-    ChangeState,
-    CountState,
-    Moved,
-    TaskState,
-    Transfer,
-)
+from process_apis.stock_operations.models import CHANGE_PREFIX, COUNT_PREFIX, ChangeState, CountState, Moved, Transfer
 from process_apis.stock_operations.records import (
     load_change,
     load_count,

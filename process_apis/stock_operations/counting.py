@@ -16,19 +16,13 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection, FindsWarehouses, ResolvesItems, TellsPositions
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import MAIN_OWNER, OWN_SOURCE, OrderKey
+from gateway.durable.tasks import TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotAllowed, NotFound, Rejected
 from gateway.store import log
 from gateway.store.postgres import Store
 from process_apis.stock_operations.count_rules import alone, found_lines, within
-from process_apis.stock_operations.models import (
-    COUNT_PREFIX,
-    AskCount,
-    Counted,
-    CountState,
-    StockCount,
-    TaskState,
-)
+from process_apis.stock_operations.models import COUNT_PREFIX, AskCount, Counted, CountState, StockCount
 from process_apis.stock_operations.options import StockOperationsOptions
 from process_apis.stock_operations.records import (
     audit,

@@ -11,10 +11,11 @@ from typing import Final, Literal, NamedTuple
 from gateway.canonical.capabilities import RecordsStock, Report
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import OWN_SOURCE, Bucket, MovementType, OrderKey, Outcome, ReportedMovement
+from gateway.durable.tasks import TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.store.postgres import Store
-from process_apis.stock_operations.models import TaskState, Transfer
+from process_apis.stock_operations.models import Transfer
 from process_apis.stock_operations.records import audit, load_transfer
 from process_apis.stock_operations.transferring import check_lines
 

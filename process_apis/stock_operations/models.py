@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from gateway.canonical.stock import MAIN_OWNER
+from gateway.durable.tasks import Task
 
 WORKFLOW: Final = "stock_operations.turn"
 QUEUE: Final = "stock_operations"
@@ -18,38 +19,6 @@ CHANGE_PREFIX: Final = "sch"
 COUNT_PREFIX: Final = "cnt"
 """Of the ids of counts, which are the documents that their movements name."""
 _ZERO: Final = Decimal(0)
-
-
-class TaskState(StrEnum):
-    """How far one thing is that a system is asked for. `waiting`: not to be asked yet."""
-
-    WAITING = "waiting"
-    PENDING = "pending"
-    ASKED = "asked"
-    DONE = "done"
-    UNDOING = "undoing"
-    ABSENT = "absent"
-    REFUSED = "refused"
-
-
-class Task(Struct, frozen=True, kw_only=True):
-    """One thing asked of one system; without a `system` we do it ourselves.
-
-    `look`: an earlier attempt may have succeeded, so it is looked up before it is repeated.
-    """
-
-    subject: str
-    tenant: str
-    kind: str
-    system: str | None
-    state: TaskState = TaskState.WAITING
-    look: bool = False
-    attempts: int = 0
-    not_before: datetime | None = None
-    number: str | None = None
-    error_code: str | None = None
-    error_detail: str | None = None
-    turn: int = 0
 
 
 class TransferState(StrEnum):

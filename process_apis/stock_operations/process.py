@@ -16,8 +16,9 @@ from gateway.canonical.capabilities import (
     TellsPositions,
 )
 from gateway.canonical.location import LocationMap
-from gateway.durable.enqueue import still_active
 from gateway.durable.runtime import Workflow, WorkQueue
+from gateway.durable.tasks import Pace
+from gateway.durable.turns import Turns, Work
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
 from process_apis.stock_operations.count_rules import needs_of_count
@@ -26,12 +27,11 @@ from process_apis.stock_operations.handing import OwnHandling
 from process_apis.stock_operations.models import QUEUE, WORKFLOW, Need, StatusChange, StockCount, Transfer
 from process_apis.stock_operations.options import StockOperationsOptions
 from process_apis.stock_operations.posting import CountWork
-from process_apis.stock_operations.records import lock, sql, wake
+from process_apis.stock_operations.records import lock, tasks, wake
 from process_apis.stock_operations.releasing import TransferWork
 from process_apis.stock_operations.restating import StatusChanges, StatusWork
-from process_apis.stock_operations.rules import Pace, needs_of, needs_of_change
+from process_apis.stock_operations.rules import needs_of, needs_of_change
 from process_apis.stock_operations.transferring import Transfers
-from process_apis.stock_operations.turns import Turns, Work
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -102,7 +102,7 @@ class StockOperations:
     def turns(self, sessions: Store | None = None) -> Turns:
         """What runs turns. They hold a session while another system takes its time: `sessions` is a pool for that."""
         options = self.options
-        return Turns(sessions or self._store, self._clock, self._works, options.pace, options.call_timeout)
+        return Turns(tasks, sessions or self._store, self._clock, self._works, options.pace, options.call_timeout)
 
     def workflows(self, sessions: Store | None = None) -> Sequence[Workflow]:
         """The durable workflows, for `gateway.durable.runtime.Durable`."""
@@ -114,14 +114,9 @@ class StockOperations:
 
     async def sweep(self, limit: int = 100) -> int:
         """Wake what is long due and whose last turn has ended; returns how much. The net under everything else."""
-        rows = await self._store.fetch(sql.overdue, self.options.overdue_after, limit)
-        if not rows:
-            return 0
         woken = 0
         async with self._store.transaction() as connection:
-            turns = {row["subject"]: f"{row['subject']}:{row['turn']}" for row in rows}
-            active = await still_active(connection, list(turns.values()))
-            for subject in sorted(subject for subject, turn in turns.items() if turn not in active):
+            for subject in await tasks.stranded(connection, self.options.overdue_after, limit):
                 kind, now = await lock(connection, subject)
                 await wake(connection, await self._works[kind].task(connection, subject), now)
                 woken += 1

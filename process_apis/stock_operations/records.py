@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,14 +10,13 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
-from gateway.durable.enqueue import enqueue
+from gateway.durable.tasks import Tasks
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, NotFound
-from gateway.kernel.ids import new_id
+from gateway.kernel.errors import NotFound
 from gateway.store import log
 from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
-from process_apis.stock_operations.models import QUEUE, WORKFLOW, StatusChange, StockCount, Task, Transfer
+from process_apis.stock_operations.models import QUEUE, WORKFLOW, StatusChange, StockCount, Transfer
 from process_apis.stock_operations.rules import derive_state
 
 sql: Final = queries_beside(__file__)
@@ -28,59 +26,11 @@ count_of_text: Final = msgspec.json.Decoder(StockCount).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 
 
-async def lock(connection: Connection, subject: str, tenant: str | None = None) -> tuple[str, datetime]:
-    """The subject's row lock until the transaction ends: its kind, and the record's time; raises `NotFound`."""
-    row = await connection.fetchrow(sql.lock_task, subject, tenant)
-    if row is None:
-        raise NotFound(f"there is nothing under {subject[:40]!r}: look it up in the list", code="operation.not_found")
-    return row["kind"], row["now"]
-
-
-async def begin(
-    connection: Connection, caller: Caller, *, kind: str, prefix: str, action: str, content: msgspec.Struct, **task: Any
-) -> tuple[str, bool]:
-    """The id under which this action of this caller goes, and whether it is new.
-
-    Raises `Conflict` (``operation.action_reused``) where the action was another command.
-    """
-    named = f"{caller.principal.subject}/{action}"
-    digest = hashlib.blake2b(_encode([kind, content]), digest_size=16).digest()
-    subject = new_id(prefix)
-    made = await connection.fetchval(
-        sql.insert_task, subject, caller.tenant, kind, named, digest, task["system"], task["state"]
-    )
-    if made is not None:
-        return subject, True
-    known = await connection.fetchrow(sql.task_of_action, caller.tenant, named)
-    if known["fingerprint"] != digest:
-        raise Conflict(
-            f"action {action} was something else before: give every command its own action id",
-            code="operation.action_reused",
-        )
-    return known["subject"], False
-
-
-async def wake(connection: Connection, task: Task, now: datetime, delay: float = 0.0) -> Task:
-    """Enqueue one more turn in this transaction, `delay` seconds from now; returns the task, to be saved."""
-    turn = task.turn + 1
-    await enqueue(
-        connection,
-        workflow=WORKFLOW,
-        workflow_id=f"{task.subject}:{turn}",
-        args=[task.subject, turn],
-        queue=QUEUE,
-        delay=delay,
-    )
-    await save_task(connection, replace(task, turn=turn), now)
-    return replace(task, turn=turn)
-
-
-async def save_task(connection: Connection, task: Task, due_at: datetime | None) -> None:
-    """Write a task of a locked subject; `due_at` is when its next turn is to have begun, None when none is to come."""
-    await connection.execute(
-        sql.save_task, task.subject, task.state, task.look, task.attempts, task.not_before, task.number,
-        task.error_code, task.error_detail, task.turn, due_at,
-    )  # fmt: skip
+tasks: Final = Tasks("stock_operations", workflow=WORKFLOW, queue=QUEUE, space=20483)
+lock: Final = tasks.lock
+begin: Final = tasks.begin
+wake: Final = tasks.wake
+save_task: Final = tasks.save
 
 
 async def load_transfer(connection: Connection, transfer: str, tenant: str | None = None) -> Transfer:

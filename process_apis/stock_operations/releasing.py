@@ -16,9 +16,10 @@ from gateway.canonical.capabilities import (
     Report,
 )
 from gateway.canonical.order import WarehouseWork, WorkState
+from gateway.durable.tasks import Task, TaskState
 from gateway.kernel.errors import Conflict, CrossdockError
 from gateway.store.postgres import Store
-from process_apis.stock_operations.models import Task, TaskState, Transfer
+from process_apis.stock_operations.models import Transfer
 from process_apis.stock_operations.records import load_transfer, save_transfer, sql
 from process_apis.stock_operations.rules import order_of, supply_of
 from process_apis.stock_operations.transferring import give_up

@@ -22,19 +22,13 @@ from gateway.canonical.capabilities import (
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import MAIN_OWNER, OWN_SOURCE, Bucket, MovementType, OrderKey, Outcome, ReportedMovement
 from gateway.canonical.warehouse import StatusOrder
+from gateway.durable.tasks import Task, TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, Rejected
 from gateway.kernel.quantity import plain
 from gateway.store import log
 from gateway.store.postgres import Store
-from process_apis.stock_operations.models import (
-    CHANGE_PREFIX,
-    ChangeState,
-    ChangeStatus,
-    StatusChange,
-    Task,
-    TaskState,
-)
+from process_apis.stock_operations.models import CHANGE_PREFIX, ChangeState, ChangeStatus, StatusChange
 from process_apis.stock_operations.records import (
     audit,
     begin,

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.stock import OWN_SOURCE, Bucket, LotAtHand, OrderKey, ReportedSupply, SupplyKind
 from gateway.canonical.warehouse import TransferOrder, TransferOrderLine
-from gateway.kernel.errors import (
-    BrokenUpstream,
-    CrossdockError,
-    Misconfigured,
-    NotAllowed,
-    NotFound,
-    OutcomeUnknown,
-    Throttled,
-    Unavailable,
-)
+from gateway.durable.tasks import Task, TaskState
 from gateway.kernel.quantity import plain
 from process_apis.stock_operations.models import (
     Missing,
@@ -30,15 +20,12 @@ from process_apis.stock_operations.models import (
     StatusChange,
     StatusKind,
     SuggestedLot,
-    Task,
-    TaskState,
     Transfer,
     TransferLine,
     TransferState,
 )
 
 _ZERO: Final = Decimal(0)
-_PASSING: Final = (Throttled, Unavailable, Misconfigured, NotAllowed)
 OVER: Final = frozenset({TransferState.COMPLETED, TransferState.CLOSED, TransferState.CANCELLED})
 BUCKETS: Final[Mapping[StatusKind, tuple[Bucket, Bucket]]] = {
     "hold": (Bucket.SELLABLE, Bucket.QUALITY_HOLD),
@@ -47,19 +34,6 @@ BUCKETS: Final[Mapping[StatusKind, tuple[Bucket, Bucket]]] = {
     "restore": (Bucket.DAMAGED, Bucket.SELLABLE),
 }
 """From which bucket to which each kind of status change goes."""
-
-
-class Pace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How failed attempts are repeated; seconds. After `alert_after` failures in a row a person is told."""
-
-    first_retry: float = 1.0
-    longest_retry: float = 300.0
-    settle: float = 5.0
-    alert_after: int = 6
-
-    def backoff(self, attempts: int) -> timedelta:
-        """Doubling from `first_retry` to `longest_retry`."""
-        return timedelta(seconds=min(self.longest_retry, self.first_retry * 2.0 ** min(max(attempts - 1, 0), 20)))
 
 
 # --- transfers ----------------------------------------------------------------------------------------------------
@@ -281,31 +255,3 @@ def needs_of_task(task: Task, what: str, alert_after: int) -> Sequence[Need]:
     if task.attempts < alert_after:
         return ()
     return (Need(f"{what}.unanswered", f"{said}. It is tried again by itself"),)
-
-
-# --- what an answer makes of a task -------------------------------------------------------------------------------
-
-
-def succeeded(task: Task, number: str | None) -> Task:
-    """The system did it, or (`undoing`) holds it no more."""
-    state = TaskState.ABSENT if task.state is TaskState.UNDOING else TaskState.DONE
-    return replace(
-        task, state=state, look=False, attempts=0, not_before=None, error_code=None, error_detail=None,
-        number=number or task.number,
-    )  # fmt: skip
-
-
-def failed(task: Task, error: CrossdockError, now: datetime, pace: Pace, settle: timedelta) -> Task:
-    """The task after an attempt that raised `error`: looked up after `settle`, tried again later, or a person's."""
-    told = replace(task, error_code=error.code, error_detail=error.detail)
-    undoing = task.state is TaskState.UNDOING
-    if undoing and isinstance(error, NotFound):
-        return succeeded(task, None)
-    if isinstance(error, (OutcomeUnknown, BrokenUpstream)):
-        return replace(told, look=True, not_before=now + max(settle, pace.backoff(task.attempts)))
-    if isinstance(error, _PASSING):
-        least = timedelta(seconds=error.retry_after if isinstance(error, (Throttled, Unavailable)) else 0)
-        state = task.state if undoing or task.look else TaskState.PENDING
-        return replace(told, state=state, not_before=now + max(least, pace.backoff(task.attempts)))
-    state = TaskState.DONE if undoing else TaskState.REFUSED
-    return replace(told, state=state, look=False, attempts=0, not_before=None)

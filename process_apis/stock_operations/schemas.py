@@ -7,6 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.canonical.stock import MAIN_OWNER
+from gateway.durable.tasks import Task
 from gateway.kernel.quantity import plain
 from process_apis.stock_operations.models import (
     ChangeState,
@@ -16,7 +17,6 @@ from process_apis.stock_operations.models import (
     PlanTransfer,
     StatusChange,
     StatusKind,
-    Task,
     Transfer,
     TransferLine,
     TransferState,

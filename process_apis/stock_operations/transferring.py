@@ -16,20 +16,14 @@ from gateway.canonical.capabilities import ClaimsStock, Connection, FindsWarehou
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimLine, LotAtHand
 from gateway.canonical.warehouse import TRANSFER_PREFIX
+from gateway.durable.tasks import TaskState
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound, Rejected
 from gateway.kernel.quantity import plain
 from gateway.store import log
 from gateway.store.postgres import Store
-from process_apis.stock_operations.models import (
-    Missing,
-    PlanTransfer,
-    TaskState,
-    Transfer,
-    TransferLine,
-    TransferState,
-)
+from process_apis.stock_operations.models import Missing, PlanTransfer, Transfer, TransferLine, TransferState
 from process_apis.stock_operations.records import (
     audit,
     begin,

@@ -19,6 +19,7 @@ from gateway.canonical.item import ReportedItem
 from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.durable.schema import migrate_durable
+from gateway.durable.tasks import Pace
 from gateway.engines import EngineUrls
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
@@ -33,7 +34,6 @@ from process_apis.items.process import Items
 from process_apis.stock_operations.confirming import on_movement
 from process_apis.stock_operations.models import PlanTransfer, Transfer, TransferWish
 from process_apis.stock_operations.process import Options, StockOperations
-from process_apis.stock_operations.rules import Pace
 from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.conftest import WMS_SEED
 

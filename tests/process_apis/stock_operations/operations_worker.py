@@ -11,6 +11,7 @@ import asyncpg
 
 from gateway.canonical.location import Location, LocationMap
 from gateway.durable.runtime import Durable
+from gateway.durable.tasks import Pace
 from gateway.kernel.clock import SystemClock
 from gateway.outbound.door import Outbound
 from gateway.store.postgres import Store
@@ -19,7 +20,6 @@ from gateway.systems.loader import load_system
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 from process_apis.stock_operations.process import Options, StockOperations
-from process_apis.stock_operations.rules import Pace
 
 
 class Deaths:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.canonical.stock import LotAtHand
+from gateway.durable.tasks import Pace, Task, TaskState, failed, succeeded
 from gateway.kernel.errors import BrokenUpstream, Conflict, Misconfigured, NotFound, OutcomeUnknown, Throttled
 from process_apis.stock_operations.count_rules import alone, found_lines, within
 from process_apis.stock_operations.models import (
@@ -19,24 +20,19 @@ from process_apis.stock_operations.models import (
     Figure,
     Moved,
     StockCount,
-    Task,
-    TaskState,
     Transfer,
     TransferLine,
     TransferState,
 )
 from process_apis.stock_operations.options import CountTolerance, StockOperationsOptions
 from process_apis.stock_operations.rules import (
-    Pace,
     added,
     cancel_refusal,
     closed,
     derive_state,
-    failed,
     first_expiring,
     needs_of,
     spread,
-    succeeded,
     supply_of,
 )
 

@@ -18,12 +18,10 @@ import asyncpg
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Call, Connection
+from gateway.durable.tasks import Pace, Task, Tasks, TaskState, failed, succeeded
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound, OutcomeUnknown
 from gateway.store.postgres import Store
-from process_apis.stock_operations.models import Task, TaskState
-from process_apis.stock_operations.records import lock, save_task, sql, wake
-from process_apis.stock_operations.rules import Pace, failed, succeeded
 
 _PATIENCE: Final = 1.1  # adapters keep the deadline themselves; this ends one that does not
 _BUSY_S: Final = 1.0
@@ -68,8 +66,9 @@ class Turns:
     """Runs turns. `sessions` has room for one connection per turn at once."""
 
     def __init__(
-        self, sessions: Store, clock: Clock, works: Mapping[str, Work], pace: Pace, call_timeout: float
+        self, tasks: Tasks, sessions: Store, clock: Clock, works: Mapping[str, Work], pace: Pace, call_timeout: float
     ) -> None:
+        self._tasks = tasks
         self._sessions = sessions
         self._clock = clock
         self._works = works
@@ -79,7 +78,7 @@ class Turns:
     async def run(self, subject: str, _turn: int) -> None:
         """One turn. An outage of the record ends it: the sweep begins another."""
         async with self._sessions.connection() as connection:
-            if not await _take(connection, subject):
+            if not await self._take(connection, subject):
                 await self._come_back(connection, subject)
                 return
             try:
@@ -88,11 +87,11 @@ class Turns:
                 _log.warning("a turn of %s has nothing to work on", subject)
             finally:
                 with _certain(connection):
-                    await connection.execute(sql.free_lock, subject)
+                    await self._tasks.unlock(connection, subject)
 
     async def _work_on(self, connection: asyncpg.Connection, subject: str) -> None:
         async with connection.transaction():
-            kind, _ = await lock(connection, subject)
+            kind, _ = await self._tasks.lock(connection, subject)
         work = self._works[kind]
         fresh = True
         for _ in range(_STEPS):
@@ -107,12 +106,12 @@ class Turns:
     async def _begin(self, connection: asyncpg.Connection, work: Work, subject: str, *, orphans: bool) -> Task | None:
         """The task as it is asked now; None when nothing is due, or later. `orphans`: whoever asked before died."""
         async with connection.transaction():
-            _, now = await lock(connection, subject)
+            _, now = await self._tasks.lock(connection, subject)
             task = await work.task(connection, subject)
             if orphans and task.state in _UNDER_WAY and not task.look:
                 task = replace(task, look=True, not_before=now + self._settle(work, task))
             if task.state is not TaskState.PENDING and task.state not in _UNDER_WAY:
-                await save_task(connection, task, None)
+                await self._tasks.save(connection, task, None)
                 return None
             if task.not_before is not None and task.not_before > now:
                 await self._later(connection, task, now)
@@ -129,14 +128,14 @@ class Turns:
                     return None
             state = TaskState.ASKED if task.state is TaskState.PENDING else task.state
             begun = replace(task, state=state, attempts=task.attempts + 1, not_before=None)
-            await save_task(connection, begun, now)
+            await self._tasks.save(connection, begun, now)
             return begun
 
     async def _conclude(
         self, connection: asyncpg.Connection, work: Work, task: Task, outcome: str | CrossdockError | None
     ) -> None:
         async with connection.transaction():
-            _, now = await lock(connection, task.subject)
+            _, now = await self._tasks.lock(connection, task.subject)
             known = await work.task(connection, task.subject)
             if isinstance(outcome, CrossdockError):
                 after = failed(task, outcome, now, self._pace, self._settle(work, task))
@@ -146,7 +145,7 @@ class Turns:
             if known.state is TaskState.UNDOING and task.state is TaskState.ASKED:
                 after = replace(after, state=TaskState.UNDOING, look=True)
             after = replace(after, turn=known.turn)
-            await save_task(connection, after, now)
+            await self._tasks.save(connection, after, now)
             await work.settled(connection, after, now)
 
     async def _ask(self, work: Work, task: Task) -> str | CrossdockError | None:
@@ -171,23 +170,21 @@ class Turns:
 
     async def _later(self, connection: asyncpg.Connection, task: Task, now: datetime) -> None:
         wait = max(0.05, ((task.not_before or now) - now).total_seconds() + 0.05)
-        await wake(connection, task, now + timedelta(seconds=wait), wait)
+        await self._tasks.wake(connection, task, now + timedelta(seconds=wait), wait)
 
     async def _come_back(self, connection: asyncpg.Connection, subject: str) -> None:
         """Another turn of this subject is running, or this one has run long enough: one more, soon."""
         async with connection.transaction():
-            kind, now = await lock(connection, subject)
+            kind, now = await self._tasks.lock(connection, subject)
             task = await self._works[kind].task(connection, subject)
-            await wake(connection, task, now + timedelta(seconds=_BUSY_S), _BUSY_S)
+            await self._tasks.wake(connection, task, now + timedelta(seconds=_BUSY_S), _BUSY_S)
 
     def _settle(self, work: Work, task: Task) -> timedelta:
         return work.settle_of(task) or timedelta(seconds=self._pace.settle)
 
-
-async def _take(connection: asyncpg.Connection, subject: str) -> bool:
-    with _certain(connection):
-        taken: bool = await connection.fetchval(sql.try_lock, subject)
-    return taken
+    async def _take(self, connection: asyncpg.Connection, subject: str) -> bool:
+        with _certain(connection):
+            return await self._tasks.try_lock(connection, subject)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,232 @@
+"""Tasks: one thing asked of one system for one subject, as a process keeps it in a table of its own schema.
+
+The table is ``<schema>.task`` (`process_apis/stock_operations/migrations` has one); its row lock is the lock of the
+whole subject.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection
+from gateway.durable.enqueue import enqueue, still_active
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import (
+    BrokenUpstream,
+    Conflict,
+    CrossdockError,
+    Misconfigured,
+    NotAllowed,
+    NotFound,
+    OutcomeUnknown,
+    Throttled,
+    Unavailable,
+)
+from gateway.kernel.ids import new_id
+
+_PASSING: Final = (Throttled, Unavailable, Misconfigured, NotAllowed)
+_encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
+
+
+class TaskState(StrEnum):
+    """How far one thing is that a system is asked for. `waiting`: not to be asked yet."""
+
+    WAITING = "waiting"
+    PENDING = "pending"
+    ASKED = "asked"
+    DONE = "done"
+    UNDOING = "undoing"
+    ABSENT = "absent"
+    REFUSED = "refused"
+
+
+class Task(Struct, frozen=True, kw_only=True):
+    """One thing asked of one system; without a `system` we do it ourselves.
+
+    `look`: an earlier attempt may have succeeded, so it is looked up before it is repeated.
+    """
+
+    subject: str
+    tenant: str
+    kind: str
+    system: str | None
+    state: TaskState = TaskState.WAITING
+    look: bool = False
+    attempts: int = 0
+    not_before: datetime | None = None
+    number: str | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+    turn: int = 0
+
+
+class Pace(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How failed attempts are repeated; seconds. After `alert_after` failures in a row a person is told."""
+
+    first_retry: float = 1.0
+    longest_retry: float = 300.0
+    settle: float = 5.0
+    alert_after: int = 6
+
+    def backoff(self, attempts: int) -> timedelta:
+        """Doubling from `first_retry` to `longest_retry`."""
+        return timedelta(seconds=min(self.longest_retry, self.first_retry * 2.0 ** min(max(attempts - 1, 0), 20)))
+
+
+def succeeded(task: Task, number: str | None) -> Task:
+    """The system did it, or (`undoing`) holds it no more."""
+    state = TaskState.ABSENT if task.state is TaskState.UNDOING else TaskState.DONE
+    return replace(
+        task, state=state, look=False, attempts=0, not_before=None, error_code=None, error_detail=None,
+        number=number or task.number,
+    )  # fmt: skip
+
+
+def failed(task: Task, error: CrossdockError, now: datetime, pace: Pace, settle: timedelta) -> Task:
+    """The task after an attempt that raised `error`: looked up after `settle`, tried again later, or a person's."""
+    told = replace(task, error_code=error.code, error_detail=error.detail)
+    undoing = task.state is TaskState.UNDOING
+    if undoing and isinstance(error, NotFound):
+        return succeeded(task, None)
+    if isinstance(error, (OutcomeUnknown, BrokenUpstream)):
+        return replace(told, look=True, not_before=now + max(settle, pace.backoff(task.attempts)))
+    if isinstance(error, _PASSING):
+        least = timedelta(seconds=error.retry_after if isinstance(error, (Throttled, Unavailable)) else 0)
+        state = task.state if undoing or task.look else TaskState.PENDING
+        return replace(told, state=state, not_before=now + max(least, pace.backoff(task.attempts)))
+    state = TaskState.DONE if undoing else TaskState.REFUSED
+    return replace(told, state=state, look=False, attempts=0, not_before=None)
+
+
+class Tasks:
+    """The tasks of one process: rows of ``<schema>.task``, whose turns are `workflow`, waiting in `queue`.
+
+    `space` is the first half of the keys of the locks that turns hold: a number no other process has. Everything but
+    `sweep` and `unlock` is part of the caller's transaction.
+    """
+
+    def __init__(self, schema: str, *, workflow: str, queue: str, space: int) -> None:
+        self.workflow = workflow
+        self.queue = queue
+        self._sql: Final[Mapping[str, str]] = {
+            name: text.format(table=f"{schema}.task", space=int(space)) for name, text in _SQL.items()
+        }
+
+    async def lock(self, connection: Connection, subject: str, tenant: str | None = None) -> tuple[str, datetime]:
+        """The subject's row lock until the transaction ends: its kind, and the record's time; raises `NotFound`."""
+        row = await connection.fetchrow(self._sql["lock"], subject, tenant)
+        if row is None:
+            raise NotFound(
+                f"there is nothing under {subject[:40]!r}: look it up in the list", code="operation.not_found"
+            )
+        return row["kind"], row["now"]
+
+    async def begin(
+        self,
+        connection: Connection,
+        caller: Caller,
+        *,
+        kind: str,
+        prefix: str,
+        action: str,
+        content: msgspec.Struct,
+        system: str | None,
+        state: TaskState,
+    ) -> tuple[str, bool]:
+        """The id under which this action of this caller goes, and whether it is new.
+
+        Raises `Conflict` (``operation.action_reused``) where the action was another command.
+        """
+        named = f"{caller.principal.subject}/{action}"
+        digest = hashlib.blake2b(_encode([kind, content]), digest_size=16).digest()
+        subject = new_id(prefix)
+        made = await connection.fetchval(
+            self._sql["insert"], subject, caller.tenant, kind, named, digest, system, state
+        )
+        if made is not None:
+            return subject, True
+        known = await connection.fetchrow(self._sql["of_action"], caller.tenant, named)
+        if known["fingerprint"] != digest:
+            raise Conflict(
+                f"action {action} was something else before: give every command its own action id",
+                code="operation.action_reused",
+            )
+        return known["subject"], False
+
+    async def add(self, connection: Connection, task: Task, action: str) -> bool:
+        """Write a new task that no caller asked for by an action of theirs; whether it is new."""
+        made = await connection.fetchval(
+            self._sql["insert"], task.subject, task.tenant, task.kind, action, b"", task.system, task.state
+        )
+        return made is not None
+
+    async def wake(self, connection: Connection, task: Task, now: datetime, delay: float = 0.0) -> Task:
+        """Enqueue one more turn in this transaction, `delay` seconds from now; returns the task, to be saved."""
+        turn = task.turn + 1
+        await enqueue(
+            connection,
+            workflow=self.workflow,
+            workflow_id=f"{task.subject}:{turn}",
+            args=[task.subject, turn],
+            queue=self.queue,
+            delay=delay,
+        )
+        await self.save(connection, replace(task, turn=turn), now)
+        return replace(task, turn=turn)
+
+    async def save(self, connection: Connection, task: Task, due_at: datetime | None) -> None:
+        """Write a task of a locked subject; `due_at` is when its next turn is to have begun, None: none is to come."""
+        await connection.execute(
+            self._sql["save"], task.subject, task.state, task.look, task.attempts, task.not_before, task.number,
+            task.error_code, task.error_detail, task.turn, due_at,
+        )  # fmt: skip
+
+    async def try_lock(self, connection: Connection, subject: str) -> bool:
+        """Take the lock of the session that one turn of a subject holds."""
+        taken: bool = await connection.fetchval(self._sql["try_lock"], subject)
+        return taken
+
+    async def unlock(self, connection: Connection, subject: str) -> None:
+        """Give that lock back."""
+        await connection.execute(self._sql["unlock"], subject)
+
+    async def stranded(self, connection: Connection, overdue_after: float, limit: int) -> Sequence[str]:
+        """Subjects that are due for longer than `overdue_after` seconds, and whose last turn has ended."""
+        rows = await connection.fetch(self._sql["overdue"], overdue_after, limit)
+        if not rows:
+            return ()
+        turns = {row["subject"]: f"{row['subject']}:{row['turn']}" for row in rows}
+        active = await still_active(connection, list(turns.values()))
+        return sorted(subject for subject, turn in turns.items() if turn not in active)
+
+
+_SQL: Final = {
+    "insert": """
+insert into {table} (subject, tenant, kind, action, fingerprint, system, state)
+values ($1, $2, $3, $4, $5, $6, $7)
+on conflict (tenant, action) do nothing
+returning subject""",
+    "of_action": "select subject, fingerprint from {table} where tenant = $1 and action = $2",
+    "lock": """
+select clock_timestamp() as now, kind from {table}
+where subject = $1 and ($2::text is null or tenant = $2) for update""",
+    "save": """
+update {table} set
+    state = $2, look = $3, attempts = $4, not_before = $5, number = $6, error_code = $7, error_detail = $8, turn = $9,
+    due_at = $10
+where subject = $1""",
+    "overdue": """
+select subject, turn from {table}
+where due_at < clock_timestamp() - make_interval(secs => $1)
+order by due_at limit $2""",
+    "try_lock": "select pg_try_advisory_lock(hashtextextended($1, {space}))",
+    "unlock": "select pg_advisory_unlock(hashtextextended($1, {space}))",
+}
