@@ -18,7 +18,8 @@ import asyncpg
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Call, Connection
-from gateway.durable.tasks import Pace, Task, Tasks, TaskState, failed, succeeded
+from gateway.canonical.task import Pace, Task, TaskState, failed, succeeded
+from gateway.durable.tasks import Tasks
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound, OutcomeUnknown
 from gateway.store.postgres import Store

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Recorded
 from gateway.canonical.stock import MovementType
+from gateway.canonical.task import TaskState
 from gateway.canonical.warehouse import TRANSFER_PREFIX
-from gateway.durable.tasks import TaskState
 from gateway.kernel.errors import NotFound
 from process_apis.stock_operations.models import CHANGE_PREFIX, COUNT_PREFIX, ChangeState, CountState, Moved, Transfer
 from process_apis.stock_operations.records import (

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection, FindsWarehouses, ResolvesItems, TellsPositions
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import MAIN_OWNER, OWN_SOURCE, OrderKey
-from gateway.durable.tasks import TaskState
+from gateway.canonical.task import TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotAllowed, NotFound, Rejected
 from gateway.store import log

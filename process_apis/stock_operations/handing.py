@@ -11,7 +11,7 @@ from typing import Final, Literal, NamedTuple
 from gateway.canonical.capabilities import RecordsStock, Report
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import OWN_SOURCE, Bucket, MovementType, OrderKey, Outcome, ReportedMovement
-from gateway.durable.tasks import TaskState
+from gateway.canonical.task import TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.store.postgres import Store

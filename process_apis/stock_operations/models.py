@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from msgspec import Struct
 
 from gateway.canonical.stock import MAIN_OWNER
-from gateway.durable.tasks import Task
+from gateway.canonical.task import Task
 
 WORKFLOW: Final = "stock_operations.turn"
 QUEUE: Final = "stock_operations"

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Call, Connection, FindsWarehouses, RecordsStock, Report, TakesCounts
 from gateway.canonical.stock import OWN_SOURCE, Bucket, MovementType, OrderKey, Outcome, ReportedMovement
+from gateway.canonical.task import Task, TaskState
 from gateway.canonical.warehouse import CountOrder, CountOrderLine
-from gateway.durable.tasks import Task, TaskState
 from gateway.kernel.errors import Conflict, CrossdockError
 from gateway.store.postgres import Store
 from process_apis.stock_operations.models import CountState, StockCount

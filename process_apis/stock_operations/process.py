@@ -16,8 +16,8 @@ from gateway.canonical.capabilities import (
     TellsPositions,
 )
 from gateway.canonical.location import LocationMap
+from gateway.canonical.task import Pace
 from gateway.durable.runtime import Workflow, WorkQueue
-from gateway.durable.tasks import Pace
 from gateway.durable.turns import Turns, Work
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store

@@ -16,7 +16,7 @@ from gateway.canonical.capabilities import (
     Report,
 )
 from gateway.canonical.order import WarehouseWork, WorkState
-from gateway.durable.tasks import Task, TaskState
+from gateway.canonical.task import Task, TaskState
 from gateway.kernel.errors import Conflict, CrossdockError
 from gateway.store.postgres import Store
 from process_apis.stock_operations.models import Transfer

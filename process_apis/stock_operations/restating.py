@@ -21,8 +21,8 @@ from gateway.canonical.capabilities import (
 )
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import MAIN_OWNER, OWN_SOURCE, Bucket, MovementType, OrderKey, Outcome, ReportedMovement
+from gateway.canonical.task import Task, TaskState
 from gateway.canonical.warehouse import StatusOrder
-from gateway.durable.tasks import Task, TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, Rejected
 from gateway.kernel.quantity import plain

@@ -10,8 +10,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from gateway.canonical.stock import OWN_SOURCE, Bucket, LotAtHand, OrderKey, ReportedSupply, SupplyKind
+from gateway.canonical.task import Task, TaskState
 from gateway.canonical.warehouse import TransferOrder, TransferOrderLine
-from gateway.durable.tasks import Task, TaskState
 from gateway.kernel.quantity import plain
 from process_apis.stock_operations.models import (
     Missing,

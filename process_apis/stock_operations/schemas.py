@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from gateway.canonical.stock import MAIN_OWNER
-from gateway.durable.tasks import Task
+from gateway.canonical.task import Task
 from gateway.kernel.quantity import plain
 from process_apis.stock_operations.models import (
     ChangeState,

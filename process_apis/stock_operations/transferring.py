@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import ClaimsStock, Connection, FindsWarehouses, ResolvesItems, TellsLots
 from gateway.canonical.location import LocationMap
 from gateway.canonical.stock import ClaimLine, LotAtHand
+from gateway.canonical.task import TaskState
 from gateway.canonical.warehouse import TRANSFER_PREFIX
-from gateway.durable.tasks import TaskState
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound, Rejected

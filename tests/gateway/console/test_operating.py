@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.durable.tasks import Task, TaskState
+from gateway.canonical.task import Task, TaskState
 from gateway.kernel.errors import Conflict, NotAllowed
 from process_apis.stock_operations.count_rules import needs_of_count
 from process_apis.stock_operations.models import (

@@ -18,8 +18,8 @@ from gateway.canonical.events import Event, Position, Recorded
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
+from gateway.canonical.task import Pace
 from gateway.durable.schema import migrate_durable
-from gateway.durable.tasks import Pace
 from gateway.engines import EngineUrls
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone

@@ -10,8 +10,8 @@ from pathlib import Path
 import asyncpg
 
 from gateway.canonical.location import Location, LocationMap
+from gateway.canonical.task import Pace
 from gateway.durable.runtime import Durable
-from gateway.durable.tasks import Pace
 from gateway.kernel.clock import SystemClock
 from gateway.outbound.door import Outbound
 from gateway.store.postgres import Store

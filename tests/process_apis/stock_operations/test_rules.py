@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.canonical.stock import LotAtHand
-from gateway.durable.tasks import Pace, Task, TaskState, failed, succeeded
+from gateway.canonical.task import Pace, Task, TaskState, failed, succeeded
 from gateway.kernel.errors import BrokenUpstream, Conflict, Misconfigured, NotFound, OutcomeUnknown, Throttled
 from process_apis.stock_operations.count_rules import alone, found_lines, within
 from process_apis.stock_operations.models import (
