@@ -111,9 +111,9 @@ class Counts:
         async with self._store.transaction() as connection:
             before, now = await _locked(connection, caller.tenant, count)
             lines = found_lines(before, told, positions, prices)
+            if before.counted_at == told.counted_at and lines == before.lines:
+                return before
             if before.state not in _TO_COUNT:
-                if before.counted_at == told.counted_at and lines == before.lines:
-                    return before
                 raise Conflict(f"the count is {before.state}: ask for another", code="count.not_open")
             if before.state is CountState.RECOUNT and told.counted_by == before.first_counted_by:
                 raise NotAllowed(f"{told.counted_by} counted first: somebody else must", code="count.same_person")

@@ -66,8 +66,10 @@ async def test_what_is_off_is_counted_again_by_somebody_else_and_then_decided_by
     again = await tell(world, count, 12)
     assert (again.state, again.round) == (CountState.RECOUNT, 2)
     with pytest.raises(NotAllowed) as same:
-        await tell(world, count, 12)
+        await tell(world, count, 12, at=again.counted_at - timedelta(seconds=1))
     assert same.value.code == "count.same_person"
+    told = await tell(world, count, 12, at=again.counted_at)
+    assert (told.state, told.lines) == (again.state, again.lines), "telling the same again changes nothing"
     off = await tell(world, count, 13, by="dora")
     assert off.state is CountState.TO_APPROVE
     for who in ("carl", "dora"):

@@ -1,0 +1,107 @@
+"""One distributor for all tests of a module: a record, two warehouses and an ERP of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from gateway.app import migrate_record
+from gateway.engines import EngineUrls
+from gateway.plays.settings_file import write_settings
+from system_apis.regional_wms.sandbox import WmsSandbox
+from tests.workflows.seams import Seams, watch_commits
+from tests.workflows.site import Site, hurried
+
+ITEMS = 600
+WAREHOUSES = {"wms_north": ("north", "NOR1"), "wms_west": ("west", "WES1")}
+
+
+@pytest.fixture(scope="module")
+async def sandboxes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Any]]:
+    """The systems of others, by instance."""
+    running = {}
+    for name, (_, code) in WAREHOUSES.items():
+        running[name] = WmsSandbox(tmp_path_factory.mktemp(name), seed=_seed(code))
+        await running[name].start()
+    yield running
+    for sandbox in running.values():
+        await sandbox.stop()
+
+
+@pytest.fixture(scope="module")
+async def site(
+    urls: EngineUrls, sandboxes: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Site]:
+    """Everything known and at rest; the first article nobody has touched is `site.article()`."""
+    folder = tmp_path_factory.mktemp("site")
+    name = f"workflows_{folder.name}".replace("-", "_")
+    record = await _database(urls, name)
+    settings = folder / "settings.toml"
+    installation = await migrate_record(record, progress=lambda _: None)
+    write_settings(
+        settings,
+        secrets_folder=folder,
+        urls=EngineUrls(postgres=record, nats=urls.nats, valkey=f"{urls.valkey.rpartition('/')[0]}/0"),
+        installation=installation,
+        ports=(1, 2),
+        gateway_workers=1,
+        demo=None,
+        more=_settings(sandboxes),
+    )
+    with pytest.MonkeyPatch.context() as patches:
+        seams = Seams()
+        hurried(patches)
+        watch_commits(patches, seams)
+        made = Site(settings, seams, sandboxes)
+        await made.open()
+        await made.know_items()
+        await made.rest()
+        yield made
+        await made.close()
+    await _drop(urls, name)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settings(sandboxes: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "systems": {
+            name: {"product": "regional_wms", "settings": sandboxes[name].settings()} for name in WAREHOUSES
+        },
+        "locations": [
+            {
+                "location": location, "name": location, "region": "na", "time_zone": "UTC", "holder": name,
+                "codes": {name: code}, "priority": rank,
+            }
+            for rank, (name, (location, code)) in enumerate(WAREHOUSES.items(), start=1)
+        ],
+        "channels": [{"name": "web"}],
+    }  # fmt: skip
+
+
+def _seed(warehouse: str) -> dict[str, Any]:
+    codes = [f"W-{number:06d}" for number in range(ITEMS)]
+    return {
+        "warehouses": [warehouse],
+        "items": [
+            {"item_code": code, "client_sku": f"SKU-{number:04d}", "description": code, "base_unit": "PCE", "packs": []}
+            for number, code in enumerate(codes)
+        ],
+        "stock": [{"warehouse": warehouse, "item_code": code, "quantity": "100"} for code in codes],
+    }
+
+
+async def _database(urls: EngineUrls, name: str) -> str:
+    connection = await asyncpg.connect(urls.postgres)
+    await connection.execute(f"create database {name}")
+    await connection.close()
+    return urls.postgres.removesuffix("crossdock") + name
+
+
+async def _drop(urls: EngineUrls, name: str) -> None:
+    connection = await asyncpg.connect(urls.postgres)
+    await connection.execute(f"drop database {name} with (force)")
+    await connection.close()
