@@ -17,6 +17,8 @@ import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
 from system_apis.regional_wms.sandbox import WmsSandbox
+from system_apis.sap_s4.sandbox import SapSandbox
+from system_apis.sap_s4.sandbox import seed_of as sap_seed_of
 from system_apis.storefront_shop.sandbox import ShopSandbox
 from system_apis.tryton.sandbox import TrytonSandbox
 from tests.records import Records
@@ -170,6 +172,35 @@ SHOP_LEVELS: Final[dict[str, int]] = {"A": 10, "B": 0, "SKU/1 #é": 7, "SKU%2F+&
 async def shop(tmp_path: Path) -> AsyncIterator[ShopSandbox]:
     """A running shop of its own, without a call limit, that sells A, B and some odd SKUs."""
     sandbox = ShopSandbox(tmp_path / "shop", levels=SHOP_LEVELS, rate=0)
+    await sandbox.start()
+    yield sandbox
+    await sandbox.stop()
+
+
+# --- sap_s4 -----------------------------------------------------------------------------------------------------------
+
+SAP_CODES: Final = ("A/B-100", "C#-200", "GRÖßE 'Ü' #3", "SKU%2F+&=?", *(f"SKU-{number:04d}" for number in range(80)))
+SAP_SEED: Final = sap_seed_of(
+    [
+        {"code": code, "name": f"Article {code}", "unit": "KG" if code == "SKU-0003" else "EA", "packs": {"CS": "12"}}
+        for code in SAP_CODES
+    ],
+    [
+        {"code": "CUST1", "name": "Müller & Söhne", "terms": "NT30"},
+        {"code": "CUST5", "name": "Stopped", "blocked": True},
+        *({"code": str(1_000_001 + number), "name": f"Customer {number}"} for number in range(3)),
+    ],
+    [
+        {"code": "SKU-0003", "plant": "1710", "quantity": "123456789012.123", "unit": "KG"},
+        {"code": "A/B-100", "plant": "1710", "quantity": "100", "unit": "EA"},
+    ],
+)
+
+
+@pytest.fixture(scope="session")
+async def sap(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SapSandbox]:
+    """A simulated S/4HANA (mock-sap in another process): plant 1710, odd product numbers, five customers; shared."""
+    sandbox = SapSandbox(tmp_path_factory.mktemp("sap"), seed=SAP_SEED)
     await sandbox.start()
     yield sandbox
     await sandbox.stop()

@@ -17,6 +17,7 @@ from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
 from gateway.outbound.limits import SystemLimits
 from system_apis.regional_wms.settings import Settings as WmsSettings
+from system_apis.sap_s4.settings import Settings as SapSettings
 from system_apis.storefront_shop.settings import Settings as ShopSettings
 from system_apis.tryton import sandbox_build, sandbox_data
 from system_apis.tryton.client import Client as TrytonClient
@@ -24,6 +25,7 @@ from system_apis.tryton.settings import Settings as TrytonSettings
 from tests.conformance.counterpart import Counterpart, FailingWrites, Line, reference_of
 from tests.conftest import SHOP_LEVELS
 from tests.system_apis.regional_wms.conftest import Subscriber
+from tests.system_apis.sap_s4.sap_looks import SapLooks
 from tests.system_apis.tryton.exchanges import Player, Recorder
 
 CALM = SystemLimits(breaker_failures=10_000, retries=0)
@@ -78,6 +80,24 @@ async def storefront_shop(shop):
         settings=lambda url: msgspec.convert({**shop.settings(), "base_url": url}, ShopSettings),
         shown=SHOP_LEVELS,
         sell=sell,
+    )
+
+
+@pytest.fixture
+async def sap_s4(sap):
+    looks = SapLooks(sap)
+    return Counterpart(
+        product="sap_s4",
+        url=sap.url,
+        settings=lambda url: msgspec.convert({**sap.settings(), "base_url": url}, SapSettings),
+        location="1710",
+        lines=(("A/B-100", "1", "EA"), ("GRÖßE 'Ü' #3", "2", "EA"), ("SKU-0003", "1.001", "KGM")),
+        items=frozenset({"A/B-100", "GRÖßE 'Ü' #3", "SKU-0003"}),
+        figures={"SKU-0003": Decimal("123456789012.123"), "A/B-100": Decimal(100)},
+        count_orders=looks.count_live_orders,
+        begin_work=looks.begin_delivery,
+        customer="CUST1",
+        deep_insert=True,
     )
 
 

@@ -64,6 +64,8 @@ class TakesOrdersCases:
 
     @live_only
     async def test_a_second_write_that_is_lost_leaves_an_order_that_can_be_finished(self, bench):
+        if bench.counterpart.deep_insert:
+            return  # it has no second write
         order = bench.order()
         with pytest.raises(OutcomeUnknown):
             await bench.failing("cut", at=2).submit_order(call(60), order=order)
