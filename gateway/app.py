@@ -160,6 +160,7 @@ from process_apis.order_to_ship import subscriptions as order_subscriptions
 from process_apis.order_to_ship.process import Options as OrderOptions
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import order_recallers
+from process_apis.order_to_ship.selling import Sold
 from process_apis.order_to_ship.troubles import OrderTroubles
 from process_apis.partner_accounts import routes as partner_account_routes
 from process_apis.partner_accounts.process import PartnerAdministration
@@ -175,6 +176,9 @@ from process_apis.partner_notifications.streaming import Options as StreamOption
 from process_apis.partner_notifications.troubles import MessageTroubles
 from process_apis.reconciliation import routes as reconciliation_routes
 from process_apis.reconciliation.process import Reconciliation
+from process_apis.returns import routes as return_routes
+from process_apis.returns.process import Options as ReturnTurns
+from process_apis.returns.process import Returns
 from process_apis.stock_operations import routes as stock_operation_routes
 from process_apis.stock_operations import subscriptions as stock_operation_subscriptions
 from process_apis.stock_operations.process import Options as StockOperationOptions
@@ -271,6 +275,17 @@ class Core:
             options=StockOperationOptions(call_timeout=settings.orders.call_seconds),
             settings=settings.stock_operations,
         )
+        self.returns = Returns(
+            self.store,
+            self.clock,
+            orders=Sold(),
+            locations=places,
+            records=self.availability,
+            warehouses=self.directory,
+            creditors=self.directory,
+            options=ReturnTurns(call_timeout=settings.orders.call_seconds),
+            settings=settings.returns,
+        )
         self.reconciliation = Reconciliation(
             self.store,
             self.clock,
@@ -311,6 +326,7 @@ class Core:
                 ParkedTroubles(self.clock),
                 OrderTroubles(self.orders.retry_within),
                 MessageTroubles(),
+                self.returns.troubles(),
             ],
             settings.exceptions,
         )
@@ -406,7 +422,7 @@ class Core:
             *order_subscriptions.subscriptions(self.orders),
             *notification_subscriptions.subscriptions(),
             *publication_subscriptions.subscriptions(self.publication.followed),
-            *stock_operation_subscriptions.subscriptions(),
+            *stock_operation_subscriptions.subscriptions(self.returns.hear),
         )
 
     def recallers(self) -> dict[str, RecallsOutcome]:
@@ -790,6 +806,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
         *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),
         *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),
         *component_api("process_apis/reconciliation", {"v1": reconciliation_routes.routes(core.reconciliation)}),
+        *component_api("process_apis/returns", {"v1": return_routes.routes(core.returns)}),
         *component_api("process_apis/stock_operations", {"v1": stock_operation_routes.routes(core.stock_operations)}),
     ]
     for manifest in map(load_manifest, PRODUCTS):

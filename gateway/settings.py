@@ -37,6 +37,7 @@ from process_apis.availability.history import HistoryOptions
 from process_apis.customers.models import SourceOptions as CustomerSourceOptions
 from process_apis.exceptions.options import ExceptionOptions
 from process_apis.reconciliation.options import ReconciliationOptions
+from process_apis.returns.options import ReturnOptions
 from process_apis.stock_operations.options import StockOperationsOptions
 
 SETTINGS_VARIABLE: Final = "CROSSDOCK_SETTINGS"
@@ -348,6 +349,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reconciliation: ReconciliationOptions = ReconciliationOptions()
     exceptions: ExceptionOptions = ExceptionOptions()
     stock_operations: StockOperationsOptions = StockOperationsOptions()
+    returns: ReturnOptions = ReturnOptions()
     lifecycles: tuple[Lifecycle, ...] = ()
 
 

@@ -87,15 +87,17 @@ class Worker:
         self._counters = Counters()
         self._subscriptions = core.subscriptions()
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
-        self._operation_sessions = Store(core.store.url, size=core.stock_operations.options.per_worker)
+        turns = core.stock_operations.options.per_worker + core.returns.options.per_worker
+        self._operation_sessions = Store(core.store.url, size=turns)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
         self._durable = Durable(
             core.store.url,
             workflows=[
                 *core.orders.workflows(self._turn_sessions),
                 *core.stock_operations.workflows(self._operation_sessions),
+                *core.returns.workflows(self._operation_sessions),
             ],
-            queues=[*core.orders.queues(), *core.stock_operations.queues()],
+            queues=[*core.orders.queues(), *core.stock_operations.queues(), *core.returns.queues()],
             grace=settings.worker.takeover_seconds,
             clock=core.clock,
             counters=self._counters,
@@ -261,6 +263,7 @@ class Worker:
             await self._core.orders.sweep()
             await self._core.orders.cancel_overdue()
             await self._core.stock_operations.sweep()
+            await self._core.returns.sweep()
             if self._core.clock.monotonic() >= self._prune_at:
                 self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS
                 async with self._core.store.connection() as connection:

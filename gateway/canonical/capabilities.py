@@ -22,6 +22,7 @@ from gateway.canonical.order import (
     ExternalReference,
     SalesOrder,
     ShipmentLine,
+    SoldOrder,
     SystemOrder,
     SystemShipment,
     WarehouseWork,
@@ -396,6 +397,15 @@ class FindsWarehouses(Protocol):
     def takes_counts(self, instance: str) -> TakesCounts: ...
 
 
+class FindsCreditors(Protocol):
+    """The instance behind a name as one that issues credit notes, in our location codes.
+
+    None where it issues none: a person does.
+    """
+
+    def issues_credits(self, instance: str) -> IssuesCredits | None: ...
+
+
 class StockAccount(Struct, frozen=True, kw_only=True):
     """A system that tells absolute stock, and its codes of those locations of ours that are meant."""
 
@@ -541,6 +551,16 @@ class TellsBooked(Protocol):
     async def booked(
         self, tenant: str, *, after: str, since: datetime, until: datetime, limit: int
     ) -> Sequence[BookedOrder]: ...
+
+
+@runtime_checkable
+class TellsSold(Protocol):
+    """What was sold and shipped under an order, inside the caller's transaction; of a `partner` its own orders only.
+
+    Raises `NotFound` (``order.not_found``).
+    """
+
+    async def sold(self, connection: Connection, *, tenant: str, order: str, partner: str | None) -> SoldOrder: ...
 
 
 @runtime_checkable

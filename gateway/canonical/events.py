@@ -118,6 +118,26 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("channel.oversold", 1, "channel_order", "a channel sold more than our stock could give"),
         EventType("channel.disagreed", 1, "channel_figure", "a channel showed what nothing that it told explains"),
         EventType("customer.changed", 1, "customer", "a customer, or a code that a system has for it, changed"),
+        *(
+            EventType(f"return.{name}", 1, "return", meaning)
+            for name, meaning in (
+                ("requested", "goods are to come back beyond what the rules allow: a person decides"),
+                ("authorised", "goods of an order may come back"),
+                ("refused", "goods of an order may not come back"),
+                ("cancelled", "an authorisation was given up before anything came"),
+                ("received", "goods of a return came in"),
+                ("dispositioned", "it was decided about goods that came back, and done"),
+                ("corrected", "a movement of a return was taken back by its source"),
+                ("disposition_requested", "who holds returned goods is asked to put them where they belong"),
+                ("disposition_refused", "who holds returned goods refused a disposition: it waits for a person"),
+                ("disposition_withdrawn", "a disposition is asked for no more"),
+                ("lines_refused", "goods that came back are not credited"),
+                ("credit_requested", "the ERP is to credit what came back"),
+                ("credit_refused", "the ERP refused a credit note: it waits for a person"),
+                ("credited", "what came back was credited"),
+                ("closed", "no more of a return is expected"),
+            )
+        ),
         EventType("order.accepted", 1, "order", "an order was accepted and its stock promised"),
         EventType("order.held", 1, "order", "an order waits for a person or for credit"),
         EventType("order.submitted", 1, "order", "the ERP confirmed the order"),

@@ -133,3 +133,28 @@ class WarehouseWork(Struct, frozen=True, kw_only=True):
     reference: str
     number: str
     state: WorkState
+
+
+class SoldLine(Struct, frozen=True, kw_only=True):
+    """What a buyer got of one order line, in base units at `unit_price`; by when, and from where the latest of it."""
+
+    line: int
+    item: str
+    sku: str
+    uom: str
+    unit_price: Decimal
+    shipped: Decimal
+    shipped_at: datetime | None = None
+    location: str | None = None
+
+
+class SoldOrder(Struct, frozen=True, kw_only=True):
+    """An order as whoever takes goods back sees it. `system` is the ERP that has it, None where none does."""
+
+    order: str
+    channel: str
+    partner: str | None
+    sold_to: str
+    currency: str
+    system: str | None
+    lines: tuple[SoldLine, ...]

@@ -1,6 +1,6 @@
 """Who answers what, for which location: the only place where a role meets an instance.
 
-Implements `FindsSystems`, `FindsWarehouses` and `FindsAccounts`.
+Implements `FindsSystems`, `FindsWarehouses`, `FindsCreditors` and `FindsAccounts`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TypeVar
 from gateway.canonical.capabilities import (
     CancelsTwins,
     ChangesStatus,
+    IssuesCredits,
     PostsAdjustments,
     PostsShipments,
     ReadsCustomers,
@@ -28,6 +29,7 @@ from gateway.systems.loader import LoadedSystem
 from gateway.systems.translation import (
     LocationCodes,
     TranslatedCounts,
+    TranslatedCredits,
     TranslatedOrders,
     TranslatedPostings,
     TranslatedStatus,
@@ -145,6 +147,12 @@ class Directory:
     def releases_work(self, instance: str) -> ReleasesWork:
         """The instance as a warehouse that takes work, in our location codes."""
         return TranslatedWork(self.instance(instance, ReleasesWork), self._codes(instance))
+
+    def issues_credits(self, instance: str) -> IssuesCredits | None:
+        """The instance as one that issues credit notes, in our location codes; None where it does not."""
+        if not self.system(instance).offers(IssuesCredits):
+            return None
+        return TranslatedCredits(self.instance(instance, IssuesCredits), self._codes(instance))
 
     def counting(self, tenant: str, location: str) -> str | None:
         """The warehouse system whose figures can be set to a count; None when the holder takes no counts."""

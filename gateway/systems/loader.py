@@ -31,6 +31,8 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.CancelsTwins,
         capabilities.PostsShipments,
         capabilities.PostsAdjustments,
+        capabilities.ReadsInvoices,
+        capabilities.IssuesCredits,
         capabilities.ReadsPurchases,
         capabilities.BooksReceipts,
         capabilities.ReleasesWork,

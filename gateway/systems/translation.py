@@ -14,12 +14,14 @@ from gateway.canonical.capabilities import (
     Call,
     CancelsTwins,
     ChangesStatus,
+    IssuesCredits,
     PostsShipments,
     ReleasesTransfers,
     ReleasesWork,
     TakesCounts,
     TakesOrders,
 )
+from gateway.canonical.invoice import CreditOrder, SystemInvoice
 from gateway.canonical.order import (
     ExternalReference,
     SalesOrder,
@@ -201,3 +203,21 @@ class TranslatedCounts:
         """See `TakesCounts`."""
         theirs = structs.replace(order, location=self._codes.theirs(order.location))
         return await self._inner.post_count(call, order=theirs)
+
+
+class TranslatedCredits:
+    """`IssuesCredits` in our codes."""
+
+    def __init__(self, inner: IssuesCredits, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+        self.settle_time = getattr(inner, "settle_time", None)
+
+    async def find_credit(self, call: Call, *, credit: str) -> SystemInvoice | None:
+        """See `IssuesCredits`."""
+        return await self._inner.find_credit(call, credit=credit)
+
+    async def issue_credit(self, call: Call, *, order: CreditOrder) -> SystemInvoice:
+        """See `IssuesCredits`."""
+        there = structs.replace(order, location=self._codes.theirs(order.location))
+        return await self._inner.issue_credit(call, order=there)

@@ -1,0 +1,1 @@
+"""Returns: authorised, received, dispositioned, credited."""

@@ -1,0 +1,212 @@
+"""Commands of people and partners about what may come back: asked, decided, cancelled, refused at arrival, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection, TellsSold
+from gateway.canonical.invoice import RETURN_PREFIX
+from gateway.canonical.location import LocationMap
+from gateway.canonical.order import SoldLine, SoldOrder
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import Conflict, Rejected
+from gateway.kernel.ids import new_id
+from gateway.kernel.quantity import COUNTED_UNITS, plain
+from gateway.store import log
+from gateway.store.postgres import Store
+from process_apis.returns.crediting import credit_if_due
+from process_apis.returns.models import AskedBack, AskReturn, Return, ReturnState
+from process_apis.returns.options import ReturnOptions
+from process_apis.returns.records import action_known, audit, event_of, fingerprint, load, lock, save, sql
+from process_apis.returns.rules import breaches, may_be_credited
+
+_ZERO: Final = Decimal(0)
+
+
+class Authorisations:
+    """Each command is one transaction and may be repeated."""
+
+    def __init__(self, store: Store, *, orders: TellsSold, locations: LocationMap, options: ReturnOptions) -> None:
+        self._store = store
+        self._orders = orders
+        self._locations = locations
+        self._options = options
+
+    async def ask(self, caller: Caller, command: AskReturn, *, partner: str | None = None) -> Return:
+        """Authorise what the rules allow; else it waits for a person. Of a `partner` its own orders only.
+
+        Once per action. Raises `NotFound` (``order.not_found``), `Rejected` (``return.line_unknown``,
+        ``return.reason_unknown``, ``return.location_unknown``), `Conflict` (``return.nothing_shipped``,
+        ``operation.action_reused``).
+        """
+        action = f"{caller.principal.subject}/{command.action}"
+        async with self._store.transaction() as connection:
+            await connection.execute(sql.lock_order, command.order)
+            known = await action_known(connection, caller.tenant, action, command)
+            if known is not None:
+                return await load(connection, known, caller.tenant, partner)
+            sold = await self._orders.sold(connection, tenant=caller.tenant, order=command.order, partner=partner)
+            lines = _lines_of(sold, command.lines)
+            location = self._location(caller.tenant, command.location, lines)
+            found = await self._breaches(connection, command, lines, "")
+            return_id = new_id(RETURN_PREFIX)
+            reasons = [self._options.reason(each.reason) for each in command.lines]
+            freight = command.freight or ("seller" if any(one.freight == "seller" for one in reasons) else "buyer")
+            decision = None if found else "authorised"
+            state = ReturnState.REQUESTED if found else ReturnState.AUTHORISED
+            await connection.execute(
+                sql.insert_return, return_id, caller.tenant, action, fingerprint(command), sold.order, sold.partner,
+                sold.channel, sold.sold_to, sold.currency, sold.system, location, freight, command.note,
+                caller.principal.subject, caller.correlation_id, state, "; ".join(found) or None, decision,
+                None if found else "rule",
+            )  # fmt: skip
+            rows = [
+                (sold_line.line, sold_line.item, sold_line.sku, sold_line.uom, sold_line.unit_price, asked.amount,
+                 asked.reason, reason.fee_percent)
+                for sold_line, asked, reason in zip(lines, command.lines, reasons, strict=True)
+            ]  # fmt: skip
+            await connection.execute(sql.insert_lines, return_id, *map(list, zip(*rows, strict=True)))
+            made, now = await lock(connection, return_id)
+            name = "return.requested" if found else "return.authorised"
+            await log.append(connection, [event_of(made, name, made.version, now, {"over": made.over})])
+            detail = {"order": sold.order, "over": made.over, "lines": [[one[0], str(one[5]), one[6]] for one in rows]}
+            await audit(connection, caller, "return.ask", return_id, made.state, detail)
+        return made
+
+    async def decide(
+        self, caller: Caller, return_id: str, *, authorise: bool, reason: str, amounts: Mapping[int, Decimal]
+    ) -> Return:
+        """Authorise beyond the rules, as much of each line as `amounts` says (others as asked), or refuse.
+
+        Also of goods that came unasked, or beyond what was authorised. Raises `Conflict` (``return.over``,
+        ``return.arrived`` for what came and cannot be refused any more), `Rejected` (``return.line_unknown``).
+        """
+        async with self._store.transaction() as connection:
+            before, now = await lock(connection, return_id, caller.tenant)
+            came = any(line.received or line.dispositioned for line in before.lines)
+            if not authorise and came:
+                raise Conflict("goods came already: refuse to credit them, line by line", code="return.arrived")
+            if before.state in (ReturnState.CREDITED, ReturnState.CLOSED) and before.closed_at is not None:
+                raise Conflict(f"it is {before.state} already", code="return.over")
+            _check_lines(before, amounts)
+            lines = tuple(replace(line, amount=amounts.get(line.line, line.amount)) for line in before.lines)
+            if any(line.amount < max(line.credited, _ZERO) for line in lines):
+                raise Conflict("more of it is credited than you authorise", code="return.over")
+            after = replace(
+                before, lines=lines, decision="authorised" if authorise else "refused", decided_at=now,
+                decided_by=caller.principal.subject, decision_reason=reason, cancelled_at=None, cancel_reason=None,
+            )  # fmt: skip
+            same = (after.decision, after.lines) == (before.decision, before.lines)
+            if same and before.cancelled_at is None:
+                return before
+            told = "return.authorised" if authorise else "return.refused"
+            after = await save(connection, before, after, now, (told, {"over": before.over, "reason": reason}))
+            after = await credit_if_due(connection, after, now)
+            overridden = {str(line): plain(amount) for line, amount in amounts.items()}
+            detail = {"over": before.over, "reason": reason, "amounts": overridden}
+            await audit(connection, caller, "return.decide", return_id, told.removeprefix("return."), detail)
+        return after
+
+    async def cancel(self, caller: Caller, return_id: str, *, reason: str, partner: str | None = None) -> Return:
+        """Give an authorisation up before anything came; repeating it changes nothing.
+
+        Raises `Conflict` (``return.arrived``, ``return.over``).
+        """
+        async with self._store.transaction() as connection:
+            before, now = await lock(connection, return_id, caller.tenant, partner)
+            if before.cancelled_at is not None:
+                return before
+            if any(line.received or line.dispositioned for line in before.lines):
+                raise Conflict("goods came already: it is closed, not cancelled", code="return.arrived")
+            if before.state not in (ReturnState.REQUESTED, ReturnState.AUTHORISED):
+                raise Conflict(f"it is {before.state} already", code="return.over")
+            after = replace(before, cancelled_at=now, cancel_reason=reason)
+            after = await save(connection, before, after, now, ("return.cancelled", {"reason": reason}))
+            await audit(connection, caller, "return.cancel", return_id, after.state, {"reason": reason})
+        return after
+
+    async def refuse_lines(
+        self, caller: Caller, return_id: str, *, amounts: Mapping[int, Decimal], reason: str
+    ) -> Return:
+        """Say how much of what came is not credited, in all, by line: not as claimed, not ours, too much.
+
+        Raises `Rejected` (``return.line_unknown``), `Conflict` (``return.not_there`` for more than came and is not
+        credited yet).
+        """
+        async with self._store.transaction() as connection:
+            before, now = await lock(connection, return_id, caller.tenant)
+            _check_lines(before, amounts)
+            lines = tuple(replace(line, refused=amounts.get(line.line, line.refused)) for line in before.lines)
+            for line in lines:
+                if line.refused > line.received - line.credited and line.line in amounts:
+                    left = plain(max(line.received - line.credited, _ZERO))
+                    raise Conflict(f"of line {line.line} {left} came and is not credited", code="return.not_there")
+            if lines == before.lines:
+                return before
+            named = {str(line): plain(amount) for line, amount in amounts.items()}
+            told = ("return.lines_refused", {"reason": reason, "refused": named})
+            after = await save(connection, before, replace(before, lines=lines), now, told)
+            after = await credit_if_due(connection, after, now)
+            detail = {"reason": reason, "refused": named}
+            await audit(connection, caller, "return.refuse_lines", return_id, after.state, detail)
+        return after
+
+    async def close(self, caller: Caller, return_id: str, *, reason: str) -> Return:
+        """No more of it is expected: what came is credited, and the rest is given up. Repeating it changes nothing."""
+        async with self._store.transaction() as connection:
+            before, now = await lock(connection, return_id, caller.tenant)
+            if before.closed_at is not None:
+                return before
+            if before.state in (ReturnState.CANCELLED, ReturnState.REFUSED):
+                raise Conflict(f"it is {before.state} already", code="return.over")
+            after = replace(before, closed_at=now, closed_by=caller.principal.subject, close_reason=reason)
+            after = await save(connection, before, after, now, ("return.closed", {"reason": reason}))
+            if may_be_credited(after):
+                after = await credit_if_due(connection, after, now)
+            await audit(connection, caller, "return.close", return_id, after.state, {"reason": reason})
+        return after
+
+    async def _breaches(
+        self, connection: Connection, command: AskReturn, lines: Sequence[SoldLine], but: str
+    ) -> Sequence[str]:
+        taken = {row["line"]: row["amount"] for row in await connection.fetch(sql.taken, command.order, but)}
+        now: datetime = await connection.fetchval("select clock_timestamp()")
+        found: list[str] = []
+        for sold, asked in zip(lines, command.lines, strict=True):
+            window = self._options.window(asked.reason)
+            found += breaches(sold, asked, taken.get(sold.line, _ZERO), now, window)
+        return found
+
+    def _location(self, tenant: str, wanted: str | None, lines: Sequence[SoldLine]) -> str:
+        if wanted is None:
+            return next(line.location for line in lines if line.location is not None)
+        if self._locations.by_id(tenant, wanted) is None:
+            raise Rejected(f"there is no location {wanted[:60]!r}", code="return.location_unknown")
+        return wanted
+
+
+def _lines_of(sold: SoldOrder, asked: Sequence[AskedBack]) -> Sequence[SoldLine]:
+    """The order's lines in the order asked for; nothing comes back of what never left."""
+    by_number = {line.line: line for line in sold.lines}
+    numbers = [each.line for each in asked]
+    if len(set(numbers)) != len(numbers):
+        raise Rejected("name a line once", code="return.line_unknown")
+    for each in asked:
+        line = by_number.get(each.line)
+        if line is None:
+            raise Rejected(f"the order has no line {each.line}", code="return.line_unknown")
+        if not line.shipped or line.location is None:
+            raise Conflict(f"nothing of line {each.line} has been shipped: cancel it", code="return.nothing_shipped")
+        if line.uom in COUNTED_UNITS and each.amount != each.amount.to_integral_value():
+            raise Rejected(f"line {each.line}: pieces are whole", code="return.not_exact")
+    return [by_number[number] for number in numbers]
+
+
+def _check_lines(known: Return, amounts: Mapping[int, Decimal]) -> None:
+    if unknown := sorted(amounts.keys() - {line.line for line in known.lines}):
+        raise Rejected(f"the return has no line {unknown[0]}", code="return.line_unknown")
