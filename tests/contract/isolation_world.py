@@ -321,6 +321,7 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, 1, 'itm_isolated', 'I', 'EA')",
         count_id,
     )
+    return_id, disposition_id, credit_id = await _come_back(connection, order_id)
     customer_id = new_id("cus")
     await connection.execute(
         "insert into customers.customer (tenant, customer, number, attributes, version, changed_at)"
@@ -329,8 +330,43 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
     )
     found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id,
              "transfer_id": transfer_id, "change_id": change_id,
+             "return_id": return_id, "disposition_id": disposition_id, "credit_id": credit_id,
              "count_id": count_id, "entry_id": entry_id, "bulk_id": bulk_id, "about": order_id}  # fmt: skip
     return {"exception_id": exception_id, "message_id": message_id, **found}
+
+
+async def _come_back(connection: Connection, order_id: str) -> tuple[str, str, str]:
+    """A return of the order, with a disposition and a credit that were refused."""
+    return_id, disposition_id, credit_id = new_id("ret"), new_id("dsp"), new_id("crd")
+    await connection.execute(
+        "insert into returns.return_order (return_id, tenant, action, fingerprint, order_id, channel, sold_to,"
+        " currency, location, freight, asked_by, correlation_id, state, decision)"
+        " values ($1, $2, $1, '', $3, 'web', 'ISO-1', 'USD', 'north', 'buyer', 'test', 'c', 'authorised', 'authorised')",
+        *(return_id, TENANT, order_id),
+    )
+    await connection.execute(
+        "insert into returns.return_line (return_id, line, item, sku, uom, unit_price, amount, reason, fee_percent)"
+        " values ($1, 1, 'itm_isolated', 'ISO', 'EA', 1, 1, 'damaged', 0)",
+        return_id,
+    )
+    for subject, kind in ((disposition_id, "disposition"), (credit_id, "credit")):
+        await connection.execute(
+            "insert into returns.task (subject, tenant, kind, action, fingerprint, state)"
+            " values ($1, $2, $3, $1, '', 'refused')",
+            *(subject, TENANT, kind),
+        )
+    await connection.execute(
+        "insert into returns.disposition (disposition, return_id, tenant, line, item, sku, uom, amount, target,"
+        " location, asked_by, correlation_id, state)"
+        " values ($1, $2, $3, 1, 'itm_isolated', 'ISO', 'EA', 1, 'sellable', 'north', 'test', 'c', 'refused')",
+        *(disposition_id, return_id, TENANT),
+    )
+    await connection.execute(
+        "insert into returns.credit (credit, return_id, tenant, lines, net, fee, state)"
+        " values ($1, $2, $3, '[]', 1, 0, 'refused')",
+        *(credit_id, return_id, TENANT),
+    )
+    return return_id, disposition_id, credit_id
 
 
 def _named(first: PartnerCredentials) -> dict[str, Any]:
