@@ -67,6 +67,9 @@ DRAWN = (
     "transfer_id",
     "change_id",
     "count_id",
+    "return_id",
+    "disposition_id",
+    "credit_id",
     "item_id",
     "cursor",
 )
@@ -79,6 +82,9 @@ _CLAIMS = {
     "HandlingInput.action": "isolated-handling",
     "CountInput.action": "isolated-count",
     "StatusChangeInput.action": "isolated-status-change",
+    "ReturnInput.action": "isolated-return",
+    "ReturnReceiptInput.action": "isolated-return-receipt",
+    "DispositionInput.action": "isolated-disposition",
     "to": "isolated-receiving-order",
 }  # fmt: skip
 OWNED: Mapping[str, str] = {
@@ -87,7 +93,8 @@ OWNED: Mapping[str, str] = {
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
          "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run",
-         "transfer_id", "change_id", "count_id", "entry_id", "bulk_id", "about"),
+         "transfer_id", "change_id", "count_id", "return_id", "disposition_id", "credit_id", "entry_id", "bulk_id",
+         "about"),
         PARTNER,
     ),
     **dict.fromkeys(
