@@ -47,6 +47,7 @@ ALL_SCOPES = (
     *("publication:read", "publication:repair"),
     *("exceptions:read", "exceptions:repair", "exceptions:approve"),
     *("counts:read", "counts:write", "counts:approve"),
+    *("returns:read", "returns:write", "returns:approve"),
     *("transfers:read", "transfers:write", "transfers:close", "stock-status:read", "stock-status:write"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
@@ -348,7 +349,8 @@ async def _come_back(connection: Connection, order_id: str) -> tuple[str, str, s
     await connection.execute(
         "insert into returns.return_order (return_id, tenant, action, fingerprint, order_id, channel, sold_to,"
         " currency, location, freight, asked_by, correlation_id, state, decision)"
-        " values ($1, $2, $1, '', $3, 'web', 'ISO-1', 'USD', 'north', 'buyer', 'test', 'c', 'authorised', 'authorised')",
+        " values ($1, $2, $1, '', $3, 'web', 'ISO-1', 'USD', 'north', 'buyer', 'test', 'c', 'authorised',"
+        " 'authorised')",
         *(return_id, TENANT, order_id),
     )
     await connection.execute(
