@@ -7,7 +7,7 @@ introduces the two. Every call carries a `Call`: its deadline holds for everythi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, runtime_checkable
@@ -637,6 +637,33 @@ class ClaimsStock(Protocol):
         self, connection: Connection, *, tenant: str, action: str, order: str, correlation_id: str
     ) -> Sequence[ClaimedLine]:
         """Give up what of the order still waits for supply, and leave it the rest."""
+        ...
+
+    async def take_back(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        claims: Sequence[str],
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]:
+        """No other system works on these `claims` any more: what is short of them waits again."""
+        ...
+
+    async def lessen(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        amounts: Mapping[int, Decimal],
+        keep: Collection[str],
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]:
+        """Give back so much of each line, what waits for supply first, but nothing of the claims to `keep`."""
         ...
 
     async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:

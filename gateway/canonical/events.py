@@ -146,7 +146,10 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("order.completed", 1, "order", "everything ordered was shipped or cancelled and the order is closed"),
         EventType("order.cancelled", 1, "order", "an order, or what was open of it, was cancelled"),
         EventType("order.redated", 1, "order", "what waits of an order is expected at another date than told before"),
-        EventType("order.shortened", 1, "order", "what waited for too long was cancelled; the rest goes on"),
+        EventType("order.shortened", 1, "order", "part of an order was cancelled; the rest goes on"),
+        EventType("order.resumed", 1, "order", "somebody let a held order go on"),
+        EventType("order.changed", 1, "order", "an order is served otherwise, or its buyer changed it"),
+        EventType("order.change_refused", 1, "order", "what somebody asked of an order cannot be done: it goes on"),
         EventType("order.rejected", 1, "order", "an order was refused after acceptance; its claims were released"),
         EventType("order.exception_raised", 1, "order", "an order needs a person; nothing it holds was given up"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -270,6 +270,38 @@ class Availability:
         return await self._standing.release_waiting(
             connection, tenant=tenant, action=action, order=order, correlation_id=correlation_id
         )
+
+    async def take_back(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        claims: Sequence[str],
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]:
+        """See `Standing.take_back`."""
+        return await self._standing.take_back(
+            connection, tenant=tenant, action=action, order=order, claims=claims, correlation_id=correlation_id
+        )
+
+    async def lessen(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        amounts: Mapping[int, Decimal],
+        keep: Collection[str],
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]:
+        """See `Standing.lessen`."""
+        return await self._standing.lessen(
+            connection, tenant=tenant, action=action, order=order, amounts=amounts, keep=keep,
+            correlation_id=correlation_id,
+        )  # fmt: skip
 
     async def standing(self, connection: Connection, *, tenant: str, order: str) -> Sequence[StandingClaim]:
         """See `Backorders.standing`."""

@@ -7,7 +7,7 @@ order.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Final
@@ -26,6 +26,7 @@ from gateway.store.queries import queries_beside
 from process_apis.availability.actions import action_of_row, answered, digest, record_action
 from process_apis.availability.claiming import catch_up
 from process_apis.availability.fulfilling import claim_data, claim_event, claim_of_row, update_claims, write_claims
+from process_apis.availability.lessening import lessened
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.models import LineKey, OpenClaim
 
@@ -132,6 +133,55 @@ class Standing:
         chosen = [claim for claim in claims if claim.state == "promised"]
         answer = await self._release(connection, tenant, order, version, chosen, correlation_id, "released")
         await record_action(connection, tenant, action, "release", order, content, answer)
+        return answer
+
+    async def take_back(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        claims: Sequence[str],
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]:
+        """No other system works on these `claims` any more: what is short of them waits again. Returns them."""
+        content = digest("take_back", order, None, sorted(claims))
+        version, head, found = await _open(connection, tenant, action, order)
+        if (known := action_of_row(action, head)) is not None:
+            return answered(known, content)
+        handed = [claim for claim in found if claim.claim in claims and claim.commitment == "handed"]
+        pairs = [(claim, msgspec.structs.replace(claim, commitment="firm")) for claim in handed]
+        await self._finish(connection, tenant, order, version, pairs, correlation_id, "taken back")
+        answer = [_claimed(after) for _, after in pairs]
+        await record_action(connection, tenant, action, "take_back", order, content, answer)
+        return answer
+
+    async def lessen(
+        self,
+        connection: Connection,
+        *,
+        tenant: str,
+        action: str,
+        order: str,
+        amounts: Mapping[int, Decimal],
+        keep: Collection[str],
+        correlation_id: str,
+    ) -> Sequence[ClaimedLine]:
+        """Give back so much of each line, what waits for supply first, but nothing of the claims to `keep`.
+
+        Returns what was given back. Raises `Conflict`: ``claim.over`` where less is open, ``claim.kit_divided`` for
+        part of a line that is served in components or by substitutes.
+        """
+        asked = [[line, plain(amount)] for line, amount in sorted(amounts.items())]
+        content = digest("lessen", order, None, [asked, sorted(keep)])
+        version, head, claims = await _open(connection, tenant, action, order)
+        if (known := action_of_row(action, head)) is not None:
+            return answered(known, content)
+        pairs = lessened([claim for claim in claims if claim.claim not in keep], amounts)
+        await self._finish(connection, tenant, order, version, pairs, correlation_id, "lessened")
+        answer = [_claimed(after, before.open - after.open) for before, after in pairs]
+        await record_action(connection, tenant, action, "lessen", order, content, answer)
         return answer
 
     async def cancel(
@@ -332,7 +382,7 @@ def _claimed(claim: OpenClaim, amount: Decimal | None = None) -> ClaimedLine:
         line=claim.line,
         item=claim.item,
         location=claim.location,
-        amount=claim.amount if amount is None else amount,
+        amount=claim.amount - claim.released if amount is None else amount,
         state=ClaimState(claim.state),
         kit=claim.kit,
         per_kit=claim.per_kit,

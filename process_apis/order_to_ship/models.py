@@ -96,13 +96,45 @@ class Allocation(Struct, frozen=True, kw_only=True):
 
 
 class ReleasedLine(Struct, frozen=True, kw_only=True):
-    """How much of a line was handed over from a location in one release, and under which claims."""
+    """How much of a line was handed over from a location in one release, and under which claims.
+
+    `withdrawn`: every system that had the release confirmed that it has it no more; another one may take its place.
+    """
 
     release: int
     line: int
     location: str
     amount: Decimal
     claims: tuple[str, ...]
+    withdrawn: bool = False
+
+
+class Verb(StrEnum):
+    """What people do to an order that is under way."""
+
+    HOLD = "hold"
+    REALLOCATE = "reallocate"
+    SPLIT = "split"
+    CANCEL = "cancel"
+
+
+class ReworkLine(Struct, frozen=True, kw_only=True):
+    """A line that is meant, or so much of it in base units; `location` is where it is to be served from."""
+
+    line: int
+    amount: Decimal | None = None
+    location: str | None = None
+
+
+class Rework(Struct, frozen=True, kw_only=True):
+    """What a person asked of an order: done once the `releases` that it concerns are withdrawn from all systems."""
+
+    action: str
+    verb: Verb
+    actor: str
+    reason: str
+    lines: tuple[ReworkLine, ...] = ()
+    releases: tuple[int, ...] = ()
 
 
 class TaskKind(StrEnum):
@@ -115,13 +147,17 @@ class TaskKind(StrEnum):
 
 
 class TaskState(StrEnum):
-    """How far it is. ATTEMPTED and UNDOING mean that a call is, or was, under way and its outcome is not known."""
+    """How far it is. ATTEMPTED and UNDOING mean that a call is, or was, under way and its outcome is not known.
+
+    WITHDRAWN is ABSENT for good: what it asked for is asked for in another release.
+    """
 
     PENDING = "pending"
     ATTEMPTED = "attempted"
     DONE = "done"
     UNDOING = "undoing"
     ABSENT = "absent"
+    WITHDRAWN = "withdrawn"
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -193,7 +229,10 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class Order(Struct, frozen=True, kw_only=True):
-    """Everything the record knows about one order. `released` is what was handed over in parts, where it was."""
+    """Everything the record knows about one order. `released` is what was handed over in parts, where it was.
+
+    `hold_kind` says who holds it for `hold_reason`: None its customer's terms, ``person`` somebody, until they let go.
+    """
 
     order_id: str
     tenant: str
@@ -219,6 +258,8 @@ class Order(Struct, frozen=True, kw_only=True):
     approved_at: datetime | None = None
     allocated_at: datetime | None = None
     hold_reason: str | None = None
+    hold_kind: str | None = None
+    rework: Rework | None = None
     cancel_requested_at: datetime | None = None
     cancel_reason: str | None = None
     cancel_refused_at: datetime | None = None

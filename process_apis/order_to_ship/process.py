@@ -28,6 +28,7 @@ from gateway.telemetry.counters import Family
 from process_apis.order_to_ship.acceptance import Acceptance
 from process_apis.order_to_ship.channel_orders import ChannelOrders
 from process_apis.order_to_ship.covering import Covering
+from process_apis.order_to_ship.intervening import Interventions
 from process_apis.order_to_ship.models import (
     QUEUE,
     WORKFLOW,
@@ -99,6 +100,7 @@ class OrderToShip:
             Turns, clock=clock, claims=claims, systems=systems, pace=self._options.pace,
             call_timeout=self._options.call_timeout,
         )  # fmt: skip
+        self.interventions = Interventions(store, claims, systems, self._cancel)
         self.shipping = Shipping(systems)
         self.covering = Covering(claims)
 
@@ -223,7 +225,7 @@ class OrderToShip:
             raise Conflict(f"the order can no longer be cancelled: {refusal}", code=code)
         change = Change(connection, order, now)
         change.resolve(None, None, by=caller.principal.subject, resolution="the order is being cancelled")
-        change.set(cancel_requested_at=now, cancel_reason=reason, cancel_refused_at=None)
+        change.set(cancel_requested_at=now, cancel_reason=reason, cancel_refused_at=None, rework=None)
         upcoming = change.next()
         if isinstance(upcoming, Step) and upcoming.kind is StepKind.GIVE_UP:
             await apply_own_step(change, upcoming, self._claims, self._systems)
@@ -268,7 +270,9 @@ class OrderToShip:
             # From here it counts against the limit: whoever decides on the customer's other orders waits, and sees it.
             await connection.fetchval(sql.lock_customer, order.tenant, order.sold_to)
             change = Change(connection, order, now)
-            change.set(hold_reason=None, approved_at=now)
+            # Whom somebody held goes on from where it was: its customer's terms decide as they would have.
+            change.set(hold_reason=None, hold_kind=None, approved_at=order.approved_at if order.hold_kind else now)
+            change.tell("order.resumed", reason=reason)
             await change.wake()
             order = await change.save()
             await self._audit(connection, caller, "order.release_hold", order, {"reason": reason})

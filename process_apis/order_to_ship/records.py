@@ -30,6 +30,7 @@ from process_apis.order_to_ship.rules import derive_state, exposure
 from process_apis.order_to_ship.steps import Step, Wait, next_step
 
 sql: Final = queries_beside(__file__)
+_service: Final = queries_beside(__file__, "service_queries.sql")
 _decode: Final = msgspec.json.Decoder(Order).decode
 _STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
 
@@ -132,6 +133,7 @@ class Change:
         await self._write_order()
         await self._write_lines()
         await self._write_tasks()
+        await self._write_rework()
         await self._write_exceptions()
         await log.append(self.connection, [self._event(*told) for told in self._events])
         return self.order
@@ -164,6 +166,15 @@ class Change:
             await self.connection.execute(
                 sql.upsert_tasks, self.order.order_id, *_columns(changed, Task.__struct_fields__)
             )
+
+    async def _write_rework(self) -> None:
+        order, before = self.order, self._before
+        if (order.hold_kind, order.rework) != (before.hold_kind, before.rework):
+            rework = None if order.rework is None else msgspec.json.encode(order.rework).decode()
+            await self.connection.execute(_service.set_rework, order.order_id, order.hold_kind, rework)
+        known = {part.release for part in before.released if part.withdrawn}
+        if gone := {part.release for part in order.released if part.withdrawn} - known:
+            await self.connection.execute(_service.withdraw_releases, order.order_id, sorted(gone))
 
     async def _write_exceptions(self) -> None:
         for kind, target, by, resolution in self._resolved:

@@ -29,7 +29,7 @@ def coverable(order: Order) -> dict[int, Decimal]:
     """By line, what may be handed over now, by the order's policy: covered, and in no release yet."""
     given: dict[int, Decimal] = defaultdict(Decimal)
     for part in order.released:
-        given[part.line] += part.amount
+        given[part.line] += _ZERO if part.withdrawn else part.amount
     found = {line.line: _covered(line, order.fill) - given[line.line] for line in order.lines}
     return {line: amount for line, amount in found.items() if amount > 0}
 
@@ -48,7 +48,7 @@ def may_allocate(order: Order) -> bool:
 
 def handed_over(order: Order, claimed: Sequence[ClaimedLine]) -> tuple[ReleasedLine, ...]:
     """The next release, of what is allocated of `claimed` and in none yet; empty where there is nothing."""
-    known = {claim for part in order.released for claim in part.claims}
+    known = {claim for part in order.released if not part.withdrawn for claim in part.claims}
     # Of a line of kits some components may wait: what is there of the others is no kit yet.
     unmade = {each.line for each in claimed if each.kit is not None and each.state is not ClaimState.ALLOCATED}
     there = [each for each in claimed if each.state is ClaimState.ALLOCATED and each.line not in unmade]

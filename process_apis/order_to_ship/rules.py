@@ -206,7 +206,7 @@ def derive_state(order: Order) -> OrderState:
 
 
 def _all_there(order: Order, kind: TaskKind) -> bool:
-    tasks = order.of_kind(kind)
+    tasks = [task for task in order.of_kind(kind) if task.state is not TaskState.WITHDRAWN]
     there = [task.state is TaskState.DONE or (task.state is TaskState.UNDOING and task.number) for task in tasks]
     return bool(there) and all(there)
 

@@ -28,7 +28,7 @@ from process_apis.order_to_ship.outcomes import Outcome, Verdict
 from process_apis.order_to_ship.records import Change, sql
 from process_apis.order_to_ship.releases import coverable, handed_over, latest, place_of, target_of
 from process_apis.order_to_ship.rules import cancel_rest, hold_reason
-from process_apis.order_to_ship.steps import Step, StepKind, with_task
+from process_apis.order_to_ship.steps import Step, StepKind, is_going_back, with_task
 
 _SUCCEEDED: Final = "a later attempt succeeded"
 _US: Final = "crossdock"
@@ -62,7 +62,10 @@ def apply_verdict(change: Change, step: Step, verdict: Verdict) -> None:
     """Put the task in its new state, tell what became true, raise or resolve exceptions."""
     task = verdict.task
     change.set(tasks=with_task(change.order, task).tasks)
-    if verdict.cancel_refused:
+    if verdict.cancel_refused and change.order.rework is not None and not is_going_back(change.order):
+        change.tell("order.change_refused", verb=change.order.rework.verb, reason=f"{task.system} works on it")
+        change.set(rework=None)
+    elif verdict.cancel_refused:
         change.set(cancel_refused_at=change.now)
     if verdict.finding is not None:
         change.find(_softened(change.order, verdict.finding))
@@ -130,7 +133,7 @@ async def _allocate(change: Change, claims: ClaimsStock, systems: FindsSystems) 
         change.find(_claim_lost("order.claim_lost", f"the promise of lines {missing} is gone: cancel, or claim again"))
         return
     try:
-        tasks = _planned(order, {part.location for part in parts}, systems)
+        tasks = planned(order, {part.location for part in parts}, systems)
     except CrossdockError as e:
         change.find(_unplanned(e))
         return
@@ -146,7 +149,7 @@ async def _allocate_part(change: Change, claims: ClaimsStock, systems: FindsSyst
     parts = handed_over(change.order, await _claim_part(change, claims, due))
     try:
         number = latest(change.order) + 1
-        tasks = _planned(change.order, {part.location for part in parts}, systems, number)
+        tasks = planned(change.order, {part.location for part in parts}, systems, number)
     except CrossdockError as e:
         change.find(_unplanned(e))
         return
@@ -190,7 +193,8 @@ async def _claim_part(change: Change, claims: ClaimsStock, lines: Sequence[int])
     return ()
 
 
-def _planned(order: Order, places: Collection[str], systems: FindsSystems, release: int = 1) -> list[Task]:
+def planned(order: Order, places: Collection[str], systems: FindsSystems, release: int = 1) -> list[Task]:
+    """What is to be asked of which systems for a release from these places."""
     locations = sorted(places)
     erps = sorted({systems.erp_of(order.tenant, location) for location in locations})
     tasks = [Task(kind=TaskKind.ERP_ORDER, target=target_of(erp, release), system=erp) for erp in erps]

@@ -31,7 +31,7 @@ from process_apis.order_to_ship.models import (
 )
 from process_apis.order_to_ship.records import Change, lock, sql
 from process_apis.order_to_ship.rules import ship, unship
-from process_apis.order_to_ship.steps import is_going_back, with_task
+from process_apis.order_to_ship.steps import is_going_back, is_withdrawn, with_task
 
 # The lines of one document arrive as movements one after another: the posting waits for them this long, in seconds.
 _GATHER_S: Final = 0.2
@@ -92,6 +92,10 @@ class Shipping:
         change.set(lines=tuple(counted if known.line == line.line else known for known in change.order.lines))
         if counted.over_shipped > line.over_shipped:
             change.find(_mismatch(data, f"line {line.line} was shipped beyond what was ordered"))
+        if is_withdrawn(change.order, data.get("release", 1)):
+            detail = f"line {line.line} was shipped of a release that was withdrawn: bill it or fetch it back"
+            change.find(_mismatch(data, detail))
+            told = True
         if change.order.cancelled_at or change.order.rejected_at or is_going_back(change.order):
             detail = f"line {line.line} was shipped although the order is given up: bill it or fetch it back"
             change.find(_mismatch(data, detail))

@@ -1,12 +1,13 @@
 """What an order needs next, purely from its facts: the whole flow of order to ship stands here.
 
 Forward: terms and credit, allocation, ERP order, warehouse work, shipment postings, close. Backward (a cancel, or an
-ERP's refusal): warehouse work, then ERP order, then the claims, each only when the one before is confirmed gone.
+ERP's refusal): warehouse work, then ERP order, then the claims, each only when the one before is confirmed gone. What
+people ask of an order that is handed over goes back in the same way as far as it is concerned, then forward again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -14,12 +15,12 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from process_apis.order_to_ship.models import ExceptionClass, Order, Task, TaskKind, TaskState
+from process_apis.order_to_ship.models import ExceptionClass, Order, Rework, Task, TaskKind, TaskState
 from process_apis.order_to_ship.releases import may_allocate, release_of
 
 
 class StepKind(StrEnum):
-    """One step. The last three are transactions of our own; all others call another system."""
+    """One step. The last four are transactions of our own; all others call another system."""
 
     CHECK_TERMS = "check_terms"
     SUBMIT_ORDER = "submit_order"
@@ -29,11 +30,12 @@ class StepKind(StrEnum):
     CANCEL_WORK = "cancel_work"
     CANCEL_ORDER = "cancel_order"
     ALLOCATE = "allocate"
+    REWORK = "rework"
     GIVE_UP = "give_up"
     CLOSE = "close"
 
 
-OWN_STEPS: Final = frozenset({StepKind.ALLOCATE, StepKind.GIVE_UP, StepKind.CLOSE})
+OWN_STEPS: Final = frozenset({StepKind.ALLOCATE, StepKind.REWORK, StepKind.GIVE_UP, StepKind.CLOSE})
 READ_STEPS: Final = frozenset({StepKind.CHECK_TERMS, StepKind.VERIFY_ORDER})
 UNDO_STEPS: Final = frozenset({StepKind.CANCEL_WORK, StepKind.CANCEL_ORDER})
 _TO_DO: Final = frozenset({TaskState.PENDING, TaskState.ATTEMPTED, TaskState.ABSENT})
@@ -87,6 +89,11 @@ def is_going_back(order: Order) -> bool:
     return cancelling or order.reject_reason is not None
 
 
+def is_withdrawn(order: Order, release: int) -> bool:
+    """Tell whether every system confirmed that it has this release no more."""
+    return any(part.release == release and part.withdrawn for part in order.released)
+
+
 def begin(order: Order, step: Step) -> Order:
     """The facts once the step's call is under way: what a crash from here on leaves behind."""
     if step.kind in OWN_STEPS or step.kind in READ_STEPS:
@@ -118,6 +125,8 @@ def _blocked(order: Order) -> bool:
 
 
 def _forward(order: Order, now: datetime) -> Next:
+    if order.rework is not None:
+        return _withdrawing(order, order.rework, now)
     if order.hold_reason:
         return None
     if order.approved_at is None:
@@ -130,6 +139,13 @@ def _forward(order: Order, now: datetime) -> Next:
         return _first(StepKind.SUBMIT_ORDER, erps, now)
     works = [task for task in order.of_kind(TaskKind.WAREHOUSE_WORK) if task.state in _TO_DO]
     return _first(StepKind.RELEASE_WORK, works, now) if works else None
+
+
+def _withdrawing(order: Order, rework: Rework, now: datetime) -> Next:
+    """Take back what the rework concerns, work before sale; it is done when all that is confirmed gone."""
+    handed = (*order.of_kind(TaskKind.WAREHOUSE_WORK), *order.of_kind(TaskKind.ERP_ORDER))
+    concerned = [task for task in handed if release_of(task) in rework.releases]
+    return _taking_back(concerned, now) or Step(StepKind.REWORK)
 
 
 def _after_shipping(order: Order, now: datetime) -> Next:
@@ -160,14 +176,18 @@ def _is_over(order: Order) -> bool:
 
 
 def _backward(order: Order, now: datetime) -> Next:
+    return _taking_back(order.tasks, now) or Step(StepKind.GIVE_UP)
+
+
+def _taking_back(tasks: Sequence[Task], now: datetime) -> Next:
     for kind, step in (
         (TaskKind.WAREHOUSE_WORK, StepKind.CANCEL_WORK),
         (TaskKind.ERP_ORDER, StepKind.CANCEL_ORDER),
     ):
-        there = [task for task in order.of_kind(kind) if task.state in _MAY_BE_THERE]
+        there = [task for task in tasks if task.kind is kind and task.state in _MAY_BE_THERE]
         if there:
             return _first(step, there, now)
-    return Step(StepKind.GIVE_UP)
+    return None
 
 
 def _first(kind: StepKind, tasks: Iterable[Task], now: datetime) -> Next:

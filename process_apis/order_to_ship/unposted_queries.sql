@@ -28,7 +28,7 @@ where d.consumer = 'order_to_ship.shipping' and d.state <> 'resolved' and e.tena
 -- name: booked
 -- Orders after $2 whose ERP said that it has them, or has them no more; not those closed before $3 or changed after $4.
 -- Each release is one, under its own reference.
-select r.reference as order, t.system, t.number, t.state = 'absent' as gone,
+select r.reference as order, t.system, t.number, t.state in ('absent', 'withdrawn') as gone,
        (select coalesce(jsonb_agg(jsonb_build_object('posting', s.shipment_id, 'location', s.location, 'lines', (
             select jsonb_object_agg(l.line, l.amount::text) from (
                 select line, sum(amount) as amount from order_to_ship.shipment_line
@@ -45,6 +45,6 @@ cross join lateral (
     select n.release, t.order_id || case when n.release > 1 then '.' || n.release else '' end as reference
 ) r
 where o.tenant = $1 and o.order_id >= split_part($2, '.', 1) and r.reference > $2 and t.changed_at < $4
-  and (t.state = 'done' or t.state = 'absent' and (o.cancelled_at is not null or o.rejected_at is not null))
+  and (t.state in ('done', 'withdrawn') or t.state = 'absent' and (o.cancelled_at is not null or o.rejected_at is not null))
   and coalesce(o.completed_at, o.cancelled_at, o.rejected_at, $4) >= $3
 order by r.reference, t.system limit $5

@@ -24,7 +24,8 @@ from process_apis.order_to_ship.handover import Handover
 from process_apis.order_to_ship.models import Order, Task
 from process_apis.order_to_ship.outcomes import Outcome, Pace, judge
 from process_apis.order_to_ship.records import Change, lock, sql
-from process_apis.order_to_ship.settling import apply_own_step, apply_verdict, decide_terms, with_terms
+from process_apis.order_to_ship.reworking import own_step
+from process_apis.order_to_ship.settling import apply_verdict, decide_terms, with_terms
 from process_apis.order_to_ship.steps import OWN_STEPS, Step, StepKind, Wait, begin, is_orphaned, with_task
 
 _STEPS_PER_TURN: Final = 100
@@ -122,7 +123,7 @@ class Turns:
         upcoming = change.next()
         while isinstance(upcoming, Step) and upcoming.kind in OWN_STEPS:
             before = change.order
-            await apply_own_step(change, upcoming, self._claims, self._systems)
+            await own_step(change, upcoming, self._claims, self._systems)
             # A step that changes nothing would be due for ever: what it waits for wakes the order.
             upcoming = None if change.order is before else change.next()
         if isinstance(upcoming, Step):
