@@ -17,7 +17,7 @@ import asyncpg
 from gateway.canonical.item import Item
 from gateway.canonical.order import ExternalReference, SystemOrder, SystemShipment, WarehouseWork, WorkState
 from gateway.canonical.party import CustomerAccount
-from gateway.canonical.stock import ClaimedLine, ClaimState
+from gateway.canonical.stock import ClaimedLine, ClaimState, StandingClaim
 from gateway.kernel.errors import (
     BrokenUpstream,
     Conflict,
@@ -51,7 +51,7 @@ create table fake.claim (claim text primary key, order_id text, line integer, it
 _TABLES = """
 order_to_ship.allocation order_to_ship.released_line
 order_to_ship.task order_to_ship.shipment_line order_to_ship.shipment order_to_ship.line
-order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status dbos.workflow_input
+order_to_ship.action order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status dbos.workflow_input
 dbos.workflow_output dbos.operation_outputs fake.called fake.fault fake.sale fake.work fake.posting fake.customer
 fake.stock fake.claim
 """
@@ -313,15 +313,17 @@ class Claims:
         for line in sorted(lines, key=lambda line: line.item):
             location = await connection.fetchval(
                 "update fake.stock set available = available - $2 where item = $1 and location = ("
-                "select location from fake.stock where item = $1 and available >= $2 order by location limit 1"
-                " for update) returning location",
+                "select location from fake.stock where item = $1 and available >= $2 and location = coalesce($3, location)"
+                " order by location limit 1 for update) returning location",
                 line.item,
                 line.amount,
+                line.location,
             )
             if location is None:
                 short.append(line.line)
                 continue
-            claim = f"{order}/{line.line}"
+            made_before = await connection.fetchval("select count(*) from fake.claim where order_id = $1", order)
+            claim = f"{order}/{line.line}/{made_before}"
             await connection.execute(
                 "insert into fake.claim values ($1, $2, $3, $4, $5, $6)",
                 claim, order, line.line, line.item, location, line.amount,
@@ -345,8 +347,47 @@ class Claims:
         """What goes far comes two days too late."""
         return {made[0].line: request.need_by + timedelta(days=2)} if request.ship_to.startswith("NZ ") else {}
 
-    async def allocate(self, connection, *, tenant, action, order, correlation_id, handed=False):
-        return await self._move(connection, order, "allocated")
+    async def allocate(self, connection, *, tenant, action, order, correlation_id, handed=False, lines=None):
+        held = await self._move(connection, order, "allocated")
+        return [claim for claim in held if lines is None or claim.line in lines]
+
+    async def take_back(self, connection, *, tenant, action, order, claims, correlation_id):
+        return []
+
+    async def lessen(self, connection, *, tenant, action, order, amounts, keep, correlation_id):
+        given = []
+        for line, amount in amounts.items():
+            left = amount
+            rows = await connection.fetch(
+                "select * from fake.claim where order_id = $1 and line = $2 and state in ('reserved', 'allocated')"
+                " and claim <> all($3::text[]) order by claim desc", order, line, list(keep),
+            )  # fmt: skip
+            for row in rows:
+                part = min(left, row["amount"])
+                left -= part
+                await connection.execute(
+                    "with less as (update fake.claim set amount = amount - $2,"
+                    " state = case when amount = $2 then 'released' else state end where claim = $1 returning *)"
+                    " update fake.stock s set available = available + $2 from less"
+                    " where less.item = s.item and less.location = s.location", row["claim"], part,
+                )  # fmt: skip
+                if part:
+                    given.append(_claimed(row["claim"], line, row["item"], row["location"], part, row["state"]))
+            if left:
+                raise Conflict("less is promised", code="claim.over")
+        return given
+
+    async def standing(self, connection, *, tenant, order):
+        rows = await connection.fetch(
+            "select * from fake.claim where order_id = $1 and state in ('reserved', 'allocated') order by claim", order
+        )
+        return [
+            StandingClaim(
+                claim=row["claim"], line=row["line"], location=row["location"], amount=row["amount"],
+                lacking=Decimal(0), handed=False,
+            )
+            for row in rows
+        ]  # fmt: skip
 
     async def release(self, connection, *, tenant, action, order, lines, correlation_id):
         await connection.execute(
