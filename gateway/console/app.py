@@ -27,6 +27,7 @@ from gateway.console.regions import TellsRegions, region_routes
 from gateway.console.rendering import Pages
 from gateway.console.repairs import MendsOrders, RedeliversMessages, Repairs, repair_routes
 from gateway.console.security_headers import with_security_headers
+from gateway.console.serving_customers import CustomerDesk, customer_routes
 from gateway.console.sign_in import Doors, Tokens, password_routes, sign_in_routes
 from gateway.identity.console_users import ConsoleUsers, SessionTimes
 from gateway.identity.openid_sign_in import OpenIdSignIn
@@ -84,6 +85,7 @@ def make_console(
         *page_routes(pages, reading),
         *detail_routes(pages, reading),
         *repair_routes(pages, reading, repairs),
+        *customer_routes(pages, reading, CustomerDesk(orders, clock, tenant)),
         *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
         *(region_routes(pages, regions, tenant) if regions is not None else ()),
         *(master_data_routes(pages, masters, store, tenant) if masters else ()),

@@ -51,6 +51,7 @@ _EVENT_TONES: Final[Mapping[str, str]] = {
     "order.completed": "good",
     "order.shipment_confirmed": "good",
     "order.held": "warn",
+    "order.change_refused": "warn",
     "order.rejected": "warn",
     "order.cancelled": "warn",
     "order.exception_raised": "bad",
@@ -174,7 +175,7 @@ def _order(data: Mapping[str, Any], _item: str) -> str:
     return f"{number}: {' '.join(extras)}" if extras else number
 
 
-_TOLD_OF_ORDERS: Final = ("system", "number", "location", "amount", "uom", "reason", "code")
+_TOLD_OF_ORDERS: Final = ("verb", "system", "number", "location", "amount", "uom", "reason", "code")
 
 
 def _snapshot(data: Mapping[str, Any], _item: str) -> str:
@@ -203,6 +204,10 @@ _SENTENCES: Final = {
         (
             "order.accepted",
             "order.held",
+            "order.resumed",
+            "order.changed",
+            "order.change_refused",
+            "order.shortened",
             "order.submitted",
             "order.released",
             "order.shipment_confirmed",

@@ -122,7 +122,7 @@ cross join lateral (
 left join lateral (
     select kind, system, target, state, attempts, error_code
     from order_to_ship.task
-    where order_id = o.order_id and state not in ('done', 'absent')
+    where order_id = o.order_id and state not in ('done', 'absent', 'withdrawn')
     order by array_position(array['terms', 'erp_order', 'warehouse_work', 'shipment_posting'], kind), target
     limit 1
 ) n on true
@@ -132,7 +132,8 @@ limit $4;
 
 -- name: order_head
 select order_id, channel, partner, sold_to, external_number, release, currency, ship_to ->> 'country' as country,
-       requested_date, fill, total, placed_at, correlation_id, version, state, hold_reason, cancel_requested_at, cancel_reason,
+       requested_date, fill, total, placed_at, correlation_id, version, state, hold_reason, hold_kind, cancel_requested_at, cancel_reason,
+       rework ->> 'verb' as rework_verb, rework ->> 'actor' as rework_actor, rework ->> 'reason' as rework_reason,
        cancel_refused_at, picking_began_at, reject_reason, allocated_at, completed_at, cancelled_at, rejected_at, due_at
 from order_to_ship.sales_order
 where tenant = $1 and order_id = $2;

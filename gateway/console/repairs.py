@@ -17,6 +17,7 @@ from gateway.console.access import actor_of, caller_of, form_of, user_of
 from gateway.console.answers import from_htmx, html, see_other
 from gateway.console.reading import Reading
 from gateway.console.rendering import Pages
+from gateway.console.serving_customers import ServesOrders
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
@@ -33,7 +34,7 @@ _DEADLINE_S: Final = 20.0
 _LARGEST: Final = 2**63 - 1
 
 
-class MendsOrders(Protocol):
+class MendsOrders(ServesOrders, Protocol):
     """Order to ship: each of these writes its own audit entry."""
 
     def retry_exception(self, caller: Caller, exception_id: str) -> Awaitable[object]:

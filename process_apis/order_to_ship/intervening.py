@@ -35,7 +35,7 @@ class Interventions:
         self._cancel = cancel
 
     async def intervene(self, caller: Caller, order_id: str, asked: Intervention) -> Order:
-        """Do it: at once where no system has what it concerns, else when they have given it back. Again changes nothing.
+        """Do it: at once where no system has what it concerns, else when they gave it back. Again changes nothing.
 
         Raises `NotFound`, `Invalid`, or `Conflict`: ``precondition.failed``, ``order.action_reused``,
         ``order.closed``, ``order.cancelling``, ``order.busy``, ``order.shipped_in_part``, ``order.not_approved``,

@@ -344,3 +344,4 @@ class Progress(Struct, frozen=True, kw_only=True):
     tasks: tuple[Task, ...]
     due_at: datetime | None
     exceptions: tuple[OrderException, ...]
+    rework: Rework | None = None

@@ -40,13 +40,16 @@ from process_apis.order_to_ship.models import (
     PlacedAnswer,
     PlaceOrder,
     Progress,
+    ReworkLine,
     Task,
     TaskState,
+    Verb,
 )
 from process_apis.order_to_ship.outcomes import Pace
 from process_apis.order_to_ship.overselling import families, oversold
 from process_apis.order_to_ship.reading import Reading, exception_of
 from process_apis.order_to_ship.records import Change, lock, sql, workflow_id
+from process_apis.order_to_ship.rework_rules import Intervention
 from process_apis.order_to_ship.settling import apply_own_step, cancel_waiting
 from process_apis.order_to_ship.shipping import Shipping
 from process_apis.order_to_ship.steps import Step, StepKind, cancel_refusal, is_going_back
@@ -259,6 +262,24 @@ class OrderToShip:
         except NotFound:
             return None
         return None if order.cancel_requested_at is None and order.cancelled_at is None else order
+
+    async def serve(
+        self,
+        caller: Caller,
+        order_id: str,
+        verb: str,
+        *,
+        action: str,
+        reason: str,
+        version: int,
+        line: int | None = None,
+        amount: Decimal | None = None,
+        location: str | None = None,
+    ) -> Order:
+        """Customer service's hold, cancel, reallocate or split, of one line at most: see `Interventions.intervene`."""
+        lines = () if line is None else (ReworkLine(line=line, amount=amount, location=location),)
+        asked = Intervention(action=action, verb=Verb(verb), reason=reason, version=version, lines=lines)
+        return await self.interventions.intervene(caller, order_id, asked)
 
     async def release_hold(self, caller: Caller, order_id: str, *, reason: str) -> Order:
         """Let a held order go on, on the caller's responsibility. `Conflict` (``order.not_held``) otherwise."""

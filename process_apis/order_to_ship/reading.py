@@ -69,6 +69,7 @@ class Reading:
             final=order.state in FINAL,
             cancelling=is_going_back(order) and order.state not in FINAL,
             tasks=order.tasks,
+            rework=order.rework,
             due_at=await self._store.fetchval(sql.due_at, order_id),
             exceptions=tuple(await self.exceptions(tenant, state="open", order_id=order_id)),
         )

@@ -7,11 +7,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from gateway.canonical.order import OrderState
+from gateway.kernel.entity_tags import entity_tag
 from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
 from process_apis.order_to_ship import schemas
 from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import placed_reply
+from process_apis.order_to_ship.service_routes import service_routes
 
 _API = {"zone": "process", "tenant_aware": True, "api": "order-to-ship", "version": "v1"}
 _ROOT = "/process/order-to-ship/v1"
@@ -25,7 +27,7 @@ def _cost(data: schemas.OrderInput) -> int:
 
 def routes(orders: OrderToShip) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_writing(orders), *_reading(orders), *_mending(orders)]
+    return [*_writing(orders), *_reading(orders), *_mending(orders), *service_routes(orders)]
 
 
 def _writing(orders: OrderToShip) -> list[HTTPRouteHandler]:
@@ -82,9 +84,10 @@ def _reading(orders: OrderToShip) -> list[HTTPRouteHandler]:
         return schemas.OrderPage(items=[schemas.summary_view(order) for order in found], next_cursor=more)
 
     @get(f"{_ROOT}/orders/{{order_id:str}}", operation_id="getOrder", opt={**_API, "scopes": ["orders:read"]})
-    async def get_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> schemas.OrderView:
+    async def get_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[schemas.OrderView]:
         """Read an order."""
-        return schemas.order_view(await orders.get_order(caller_of(request.scope).tenant, order_id))
+        order = await orders.get_order(caller_of(request.scope).tenant, order_id)
+        return Response(schemas.order_view(order), headers={"ETag": entity_tag(order.version)})
 
     @get(
         f"{_ROOT}/orders/{{order_id:str}}/monitor", operation_id="monitorOrder", opt={**_API, "scopes": ["orders:read"]}

@@ -17,6 +17,7 @@ from process_apis.order_to_ship.models import (
     OrderSummary,
     PlaceOrder,
     Progress,
+    Rework,
 )
 
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,13}(\.[0-9]{1,9})?$(?!\n)", examples=["12", "0.5"])]
@@ -177,6 +178,15 @@ class ExceptionPage(Struct, kw_only=True):
     next_cursor: str | None
 
 
+class ReworkView(Struct, kw_only=True):
+    """What a person asked of the order, which is done once the systems have given back what they have of it."""
+
+    action: str
+    verb: str
+    asked_by: str
+    reason: str
+
+
 class MonitorView(Struct, kw_only=True):
     """Where an order is, what it waits for, and what is wrong."""
 
@@ -185,6 +195,7 @@ class MonitorView(Struct, kw_only=True):
     final: bool
     cancelling: bool
     due_at: datetime | None
+    rework: ReworkView | None
     tasks: list[TaskView]
     exceptions: list[ExceptionView]
 
@@ -281,6 +292,7 @@ def monitor_view(progress: Progress) -> MonitorView:
         final=progress.final,
         cancelling=progress.cancelling,
         due_at=progress.due_at,
+        rework=_rework_view(progress.rework),
         tasks=[
             TaskView(
                 kind=task.kind,
@@ -295,6 +307,12 @@ def monitor_view(progress: Progress) -> MonitorView:
         ],
         exceptions=[exception_view(found) for found in progress.exceptions],
     )
+
+
+def _rework_view(rework: Rework | None) -> ReworkView | None:
+    if rework is None:
+        return None
+    return ReworkView(action=rework.action, verb=rework.verb, asked_by=rework.actor, reason=rework.reason)
 
 
 def exception_view(found: OrderException) -> ExceptionView:

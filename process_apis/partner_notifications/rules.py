@@ -21,6 +21,8 @@ MESSAGE_OF_EVENT: Final = {
     "order.cancelled": ORDER_UPDATED,
     "order.redated": ORDER_UPDATED,
     "order.shortened": ORDER_UPDATED,
+    "order.changed": ORDER_UPDATED,
+    "order.resumed": ORDER_UPDATED,
     "order.rejected": ORDER_UPDATED,
     "order.exception_raised": ORDER_UPDATED,
 }

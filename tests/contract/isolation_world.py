@@ -79,6 +79,8 @@ _CLAIMS = {
     **{f"{verb}Input.action": f"isolated-{verb}-action" for verb in
        ("Reservation", "DatedClaim", "Extension", "Allocation", "Transfer", "Release", "Cancellation")},
     "CancellationInput.order": "isolated-cancelled-order",
+    **{f"{verb}Input.action": f"isolated-order-{verb}" for verb in
+       ("Hold", "LineCancellation", "Split", "Reallocation")},
     "TransferPlanInput.action": "isolated-transfer",
     "HandlingInput.action": "isolated-handling",
     "CountInput.action": "isolated-count",
