@@ -51,8 +51,9 @@ create table fake.claim (claim text primary key, order_id text, line integer, it
 _TABLES = """
 order_to_ship.allocation order_to_ship.released_line
 order_to_ship.task order_to_ship.shipment_line order_to_ship.shipment order_to_ship.line
-order_to_ship.action order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status dbos.workflow_input
-dbos.workflow_output dbos.operation_outputs fake.called fake.fault fake.sale fake.work fake.posting fake.customer
+order_to_ship.action order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status
+dbos.workflow_input dbos.workflow_output dbos.operation_outputs
+fake.called fake.fault fake.sale fake.work fake.posting fake.customer
 fake.stock fake.claim
 """
 EMPTY = "".join(f"delete from {table};" for table in _TABLES.split()) + (
@@ -313,8 +314,8 @@ class Claims:
         for line in sorted(lines, key=lambda line: line.item):
             location = await connection.fetchval(
                 "update fake.stock set available = available - $2 where item = $1 and location = ("
-                "select location from fake.stock where item = $1 and available >= $2 and location = coalesce($3, location)"
-                " order by location limit 1 for update) returning location",
+                "select location from fake.stock where item = $1 and available >= $2"
+                " and location = coalesce($3, location) order by location limit 1 for update) returning location",
                 line.item,
                 line.amount,
                 line.location,

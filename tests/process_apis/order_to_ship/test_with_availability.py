@@ -310,6 +310,45 @@ async def test_what_known_supply_covers_is_accepted_with_its_date_which_moves_an
         assert (await shop.orders.get_order("acme", nothing.order_id)).state is OrderState.CANCELLED
 
 
+@pytest.mark.long
+async def test_customer_service_moves_splits_and_cancels_and_the_promises_add_up(orders_database, nats_url):
+    async with opened(orders_database, nats_url) as shop:
+        order_id = (await shop.orders.place_order(ask("PO-1", ("SKU-1", "6")))).order.order_id
+        order = await shop.becomes(order_id, OrderState.RELEASED)
+        asked = {"action": "a-1", "reason": "two at once", "version": order.version, "line": 1}
+        await shop.orders.serve(CALLER, order_id, "reallocate", amount=Decimal(3), location="WH-W", **asked)
+        order = await seen(shop, order_id, lambda order: order.released and all_over(order))
+        assert {(part.location, part.amount) for part in order.allocations} == {("WH-N", 3), ("WH-W", 3)}
+        assert await shop.promised() == (11, 0, 6)
+        asked = {"action": "a-2", "reason": "the buyer called", "version": order.version, "line": 1}
+        await shop.orders.serve(CALLER, order_id, "cancel", amount=Decimal(1), **asked)
+        order = await seen(shop, order_id, lambda order: order.lines[0].cancelled and all_over(order))
+        assert await shop.promised() == (11, 0, 5)
+        asked = {"action": "a-3", "reason": "ship some today", "version": order.version, "line": 1}
+        await shop.orders.serve(CALLER, order_id, "split", amount=Decimal(2), **asked)
+        order = await seen(shop, order_id, lambda order: max(part.release for part in order.released) > 4)
+        order = await seen(shop, order_id, all_over)
+        assert await shop.promised() == (11, 0, 5)
+        live = [part for part in order.released if not part.withdrawn]
+        by_release = {number: sum(part.amount for part in live if part.release == number) for number in (4, 5)}
+        assert by_release == {4: 2, 5: 3}
+        with pytest.raises(Conflict) as refused:
+            await shop.orders.place_order(ask("PO-2", ("SKU-1", "7")))
+        assert refused.value.code == "stock.insufficient"
+        for part in live:
+            reference = f"{order_id}.{part.release}"
+            await shop.reported("shipment_confirmed", part.amount, order=reference, line=1, location=part.location)
+        order = await shop.becomes(order_id, OrderState.COMPLETED)
+        [line] = order.lines
+        assert (line.shipped, line.cancelled, await shop.promised()) == (5, 1, (6, 0, 0))
+        alive = await shop.store.fetch("select reference from fake.sale where not cancelled order by 1")
+        assert [row["reference"] for row in alive] == [f"{order_id}.4", f"{order_id}.5"]
+
+
+def all_over(order):
+    return order.rework is None and order.allocated_at and all(x.state in ("done", "withdrawn") for x in order.tasks)
+
+
 async def sold(shop, order_id):
     """By reference, what the ERP and the warehouses were asked for: line, location and amount."""
     found = {}
