@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import gc
 import os
 import signal
 import socket
@@ -23,6 +22,7 @@ from granian.server.mp import MPServer
 
 from gateway.app import Core, Gateway, build_console
 from gateway.kernel.errors import Misconfigured
+from gateway.serving.collector import calm_collector
 from gateway.serving.server import GatewayServer
 from gateway.serving.worker import on_line
 from gateway.settings import SETTINGS_VARIABLE, Settings, load_settings
@@ -55,16 +55,6 @@ def make_console() -> Any:
     """The console's ASGI application; one process, its own listener."""
     end_with_the_server()
     return build_console(load_settings())
-
-
-def calm_collector() -> None:
-    """Spare the garbage collector what lives as long as the process, and let it look less often.
-
-    A request leaves no cycle behind, so young collections find nothing, and by default one comes every few dozen.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
 
 
 def end_with_the_server() -> None:

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import uvloop
+
 from gateway.app import Core, initial_configuration
 from gateway.backbone.backbone import Backbone
 from gateway.backbone.leases import Leases
@@ -25,6 +27,7 @@ from gateway.kernel.background import background
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
 from gateway.serving.backlog import Backlog
+from gateway.serving.collector import calm_collector
 from gateway.serving.figures import show_figures
 from gateway.serving.state import show_breakers
 from gateway.settings import load_settings
@@ -59,7 +62,8 @@ def main() -> None:
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        asyncio.run(_run(Core(load_settings(given.settings))))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(Core(load_settings(given.settings))))
     except CrossdockError as error:
         sys.exit(f"crossdock: {error.detail}")
 
@@ -73,6 +77,7 @@ async def _run(core: Core) -> None:
     )
     async with core.opened(), follower.following():
         worker = Worker(core, stop)
+        calm_collector()
         await worker.run()
 
 

@@ -114,6 +114,11 @@ class Connections:
 
     async def close(self) -> None:
         """Close them all. Requests in flight fail."""
+        self.close_now()
+        await asyncio.sleep(0)
+
+    def close_now(self) -> None:
+        """As `close`, without waiting until the loop has seen it."""
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
@@ -121,7 +126,6 @@ class Connections:
         for connection in self._open:
             connection.close()
         self._open.clear()
-        await asyncio.sleep(0)
 
     async def _first_that_answers(self, addresses: Sequence[str]) -> Connection:
         for position, address in enumerate(addresses):

@@ -18,23 +18,14 @@ if TYPE_CHECKING:
     import httpx
 
     from gateway.outbound.limits import SystemLimits
-    from gateway.outbound.targets import Target
 
 _IDLE_S: Final = 20
 _LET_GO_S: Final = 0.05
-_PINNED_CONNECTIONS: Final = 8
-_PINNED_CONNECT_S: Final = 5
 
 
 def pooled_transport(limits: SystemLimits) -> httpx.AsyncBaseTransport:
     """The pool of one system."""
     return HttpxTransport(_builder(limits.concurrency, limits.connect_timeout).build())
-
-
-def pinned_transport(target: Target) -> httpx.AsyncBaseTransport:
-    """A pool that connects to the address that was checked, whatever the name resolves to by then."""
-    builder = _builder(_PINNED_CONNECTIONS, _PINNED_CONNECT_S)
-    return HttpxTransport(builder.resolve(target.host, target.address, target.port).build())
 
 
 async def close_pools(transports: Iterable[httpx.AsyncBaseTransport]) -> None:

@@ -8,33 +8,39 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
-import httpx
 from msgspec import Struct
-from pyreqwest.exceptions import PyreqwestError
 from standardwebhooks import Webhook as Signer
 
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, Misconfigured, NotAllowed, Rejected
 from gateway.kernel.secrets import Secret
-from gateway.outbound.breakage import breakage
+from gateway.outbound.answers import Answer, Broken
 from gateway.outbound.hygiene import retry_after_seconds
-from gateway.outbound.pools import close_pools, pinned_transport
-from gateway.outbound.targets import Resolve, Target, TargetRules, pin
+from gateway.outbound.receivers import Receivers
+from gateway.outbound.targets import Resolve, TargetRules
 
 RETRY_SCHEDULE: Final = tuple(
     timedelta(seconds=seconds) for seconds in (0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 )
 _TIMEOUT_S: Final = 15.0
 _JITTER: Final = 0.2
-_KEPT_CLIENTS: Final = 128
+_UNFIT: Final = re.compile(r"[^\x20-\x7e]")  # what a system called its event may hold anything
 _SLOW_DOWN: Final = frozenset({429, 502, 504})
+
+
+class Posts(Protocol):
+    """Sends one request: `Receivers.post`."""
+
+    async def __call__(self, url: str, rules: TargetRules, fields: bytes, body: bytes, /) -> Answer:
+        """The head of the answer."""
+        ...
 
 
 class Outcome(StrEnum):
@@ -85,81 +91,57 @@ def sign(message_id: str, at: datetime, body: bytes, secrets: Sequence[Secret]) 
 
 
 class WebhookSender:
-    """Sends to partners' URLs. Connections are kept per pinned address, at most 128 of them.
+    """Sends to partners' URLs, over connections that are kept (`Receivers`).
 
     `rules` say where a message may go; they may be replaced while it runs.
     """
 
     def __init__(
-        self,
-        rules: TargetRules,
-        clock: Clock,
-        *,
-        resolve: Resolve | None = None,
-        transport: Callable[[Target], httpx.AsyncBaseTransport] | None = None,
+        self, rules: TargetRules, clock: Clock, *, resolve: Resolve | None = None, post: Posts | None = None
     ) -> None:
         self.rules = rules
         self._clock = clock
-        self._resolve = resolve
-        self._make = transport or pinned_transport
-        self._transports: OrderedDict[tuple[str, int, str], httpx.AsyncBaseTransport] = OrderedDict()
+        self._receivers = Receivers(clock, resolve)
+        self._post = post or self._receivers.post
 
     async def deliver(
         self, url: str, *, message_id: str, body: bytes, secrets: Sequence[Secret], correlation_id: str
     ) -> Attempt:
         """One attempt. Never raises for what the receiver does; `message_id` stays the same over retries."""
         started = self._clock.monotonic()
+        fields = self._fields(message_id, body, secrets, correlation_id)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                target = await pin(url, self.rules, self._resolve)
-                answer = await self._post(target, message_id, body, secrets, correlation_id)
+                answer = await self._post(url, self.rules, fields, body)
         except (Rejected, NotAllowed) as error:
             return self._attempt(Outcome.REFUSED, None, error.detail, started)
         except CrossdockError as error:
             return self._attempt(Outcome.FAILED, None, error.detail, started)
         except TimeoutError:
             return self._attempt(Outcome.FAILED, None, f"no answer within {_TIMEOUT_S:.0f} s", started)
-        except (httpx.HTTPError, PyreqwestError) as error:
-            return self._attempt(Outcome.FAILED, None, f"the receiver {breakage(error).value}", started)
-        status = answer.status_code
-        wait = answer.headers.get("retry-after")
+        except Broken as broken:
+            return self._attempt(Outcome.FAILED, None, f"the receiver {broken.kind.value}", started)
+        status = answer.status
+        wait = dict(answer.fields).get(b"retry-after")
         return self._attempt(
             judge(status),
             status,
             f"answered {status}",
             started,
-            retry_after=retry_after_seconds(wait, self._clock.now()) if wait else None,
+            retry_after=retry_after_seconds(wait.decode("latin-1"), self._clock.now()) if wait else None,
         )
 
     async def close(self) -> None:
         """Close every connection."""
-        transports = list(self._transports.values())
-        self._transports.clear()
-        await close_pools(transports)
+        await self._receivers.close()
 
-    async def _post(
-        self, target: Target, message_id: str, body: bytes, secrets: Sequence[Secret], correlation_id: str
-    ) -> httpx.Response:
+    def _fields(self, message_id: str, body: bytes, secrets: Sequence[Secret], correlation_id: str) -> bytes:
         headers = {
             **sign(message_id, self._clock.now(), body, secrets),
             "content-type": "application/json",
             "x-correlation-id": correlation_id,
         }
-        request = httpx.Request("POST", target.url, headers=headers, content=body)
-        transport = await self._transport(target)
-        answer = await transport.handle_async_request(request)
-        # The body is not read: it is the receiver's, of any size, and means nothing.
-        await answer.aclose()
-        return answer
-
-    async def _transport(self, target: Target) -> httpx.AsyncBaseTransport:
-        key = (target.host, target.port, target.address)
-        found = self._transports.pop(key, None) or self._make(target)
-        self._transports[key] = found
-        if len(self._transports) > _KEPT_CLIENTS:
-            _, oldest = self._transports.popitem(last=False)
-            await oldest.aclose()
-        return found
+        return b"".join(f"{name}: {_UNFIT.sub('?', value)}\r\n".encode("ascii") for name, value in headers.items())
 
     def _attempt(
         self, outcome: Outcome, status: int | None, detail: str, started: float, *, retry_after: float | None = None

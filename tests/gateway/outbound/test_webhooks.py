@@ -11,6 +11,8 @@ from standardwebhooks import WebhookVerificationError
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.secrets import Secret
+from gateway.outbound.answers import Answer, Broken
+from gateway.outbound.breakage import Breakage
 from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import RETRY_SCHEDULE, Attempt, Outcome, WebhookSender, next_attempt, sign
 
@@ -25,9 +27,12 @@ async def public(host, port):
 
 
 def sender_over(wire, **rules):
-    return WebhookSender(
-        TargetRules(**rules), SystemClock(), resolve=public, transport=lambda _: httpx.MockTransport(wire)
-    )
+    async def post(url, _rules, fields, body):
+        headers = [tuple(line.split(": ", 1)) for line in fields.decode().split("\r\n") if line]
+        answer = await wire(httpx.Request("POST", url, headers=headers, content=body))
+        return Answer(answer.status_code, [(name.lower(), value) for name, value in answer.headers.raw])
+
+    return WebhookSender(TargetRules(**rules), SystemClock(), resolve=public, post=post)
 
 
 async def deliver(sender, url="https://hooks.example/in"):
@@ -69,14 +74,24 @@ async def test_what_a_status_means(status, outcome):
 
 
 async def test_a_connection_that_fails_is_a_failed_attempt_and_no_exception():
-    attempt = await deliver(sender_over(Wire(httpx.ConnectError("refused"))))
+    attempt = await deliver(sender_over(Wire(Broken(Breakage.NOT_SENT, "refused"))))
     assert (attempt.outcome, attempt.status) == (Outcome.FAILED, None)
+    assert attempt.detail == "the receiver cannot be reached"
 
 
 async def test_a_target_that_is_not_allowed_is_refused_without_a_request():
-    wire = Wire()
-    attempt = await deliver(sender_over(wire), "https://10.0.0.1/in")
-    assert (attempt.outcome, wire.sent) == (Outcome.REFUSED, [])
+    sender = WebhookSender(TargetRules(), SystemClock(), resolve=public)  # a socket would fail this test
+    attempt = await deliver(sender, "https://10.0.0.1/in")
+    assert (attempt.outcome, attempt.status) == (Outcome.REFUSED, None)
+
+
+async def test_what_a_system_called_its_event_cannot_add_a_header():
+    wire = Wire(204)
+    await sender_over(wire).deliver(
+        "https://hooks.example/in", message_id="msg_1", body=BODY, secrets=[Secret(NEW)], correlation_id="a\r\nx: 1é"
+    )
+    assert wire.sent[0].headers["x-correlation-id"] == "a??x: 1?"
+    assert "x" not in wire.sent[0].headers
 
 
 def test_the_schedule_is_that_of_the_standard_with_jitter_on_top():
