@@ -154,10 +154,11 @@ class Client:
     async def _take(self, part):
         await self.flows.wait()
         self.raw += part
-        fields = dict(line.split(": ", 1) for line in part.decode().splitlines() if line and not line.startswith(":"))
-        self.last = fields.get("id", self.last)
-        if "data" in fields:
-            self.got.append((fields["event"], json.loads(fields["data"])))
+        for block in part.decode().split("\n\n"):  # several events may come in one part
+            fields = dict(line.split(": ", 1) for line in block.splitlines() if line and not line.startswith(":"))
+            self.last = fields.get("id", self.last)
+            if "data" in fields:
+                self.got.append((fields["event"], json.loads(fields["data"])))
 
     async def until(self, count):
         """What was told, once there are so many events."""
