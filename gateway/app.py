@@ -174,6 +174,10 @@ from process_apis.partner_notifications.sharing import SharedBodies
 from process_apis.partner_notifications.streaming import EventStreams
 from process_apis.partner_notifications.streaming import Options as StreamOptions
 from process_apis.partner_notifications.troubles import MessageTroubles
+from process_apis.procure_to_pay import routes as procurement_routes
+from process_apis.procure_to_pay import subscriptions as procurement_subscriptions
+from process_apis.procure_to_pay.process import ProcureToPay
+from process_apis.procure_to_pay.troubles import PurchaseTroubles
 from process_apis.reconciliation import routes as reconciliation_routes
 from process_apis.reconciliation.process import Reconciliation
 from process_apis.returns import routes as return_routes
@@ -286,6 +290,13 @@ class Core:
             options=ReturnTurns(call_timeout=settings.orders.call_seconds),
             settings=settings.returns,
         )
+        self.procurement = ProcureToPay(
+            self.store,
+            items=self.items,
+            locations=places,
+            supply=self.availability,
+            options=settings.procurement,
+        )
         self.reconciliation = Reconciliation(
             self.store,
             self.clock,
@@ -327,6 +338,7 @@ class Core:
                 OrderTroubles(self.orders.retry_within),
                 MessageTroubles(),
                 self.returns.troubles(),
+                PurchaseTroubles(self.procurement.intake, self.procurement.deciding),
             ],
             settings.exceptions,
         )
@@ -422,7 +434,8 @@ class Core:
             *order_subscriptions.subscriptions(self.orders),
             *notification_subscriptions.subscriptions(),
             *publication_subscriptions.subscriptions(self.publication.followed),
-            *stock_operation_subscriptions.subscriptions(self.returns.hear),
+            *stock_operation_subscriptions.subscriptions(self.returns.hear, self.procurement.receiving.on_movement),
+            *procurement_subscriptions.subscriptions(self.procurement),
         )
 
     def recallers(self) -> dict[str, RecallsOutcome]:
@@ -805,6 +818,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
         *component_api("process_apis/order_to_ship", {"v1": order_routes.routes(core.orders)}),
         *component_api("process_apis/partner_accounts", {"v1": partner_account_routes.routes(core.partner_accounts)}),
         *component_api("process_apis/partner_notifications", {"v1": notification_routes.routes(core.notifications)}),
+        *component_api("process_apis/procure_to_pay", {"v1": procurement_routes.routes(core.procurement)}),
         *component_api("process_apis/reconciliation", {"v1": reconciliation_routes.routes(core.reconciliation)}),
         *component_api("process_apis/returns", {"v1": return_routes.routes(core.returns)}),
         *component_api("process_apis/stock_operations", {"v1": stock_operation_routes.routes(core.stock_operations)}),

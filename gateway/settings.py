@@ -36,6 +36,7 @@ from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.history import HistoryOptions
 from process_apis.customers.models import SourceOptions as CustomerSourceOptions
 from process_apis.exceptions.options import ExceptionOptions
+from process_apis.procure_to_pay.options import ProcurementOptions
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.returns.options import ReturnOptions
 from process_apis.stock_operations.options import StockOperationsOptions
@@ -350,6 +351,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exceptions: ExceptionOptions = ExceptionOptions()
     stock_operations: StockOperationsOptions = StockOperationsOptions()
     returns: ReturnOptions = ReturnOptions()
+    procurement: ProcurementOptions = ProcurementOptions()
     lifecycles: tuple[Lifecycle, ...] = ()
 
 

@@ -19,7 +19,7 @@ import uvloop
 from gateway.app import Core, initial_configuration
 from gateway.backbone.backbone import Backbone
 from gateway.backbone.leases import Leases
-from gateway.canonical.capabilities import Call, ListsCustomers, ReadsItems, TakesOrders
+from gateway.canonical.capabilities import Call, ListsCustomers, ReadsItems, ReadsPurchases, TakesOrders
 from gateway.configuration.following import Follower
 from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
@@ -145,6 +145,7 @@ class Worker:
                 group.create_task(self._again("backbone", lambda: self._backbone.run(self._subscriptions, self._stop)))
                 group.create_task(self._again("items", self._keep_items))
                 group.create_task(self._again("customers", self._keep_customers))
+                group.create_task(self._again("purchases", self._keep_purchases))
                 group.create_task(self._again("projection", self._keep_projection))
                 group.create_task(self._again("lags", self._keep_lags))
                 group.create_task(self._again("snapshots", self._apply_parts))
@@ -232,6 +233,27 @@ class Worker:
                     _log.warning("customers of %s: %d refused, the first %s: %s",
                                  name, len(read.refused), first.record, first.detail)  # fmt: skip
                 told[name] = read.refused
+            await self._pause(core.settings.worker.poll_seconds)
+
+    async def _keep_purchases(self) -> None:
+        if any(self._core.directory.find(ReadsPurchases)):
+            await self._in_one_worker("purchases", self._follow_purchases)
+
+    async def _follow_purchases(self) -> None:
+        """Read on in every ERP's purchase orders."""
+        core = self._core
+        while not self._stop.is_set():
+            for name, reader in core.directory.find(ReadsPurchases):
+                call = Call(
+                    tenant=core.settings.tenant,
+                    correlation_id=new_id("sync"),
+                    deadline=core.clock.monotonic() + _ITEMS_CALL_SECONDS,
+                )
+                try:
+                    if read := await core.procurement.read(call, name, reader):
+                        _log.info("purchase orders of %s: %d new or changed", name, read)
+                except CrossdockError as error:
+                    _log.warning("purchase orders of %s were not read: %s", name, error.detail)
             await self._pause(core.settings.worker.poll_seconds)
 
     async def _keep_projection(self) -> None:

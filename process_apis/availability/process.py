@@ -24,6 +24,7 @@ from gateway.canonical.stock import (
     LotAtHand,
     OrderKey,
     Receipt,
+    ReportedSupply,
     StandingClaim,
 )
 from gateway.canonical.substitute import ResolvesSubstitutes, WithoutSubstitutes
@@ -169,6 +170,10 @@ class Availability:
     async def unpark_one(self, tenant: str, parked: int) -> Receipt:
         """See `Recorder.unpark_one`."""
         return await self._recorder.unpark_one(tenant, parked)
+
+    async def keep_supply(self, connection: Connection, *, tenant: str, lines: Sequence[ReportedSupply]) -> Receipt:
+        """Supply lines in the caller's transaction (`KeepsSupply`)."""
+        return await self._supply.record_within(connection, tenant, lines)
 
     async def heard(self, tenant: str, source: str) -> None:
         """A source answered and had nothing to tell: its figures are as of now."""

@@ -90,6 +90,12 @@ class SupplyRecorder:
             receipt = receipt.plus(await self._record(tenant, reported[start : start + _BATCH], []))
         return receipt
 
+    async def record_within(
+        self, connection: Connection, tenant: str, reported: Sequence[ReportedSupply]
+    ) -> Receipt:
+        """`record` in the caller's transaction, which holds no lock of a stock line yet; up to 500."""
+        return await self._write(connection, tenant, reported, [], await self._map(tenant, reported))
+
     async def unpark(self, tenant: str, source: str | None = None, codes: Codes = ALL) -> Receipt:
         """Try what waits for a mapping again; what still cannot be mapped goes on waiting."""
         receipt, after = Receipt(), 0
@@ -106,24 +112,34 @@ class SupplyRecorder:
         return receipt
 
     async def _record(self, tenant: str, reported: Sequence[ReportedSupply], resolved: Sequence[int]) -> Receipt:
-        mapped, parked = await self._map(tenant, reported)
+        known = await self._map(tenant, reported)
+        async with self._store.transaction() as connection:
+            return await self._write(connection, tenant, reported, resolved, known)
+
+    async def _write(
+        self,
+        connection: Connection,
+        tenant: str,
+        reported: Sequence[ReportedSupply],
+        resolved: Sequence[int],
+        known: tuple[list[_Row], list[Parked]],
+    ) -> Receipt:
+        mapped, parked = known
         chosen, others = _latest(mapped)
         others += [_line(each.source, each.event_id, each.line, Outcome.PARKED, each.refusal) for each in parked]
         now = self._clock.now()
-        async with self._store.transaction() as connection:
-            # One report of a source at a time, so that nobody moves a line between our look at it and our locks.
-            sources = sorted({each.source for each in reported})
-            names = [f"supply/{source}" for source in sources]
-            await connection.fetch(_sql.lock_locations, location_keys(tenant, names))
-            events = await park(connection, tenant, parked, now)
-            if resolved:
-                await connection.fetch(_sql.resolve_parked, tenant, list(resolved))
-            fresh, stale, keys = await _compare(connection, tenant, chosen)
-            awaited = await lock_lines(connection, tenant, keys)
-            events += await _write(connection, tenant, fresh, now)
-            events += await self._arrivals.attend_alone(connection, tenant, awaited, Cause(names[0]))
-            await hear(connection, tenant, names, self._clock)
-            await log.append(connection, events)
+        # One report of a source at a time, so that nobody moves a line between our look at it and our locks.
+        names = [f"supply/{source}" for source in sorted({each.source for each in reported})]
+        await connection.fetch(_sql.lock_locations, location_keys(tenant, names))
+        events = await park(connection, tenant, parked, now)
+        if resolved:
+            await connection.fetch(_sql.resolve_parked, tenant, list(resolved))
+        fresh, stale, keys = await _compare(connection, tenant, chosen)
+        awaited = await lock_lines(connection, tenant, keys)
+        events += await _write(connection, tenant, fresh, now)
+        events += await self._arrivals.attend_alone(connection, tenant, awaited, Cause(names[0]))
+        await hear(connection, tenant, names, self._clock)
+        await log.append(connection, events)
         return Receipt(recorded=len(fresh), others=(*others, *stale))
 
     async def _map(self, tenant: str, reported: Sequence[ReportedSupply]) -> tuple[list[_Row], list[Parked]]:

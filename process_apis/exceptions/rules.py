@@ -29,6 +29,7 @@ _OF_CONSUMER: Final = {
     "order_to_ship.covering": Effect.STOPS_ORDER,
     "availability.mending": Effect.HIDES_STOCK,
     "stock_operations": Effect.DELAYS,
+    "procure_to_pay.mending": Effect.HIDES_STOCK,
     "partner_notifications": Effect.TELLS_LATE,
 }
 

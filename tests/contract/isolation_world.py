@@ -48,6 +48,7 @@ ALL_SCOPES = (
     *("exceptions:read", "exceptions:repair", "exceptions:approve"),
     *("counts:read", "counts:write", "counts:approve"),
     *("returns:read", "returns:write", "returns:approve"),
+    *("purchases:read", "purchases:write", "purchases:decide", "suppliers:read", "suppliers:write"),
     *("transfers:read", "transfers:write", "transfers:close", "stock-status:read", "stock-status:write"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
@@ -71,6 +72,8 @@ DRAWN = (
     "return_id",
     "disposition_id",
     "credit_id",
+    "purchase_id",
+    "supplier_id",
     "item_id",
     "cursor",
 )
@@ -97,7 +100,7 @@ OWNED: Mapping[str, str] = {
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
          "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run",
          "transfer_id", "change_id", "count_id", "return_id", "disposition_id", "credit_id", "entry_id", "bulk_id",
-         "about"),
+         "about", "purchase_id", "supplier_id", "supplier", "SupplierInput.name"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -160,6 +163,14 @@ _NOBODYS: Mapping[str, Any] = {
     "full": False,
     "date": "2027-01-11",
     "ordered": "1",
+    "AckLineInput.code": "IA",
+    **dict.fromkeys(("on", "expected", "shipped", "invoiced"), "2027-01-11"),
+    **dict.fromkeys(("carrier", "tracking", "text", "substitute", "note", "subject"), "something"),
+    **dict.fromkeys(("accept", "suspended", "needing"), False),
+    "sscc": "000000000000000000",
+    "unit_price": "1",
+    "codes": {},
+    "step": "documents",
 }
 
 
@@ -332,6 +343,7 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         count_id,
     )
     return_id, disposition_id, credit_id = await _come_back(connection, order_id)
+    purchase_id, supplier_id = await _buy(connection, partner_id)
     customer_id = new_id("cus")
     await connection.execute(
         "insert into customers.customer (tenant, customer, number, attributes, version, changed_at)"
@@ -341,8 +353,26 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
     found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id,
              "transfer_id": transfer_id, "change_id": change_id,
              "return_id": return_id, "disposition_id": disposition_id, "credit_id": credit_id,
+             "purchase_id": purchase_id, "supplier_id": supplier_id, "supplier": supplier_id,
              "count_id": count_id, "entry_id": entry_id, "bulk_id": bulk_id, "about": order_id}  # fmt: skip
     return {"exception_id": exception_id, "message_id": message_id, **found}
+
+
+async def _buy(connection: Connection, partner_id: str) -> tuple[str, str]:
+    """A purchase order, and its supplier that the partner speaks for."""
+    purchase_id, supplier_id = new_id("pur"), new_id("sup")
+    await connection.execute(
+        "insert into procure_to_pay.supplier (supplier, tenant, name, partner) values ($1, $2, 'isolated', $3)",
+        *(supplier_id, TENANT, partner_id),
+    )
+    await connection.execute(
+        "insert into procure_to_pay.purchase (purchase, tenant, source, number, status, currency, epoch, sequence,"
+        " supplier, state, approved_at, reported) values ($1, $2, 'erp', 'isolated', 'approved', 'USD', 0, 1, $3,"
+        """ 'approved', now(), '{"source": "erp", "number": "isolated", "order_key": {"epoch": 0, "sequence": 1},"""
+        """ "status": "approved", "source_supplier": "S", "source_location": "N", "currency": "USD", "lines": []}')""",
+        *(purchase_id, TENANT, supplier_id),
+    )
+    return purchase_id, supplier_id
 
 
 async def _come_back(connection: Connection, order_id: str) -> tuple[str, str, str]:
@@ -386,6 +416,7 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "sold_to": "ISO-1",
         "code": "ISO-1",
         "PartnerInput.name": "isolated-first",
+        "SupplierInput.name": "isolated",
         "partner_id": first.partner_id,
         "partner": first.partner_id,
         "client_id": first.client_id,

@@ -141,6 +141,7 @@ async def assert_learns_nothing(
                         "LocationInput.id",
                         "CustomerInput.number",
                         "RuleInput.channel",
+                        "SupplierInput.name",
                     )
                 },
             }

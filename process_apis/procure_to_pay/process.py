@@ -1,0 +1,90 @@
+"""Procure to pay: what others call. The gateway takes commands, the worker reads purchases and hears goods."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.canonical.capabilities import Call, Connection, KeepsSupply, ReadsPurchases, ResolvesItems
+from gateway.canonical.events import Recorded
+from gateway.canonical.location import LocationMap
+from gateway.store.postgres import Store
+from process_apis.procure_to_pay.deciding import Deciding
+from process_apis.procure_to_pay.dialogue import Dialogue
+from process_apis.procure_to_pay.intake import Intake
+from process_apis.procure_to_pay.models import Purchase, PurchaseState
+from process_apis.procure_to_pay.onboarding import SampleOrders
+from process_apis.procure_to_pay.options import ProcurementOptions
+from process_apis.procure_to_pay.receiving import Receiving
+from process_apis.procure_to_pay.records import purchase_of_text, sql
+from process_apis.procure_to_pay.settling import Settling
+from process_apis.procure_to_pay.suppliers import Suppliers
+
+_PAGES: Final = 50
+
+
+class ProcureToPay:
+    """The process. One per OS process; safe to use from any number of tasks."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        items: ResolvesItems,
+        locations: LocationMap,
+        supply: KeepsSupply,
+        options: ProcurementOptions | None = None,
+    ) -> None:
+        self.options = options or ProcurementOptions()
+        self._store = store
+        self._items = items
+        settling = Settling(supply, self.options.tolerances)
+        self.intake = Intake(store, items, locations, settling)
+        self.deciding = Deciding(store, settling)
+        self.receiving = Receiving(settling)
+        self.suppliers = Suppliers(store)
+        self.samples = SampleOrders(store, items, self.suppliers, settling)
+        self.dialogue = Dialogue(store, settling, self.samples.answered)
+
+    async def read(self, call: Call, source: str, reader: ReadsPurchases) -> int:
+        """Read on where the purchases of `source` were left; the cursor moves behind what is committed. How many."""
+        count = 0
+        for _ in range(_PAGES):
+            cursor = await self._store.fetchval(sql.cursor_of, call.tenant, source)
+            page = await reader.read_purchases(call, cursor=cursor)
+            if not page.purchases:
+                break
+            await self.intake.take(call.tenant, page.purchases, call.correlation_id)
+            count += len(page.purchases)
+            await self._store.execute(sql.move_cursor, call.tenant, source, page.next_cursor)
+        return count
+
+    async def on_mapping(self, connection: Connection, recorded: Recorded) -> None:
+        """Something was made known: try what waits for a mapping again, in this transaction."""
+        tenant, after = recorded.event.tenant, ""
+        rows = await connection.fetch(sql.unmapped, tenant, after, _PAGES)
+        if rows:
+            await self._items.refresh(tenant)
+        while rows:
+            for row in rows:
+                after = row["purchase"]
+                await self.intake.mend_within(connection, tenant, after, recorded.event.correlation_id)
+            rows = await connection.fetch(sql.unmapped, tenant, after, _PAGES)
+
+    async def listed(
+        self,
+        tenant: str,
+        *,
+        supplier: str | None = None,
+        state: PurchaseState | None = None,
+        open_only: bool = False,
+        needing: bool = False,
+        before: str | None = None,
+        limit: int = 50,
+        approved_only: bool = False,
+    ) -> Sequence[Purchase]:
+        """The newest first; `needing` are those that a person should look at."""
+        rows = await self._store.fetch(
+            sql.list, tenant, supplier, state, open_only, needing, before, approved_only, limit
+        )
+        return [purchase_of_text(row["body"]) for row in rows]

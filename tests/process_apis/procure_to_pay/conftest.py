@@ -1,0 +1,149 @@
+"""A distributor whose ERP `erp` buys SKU-1 by the case of 12 and SKU-2 by the piece for its place `north`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+
+from gateway.canonical.capabilities import Report
+from gateway.canonical.events import Event, Position, Recorded
+from gateway.canonical.item import ReportedItem
+from gateway.canonical.location import Location, LocationMap
+from gateway.canonical.purchase import PurchaseStatus, ReportedPurchase, ReportedPurchaseLine
+from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
+from gateway.kernel.clock import SystemClock
+from gateway.kernel.money import Money
+from gateway.kernel.quantity import UnitConversion
+from process_apis.availability.process import Availability
+from process_apis.items.process import Items
+from process_apis.procure_to_pay.options import ProcurementOptions, PurchaseTolerances
+from process_apis.procure_to_pay.process import ProcureToPay
+from tests.process_apis.procure_to_pay.drawing import ASKED
+
+_numbers = count(1)
+
+
+class World:
+    """One tenant; `purchases` is the process, `supplier` an active one that the ERP calls SUP1."""
+
+    def __init__(self, store: Any, tenant: str, caller: Any, **tolerances: Any) -> None:
+        self.store, self.tenant, self.caller = store, tenant, caller
+        clock = SystemClock()
+        self.items = Items(store, clock)
+        codes = {"erp": "WH-N", "wms": "N"}
+        places = [Location(location="north", name="N", region="na", time_zone="UTC", holder="wms", codes=codes)]
+        locations = LocationMap({tenant: places})
+        self.availability = Availability(store=store, cache=None, items=self.items, locations=locations, clock=clock)
+        options = ProcurementOptions(tolerances=PurchaseTolerances(**tolerances))
+        self.purchases = ProcureToPay(
+            store, items=self.items, locations=locations, supply=self.availability, options=options
+        )
+        self.supplier = ""
+        self.heard = 0
+        self.said = 0
+
+    async def open(self) -> None:
+        self.heard = await self.store.fetchval("select coalesce(max(id), 0) from store.event")
+        for source in ("erp", "wms"):
+            known = [
+                ReportedItem(
+                    source_code=f"V-{n}", sku=f"{self.tenant}-{n}", name="", base_uom="EA",
+                    packs=(UnitConversion("CS", Decimal(12)),),
+                )
+                for n in (1, 2)
+            ]  # fmt: skip
+            await self.items.adopt(self.tenant, source, known, correlation_id="setup")
+        self.supplier = await self.onboard("SUP1")
+
+    async def onboard(self, code: str, partner: str | None = None) -> str:
+        made = await self.purchases.suppliers.make_known(self.caller, name=code, codes={"erp": code}, partner=partner)
+        for step in ("documents", "terms", "test_order"):
+            await self.purchases.suppliers.finish_step(self.caller, made.supplier, step)
+        return made.supplier
+
+    def reported(self, number: str, *amounts: int, **more: Any) -> ReportedPurchase:
+        """Line 1 in cases at 24.00, line 2 in pieces at 3.50."""
+        units = (("CS", "24.00"), ("EA", "3.50"))
+        lines = tuple(
+            ReportedPurchaseLine(
+                line=line, source_item=more.get("item", f"V-{line}"), amount=Decimal(amount), uom=uom,
+                unit_price=Money(Decimal(price), "USD"), requested=ASKED,
+            )
+            for line, (amount, (uom, price)) in enumerate(zip(amounts, units, strict=False), start=1)
+        )  # fmt: skip
+        return ReportedPurchase(
+            source="erp",
+            number=number,
+            order_key=OrderKey(0, more.get("version", 1)),
+            status=more.get("status", PurchaseStatus.APPROVED),
+            source_supplier=more.get("supplier", "SUP1"),
+            source_location=more.get("location", "WH-N"),
+            currency="USD",
+            lines=lines,
+            ordered_on=date(2026, 11, 22),
+        )
+
+    async def approve(self, number: str, *amounts: int, **more: Any) -> Any:
+        [made] = await self.purchases.intake.take(self.tenant, [self.reported(number, *amounts, **more)], "c")
+        return made
+
+    async def receive(self, number: str, amount: int, **more: Any) -> None:
+        """Pieces of an item that come in under a purchase, as the warehouse tells; then the log is heard."""
+        self.said += 1
+        movement = ReportedMovement(
+            source="wms", event_id=more.get("event", f"r{self.said}"), line=0, order_key=OrderKey(0, self.said),
+            type=MovementType.RECEIPT_POSTED, occurred_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+            source_item=f"V-{more.get('item', 1)}", source_location="N", amount=Decimal(amount), uom="EA",
+            document=number, revision=more.get("revision", 0),
+        )  # fmt: skip
+        await self.availability.record(self.tenant, Report(movements=(movement,)))
+        if more.get("heard", True):
+            await self.hear()
+
+    async def hear(self, since: int | None = None) -> None:
+        """What the consumers of the log would do."""
+        rows = await self.store.fetch(
+            "select id, type, aggregate, aggregate_version, occurred_at, correlation_id, data from store.event"
+            " where tenant = $1 and id > $2 and type like 'stock.movement%_recorded' order by id",
+            self.tenant, self.heard if since is None else since,
+        )  # fmt: skip
+        for row in rows:
+            event = Event(
+                tenant=self.tenant, type=row["type"], aggregate=row["aggregate"],
+                aggregate_version=row["aggregate_version"], occurred_at=row["occurred_at"],
+                data=json.loads(row["data"]), correlation_id=row["correlation_id"],
+            )  # fmt: skip
+            recorded = Recorded(position=Position(1, 1, row["id"]), recorded_at=row["occurred_at"], event=event)
+            async with self.store.transaction() as connection:
+                await self.purchases.receiving.on_movement(connection, recorded)
+            self.heard = max(self.heard, row["id"])
+
+    async def events(self) -> list[str]:
+        rows = await self.store.fetch(
+            "select type from store.event where tenant = $1 and type ~ '^(purchase|supplier.ack|asn|goods|invoice)'"
+            " order by id", self.tenant,
+        )  # fmt: skip
+        return [row["type"] for row in rows]
+
+    async def supply(self, sku: int = 1) -> list[tuple[Decimal, date | None]]:
+        """What is to come of an item, by date."""
+        name = f"{self.tenant}-{sku}"
+        item = (await self.items.by_sku(self.tenant, [name]))[name].item
+        found = [
+            (left, line.due)
+            for line, left, *_ in await self.availability.supply(self.tenant, [item])
+            if left and line.due
+        ]
+        return sorted(found, key=str)
+
+
+@pytest.fixture
+async def world(reference_store, tenant, caller):
+    made = World(reference_store, tenant, caller)
+    await made.open()
+    return made
