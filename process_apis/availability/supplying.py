@@ -90,9 +90,7 @@ class SupplyRecorder:
             receipt = receipt.plus(await self._record(tenant, reported[start : start + _BATCH], []))
         return receipt
 
-    async def record_within(
-        self, connection: Connection, tenant: str, reported: Sequence[ReportedSupply]
-    ) -> Receipt:
+    async def record_within(self, connection: Connection, tenant: str, reported: Sequence[ReportedSupply]) -> Receipt:
         """`record` in the caller's transaction, which holds no lock of a stock line yet; up to 500."""
         return await self._write(connection, tenant, reported, [], await self._map(tenant, reported))
 
