@@ -16,6 +16,7 @@ import pytest
 import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
+from system_apis.regional_erp.sandbox import ErpSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 from system_apis.sap_s4.sandbox import SapSandbox
 from system_apis.sap_s4.sandbox import seed_of as sap_seed_of
@@ -158,6 +159,38 @@ WMS_SEED: Final[dict[str, Any]] = {
 async def wms(tmp_path: Path) -> AsyncIterator[WmsSandbox]:
     """A running Regional WMS of its own: warehouse NOR1, items W-000001… with 100 each, and some odd ones."""
     sandbox = WmsSandbox(tmp_path / "wms", seed=WMS_SEED)
+    await sandbox.start()
+    yield sandbox
+    await sandbox.stop()
+
+
+# --- regional_erp -----------------------------------------------------------------------------------------------------
+
+ERP_SEED: Final[dict[str, Any]] = {
+    "sites": ["NOR1"],
+    "articles": [
+        {
+            "article": f"A{code}", "sku": sku, "name": sku, "base_unit": "PCE", "price": "9.9513", "currency": "USD",
+            "packs": [{"unit": "CTN", "quantity": "12"}],
+        }
+        for code, sku in {**{f"{n:05d}": f"SKU-{n:04d}" for n in range(1, 6)}, "/1 #é": "SKU/1 #é",
+                          " 2": "SKU%2F+&=?"}.items()
+    ],
+    "stock": [
+        {"site": "NOR1", "article": "A00005", "quantity": "12345678901.123456789"},
+        {"site": "NOR1", "article": "A/1 #é", "quantity": "7"},
+    ],
+    "customers": [
+        {"number": "CUST1", "name": "One", "currency": "USD", "payment_term": "30 days", "credit_limit": "100000"},
+        {"number": "C/2 #é", "name": "Two", "currency": "EUR", "blocked": True, "balance": "12.50"},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+async def regional_erp_sandbox(tmp_path: Path) -> AsyncIterator[ErpSandbox]:
+    """A running Regional ERP of its own: site NOR1, articles A00001 and on, some odd ones, two customers."""
+    sandbox = ErpSandbox(tmp_path / "erp", seed=ERP_SEED)
     await sandbox.start()
     yield sandbox
     await sandbox.stop()

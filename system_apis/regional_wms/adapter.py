@@ -11,6 +11,7 @@ from gateway.canonical.warehouse import CountOrder, StatusOrder, TransferOrder
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound
 from gateway.kernel.secrets import resolve_secret
+from gateway.outbound.json_api import decode
 from gateway.outbound.session import Session
 from system_apis.regional_wms import mapping, signature, wire
 from system_apis.regional_wms.client import Client
@@ -61,7 +62,7 @@ class Adapter:
             tolerance=self._settings.tolerance_s,
         )
         try:
-            delivery: wire.Delivery = wire.decode(webhook.body, wire.Delivery)
+            delivery: wire.Delivery = decode(webhook.body, wire.Delivery)
         except ValueError:
             raise BrokenUpstream(
                 f"{self.name} signed a webhook that is outside its contract", code="wms.broken_contract"

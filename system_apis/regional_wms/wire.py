@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 
@@ -260,11 +258,3 @@ class FaultAnswer(Struct, frozen=True):
     """An error answer."""
 
     error: Fault
-
-
-def decode(body: bytes, shape: Any) -> Any:
-    """Strictly typed, open to fields that the vendor adds. Raises `ValueError`."""
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except RecursionError:
-        raise ValueError("nested too deep") from None

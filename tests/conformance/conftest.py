@@ -16,6 +16,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
 from gateway.outbound.limits import SystemLimits
+from system_apis.regional_erp.settings import Settings as ErpSettings
 from system_apis.regional_wms.settings import Settings as WmsSettings
 from system_apis.sap_s4.settings import Settings as SapSettings
 from system_apis.storefront_shop.settings import Settings as ShopSettings
@@ -66,6 +67,31 @@ async def regional_wms(wms):
         begin_work=begin_work,
         cause_movement=cause_movement,
         genuine_webhook=genuine_webhook,
+    )
+
+
+@pytest.fixture
+async def regional_erp(regional_erp_sandbox):
+    erp = regional_erp_sandbox
+
+    async def count_orders(reference):
+        orders = (await erp.look("orders"))["orders"]
+        return len([each for each in orders if each["external_reference"] == reference])
+
+    async def begin_work(reference):
+        return await erp.control("begin", external_reference=reference)
+
+    return Counterpart(
+        product="regional_erp",
+        url=erp.url,
+        settings=lambda url: msgspec.convert({**erp.settings(), "base_url": url}, ErpSettings),
+        location="NOR1",
+        lines=(("SKU/1 #é", "2", "EA"), ("SKU%2F+&=?", "1.000000001", "EA"), ("SKU-0001", "1", "CS")),
+        items=frozenset({"SKU/1 #é", "SKU%2F+&=?", "SKU-0001"}),
+        figures={"A00005": Decimal("12345678901.123456789"), "A/1 #é": Decimal(7)},
+        count_orders=count_orders,
+        begin_work=begin_work,
+        customer="CUST1",
     )
 
 

@@ -13,8 +13,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 
+from gateway.sandboxes.answering import delivered
 from gateway.sandboxes.books import Refusal
-from gateway.sandboxes.faults import FaultBox, Faults, Rule
+from gateway.sandboxes.faults import FaultBox, Faults
 from gateway.sandboxes.http import HttpAnswer, HttpRequest
 from gateway.sandboxes.journal import Journal
 from system_apis.regional_wms.warehouse import counts, orders, status_changes
@@ -69,21 +70,8 @@ class Api:
                 fault=rule.do if rule else None,
                 correlation_id=request.headers.get("x-correlation-id"),
             )
-        return await self._deliver(rule, HttpAnswer(status, json.dumps(answer, ensure_ascii=False).encode(), _JSON))
-
-    async def _deliver(self, rule: Rule | None, answer: HttpAnswer) -> HttpAnswer:
-        if rule is None:
-            return answer
-        if rule.do.startswith("hang"):
-            await asyncio.sleep(rule.seconds)
-            return HttpAnswer(cut=True) if rule.do == "hang_before" else answer
-        if rule.do.startswith("drop"):
-            return HttpAnswer(cut=True)
-        if rule.do == "garbage":
-            return HttpAnswer(200, b'{"order_number": 7, "lines": [[[', _JSON)
-        if rule.do == "throttle":
-            return HttpAnswer(429, answer.body, (*_JSON, ("retry-after", str(max(1, round(rule.seconds))))))
-        return HttpAnswer(rule.status, b'{"error": {"code": "INTERNAL", "message": "fault on demand"}}', _JSON)
+        told = HttpAnswer(status, json.dumps(answer, ensure_ascii=False).encode(), _JSON)
+        return await delivered(rule, told, {"error": {"code": "INTERNAL", "message": "fault on demand"}})
 
     def _answer(self, request: HttpRequest, path: str, query: Query) -> tuple[int, Any]:
         try:

@@ -1,0 +1,1 @@
+"""Regional WMS: a warehouse with a REST API and signed webhooks."""

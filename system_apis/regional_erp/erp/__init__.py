@@ -1,0 +1,1 @@
+"""What runs behind `sandbox.py`: a small ERP that keeps its own books. It imports nothing of Crossdock's product."""
