@@ -91,6 +91,7 @@ async def regional_erp(regional_erp_sandbox):
         figures={"A00005": Decimal("12345678901.123456789"), "A/1 #é": Decimal(7)},
         count_orders=count_orders,
         begin_work=begin_work,
+        deep_insert=True,
         customer="CUST1",
     )
 

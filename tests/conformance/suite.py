@@ -5,13 +5,9 @@ What an adapter is tested for is what its manifest declares: a capability withou
 
 from __future__ import annotations
 
-from gateway.systems.loader import SYSTEM_CAPABILITIES, check_capabilities
+from gateway.systems.loader import check_capabilities
 from gateway.systems.manifest import load_manifest
 from tests.conformance import reading, writing
-
-CASES = {
-    name: getattr(reading, f"{name}Cases", None) or getattr(writing, f"{name}Cases") for name in SYSTEM_CAPABILITIES
-}
 
 
 class EveryAdapter:
@@ -29,8 +25,15 @@ class EveryAdapter:
 
 def conformance(product: str, *, recorded: bool = False) -> tuple[type, ...]:
     """The cases of everything that the manifest of `product` declares; from records, those that can be played."""
-    cases = (EveryAdapter, *(CASES[name] for name in load_manifest(product).capabilities))
+    cases = (EveryAdapter, *(_cases_of(name) for name in load_manifest(product).capabilities))
     return tuple(_playable(case) for case in cases) if recorded else cases
+
+
+def _cases_of(capability: str) -> type:
+    found = getattr(reading, f"{capability}Cases", None) or getattr(writing, f"{capability}Cases", None)
+    if found is None:
+        raise LookupError(f"{capability} is declared and has no cases here: write {capability}Cases")
+    return found
 
 
 def _playable(case: type) -> type:

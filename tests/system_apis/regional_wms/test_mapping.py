@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gateway.canonical.order import WorkState
 from gateway.canonical.stock import Bucket, MovementType, OrderKey
 from gateway.kernel.errors import BrokenUpstream, Rejected
+from gateway.outbound.json_api import decode
 from system_apis.regional_wms import mapping, wire
 
 from .conftest import order
@@ -75,14 +76,14 @@ def test_an_unknown_unit_is_passed_on_so_that_the_movement_is_parked():
 @given(DECIMALS)
 def test_quantities_arrive_exact_to_the_last_digit(quantity):
     body = msgspec.json.encode({"delivery_id": "d", "events": [msgspec.to_builtins(event("ADJ", quantity=quantity))]})
-    delivery = wire.decode(body, wire.Delivery)
+    delivery = decode(body, wire.Delivery)
     assert mapping.report("w", delivery.events, UNITS).movements[0].amount == quantity
 
 
 @given(DECIMALS.filter(lambda amount: amount > 0), st.text(min_size=1))
 def test_an_order_asks_for_exactly_what_was_ordered(amount, sku):
     made = mapping.new_order(order("ord_1", (sku, amount)), warehouse="NOR1", units=UNITS)
-    line = wire.decode(msgspec.json.encode(made), wire.NewOrder).lines[0]
+    line = decode(msgspec.json.encode(made), wire.NewOrder).lines[0]
     assert (line.client_sku, Decimal(line.quantity), line.unit) == (sku, amount, "PCE")
 
 
