@@ -111,7 +111,7 @@ def test_every_manifest_declares_exactly_what_its_adapter_can_do(product, tmp_pa
     shape = importlib.import_module(f"system_apis.{product}.settings").Settings
     texts = {name: f"file:{secret}" for name in shape.__struct_fields__ if "secret" in name or "key" in name}
     needed = dict.fromkeys((f.name for f in fields_of(shape) if f.required), "x") | texts
-    needed |= {"base_url": "http://127.0.0.1:1"} | {n: f"file:{secret}" for n in needed if n == "password"}
+    needed |= {"base_url": "http://127.0.0.1:1"} | {n: f"file:{secret}" for n in needed if n in ("password", "token")}
     settings = shape(**{name: value for name, value in needed.items() if is_text(shape, name)})
     session = Outbound().session(product, settings.base_url, SystemLimits())
     adapter = importlib.import_module(f"system_apis.{product}.adapter").Adapter(
