@@ -77,7 +77,7 @@ from gateway.kernel.background import background
 from gateway.kernel.clock import Clock, SystemClock
 from gateway.kernel.context import Principal
 from gateway.kernel.cursors import Cursors
-from gateway.kernel.errors import CrossdockError, Misconfigured
+from gateway.kernel.errors import CrossdockError, Misconfigured, Rejected
 from gateway.kernel.exchange import Policy, RecallsOutcome
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.secrets import Secret, resolve_secret
@@ -87,6 +87,8 @@ from gateway.outbound.budget import Budgets
 from gateway.outbound.door import Outbound
 from gateway.outbound.targets import TargetRules
 from gateway.outbound.webhooks import WebhookSender
+from gateway.pacing.visits import Visits
+from gateway.pacing.windows import CallWindows
 from gateway.reference.importing import TakesRows
 from gateway.serving.state import show_state
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings, TracingSettings
@@ -211,7 +213,9 @@ class Core:
         self.cursors = Cursors(_secret(settings.secrets.keys[min(settings.secrets.keys)], "secrets.keys"))
         processes = settings.outbound.processes
         self.budgets = Budgets(self.cache, self.clock, processes=processes or settings.http.workers + 1)
-        self.outbound = Outbound(self.clock, budgets=self.budgets)
+        self.windows = CallWindows(self.store, self.clock, settings.pacing)
+        self.visits = Visits(self.store, settings.pacing)
+        self.outbound = Outbound(self.clock, budgets=self.budgets, windows=self.windows)
         places = KnownLocations(self.store, self.clock, {settings.tenant: settings.locations})
         self.locations = Locations(
             self.store, self.clock, known=places, systems={*settings.systems, *settings.sources, OWN_SOURCE}
@@ -265,6 +269,7 @@ class Core:
                 if channel.cancel_after_days is not None
             },
             fills={channel.name: channel.fill for channel in settings.channels},
+            visits=self.visits,
         )
         self.stock_operations = StockOperations(
             self.store,
@@ -385,6 +390,7 @@ class Core:
         """Take what holds outside the chain."""
         self.sender.rules = _targets(configuration)
         self.partner_accounts.plans = frozenset(configuration.rate_limit.plans)
+        self.windows.paces = self.visits.paces = configuration.pacing
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Self]:
@@ -460,6 +466,7 @@ def initial_configuration(settings: Settings) -> Configuration:
         notifications=Notifications(
             private_targets=settings.notifications.private_targets, plain_http=settings.notifications.plain_http
         ),
+        pacing=settings.pacing,
     )
 
 
@@ -608,6 +615,12 @@ class Gateway:
         """Raise what is wrong with `configuration`, as far as it can be told before any worker tries it."""
         check(configuration)
         check_names(configuration, routes=self._names)
+        if unknown := [
+            f"pacing: {with_nearest(name, self.core.settings.systems)}"
+            for name in configuration.pacing
+            if name not in self.core.settings.systems
+        ]:
+            raise Rejected(f"no system is configured as that: {'; '.join(unknown)}", code="configuration.unknown_name")
         self.door.with_policies(self._policies(configuration))
 
     def _refuse_unknown_names(self) -> None:

@@ -25,6 +25,7 @@ from gateway.identity.openid_options import OpenIdOptions
 from gateway.identity.options import IdentityOptions
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.lifecycle import Lifecycle
+from gateway.pacing.options import SystemPace
 from gateway.systems.manifest import ManifestLimits
 from gateway.systems.proxied.options import ProxiedOptions
 from policies.idempotency.options import IdempotencyOptions
@@ -352,6 +353,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stock_operations: StockOperationsOptions = StockOperationsOptions()
     returns: ReturnOptions = ReturnOptions()
     procurement: ProcurementOptions = ProcurementOptions()
+    pacing: Mapping[str, SystemPace] = {}
     lifecycles: tuple[Lifecycle, ...] = ()
 
 
@@ -404,6 +406,9 @@ def _check_lists(settings: Settings, name: str) -> None:
     for instance in settings.customers:
         if instance not in settings.systems:
             raise Misconfigured(f"{name}: [customers.{instance}] is about no system: define {instance!r} in [systems]")
+    for instance in settings.pacing:
+        if instance not in settings.systems:
+            raise Misconfigured(f"{name}: [pacing.{instance}] is about no system: define {instance!r} in [systems]")
 
 
 def _cross_check(settings: Settings, name: str) -> None:

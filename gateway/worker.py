@@ -21,6 +21,7 @@ from gateway.backbone.backbone import Backbone
 from gateway.backbone.leases import Leases
 from gateway.canonical.capabilities import Call, ListsCustomers, ReadsItems, ReadsPurchases, TakesOrders
 from gateway.configuration.following import Follower
+from gateway.durable.calling import Calling
 from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
 from gateway.kernel.background import background
@@ -147,6 +148,7 @@ class Worker:
                 group.create_task(self._again("customers", self._keep_customers))
                 group.create_task(self._again("purchases", self._keep_purchases))
                 group.create_task(self._again("projection", self._keep_projection))
+                group.create_task(self._again("pacing", self._call_waiting))
                 group.create_task(self._again("lags", self._keep_lags))
                 group.create_task(self._again("snapshots", self._apply_parts))
                 group.create_task(self._again("history", self._keep_history))
@@ -259,6 +261,10 @@ class Worker:
     async def _keep_projection(self) -> None:
         if self._core.availability.projection is not None:
             await self._core.availability.projection.run(self._stop)
+
+    async def _call_waiting(self) -> None:
+        """Call those who wait for a paced system, as it bears them."""
+        await Calling(self._core.store, self._core.visits).run(self._stop)
 
     async def _keep_lags(self) -> None:
         while not self._stop.is_set():

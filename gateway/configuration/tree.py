@@ -20,6 +20,7 @@ from gateway.kernel.errors import CrossdockError, Misconfigured, Rejected
 from gateway.kernel.lifecycle import Lifecycle
 from gateway.kernel.spelling import with_nearest
 from gateway.kernel.toml_text import toml_text
+from gateway.pacing.options import SystemPace
 from policies.rate_limit.options import RateLimitOptions
 from policies.rate_limit.quota import quota_of
 from policies.validate_request.options import ValidateRequestOptions
@@ -49,6 +50,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """The whole tree.
 
     `lifecycles` are dates and brownouts of API versions, in the place of the product's own or those of the settings.
+    `pacing` says by instance what systems bear.
     """
 
     rate_limit: RateLimitOptions = RateLimitOptions()
@@ -57,6 +59,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     validate_response: ValidateResponseOptions = ValidateResponseOptions()
     peers: Peers = Peers()
     notifications: Notifications = Notifications()
+    pacing: Mapping[str, SystemPace] = {}
 
 
 def read_configuration(text: str, *, name: str) -> Configuration:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured
 from gateway.outbound.hygiene import checked_base
-from gateway.outbound.limits import SystemLimits
+from gateway.outbound.limits import KeepsWindows, SystemLimits
 from gateway.outbound.pools import close_pools, pooled_transport
 from gateway.outbound.session import Session
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class Outbound:
     """One per process. Sessions with the same name share pool, breaker and limits; `budgets` share rates.
 
-    With a `tracer`, calls made within a request that is traced are spans of its trace.
+    `windows` count the calls to paced systems. With a `tracer`, calls made within a request that is traced are spans of
+    its trace.
     """
 
     def __init__(
@@ -34,10 +35,12 @@ class Outbound:
         *,
         transport: Callable[[SystemLimits], httpx.AsyncBaseTransport] = pooled_transport,
         budgets: Budgets | None = None,
+        windows: KeepsWindows | None = None,
     ) -> None:
         self._clock = clock or SystemClock()
         self._transport = transport
         self._budgets = budgets
+        self._windows = windows
         self.tracer: Tracer | None = None
         self._sessions: dict[str, Session] = {}
         self._transports: list[httpx.AsyncBaseTransport] = []
@@ -56,7 +59,9 @@ class Outbound:
         pace = None
         if self._budgets is not None and limits.rate:
             pace = self._budgets.pace(name, rate=limits.rate, burst=limits.burst, down=limits.when_cache_down)
-        session = Session(name, base, limits, clock=self._clock, transport=transport, pace=pace, spans=self)
+        session = Session(
+            name, base, limits, clock=self._clock, transport=transport, pace=pace, spans=self, windows=self._windows
+        )
         self._sessions[name] = session
         return session
 

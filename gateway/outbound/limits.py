@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
 from msgspec import Struct
 
 from gateway.outbound.answers import MessageLimits
 from gateway.outbound.budget import WhenCacheDown
+
+
+class KeepsWindows(Protocol):
+    """Counts the calls to paced systems over all processes (`gateway.pacing.windows`)."""
+
+    def holds(self, system: str) -> bool:
+        """Whether calls to `system` are counted."""
+        ...
+
+    def call(self, system: str, seconds: float) -> AbstractAsyncContextManager[None]:
+        """Wait for the call's moment, at most so long, and count it until the block ends."""
+        ...
 
 
 class SystemLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from gateway.kernel.errors import CrossdockError
     from gateway.outbound.breaker import Trial
     from gateway.outbound.budget import Paces
-    from gateway.outbound.limits import SystemLimits
+    from gateway.outbound.limits import KeepsWindows, SystemLimits
     from gateway.outbound.spans import Traces
 
 _logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class Session:
         transport: httpx.AsyncBaseTransport,
         pace: Paces | None = None,
         spans: Traces | None = None,
+        windows: KeepsWindows | None = None,
     ) -> None:
         self.name = name
         self.base_url = base_url.rstrip("/")
@@ -82,6 +83,7 @@ class Session:
         self._pace: Paces = pace or Pace(name, clock, rate=limits.rate, burst=limits.burst)
         self._budget = RetryBudget()
         self._spans = spans
+        self._windows = windows
 
     async def request(
         self,
@@ -133,7 +135,10 @@ class Session:
         with self.breaker.admit() as trial:
             await self._pace.turn(self._left(end))
             async with self._bulkhead.slot(self._left(end)):
-                return await self._send(request, end, trial, safe=safe)
+                if self._windows is None or not self._windows.holds(self.name):
+                    return await self._send(request, end, trial, safe=safe)
+                async with self._windows.call(self.name, self._left(end)):
+                    return await self._send(request, end, trial, safe=safe)
 
     async def _send(self, request: httpx.Request, end: float, trial: Trial, *, safe: bool) -> Response:
         started = self._clock.monotonic()

@@ -20,6 +20,7 @@ from gateway.canonical.party import Address
 from gateway.kernel.context import Caller
 from gateway.kernel.exchange import Reply
 from gateway.kernel.money import Money
+from gateway.pacing.places import Waiting
 
 SHIPMENT_PREFIX: Final = "shp"
 EXCEPTION_PREFIX: Final = "exc"
@@ -232,6 +233,7 @@ class Order(Struct, frozen=True, kw_only=True):
     """Everything the record knows about one order. `released` is what was handed over in parts, where it was.
 
     `hold_kind` says who holds it for `hold_reason`: None its customer's terms, ``person`` somebody, until they let go.
+    `waiting` is its place at a paced system, where somebody asked for it.
     """
 
     order_id: str
@@ -271,6 +273,7 @@ class Order(Struct, frozen=True, kw_only=True):
     turn: int = 1
     waiting_turn: int = 0
     state: OrderState = OrderState.RECEIVED
+    waiting: Waiting | None = None
 
     def task(self, kind: TaskKind, target: str) -> Task | None:
         """The task of that kind for that target, None when it is not planned."""
@@ -345,3 +348,4 @@ class Progress(Struct, frozen=True, kw_only=True):
     due_at: datetime | None
     exceptions: tuple[OrderException, ...]
     rework: Rework | None = None
+    waiting: Waiting | None = None

@@ -22,6 +22,8 @@ from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound, Unavailable
+from gateway.pacing.places import Waiting
+from gateway.pacing.visits import Visits
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.telemetry.counters import Family
@@ -47,9 +49,11 @@ from process_apis.order_to_ship.models import (
 )
 from process_apis.order_to_ship.outcomes import Pace
 from process_apis.order_to_ship.overselling import families, oversold
+from process_apis.order_to_ship.pacing import Gate
 from process_apis.order_to_ship.reading import Reading, exception_of
 from process_apis.order_to_ship.records import Change, lock, sql, workflow_id
 from process_apis.order_to_ship.rework_rules import Intervention
+from process_apis.order_to_ship.rules import FINAL
 from process_apis.order_to_ship.settling import apply_own_step, cancel_waiting
 from process_apis.order_to_ship.shipping import Shipping
 from process_apis.order_to_ship.steps import Step, StepKind, cancel_refusal, is_going_back
@@ -84,13 +88,15 @@ class OrderToShip:
         dated: Collection[str] = (),
         cancel_after: Mapping[str, timedelta] | None = None,
         fills: Mapping[str, FillPolicy] | None = None,
+        visits: Visits | None = None,
     ) -> None:
         """`committed` are the buyer-committed channels, whose orders are never refused for stock.
 
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
         channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
-        lines leave.
+        lines leave. `visits` keeps the places at paced systems.
         """
+        self._visits = visits
         self._cancel_after = dict(cancel_after or {})
         self._store = store
         self._claims = claims
@@ -101,7 +107,7 @@ class OrderToShip:
         self._reading = Reading(store)
         self._turns = partial(
             Turns, clock=clock, claims=claims, systems=systems, pace=self._options.pace,
-            call_timeout=self._options.call_timeout,
+            call_timeout=self._options.call_timeout, gate=Gate(visits, committed),
         )  # fmt: skip
         self.interventions = Interventions(store, claims, systems, self._cancel)
         self.shipping = Shipping(systems)
@@ -164,8 +170,16 @@ class OrderToShip:
         return await self._acceptance.recall(command)
 
     async def get_order(self, tenant: str, order_id: str, *, partner: str | None = None) -> Order:
-        """One order. `partner` restricts to that partner's own: `NotFound` otherwise."""
-        return await self._reading.order(tenant, order_id, partner)
+        """One order, with its place where it waits. `partner` restricts to that partner's own: `NotFound` otherwise."""
+        return await self._placed(await self._reading.order(tenant, order_id, partner))
+
+    async def _placed(self, order: Order) -> Order:
+        waiting = None if order.state in FINAL else await self._waiting(order.order_id)
+        return order if waiting is None else replace(order, waiting=waiting)
+
+    async def _waiting(self, order_id: str) -> Waiting | None:
+        paced = self._visits is not None and self._visits.paces
+        return await self._visits.standing(order_id) if paced and self._visits is not None else None
 
     async def unposted(self, tenant: str, locations: Sequence[str]) -> Sequence[UnpostedLine]:
         """See `TellsUnposted`."""
@@ -202,13 +216,16 @@ class OrderToShip:
 
     async def monitor(self, tenant: str, order_id: str, *, partner: str | None = None) -> Progress:
         """Where an order is."""
-        return await self._reading.progress(tenant, order_id, partner)
+        progress = await self._reading.progress(tenant, order_id, partner)
+        waiting = None if progress.final else await self._waiting(order_id)
+        return progress if waiting is None else replace(progress, waiting=waiting)
 
     async def history(
         self, tenant: str, order_id: str, *, partner: str | None = None
     ) -> tuple[Order, Sequence[Recorded]]:
-        """The order and its events, oldest first."""
-        return await self._reading.history(tenant, order_id, partner)
+        """The order, with its place where it waits, and its events, oldest first."""
+        order, events = await self._reading.history(tenant, order_id, partner)
+        return await self._placed(order), events
 
     async def cancel_order(self, caller: Caller, order_id: str, *, reason: str, partner: str | None = None) -> Order:
         """Cancel what is not shipped. Where systems hold work it is asked back first: the order is then `cancelling`.

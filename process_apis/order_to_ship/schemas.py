@@ -10,6 +10,7 @@ from gateway.canonical.order import FillPolicy
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller
 from gateway.kernel.quantity import plain
+from gateway.pacing.places import Waiting
 from process_apis.order_to_ship.models import (
     AskedLine,
     Order,
@@ -99,8 +100,19 @@ class LineView(Struct, kw_only=True):
     expected_date: date | None
 
 
+class WaitingView(Struct, kw_only=True):
+    """Where an order waits for a system that bears only so much: 1 is the next.
+
+    `expected_at` is when it is expected to be called, by how fast others leave; null while nobody has left lately.
+    """
+
+    system: str
+    place: int
+    expected_at: datetime | None
+
+
 class OrderView(Struct, kw_only=True):
-    """An order as internal applications see it."""
+    """An order as internal applications see it. `waiting` is null where it waits for no paced system."""
 
     id: str
     external_number: str
@@ -117,6 +129,7 @@ class OrderView(Struct, kw_only=True):
     ship_to: AddressBody
     lines: list[LineView]
     version: int
+    waiting: WaitingView | None
 
 
 class SummaryView(Struct, kw_only=True):
@@ -198,6 +211,7 @@ class MonitorView(Struct, kw_only=True):
     rework: ReworkView | None
     tasks: list[TaskView]
     exceptions: list[ExceptionView]
+    waiting: WaitingView | None
 
 
 def place_order(data: OrderInput, caller: Caller) -> PlaceOrder:
@@ -266,6 +280,7 @@ def order_view(order: Order) -> OrderView:
             for line in order.lines
         ],
         version=order.version,
+        waiting=_waiting(order.waiting),
     )
 
 
@@ -306,6 +321,7 @@ def monitor_view(progress: Progress) -> MonitorView:
             for task in progress.tasks
         ],
         exceptions=[exception_view(found) for found in progress.exceptions],
+        waiting=_waiting(progress.waiting),
     )
 
 
@@ -333,6 +349,10 @@ def exception_view(found: OrderException) -> ExceptionView:
         resolved_by=found.resolved_by,
         resolution=found.resolution,
     )
+
+
+def _waiting(found: Waiting | None) -> WaitingView | None:
+    return None if found is None else WaitingView(system=found.system, place=found.place, expected_at=found.expected_at)
 
 
 def _money(amount: Decimal, currency: str) -> MoneyView:

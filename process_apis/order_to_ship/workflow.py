@@ -23,6 +23,7 @@ from gateway.store.postgres import Store
 from process_apis.order_to_ship.handover import Handover
 from process_apis.order_to_ship.models import Order, Task
 from process_apis.order_to_ship.outcomes import Outcome, Pace, judge
+from process_apis.order_to_ship.pacing import Gate
 from process_apis.order_to_ship.records import Change, lock, sql
 from process_apis.order_to_ship.reworking import own_step
 from process_apis.order_to_ship.settling import apply_verdict, decide_terms, with_terms
@@ -41,12 +42,23 @@ class _Begun(Struct, frozen=True):
 
 
 class Turns:
-    """Runs turns. `claims` and `systems` are capabilities; `pace` says how failures are repeated."""
+    """Runs turns. `claims` and `systems` are capabilities; `pace` says how failures are repeated.
+
+    `gate` lets a turn call a paced system, or has it wait in the record.
+    """
 
     def __init__(
-        self, store: Store, clock: Clock, claims: ClaimsStock, systems: FindsSystems, pace: Pace, call_timeout: float
+        self,
+        store: Store,
+        clock: Clock,
+        claims: ClaimsStock,
+        systems: FindsSystems,
+        pace: Pace,
+        call_timeout: float,
+        gate: Gate,
     ) -> None:
         self._store = store
+        self._gate = gate
         self._claims = claims
         self._systems = systems
         self._pace = pace
@@ -112,7 +124,9 @@ class Turns:
     async def _conclude(self, connection: asyncpg.Connection, begun: _Begun, outcome: Outcome) -> _Begun | None:
         async with connection.transaction():
             _, change = await self._locked(connection, begun.order.order_id)
-            if begun.step.kind is StepKind.CHECK_TERMS and outcome.error is None:
+            if await self._gate.turned_away(change, begun.step, outcome.error):
+                pass
+            elif begun.step.kind is StepKind.CHECK_TERMS and outcome.error is None:
                 await decide_terms(change, begun.step, outcome)
             else:
                 apply_verdict(change, begun.step, judge(begun.step, outcome, change.now, self._pace))
@@ -126,11 +140,15 @@ class Turns:
             await own_step(change, upcoming, self._claims, self._systems)
             # A step that changes nothing would be due for ever: what it waits for wakes the order.
             upcoming = None if change.order is before else change.next()
+        if parked := not await self._gate.admits(change, upcoming):
+            upcoming = None
         if isinstance(upcoming, Step):
             change.set(**_begun_facts(change.order, upcoming))
         elif isinstance(upcoming, Wait) and not may_wait:
             await change.wake(max(0.05, (upcoming.until - change.now).total_seconds() + 0.05))
         order = await change.save()
+        if parked:
+            await self._gate.park(change)
         return _Begun(order, upcoming) if isinstance(upcoming, Step) else None
 
 

@@ -213,9 +213,12 @@ def order_summary(order: OrderSummary) -> schemas.OrderSummary:
 
 def order_monitor(order: Order, events: Sequence[Recorded]) -> schemas.OrderMonitor:
     """How far an order is, from its events."""
+    waiting = order.waiting
+    expected = None if waiting is None or waiting.expected_at is None else instant(waiting.expected_at)
     return schemas.OrderMonitor(
         id=order.order_id,
         status=status_view(order),
+        waiting=None if waiting is None else schemas.QueueView(place=waiting.place, expected_at=expected),
         events=[
             schemas.OrderEvent(type=recorded.event.type, occurred_at=instant(recorded.event.occurred_at))
             for recorded in events

@@ -332,11 +332,21 @@ class OrderEvent(Struct, kw_only=True):
     detail: str | None = None
 
 
+class QueueView(Struct, kw_only=True):
+    """Its place among the orders that wait for one system behind us, 1 the next, and when its turn is expected."""
+
+    place: Annotated[int, Meta(ge=1)]
+    expected_at: Annotated[
+        Instant | None, Meta(description="By how fast others leave; null while nobody has left lately.")
+    ]
+
+
 class OrderMonitor(Struct, kw_only=True):
-    """How far an order is, and everything that happened to it."""
+    """How far an order is, and everything that happened to it. `waiting` is null where it stands in no queue."""
 
     id: OrderId
     status: StatusView
+    waiting: QueueView | None
     events: list[OrderEvent]
 
 
