@@ -260,7 +260,12 @@ class Core:
             items=self.items,
             claims=self.availability,
             systems=self.directory,
-            options=OrderOptions(call_timeout=settings.orders.call_seconds, per_worker=settings.worker.concurrency),
+            options=OrderOptions(
+                call_timeout=settings.orders.call_seconds,
+                per_worker=settings.worker.concurrency,
+                freight=settings.freight,
+                criticality=settings.orders.criticality,
+            ),
             committed=[channel.name for channel in settings.channels if channel.is_committed],
             dated=[channel.name for channel in settings.channels if channel.promise_supply],
             cancel_after={

@@ -37,6 +37,7 @@ from process_apis.availability.freshness import SourceObjectives
 from process_apis.availability.history import HistoryOptions
 from process_apis.customers.models import SourceOptions as CustomerSourceOptions
 from process_apis.exceptions.options import ExceptionOptions
+from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
 from process_apis.procure_to_pay.options import ProcurementOptions
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.returns.options import ReturnOptions
@@ -270,10 +271,13 @@ class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """Order to ship: the ERP instance that takes orders.
 
     A call to another system that has not answered after `call_seconds` is given up, and what it did is looked up.
+    `criticality` says, by instance, what an order does while a system beside ERPs and warehouses is down: ``degrade``
+    (go on, and ask it later; the default) or ``critical`` (wait for it).
     """
 
     erp: str | None = None
     call_seconds: float = 20.0
+    criticality: Mapping[str, Criticality] = {}
 
 
 class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -326,6 +330,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: CacheSettings
     secrets: SecretSettings
     orders: OrderSettings = OrderSettings()
+    freight: FreightOptions = FreightOptions()
     http: HttpSettings = HttpSettings()
     events: EventSettings = EventSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -403,6 +408,10 @@ def _sources_of(settings: Settings, name: str) -> frozenset[str]:
 
 
 def _check_lists(settings: Settings, name: str) -> None:
+    carriers = {carrier for rule in settings.freight.rules for carrier in rule.carriers}
+    for instance in sorted({*carriers, *settings.orders.criticality}):
+        if instance not in settings.systems:
+            raise Misconfigured(f"{name}: freight or orders.criticality name {instance!r}: define it in [systems]")
     for instance in settings.customers:
         if instance not in settings.systems:
             raise Misconfigured(f"{name}: [customers.{instance}] is about no system: define {instance!r} in [systems]")

@@ -16,6 +16,7 @@ import pytest
 import redis.asyncio as redis
 
 from gateway.engines import Engines, EngineUrls
+from system_apis.parcel_carrier.sandbox import CarrierSandbox
 from system_apis.regional_erp.sandbox import ErpSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 from system_apis.sap_s4.sandbox import SapSandbox
@@ -234,6 +235,23 @@ SAP_SEED: Final = sap_seed_of(
 async def sap(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SapSandbox]:
     """A simulated S/4HANA (mock-sap in another process): plant 1710, odd product numbers, five customers; shared."""
     sandbox = SapSandbox(tmp_path_factory.mktemp("sap"), seed=SAP_SEED)
+    await sandbox.start()
+    yield sandbox
+    await sandbox.stop()
+
+
+# --- parcel_carrier ---------------------------------------------------------------------------------------------------
+
+DEPOTS: Final[dict[str, dict[str, str]]] = {
+    "D-NORTH": {"postcode": "97201", "country": "US", "currency": "USD"},
+    "D-WEST": {"postcode": "89101", "country": "US", "currency": "USD"},
+}
+
+
+@pytest.fixture
+async def carrier(tmp_path: Path) -> AsyncIterator[CarrierSandbox]:
+    """A running parcel carrier of its own, without a call limit, that collects at two depots."""
+    sandbox = CarrierSandbox(tmp_path / "carrier", depots=DEPOTS, rate=0)
     await sandbox.start()
     yield sandbox
     await sandbox.stop()

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from gateway.canonical.channel import ChannelOrder, ChannelOrderPage, PublishedFigure, ShownFigure, WantedFigure
 from gateway.canonical.events import Event
+from gateway.canonical.freight import Booking, Consignment, FreightOption, ReportedMilestone
 from gateway.canonical.invoice import CreditOrder, SystemInvoice
 from gateway.canonical.item import GroupMembers, Item, ReportedItem
 from gateway.canonical.order import (
@@ -298,6 +299,30 @@ class TakesCounts(Protocol):
     async def post_count(self, call: Call, *, order: CountOrder) -> str: ...
 
 
+@runtime_checkable
+class OffersFreight(Protocol):
+    """A carrier, or a TMS that speaks for several: what a consignment costs by each service that serves its address.
+
+    None at all where it does not serve it. Asking books nothing.
+    """
+
+    async def quote_freight(self, call: Call, *, consignment: Consignment) -> Sequence[FreightOption]: ...
+
+
+@runtime_checkable
+class BooksFreight(Protocol):
+    """A carrier that takes consignments on, once under each of our references, looked up before a retry.
+
+    `cancel_booking` raises `Conflict` once the goods were collected, `NotFound` when the reference is unknown.
+    """
+
+    async def find_booking(self, call: Call, *, reference: str) -> Booking | None: ...
+
+    async def book_freight(self, call: Call, *, consignment: Consignment, service: str) -> Booking: ...
+
+    async def cancel_booking(self, call: Call, *, reference: str) -> Booking: ...
+
+
 class Webhook(Struct, frozen=True, kw_only=True):
     """A webhook as it arrived: header names lower case, body untouched."""
 
@@ -306,12 +331,13 @@ class Webhook(Struct, frozen=True, kw_only=True):
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What one webhook or poll told: movements, snapshots or parts of them, supply lines, any of them or none."""
+    """What one webhook or poll told: movements, snapshots or parts, supply lines, milestones, any of them or none."""
 
     movements: tuple[ReportedMovement, ...] = ()
     snapshots: tuple[ReportedSnapshot, ...] = ()
     parts: tuple[SnapshotPart, ...] = ()
     supply: tuple[ReportedSupply, ...] = ()
+    milestones: tuple[ReportedMilestone, ...] = ()
 
 
 @runtime_checkable
@@ -326,6 +352,13 @@ class ReportsMovements(Protocol):
     """A system whose movements can be read again from a cursor: how silence and loss are repaired."""
 
     async def read_movements(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]: ...
+
+
+@runtime_checkable
+class ReportsMilestones(Protocol):
+    """A carrier whose milestones can be read again from a cursor, oldest first; an empty page is the end."""
+
+    async def read_milestones(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]: ...
 
 
 @runtime_checkable
@@ -375,6 +408,12 @@ class FindsSystems(Protocol):
     def posts_shipments(self, instance: str) -> PostsShipments: ...
 
     def releases_work(self, instance: str) -> ReleasesWork: ...
+
+    def offers_freight(self, instance: str) -> OffersFreight: ...
+
+    def books_freight(self, instance: str) -> BooksFreight: ...
+
+    def business_day(self, tenant: str, location: str, at: datetime) -> date: ...
 
 
 class FindsWarehouses(Protocol):

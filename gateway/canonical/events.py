@@ -142,6 +142,8 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("order.held", 1, "order", "an order waits for a person or for credit"),
         EventType("order.submitted", 1, "order", "the ERP confirmed the order"),
         EventType("order.released", 1, "order", "a warehouse accepted the work"),
+        EventType("order.freight_booked", 1, "order", "a carrier took the goods of an order on"),
+        EventType("order.milestone_reached", 1, "order", "a carrier told how far goods of an order are on their way"),
         EventType("order.shipment_confirmed", 1, "order", "goods of an order left a warehouse"),
         EventType("order.completed", 1, "order", "everything ordered was shipped or cancelled and the order is closed"),
         EventType("order.cancelled", 1, "order", "an order, or what was open of it, was cancelled"),

@@ -1,4 +1,4 @@
-"""The demo distributor: a real Tryton, two warehouses, a partner that listens. Each a process of its own."""
+"""The demo distributor: a real Tryton, two warehouses, a carrier, a partner that listens. Each a process of its own."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from gateway.kernel.errors import Misconfigured
 from gateway.outbound.door import Outbound
 from gateway.plays.partner_client import Credentials, PartnerClient
 from gateway.settings import load_settings
+from system_apis.parcel_carrier.sandbox import CarrierSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 from system_apis.tryton.adapter import Adapter
 from system_apis.tryton.sandbox import TrytonSandbox
@@ -35,7 +36,7 @@ _WMS_UNITS: Final = {"EA": "PCE", "CS": "CTN", "KGM": "KG"}
 
 
 class Site(Struct, frozen=True):
-    """One warehouse of the demo: its WMS instance, our location, and the codes of both systems."""
+    """One warehouse of the demo: its WMS instance, our location, the codes of the systems, and where it stands."""
 
     instance: str
     location: str
@@ -44,12 +45,15 @@ class Site(Struct, frozen=True):
     tryton_code: str
     time_zone: str
     priority: int
+    depot: str
+    postcode: str
 
 
 SITES: Final = (
-    Site("wms_north", "north", "North DC", "NOR1", "WH-N", "America/New_York", 10),
-    Site("wms_west", "west", "West DC", "WES1", "WH-W", "America/Los_Angeles", 20),
+    Site("wms_north", "north", "North DC", "NOR1", "WH-N", "America/New_York", 10, "D-NORTH", "10118"),
+    Site("wms_west", "west", "West DC", "WES1", "WH-W", "America/Los_Angeles", 20, "D-WEST", "97201"),
 )
+CARRIER: Final = "carrier_na"
 
 
 class Demo:
@@ -64,13 +68,14 @@ class Demo:
         self._progress = progress
         self.tryton = TrytonSandbox(cache or folder / "cache" / "tryton", self.folder / "tryton", progress=progress)
         self.warehouses: dict[str, WmsSandbox] = {}
+        self.carrier: CarrierSandbox | None = None
         self._receiver: asyncio.subprocess.Process | None = None
         self._receiver_port = 0
 
     @property
     def names(self) -> tuple[str, ...]:
         """What `kill` and `restart` know."""
-        return ("tryton", *(site.instance for site in SITES))
+        return ("tryton", *(site.instance for site in SITES), CARRIER)
 
     @property
     def credentials_path(self) -> Path:
@@ -103,6 +108,14 @@ class Demo:
             )
             await sandbox.start()
             self.warehouses[site.instance] = sandbox
+        self._progress("starting the carrier")
+        self.carrier = CarrierSandbox(
+            self.folder / CARRIER,
+            depots={site.depot: {"postcode": site.postcode, "country": "US", "currency": "USD"} for site in SITES},
+            webhook_url=f"{gateway_url}/webhooks/v1/{CARRIER}",
+            port=_kept_port(self.folder / f"{CARRIER}.port"),
+        )
+        await self.carrier.start()
         await self._start_receiver()
 
     async def stop(self) -> None:
@@ -114,15 +127,23 @@ class Demo:
         for sandbox in self.warehouses.values():
             await sandbox.stop()
         self.warehouses.clear()
+        if self.carrier is not None:
+            await self.carrier.stop()
+        self.carrier = None
         await self.tryton.stop()
 
     async def kill(self, name: str) -> None:
         """SIGKILL one counterpart."""
-        await (self.tryton if name == "tryton" else self.warehouses[name]).kill()
+        await self._counterpart(name).kill()
 
     async def restart(self, name: str) -> None:
         """Start it again with its data."""
-        await (self.tryton if name == "tryton" else self.warehouses[name]).restart()
+        await self._counterpart(name).restart()
+
+    def _counterpart(self, name: str) -> TrytonSandbox | WmsSandbox | CarrierSandbox:
+        if name == CARRIER and self.carrier is not None:
+            return self.carrier
+        return self.tryton if name == "tryton" else self.warehouses[name]
 
     def settings(self) -> dict[str, Any]:
         """The part of the settings file that describes the demo's systems and places."""
@@ -133,9 +154,12 @@ class Demo:
             }
             for site in SITES
         }
+        carrier = {}
+        if self.carrier is not None:
+            carrier = {CARRIER: {"product": "parcel_carrier", "settings": self.carrier.settings()}}
         erp = {"product": "tryton", "settings": msgspec.to_builtins(self.tryton.settings())}
         return {
-            "systems": {"erp_na": erp, **wms},
+            "systems": {"erp_na": erp, **wms, **carrier},
             "locations": [
                 {
                     "location": site.location,
@@ -144,13 +168,14 @@ class Demo:
                     "time_zone": site.time_zone,
                     "holder": site.instance,
                     "poster_to": "erp_na",
-                    "codes": {"erp_na": site.tryton_code, site.instance: site.wms_code},
+                    "codes": {"erp_na": site.tryton_code, site.instance: site.wms_code, CARRIER: site.depot},
                     "priority": site.priority,
                 }
                 for site in SITES
             ],
             "channels": [{"name": "web"}],
             "orders": {"erp": "erp_na"},
+            "freight": {"rules": [{"carriers": [CARRIER], "channel": "web"}]},
             "notifications": {"private_targets": ["127.0.0.0/8"]},
             # One trytond computes on one core: more turns at once only make each of them too late.
             "worker": {"poll_seconds": 5.0, "concurrency": 4},

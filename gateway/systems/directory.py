@@ -6,12 +6,16 @@ Implements `FindsSystems`, `FindsWarehouses`, `FindsCreditors` and `FindsAccount
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
 from gateway.canonical.capabilities import (
+    BooksFreight,
     CancelsTwins,
     ChangesStatus,
     IssuesCredits,
+    OffersFreight,
     PostsAdjustments,
     PostsShipments,
     ReadsCustomers,
@@ -28,8 +32,10 @@ from gateway.kernel.errors import Misconfigured, NotFound
 from gateway.systems.loader import LoadedSystem
 from gateway.systems.translation import (
     LocationCodes,
+    TranslatedBookings,
     TranslatedCounts,
     TranslatedCredits,
+    TranslatedOffers,
     TranslatedOrders,
     TranslatedPostings,
     TranslatedStatus,
@@ -153,6 +159,18 @@ class Directory:
         if not self.system(instance).offers(IssuesCredits):
             return None
         return TranslatedCredits(self.instance(instance, IssuesCredits), self._codes(instance))
+
+    def offers_freight(self, instance: str) -> OffersFreight:
+        """The instance as a carrier that says what goods cost, in our location codes."""
+        return TranslatedOffers(self.instance(instance, OffersFreight), self._codes(instance))
+
+    def books_freight(self, instance: str) -> BooksFreight:
+        """The instance as a carrier that takes goods on, in our location codes."""
+        return TranslatedBookings(self.instance(instance, BooksFreight), self._codes(instance))
+
+    def business_day(self, tenant: str, location: str, at: datetime) -> date:
+        """The day at a location at an instant."""
+        return at.astimezone(ZoneInfo(self._location(tenant, location).time_zone)).date()
 
     def counting(self, tenant: str, location: str) -> str | None:
         """The warehouse system whose figures can be set to a count; None when the holder takes no counts."""

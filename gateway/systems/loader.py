@@ -39,8 +39,11 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReleasesTransfers,
         capabilities.ChangesStatus,
         capabilities.TakesCounts,
+        capabilities.OffersFreight,
+        capabilities.BooksFreight,
         capabilities.SendsWebhooks,
         capabilities.ReportsMovements,
+        capabilities.ReportsMilestones,
         capabilities.PublishesAvailability,
         capabilities.ReadsChannelOrders,
     )

@@ -11,16 +11,19 @@ from datetime import timedelta
 from msgspec import structs
 
 from gateway.canonical.capabilities import (
+    BooksFreight,
     Call,
     CancelsTwins,
     ChangesStatus,
     IssuesCredits,
+    OffersFreight,
     PostsShipments,
     ReleasesTransfers,
     ReleasesWork,
     TakesCounts,
     TakesOrders,
 )
+from gateway.canonical.freight import Booking, Consignment, FreightOption
 from gateway.canonical.invoice import CreditOrder, SystemInvoice
 from gateway.canonical.order import (
     ExternalReference,
@@ -51,6 +54,10 @@ class LocationCodes:
             for line in order.lines
         )
         return structs.replace(order, lines=lines)
+
+    def consignment(self, consignment: Consignment) -> Consignment:
+        """Goods of a location by the instance's code."""
+        return structs.replace(consignment, ship_from=self.theirs(consignment.ship_from))
 
     def shipment(self, shipment: SystemShipment) -> SystemShipment:
         """A shipment with our codes."""
@@ -221,3 +228,35 @@ class TranslatedCredits:
         """See `IssuesCredits`."""
         there = structs.replace(order, location=self._codes.theirs(order.location))
         return await self._inner.issue_credit(call, order=there)
+
+
+class TranslatedOffers:
+    """`OffersFreight` in our codes."""
+
+    def __init__(self, inner: OffersFreight, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    async def quote_freight(self, call: Call, *, consignment: Consignment) -> Sequence[FreightOption]:
+        """See `OffersFreight`."""
+        return await self._inner.quote_freight(call, consignment=self._codes.consignment(consignment))
+
+
+class TranslatedBookings:
+    """`BooksFreight` in our codes."""
+
+    def __init__(self, inner: BooksFreight, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+
+    async def find_booking(self, call: Call, *, reference: str) -> Booking | None:
+        """See `BooksFreight`."""
+        return await self._inner.find_booking(call, reference=reference)
+
+    async def book_freight(self, call: Call, *, consignment: Consignment, service: str) -> Booking:
+        """See `BooksFreight`."""
+        return await self._inner.book_freight(call, consignment=self._codes.consignment(consignment), service=service)
+
+    async def cancel_booking(self, call: Call, *, reference: str) -> Booking:
+        """See `BooksFreight`."""
+        return await self._inner.cancel_booking(call, reference=reference)

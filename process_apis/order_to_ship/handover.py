@@ -19,6 +19,8 @@ from gateway.canonical.order import (
 )
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, OutcomeUnknown, Unavailable
+from process_apis.order_to_ship.freight_calls import FreightCalls
+from process_apis.order_to_ship.freight_options import FreightOptions
 from process_apis.order_to_ship.models import Order, Task, TaskKind
 from process_apis.order_to_ship.outcomes import TWINS, Outcome, Pace
 from process_apis.order_to_ship.releases import parts_of, place_of, reference_of, release_of
@@ -33,7 +35,9 @@ _log: Final = logging.getLogger(__name__)
 class Handover:
     """Performs the steps that call other systems. Never raises: an error is an outcome."""
 
-    def __init__(self, systems: FindsSystems, clock: Clock, pace: Pace, call_timeout: float) -> None:
+    def __init__(
+        self, systems: FindsSystems, clock: Clock, pace: Pace, call_timeout: float, freight: FreightOptions
+    ) -> None:
         self._systems = systems
         self._clock = clock
         self._pace = pace
@@ -46,6 +50,7 @@ class Handover:
             StepKind.POST_SHIPMENT: self._post_shipment,
             StepKind.CANCEL_WORK: self._cancel_work,
             StepKind.CANCEL_ORDER: self._cancel_order,
+            **FreightCalls(systems, clock, freight).performers,
         }
 
     async def perform(self, order: Order, step: Step) -> Outcome:
@@ -91,6 +96,8 @@ class Handover:
             TaskKind.ERP_ORDER: self._systems.takes_orders,
             TaskKind.WAREHOUSE_WORK: self._systems.releases_work,
             TaskKind.SHIPMENT_POSTING: self._systems.posts_shipments,
+            TaskKind.FREIGHT_QUOTE: self._systems.offers_freight,
+            TaskKind.FREIGHT_BOOKING: self._systems.books_freight,
         }
         return finders[task.kind](task.system)
 

@@ -15,6 +15,7 @@ from typing import Final
 from msgspec import Struct
 
 from gateway.canonical.capabilities import KeepsAnswer
+from gateway.canonical.freight import MilestoneKind
 from gateway.canonical.order import FillPolicy, OrderState
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller
@@ -145,12 +146,15 @@ class TaskKind(StrEnum):
     ERP_ORDER = "erp_order"
     WAREHOUSE_WORK = "warehouse_work"
     SHIPMENT_POSTING = "shipment_posting"
+    FREIGHT_QUOTE = "freight_quote"
+    FREIGHT_BOOKING = "freight_booking"
 
 
 class TaskState(StrEnum):
     """How far it is. ATTEMPTED and UNDOING mean that a call is, or was, under way and its outcome is not known.
 
     WITHDRAWN is ABSENT for good: what it asked for is asked for in another release.
+    SKIPPED: the order went on without it.
     """
 
     PENDING = "pending"
@@ -159,6 +163,7 @@ class TaskState(StrEnum):
     UNDOING = "undoing"
     ABSENT = "absent"
     WITHDRAWN = "withdrawn"
+    SKIPPED = "skipped"
 
 
 class Task(Struct, frozen=True, kw_only=True):
@@ -199,6 +204,45 @@ class Shipment(Struct, frozen=True, kw_only=True):
     location: str
     lines: tuple[ShippedLine, ...]
     release: int = 1
+
+
+class FreightOffer(Struct, frozen=True, kw_only=True):
+    """What one service of one carrier would cost, and when it would deliver."""
+
+    carrier: str
+    service: str
+    name: str
+    price: Money
+    arrives_on: date
+
+
+class Milestone(Struct, frozen=True, kw_only=True):
+    """Something that a carrier reported of one parcel."""
+
+    event_id: str
+    kind: MilestoneKind
+    tracking: str
+    occurred_at: datetime
+    place: str | None = None
+
+
+class Freight(Struct, frozen=True, kw_only=True):
+    """How the goods of one release leave one location; `target` is that of their warehouse work.
+
+    `offers` are kept until one is chosen. With a `number` the carrier has taken them on.
+    """
+
+    target: str
+    offers: tuple[FreightOffer, ...] = ()
+    carrier: str | None = None
+    service: str | None = None
+    price: Money | None = None
+    arrives_on: date | None = None
+    number: str | None = None
+    tracking: tuple[str, ...] = ()
+    tracking_url: str | None = None
+    label_url: str | None = None
+    milestones: tuple[Milestone, ...] = ()
 
 
 class ExceptionClass(StrEnum):
@@ -256,6 +300,7 @@ class Order(Struct, frozen=True, kw_only=True):
     exceptions: tuple[Finding, ...] = ()
     fill: FillPolicy = "complete"
     released: tuple[ReleasedLine, ...] = ()
+    freight: tuple[Freight, ...] = ()
     version: int = 1
     approved_at: datetime | None = None
     allocated_at: datetime | None = None
@@ -338,7 +383,10 @@ class OrderException(Struct, frozen=True, kw_only=True):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """Where an order is: its state, whether that is final, each task, and when work on it is next due."""
+    """Where an order is: its state, whether that is final, each task, and when work on it is next due.
+
+    `degraded` are systems that it went on without, or that it is to be told to yet after they failed.
+    """
 
     order_id: str
     state: OrderState
@@ -349,3 +397,4 @@ class Progress(Struct, frozen=True, kw_only=True):
     exceptions: tuple[OrderException, ...]
     rework: Rework | None = None
     waiting: Waiting | None = None
+    degraded: tuple[str, ...] = ()

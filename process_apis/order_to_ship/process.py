@@ -30,6 +30,7 @@ from gateway.telemetry.counters import Family
 from process_apis.order_to_ship.acceptance import Acceptance
 from process_apis.order_to_ship.channel_orders import ChannelOrders
 from process_apis.order_to_ship.covering import Covering
+from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
 from process_apis.order_to_ship.intervening import Interventions
 from process_apis.order_to_ship.models import (
     QUEUE,
@@ -44,6 +45,7 @@ from process_apis.order_to_ship.models import (
     Progress,
     ReworkLine,
     Task,
+    TaskKind,
     TaskState,
     Verb,
 )
@@ -63,13 +65,18 @@ _URGENT: Final = 10
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """Settings of the process. Seconds; `per_worker` turns at once in one worker process."""
+    """Settings of the process. Seconds; `per_worker` turns at once in one worker process.
+
+    `criticality` is of systems beside ERPs and warehouses, by name.
+    """
 
     call_timeout: float = 20.0
     per_worker: int = 16
     poll: float = 0.1
     overdue_after: float = 120.0
     pace: Pace = Pace()
+    freight: FreightOptions = FreightOptions()
+    criticality: Mapping[str, Criticality] = {}
 
 
 class OrderToShip:
@@ -94,7 +101,7 @@ class OrderToShip:
 
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
         channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
-        lines leave. `visits` keeps the places at paced systems.
+        lines leave. `visits` keeps the places at paced systems. Raises `Misconfigured` for a carrier of a freight rule that is none.
         """
         self._visits = visits
         self._cancel_after = dict(cancel_after or {})
@@ -102,12 +109,16 @@ class OrderToShip:
         self._claims = claims
         self._systems = systems
         self._options = options or Options()
+        for carrier in {name for rule in self._options.freight.rules for name in rule.carriers}:
+            systems.offers_freight(carrier)
+            systems.books_freight(carrier)
         self._acceptance = Acceptance(store, clock, items, claims, committed, dated, fills)
         self._channel_orders = ChannelOrders(self._acceptance)
         self._reading = Reading(store)
         self._turns = partial(
             Turns, clock=clock, claims=claims, systems=systems, pace=self._options.pace,
-            call_timeout=self._options.call_timeout, gate=Gate(visits, committed),
+            call_timeout=self._options.call_timeout, gate=Gate(visits, committed), freight=self._options.freight,
+            criticality=self._options.criticality,
         )  # fmt: skip
         self.interventions = Interventions(store, claims, systems, self._cancel)
         self.shipping = Shipping(systems)
@@ -384,6 +395,10 @@ def _retried(task: Task, *, asserted: bool) -> Task:
     `asserted`: nothing can be looked up there, and the person vouches that nothing is there.
     """
     anew = task.state is TaskState.ABSENT or asserted
+    if task.state is TaskState.SKIPPED:
+        # What was booked is there still, and is asked back again; a question that nobody waits for is not asked again.
+        wanted = TaskState.DONE if task.number else TaskState.PENDING
+        return task if task.kind is TaskKind.FREIGHT_QUOTE else replace(task, state=wanted, attempts=0, not_before=None)
     return replace(
         task,
         state=TaskState.PENDING if anew else task.state,

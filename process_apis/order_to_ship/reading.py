@@ -16,6 +16,7 @@ from gateway.kernel.money import Money
 from gateway.store.log_reader import LogReader
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from process_apis.order_to_ship.freight_rules import degraded
 from process_apis.order_to_ship.models import ExceptionClass, Order, OrderException, OrderSummary, Progress
 from process_apis.order_to_ship.records import load, sql
 from process_apis.order_to_ship.rules import FINAL
@@ -72,6 +73,7 @@ class Reading:
             rework=order.rework,
             due_at=await self._store.fetchval(sql.due_at, order_id),
             exceptions=tuple(await self.exceptions(tenant, state="open", order_id=order_id)),
+            degraded=degraded(order),
         )
 
     async def history(self, tenant: str, order_id: str, partner: str | None) -> tuple[Order, Sequence[Recorded]]:

@@ -31,6 +31,7 @@ from process_apis.order_to_ship.steps import Step, Wait, next_step
 
 sql: Final = queries_beside(__file__)
 _service: Final = queries_beside(__file__, "service_queries.sql")
+_freight: Final = queries_beside(__file__, "freight_queries.sql")
 _decode: Final = msgspec.json.Decoder(Order).decode
 _STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
 
@@ -147,6 +148,9 @@ class Change:
             order.picking_began_at, order.rejected_at, order.reject_reason, order.cancelled_at, order.completed_at,
             exposure(order), order.turn, order.waiting_turn, due_at,
         )  # fmt: skip
+        if order.freight != self._before.freight:
+            text = msgspec.json.encode(order.freight).decode()
+            await self.connection.execute(_freight.update_freight, order.order_id, text)
 
     async def _write_lines(self) -> None:
         changed = [line for line in self.order.lines if line not in self._before.lines]

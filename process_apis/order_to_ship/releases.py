@@ -72,15 +72,20 @@ def target_of(place: str, release: int) -> str:
     return place if release <= 1 else f"{place}{_MARK}{release}"
 
 
+def split_target(target: str) -> tuple[str, int]:
+    """What `target_of` put together."""
+    place, _, number = target.partition(_MARK)
+    return place, int(number) if number else 1
+
+
 def release_of(task: Task) -> int:
     """The release that a task is of."""
-    number = task.target.partition(_MARK)[2]
-    return int(number) if number else 1
+    return split_target(task.target)[1]
 
 
 def place_of(task: Task) -> str:
     """The location, or the system, that a task is for."""
-    return task.target.partition(_MARK)[0]
+    return split_target(task.target)[0]
 
 
 def reference_of(order: Order, release: int) -> str:

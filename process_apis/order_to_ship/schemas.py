@@ -13,6 +13,7 @@ from gateway.kernel.quantity import plain
 from gateway.pacing.places import Waiting
 from process_apis.order_to_ship.models import (
     AskedLine,
+    Freight,
     Order,
     OrderException,
     OrderSummary,
@@ -20,6 +21,7 @@ from process_apis.order_to_ship.models import (
     Progress,
     Rework,
 )
+from process_apis.order_to_ship.releases import split_target
 
 Amount = Annotated[str, Meta(pattern=r"^[0-9]{1,13}(\.[0-9]{1,9})?$(?!\n)", examples=["12", "0.5"])]
 Figure = Annotated[str, Meta(pattern=r"^-?[0-9]{1,40}(\.[0-9]{1,40})?$(?!\n)", examples=["12", "0.5"])]
@@ -111,6 +113,31 @@ class WaitingView(Struct, kw_only=True):
     expected_at: datetime | None
 
 
+class MilestoneView(Struct, kw_only=True):
+    """How far one parcel is, as its carrier told."""
+
+    kind: str
+    tracking: str
+    occurred_at: datetime
+    place: str | None
+
+
+class FreightView(Struct, kw_only=True):
+    """How the goods of one location travel, of a later release apart. With a `number` the carrier has taken them on."""
+
+    location: str
+    release: int
+    carrier: str | None
+    service: str | None
+    price: MoneyView | None
+    arrives_on: date | None
+    number: str | None
+    tracking: list[str]
+    tracking_url: str | None
+    label_url: str | None
+    milestones: list[MilestoneView]
+
+
 class OrderView(Struct, kw_only=True):
     """An order as internal applications see it. `waiting` is null where it waits for no paced system."""
 
@@ -128,6 +155,7 @@ class OrderView(Struct, kw_only=True):
     fill: str
     ship_to: AddressBody
     lines: list[LineView]
+    freight: list[FreightView]
     version: int
     waiting: WaitingView | None
 
@@ -201,7 +229,10 @@ class ReworkView(Struct, kw_only=True):
 
 
 class MonitorView(Struct, kw_only=True):
-    """Where an order is, what it waits for, and what is wrong."""
+    """Where an order is, what it waits for, and what is wrong.
+
+    `degraded` names systems that it went on without, or that failed and are told later.
+    """
 
     id: str
     state: str
@@ -209,6 +240,7 @@ class MonitorView(Struct, kw_only=True):
     cancelling: bool
     due_at: datetime | None
     rework: ReworkView | None
+    degraded: list[str]
     tasks: list[TaskView]
     exceptions: list[ExceptionView]
     waiting: WaitingView | None
@@ -279,8 +311,30 @@ def order_view(order: Order) -> OrderView:
             )
             for line in order.lines
         ],
+        freight=[freight_view(freight) for freight in order.freight],
         version=order.version,
         waiting=_waiting(order.waiting),
+    )
+
+
+def freight_view(freight: Freight) -> FreightView:
+    """How goods travel."""
+    location, release = split_target(freight.target)
+    return FreightView(
+        location=location,
+        release=release,
+        carrier=freight.carrier,
+        service=freight.service,
+        price=None if freight.price is None else _money(freight.price.amount, freight.price.currency),
+        arrives_on=freight.arrives_on,
+        number=freight.number,
+        tracking=list(freight.tracking),
+        tracking_url=freight.tracking_url,
+        label_url=freight.label_url,
+        milestones=[
+            MilestoneView(kind=each.kind, tracking=each.tracking, occurred_at=each.occurred_at, place=each.place)
+            for each in freight.milestones
+        ],
     )
 
 
@@ -308,6 +362,7 @@ def monitor_view(progress: Progress) -> MonitorView:
         cancelling=progress.cancelling,
         due_at=progress.due_at,
         rework=_rework_view(progress.rework),
+        degraded=list(progress.degraded),
         tasks=[
             TaskView(
                 kind=task.kind,

@@ -1,8 +1,9 @@
 """What an order needs next, purely from its facts: the whole flow of order to ship stands here.
 
-Forward: terms and credit, allocation, ERP order, warehouse work, shipment postings, close. Backward (a cancel, or an
-ERP's refusal): warehouse work, then ERP order, then the claims, each only when the one before is confirmed gone. What
-people ask of an order that is handed over goes back in the same way as far as it is concerned, then forward again.
+Forward: terms and credit, allocation, freight offers, ERP order, warehouse work, shipment postings, close. Backward (a
+cancel, or an ERP's refusal): warehouse work, then ERP order, then the claims, each only when the one before is
+confirmed gone. What people ask of an order that is handed over goes back in the same way as far as it is concerned,
+then forward again. Beside all of it, and after the order's end where it takes so long: what carriers are told.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from process_apis.order_to_ship.freight_rules import bookings_due, bookings_to_undo
 from process_apis.order_to_ship.models import ExceptionClass, Order, Rework, Task, TaskKind, TaskState
 from process_apis.order_to_ship.releases import may_allocate, release_of
 
@@ -23,12 +25,15 @@ class StepKind(StrEnum):
     """One step. The last four are transactions of our own; all others call another system."""
 
     CHECK_TERMS = "check_terms"
+    QUOTE_FREIGHT = "quote_freight"
     SUBMIT_ORDER = "submit_order"
     VERIFY_ORDER = "verify_order"
     RELEASE_WORK = "release_work"
     POST_SHIPMENT = "post_shipment"
     CANCEL_WORK = "cancel_work"
     CANCEL_ORDER = "cancel_order"
+    BOOK_FREIGHT = "book_freight"
+    CANCEL_FREIGHT = "cancel_freight"
     ALLOCATE = "allocate"
     REWORK = "rework"
     GIVE_UP = "give_up"
@@ -36,8 +41,10 @@ class StepKind(StrEnum):
 
 
 OWN_STEPS: Final = frozenset({StepKind.ALLOCATE, StepKind.REWORK, StepKind.GIVE_UP, StepKind.CLOSE})
-READ_STEPS: Final = frozenset({StepKind.CHECK_TERMS, StepKind.VERIFY_ORDER})
-UNDO_STEPS: Final = frozenset({StepKind.CANCEL_WORK, StepKind.CANCEL_ORDER})
+READ_STEPS: Final = frozenset({StepKind.CHECK_TERMS, StepKind.VERIFY_ORDER, StepKind.QUOTE_FREIGHT})
+UNDO_STEPS: Final = frozenset({StepKind.CANCEL_WORK, StepKind.CANCEL_ORDER, StepKind.CANCEL_FREIGHT})
+FREIGHT_STEPS: Final = frozenset({StepKind.QUOTE_FREIGHT, StepKind.BOOK_FREIGHT, StepKind.CANCEL_FREIGHT})
+_BESIDE: Final = frozenset({TaskKind.SHIPMENT_POSTING, TaskKind.FREIGHT_BOOKING})
 _TO_DO: Final = frozenset({TaskState.PENDING, TaskState.ATTEMPTED, TaskState.ABSENT})
 _MAY_BE_THERE: Final = frozenset({TaskState.ATTEMPTED, TaskState.DONE, TaskState.UNDOING})
 
@@ -69,18 +76,36 @@ Next = Step | Wait | None
 def next_step(order: Order, now: datetime) -> Next:
     """What to do now; None when nothing is left but to wait for somebody else."""
     if order.rejected_at or order.cancelled_at or order.completed_at:
-        return None
+        return _beside(order, now)
     if is_going_back(order):
-        return None if _blocked(order) else _backward(order, now)
+        return _sooner(None if _blocked(order) else _backward(order, now), _beside(order, now))
     forward = None if _blocked(order) else _forward(order, now)
     if isinstance(forward, Step):
         return forward
     shipping = _after_shipping(order, now)
     if isinstance(shipping, Step):
         return shipping
-    if forward is None and shipping is None:
-        return Step(StepKind.CLOSE) if _is_over(order) else None
-    return min((wait for wait in (forward, shipping) if wait is not None), key=lambda wait: wait.until)
+    if forward is None and shipping is None and _is_over(order):
+        return Step(StepKind.CLOSE)
+    return _sooner(_sooner(forward, shipping), _beside(order, now))
+
+
+def _sooner(one: Next, other: Next) -> Next:
+    """The first of two that is a step, else the wait that ends first."""
+    if isinstance(one, Step) or other is None:
+        return one
+    if isinstance(other, Step) or one is None:
+        return other
+    return min(one, other, key=lambda wait: wait.until)
+
+
+def _beside(order: Order, now: datetime) -> Next:
+    """What carriers are told: by itself, before or after the order's end."""
+    if not order.freight:
+        return None
+    undo, due = bookings_to_undo(order), bookings_due(order)
+    undoing = _first(StepKind.CANCEL_FREIGHT, undo, now) if undo else None
+    return _sooner(undoing, _first(StepKind.BOOK_FREIGHT, due, now) if due else None)
 
 
 def is_going_back(order: Order) -> bool:
@@ -120,8 +145,7 @@ def is_orphaned(task: Task) -> bool:
 
 
 def _blocked(order: Order) -> bool:
-    posting = TaskKind.SHIPMENT_POSTING
-    return any(finding.blocking and finding.kind != posting for finding in order.exceptions)
+    return any(finding.blocking and finding.kind not in _BESIDE for finding in order.exceptions)
 
 
 def _forward(order: Order, now: datetime) -> Next:
@@ -134,11 +158,15 @@ def _forward(order: Order, now: datetime) -> Next:
         return _first(StepKind.CHECK_TERMS, terms, now) if terms else Step(StepKind.CHECK_TERMS)
     if order.allocated_at is None and may_allocate(order):
         return Step(StepKind.ALLOCATE)
-    erps = [task for task in order.of_kind(TaskKind.ERP_ORDER) if task.state in _TO_DO]
-    if erps:
-        return _first(StepKind.SUBMIT_ORDER, erps, now)
-    works = [task for task in order.of_kind(TaskKind.WAREHOUSE_WORK) if task.state in _TO_DO]
-    return _first(StepKind.RELEASE_WORK, works, now) if works else None
+    for kind, step in (
+        (TaskKind.FREIGHT_QUOTE, StepKind.QUOTE_FREIGHT),
+        (TaskKind.ERP_ORDER, StepKind.SUBMIT_ORDER),
+        (TaskKind.WAREHOUSE_WORK, StepKind.RELEASE_WORK),
+    ):
+        due = [task for task in order.of_kind(kind) if task.state in _TO_DO]
+        if due:
+            return _first(step, due, now)
+    return None
 
 
 def _withdrawing(order: Order, rework: Rework, now: datetime) -> Next:

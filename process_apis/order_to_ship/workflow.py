@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import asyncpg
@@ -20,6 +20,8 @@ from gateway.canonical.capabilities import ClaimsStock, FindsSystems
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotFound, Unavailable
 from gateway.store.postgres import Store
+from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
+from process_apis.order_to_ship.freight_settling import FreightDesk
 from process_apis.order_to_ship.handover import Handover
 from process_apis.order_to_ship.models import Order, Task
 from process_apis.order_to_ship.outcomes import Outcome, Pace, judge
@@ -27,7 +29,16 @@ from process_apis.order_to_ship.pacing import Gate
 from process_apis.order_to_ship.records import Change, lock, sql
 from process_apis.order_to_ship.reworking import own_step
 from process_apis.order_to_ship.settling import apply_verdict, decide_terms, with_terms
-from process_apis.order_to_ship.steps import OWN_STEPS, Step, StepKind, Wait, begin, is_orphaned, with_task
+from process_apis.order_to_ship.steps import (
+    FREIGHT_STEPS,
+    OWN_STEPS,
+    Step,
+    StepKind,
+    Wait,
+    begin,
+    is_orphaned,
+    with_task,
+)
 
 _STEPS_PER_TURN: Final = 100
 _TRIES: Final = 60
@@ -56,13 +67,16 @@ class Turns:
         pace: Pace,
         call_timeout: float,
         gate: Gate,
+        freight: FreightOptions,
+        criticality: Mapping[str, Criticality],
     ) -> None:
         self._store = store
         self._gate = gate
         self._claims = claims
         self._systems = systems
         self._pace = pace
-        self._handover = Handover(systems, clock, pace, call_timeout)
+        self._handover = Handover(systems, clock, pace, call_timeout, freight)
+        self._freight = FreightDesk(freight, criticality)
 
     async def run(self, order_id: str, turn: int) -> None:
         """One turn. While the record is away it is tried again, because then nothing of it can be written down."""
@@ -129,15 +143,27 @@ class Turns:
             elif begun.step.kind is StepKind.CHECK_TERMS and outcome.error is None:
                 await decide_terms(change, begun.step, outcome)
             else:
-                apply_verdict(change, begun.step, judge(begun.step, outcome, change.now, self._pace))
+                self._apply(change, begun.step, outcome)
             return await self._go_on(change, may_wait=False)
+
+    def _apply(self, change: Change, step: Step, outcome: Outcome) -> None:
+        verdict = judge(step, outcome, change.now, self._pace)
+        if step.kind not in FREIGHT_STEPS:
+            apply_verdict(change, step, verdict)
+            return
+        verdict = self._freight.settle(change, step, outcome, verdict)
+        apply_verdict(change, step, verdict)
+        if step.kind is StepKind.QUOTE_FREIGHT:
+            self._freight.choose(change, verdict.task)
 
     async def _go_on(self, change: Change, *, may_wait: bool) -> _Begun | None:
         """Apply our own steps, begin the next call, or enqueue the turn that comes after the wait; then save."""
+        self._freight.plan(change)
         upcoming = change.next()
         while isinstance(upcoming, Step) and upcoming.kind in OWN_STEPS:
             before = change.order
             await own_step(change, upcoming, self._claims, self._systems)
+            self._freight.plan(change)
             # A step that changes nothing would be due for ever: what it waits for wakes the order.
             upcoming = None if change.order is before else change.next()
         if parked := not await self._gate.admits(change, upcoming):

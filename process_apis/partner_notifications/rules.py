@@ -16,6 +16,8 @@ MESSAGE_OF_EVENT: Final = {
     "order.held": ORDER_UPDATED,
     "order.submitted": ORDER_UPDATED,
     "order.released": ORDER_UPDATED,
+    "order.freight_booked": ORDER_UPDATED,
+    "order.milestone_reached": ORDER_UPDATED,
     "order.shipment_confirmed": ORDER_UPDATED,
     "order.completed": ORDER_UPDATED,
     "order.cancelled": ORDER_UPDATED,

@@ -16,13 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gateway.sandboxes.bucket import Bucket
 from gateway.sandboxes.child import SandboxProcess, end_with_parent, secret_file
 from gateway.sandboxes.faults import FaultBox
 from gateway.sandboxes.http import HttpServer
 from gateway.sandboxes.journal import Journal
 from system_apis.storefront_shop.shop.api import Api
 from system_apis.storefront_shop.shop.books import Books
-from system_apis.storefront_shop.shop.bucket import Bucket
 
 
 class ShopSandbox(SandboxProcess):

@@ -2,9 +2,11 @@
 
 import asyncio
 import importlib
+import json
 import os
 import re
 import time
+import urllib.request
 from contextlib import AsyncExitStack
 from decimal import Decimal
 
@@ -16,6 +18,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
 from gateway.outbound.limits import SystemLimits
+from system_apis.parcel_carrier.settings import Settings as CarrierSettings
 from system_apis.regional_erp.settings import Settings as ErpSettings
 from system_apis.regional_wms.settings import Settings as WmsSettings
 from system_apis.sap_s4.settings import Settings as SapSettings
@@ -94,6 +97,51 @@ async def regional_erp(regional_erp_sandbox):
         deep_insert=True,
         customer="CUST1",
     )
+
+
+@pytest.fixture
+async def parcel_carrier(carrier):
+    async def count_orders(reference):
+        return len([each for each in (await carrier.look("shipments"))["shipments"] if each["reference"] == reference])
+
+    async def begin_work(reference):
+        await carrier.control("track", reference=reference, code="PU")
+
+    async def cause_movement():
+        if not (await carrier.look("shipments"))["shipments"]:
+            await asyncio.to_thread(book_one, carrier)
+        await carrier.control("track", reference="one", code="HUB", place="Ürümqi")
+
+    async def genuine_webhook():
+        subscriber = Subscriber()
+        await subscriber.serve()
+        await carrier.control("webhook", url=subscriber.url)
+        await cause_movement()
+        await subscriber.until(lambda s: s.deliveries)
+        await carrier.control("webhook", url="")
+        subscriber.server.close()
+        return subscriber.deliveries[0][0]
+
+    return Counterpart(
+        product="parcel_carrier",
+        url=carrier.url,
+        settings=lambda url: msgspec.convert({**carrier.settings(), "base_url": url}, CarrierSettings),
+        location="D-NORTH",
+        count_orders=count_orders,
+        begin_work=begin_work,
+        cause_movement=cause_movement,
+        genuine_webhook=genuine_webhook,
+    )
+
+
+def book_one(carrier):
+    """A shipment of one parcel, past the adapter."""
+    to = {"name": "A", "street": "B", "city": "C", "postcode": "97999", "country": "US"}
+    body = {"reference": "one", "service": "STD", "depot": "D-NORTH", "to": to, "grams": 1, "ready_on": "2026-11-23"}
+    headers = {"x-api-key": (carrier.folder / "api_key").read_text(), "content-type": "application/json"}
+    request = urllib.request.Request(f"{carrier.url}/v3/shipments", json.dumps(body).encode(), headers)
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+        assert answer.status == 201
 
 
 @pytest.fixture

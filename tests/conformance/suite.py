@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from gateway.systems.loader import check_capabilities
 from gateway.systems.manifest import load_manifest
-from tests.conformance import reading, writing
+from tests.conformance import freighting, reading, writing
 
 
 class EveryAdapter:
@@ -30,10 +30,10 @@ def conformance(product: str, *, recorded: bool = False) -> tuple[type, ...]:
 
 
 def _cases_of(capability: str) -> type:
-    found = getattr(reading, f"{capability}Cases", None) or getattr(writing, f"{capability}Cases", None)
-    if found is None:
-        raise LookupError(f"{capability} is declared and has no cases here: write {capability}Cases")
-    return found
+    for module in (reading, writing, freighting):
+        if (found := getattr(module, f"{capability}Cases", None)) is not None:
+            return found
+    raise LookupError(f"{capability} is declared and has no cases here: write {capability}Cases")
 
 
 def _playable(case: type) -> type:

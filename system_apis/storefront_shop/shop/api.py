@@ -15,11 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 from gateway.sandboxes.books import Refusal
+from gateway.sandboxes.bucket import Bucket
 from gateway.sandboxes.faults import FaultBox, Faults, Rule
 from gateway.sandboxes.http import HttpAnswer, HttpRequest
 from gateway.sandboxes.journal import Journal
 from system_apis.storefront_shop.shop.books import Books
-from system_apis.storefront_shop.shop.bucket import Bucket
 from system_apis.storefront_shop.shop.shoppers import Shoppers
 
 _JSON: Final = (("content-type", "application/json"),)

@@ -14,6 +14,7 @@ from decimal import Decimal
 
 import asyncpg
 
+from gateway.canonical.freight import Booking, FreightOption
 from gateway.canonical.item import Item
 from gateway.canonical.order import ExternalReference, SystemOrder, SystemShipment, WarehouseWork, WorkState
 from gateway.canonical.party import CustomerAccount
@@ -40,6 +41,8 @@ create table fake.work (number bigint generated always as identity primary key, 
     lines jsonb, state text default 'released');
 create table fake.posting (posting text primary key, number bigint generated always as identity, reference text,
     location text, lines jsonb);
+create table fake.booking (reference text primary key, number bigint generated always as identity, service text,
+    grams bigint, collected boolean default false, cancelled boolean default false);
 create table fake.customer (code text primary key, credit_limit numeric, balance numeric default 0,
     hold boolean default false);
 insert into fake.customer (code) values ('CUST1');
@@ -54,7 +57,7 @@ order_to_ship.task order_to_ship.shipment_line order_to_ship.shipment order_to_s
 order_to_ship.action order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status
 dbos.workflow_input dbos.workflow_output dbos.operation_outputs
 fake.called fake.fault fake.sale fake.work fake.posting fake.customer
-fake.stock fake.claim
+fake.stock fake.claim fake.booking
 """
 EMPTY = "".join(f"delete from {table};" for table in _TABLES.split()) + (
     "alter table fake.sale alter number restart; insert into fake.customer (code) values ('CUST1');"
@@ -258,12 +261,71 @@ class Warehouse:
         return WarehouseWork(reference=row["reference"], number=f"W{row['number']}", state=WorkState(row["state"]))
 
 
+class Carrier:
+    """Two services; a reference is booked once, and not at all where it is taken."""
+
+    def __init__(self, seams):
+        self.seams = seams
+        self.settle_time = timedelta(seconds=0.05)
+
+    async def quote_freight(self, call, *, consignment):
+        async def do():
+            kilograms, day = consignment.weight.amount, consignment.ready_on
+            return [
+                FreightOption(
+                    service=service, name=service, price=Money(each * kilograms, "USD"),
+                    arrives_on=day + timedelta(days=days),
+                )
+                for service, each, days in (("ECO", Decimal(2), 5), ("EXP", Decimal(9), 1))
+            ]  # fmt: skip
+
+        return await self.seams.call("quote_freight", consignment.reference, do)
+
+    async def find_booking(self, call, *, reference):
+        async def do():
+            row = await self.seams.pool.fetchrow("select * from fake.booking where reference = $1", reference)
+            return None if row is None else self._booking(row)
+
+        return await self.seams.call("find_booking", reference, do)
+
+    async def book_freight(self, call, *, consignment, service):
+        async def do():
+            row = await self.seams.pool.fetchrow(
+                "insert into fake.booking (reference, service, grams) values ($1, $2, $3) returning *",
+                consignment.reference, service, int(consignment.weight.amount * 1000),
+            )  # fmt: skip
+            return self._booking(row)
+
+        return await self.seams.call("book_freight", consignment.reference, do)
+
+    async def cancel_booking(self, call, *, reference):
+        async def do():
+            if await self.seams.pool.fetchval("select collected from fake.booking where reference = $1", reference):
+                raise Conflict("it is on its way", code="carrier.already_collected")
+            row = await self.seams.pool.fetchrow(
+                "update fake.booking set cancelled = true where reference = $1 returning *", reference
+            )
+            if row is None:
+                raise NotFound("nothing is booked", code="carrier.not_found")
+            return self._booking(row)
+
+        return await self.seams.call("cancel_booking", reference, do)
+
+    def _booking(self, row):
+        return Booking(
+            reference=row["reference"], number=f"B{row['number']}", service=row["service"],
+            price=Money(Decimal(4), "USD"), arrives_on=None, tracking=(f"T{row['number']}",),
+            cancelled=row["cancelled"],
+        )  # fmt: skip
+
+
 class Systems:
     """One ERP for everything, one warehouse system per location."""
 
     def __init__(self, seams, *, reference=ExternalReference.SEARCHABLE):
         self.erp = Erp(seams, reference=reference)
         self.warehouses = {"wms_n": Warehouse(seams), "wms_w": Warehouse(seams)}
+        self.carrier = Carrier(seams)
 
     def erp_of(self, tenant, location):
         return "erp_na"
@@ -284,6 +346,16 @@ class Systems:
 
     def releases_work(self, instance):
         return self.warehouses[instance]
+
+    def offers_freight(self, instance):
+        if instance not in ("carrier_na", "carrier_eu"):
+            raise Misconfigured(f"no instance {instance}", code="systems.unknown")
+        return self.carrier
+
+    books_freight = offers_freight
+
+    def business_day(self, tenant, location, at):
+        return at.date()
 
 
 class Items:

@@ -71,7 +71,8 @@ class Subscriber:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-                headers = dict(line.lower().split(": ", 1) for line in head[1:] if line)
+                fields = [line.split(": ", 1) for line in head[1:] if line]
+                headers = {name.lower(): value for name, value in fields}
                 body = await reader.readexactly(int(headers["content-length"]))
                 status = self.answers.pop(0) if self.answers else 204
                 self.deliveries.append((Webhook(headers=headers, body=body), status))

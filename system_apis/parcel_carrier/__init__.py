@@ -1,0 +1,1 @@
+"""A parcel carrier: rates, shipments under our reference, and tracking events."""
