@@ -443,8 +443,8 @@ class Core:
         return (
             *availability_subscriptions.subscriptions(self.availability),
             *order_subscriptions.subscriptions(self.orders),
-            *notification_subscriptions.subscriptions(),
-            *publication_subscriptions.subscriptions(self.publication.followed),
+            *notification_subscriptions.subscriptions(self.notifications.hint),
+            *publication_subscriptions.subscriptions(self.publication.followed, self.publication.hint),
             *stock_operation_subscriptions.subscriptions(self.returns.hear, self.procurement.receiving.on_movement),
             *procurement_subscriptions.subscriptions(self.procurement),
         )

@@ -32,6 +32,8 @@ _INFINITE: Final = {"infinity": date.max, "-infinity": date.min}
 _TRANSACTION_CAP: Final = {"transaction_timeout": "30s"}
 _CAPS_TRANSACTIONS: Final = 17
 _OLDEST_SERVER: Final = 15
+_ASSIGNED_BY_HAND: Final = 10_000  # PostgreSQL's src/include/access/transam.h, FirstGenbkiObjectId
+_introspected: Final[dict[frozenset[int], Any]] = {}
 _GONE: Final = (
     OSError,
     TimeoutError,
@@ -52,6 +54,12 @@ _CONTENDED: Final = (
 )
 
 
+class _Nothing:
+    """Stands where asyncpg looks for the statement of an introspection that was not made."""
+
+    name = "none"
+
+
 class _Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """A connection that owns up when COMMIT of a failed transaction was answered by ROLLBACK."""
 
@@ -66,6 +74,20 @@ class _Session(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no ty
 
     def get_reset_query(self) -> str:
         return ""
+
+    async def _introspect_types(self, typeoids: Any, timeout: float | None) -> Any:  # noqa: ASYNC109
+        """What the server says of types that asyncpg does not know by heart, such as arrays of what it does.
+
+        Of the server's own it says the same to every connection (their numbers are assigned by hand, below 10000), and
+        asking takes it 8 ms: that is asked once.
+        """
+        wanted = frozenset(typeoids)
+        if known := _introspected.get(wanted):
+            return known, _Nothing
+        rows, statement = await super()._introspect_types(typeoids, timeout)
+        if max(wanted) < _ASSIGNED_BY_HAND:
+            _introspected[wanted] = rows
+        return rows, statement
 
 
 async def _exact_dates(connection: asyncpg.Connection) -> None:

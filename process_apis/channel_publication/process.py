@@ -28,7 +28,7 @@ from process_apis.channel_publication.publishing import Publisher
 _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
 _CALL_SECONDS: Final = 30.0
-_IDLE_SECONDS: Final = 0.05
+_IDLE_SECONDS: Final = 0.25
 _LOOK_ROUND_SECONDS: Final = 1.0
 _LONGEST_PAUSE: Final = 30.0
 _GAUGES: Final = (
@@ -87,6 +87,11 @@ class ChannelPublication:
     def followed(self) -> list[str]:
         """What changes are marked for: published channels and feeds."""
         return [*self.names, *(feed.options.key for feed in self.feeds.values())]
+
+    def hint(self) -> None:
+        """Something is due: look at once. What other workers mark, and what is due by time, is looked for anyway."""
+        for lane in self._lanes:
+            lane.news.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until `stop`. Whoever holds a channel's lease works on it; a survivor takes it over at once."""
@@ -215,6 +220,7 @@ class Lane:
             store, clock, tenant, channel, items=items, reckoning=reckoning, disagreements=disagreements
         )
         self._rounds_at = float("-inf")
+        self.news = asyncio.Event()
 
     async def open(self) -> None:
         """Make its row."""
@@ -230,7 +236,9 @@ class Lane:
                     busy = await self.step()
                     failures = 0
                     if not busy:
-                        await asyncio.sleep(_IDLE_SECONDS)
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(self.news.wait(), _IDLE_SECONDS)
+                        self.news.clear()
             except CrossdockError as error:
                 failures += 1
                 _log.warning("%s is not published: %s (%s)", self.name, error.detail, error.code)

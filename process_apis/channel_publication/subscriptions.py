@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -17,8 +17,8 @@ _TOGETHER: Final = 500
 _CHANGES: Final = frozenset({"availability.changed", "availability.kit_changed"})
 
 
-def subscriptions(channels: Sequence[str]) -> list[Subscription]:
-    """Who listens to the log for `channels`; nobody where none is published."""
+def subscriptions(channels: Sequence[str], marked: Callable[[], object] | None = None) -> list[Subscription]:
+    """Who listens to the log for `channels`; nobody where none is published. `marked`: called when figures are due."""
     if not channels:
         return []
     names = list(channels)
@@ -43,5 +43,6 @@ def subscriptions(channels: Sequence[str]) -> list[Subscription]:
             together=mark_all,
             batch=_TOGETHER,
             ordered=False,
+            afterwards=marked,
         )
     ]

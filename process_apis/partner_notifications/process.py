@@ -34,7 +34,8 @@ _SEND_WITHIN_SECONDS: Final = 30.0  # and the sender takes 15 at most: well with
 _BATCH: Final = 64
 _AT_ONCE: Final = 256
 _PER_ENDPOINT: Final = 32
-_POLL_SECONDS: Final = 0.05
+_ROOM_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.25
 _RECORD_PAUSE_SECONDS: Final = 1.0
 
 
@@ -49,6 +50,11 @@ class PartnerNotifications:
         # What many deliveries at once ask the record for, they ask together.
         self._finding = Batches(self._find_endpoints, largest=_AT_ONCE)
         self._marking = Batches(self._mark_delivered, largest=_AT_ONCE)
+        self._news = asyncio.Event()
+
+    def hint(self) -> None:
+        """New messages: look at once. What other workers write, and what is due again, is looked for anyway."""
+        self._news.set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; an unreachable record is waited for, a slow receiver holds up its own only."""
@@ -67,9 +73,18 @@ class PartnerNotifications:
                 if leased:
                     continue
                 if under_way:  # room may come before the next look is due
-                    await asyncio.wait(under_way, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait(under_way, timeout=_ROOM_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 else:
-                    await _pause(stop, _POLL_SECONDS)
+                    await self._idle(stop)
+
+    async def _idle(self, stop: asyncio.Event) -> None:
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(self._news.wait())]
+        try:
+            await asyncio.wait(waits, timeout=_POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        self._news.clear()
 
     async def deliver_due(self) -> bool:
         """One round over what is due; returns whether there was anything."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.backbone.consumer import Subscription
@@ -40,8 +40,8 @@ async def _write_all(connection: Connection, events: Sequence[Recorded]) -> None
         await connection.execute(_sql.insert_messages, *map(list, zip(*rows.values(), strict=True)))
 
 
-def subscriptions() -> list[Subscription]:
-    """Who listens to the log for partners."""
+def subscriptions(written: Callable[[], object] | None = None) -> list[Subscription]:
+    """Who listens to the log for partners. `written` is called when there are messages."""
     return [
         Subscription(
             name="partner_notifications",
@@ -49,5 +49,6 @@ def subscriptions() -> list[Subscription]:
             handler=_write,
             together=_write_all,
             batch=_TOGETHER,
+            afterwards=written,
         )
     ]

@@ -10,6 +10,7 @@ from experience_apis.storefront.v1 import mapping, schemas
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.kernel.errors import NotFound
 from process_apis.order_to_ship.process import OrderToShip
+from process_apis.partner_notifications.figuring import Figures
 from process_apis.partner_notifications.models import Message
 from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED
 
@@ -21,8 +22,7 @@ class StorefrontMessages:
     """Renders messages for partners on storefront v1. What is told is the state now, not at the event."""
 
     def __init__(self, items: ResolvesItems, availability: AnswersAvailability, orders: OrderToShip) -> None:
-        self._items = items
-        self._availability = availability
+        self._figures = Figures(items, availability, locations=False)
         self._orders = orders
 
     async def render(self, message: Message, *, channel: str) -> bytes | None:
@@ -39,14 +39,8 @@ class StorefrontMessages:
         return _encode(schemas.OrderUpdated(type="order.updated", timestamp=occurred, data=order))
 
     async def _figure(self, message: Message, channel: str) -> schemas.AvailabilityView | None:
-        item = (await self._items.by_id(message.tenant, [message.about])).get(message.about)
-        # The projection may not have seen the change yet that this message is about.
-        figures = await self._availability.availability(
-            message.tenant, channel=channel, items=[message.about], from_record=True
-        )
-        if item is None or not figures:
-            return None
-        return mapping.availability_view(item, figures[0])
+        figure = await self._figures.of(message.tenant, channel, message.about)
+        return None if figure is None else mapping.availability_view(figure.item, figure.availability)
 
     async def _order(self, message: Message) -> schemas.OrderView | None:
         try:

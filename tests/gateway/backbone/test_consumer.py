@@ -201,3 +201,20 @@ async def test_what_is_handled_together_is_handled_one_by_one_where_one_of_it_fa
         await until_seen(store, ["a", "b", *(f"later-{number}" for number in range(5))])
     assert letter.aggregate == "bad"
     assert batches[0] == ["a", "bad", "b"]
+
+
+async def test_whoever_goes_on_is_told_when_it_is_committed_and_not_of_what_failed(store, nats_url, fragile):
+    fragile.errors["bad"] = Rejected("no unit", code="mapping.unit")
+    told = []
+
+    def count():
+        told.append(len(fragile.calls))
+
+    async with running(store, nats_url, keeper("c", handler=fragile, afterwards=count)):
+        await write(store, order("bad"))
+        await state_of(store, 1)
+        assert told == []
+        await write(store, order("a"))
+        await until_seen(store, ["a"])
+        await until(lambda: asyncio.sleep(0, told))
+    assert told == [len(fragile.calls)]

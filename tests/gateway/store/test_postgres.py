@@ -142,3 +142,31 @@ async def test_every_date_is_kept_as_the_date_it_is(store, day):
 @pytest.mark.parametrize(("text", "day"), [("infinity", date.max), ("-infinity", date.min)])
 async def test_what_was_kept_as_infinity_is_read_as_the_last_date(store, text, day):
     assert await store.fetchval(f"select '{text}'::date") == day
+
+
+async def test_what_the_servers_own_types_are_is_asked_once_and_not_of_every_connection(store):
+    async def asked_by_a_new_connection():
+        seen = []
+        fresh = Store(store.url, size=1)
+        await fresh.open()
+        try:
+            async with fresh.connection() as connection:
+                connection.add_query_logger(lambda query: seen.append(query.query))
+                assert await connection.fetchval("select $1::smallint[]", [1, 2]) == [1, 2]
+        finally:
+            await fresh.close()
+        return sum("typeinfo_tree" in query for query in seen)
+
+    await asked_by_a_new_connection()
+    assert await asked_by_a_new_connection() == 0
+
+
+async def test_types_that_one_record_made_for_itself_are_asked_for_by_every_connection(store):
+    await store.execute("create type mood as enum ('calm', 'busy')")
+    for _ in range(2):
+        fresh = Store(store.url, size=1)
+        await fresh.open()
+        try:
+            assert await fresh.fetchval("select $1::mood[]", ["calm"]) == ["calm"]
+        finally:
+            await fresh.close()
