@@ -43,7 +43,8 @@ _log: Final = logging.getLogger("crossdock.worker")
 _PAUSE_SECONDS: Final = 1.0
 _HOUSEKEEPING_SECONDS: Final = 2.0
 _LAGS_SECONDS: Final = 2.0
-_LAGS_REST: Final = 20
+_LAGS_REST: Final = 100
+_LOOK_REST: Final = 20
 _PRUNE_SECONDS: Final = 60.0
 _HISTORY_SECONDS: Final = 60.0
 _RECONCILE_SECONDS: Final = 10.0
@@ -270,7 +271,7 @@ class Worker:
         while not self._stop.is_set():
             began = self._core.clock.monotonic()
             await self._core.availability.lags.keep()
-            # Counting a busy minute takes longer: never more than a part of the record's time.
+            # Counting a busy minute takes longer: never more than a hundredth of the record's time.
             await self._pause(max(_LAGS_SECONDS, _LAGS_REST * (self._core.clock.monotonic() - began)))
 
     async def _apply_parts(self) -> None:
@@ -316,7 +317,7 @@ class Worker:
             await exceptions.sweep.look(self._core.settings.tenant)
             # A look at very many takes longer: never more than a part of the record's time.
             took = self._core.clock.monotonic() - began
-            await self._pause(max(exceptions.options.look_seconds, _LAGS_REST * took))
+            await self._pause(max(exceptions.options.look_seconds, _LOOK_REST * took))
 
     async def _reconcile(self) -> None:
         """Hold accounts against each other as the settings ask, in one worker of all."""
