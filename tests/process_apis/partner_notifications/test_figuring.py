@@ -12,12 +12,14 @@ class World:
     def __init__(self, *items):
         self.items = set(items)
         self.readings = []
+        self.begun = asyncio.Event()
 
     async def by_id(self, tenant, items):
         return {item: SimpleNamespace(item=item) for item in items if item in self.items}
 
     async def availability(self, tenant, *, channel, items, locations, from_record):
         self.readings.append((tenant, channel, tuple(items), locations, from_record))
+        self.begun.set()
         await asyncio.sleep(0)
         return [SimpleNamespace(item=item, channel=channel, reading=len(self.readings)) for item in items]
 
@@ -41,8 +43,7 @@ async def test_who_asks_while_one_is_read_gets_a_later_reading():
     world = World("i1")
     figures = Figures(world, world, locations=False)
     first = asyncio.create_task(figures.of("acme", "web", "i1"))
-    while not world.readings:
-        await asyncio.sleep(0)
+    await world.begun.wait()
     second = await figures.of("acme", "web", "i1")
     assert ((await first).availability.reading, second.availability.reading) == (1, 2)
 
