@@ -1,4 +1,4 @@
-"""The capabilities of Tryton, one method each; the work is in `orders.py`, `postings.py` and `mapping.py`."""
+"""The capabilities of Tryton, one method each; the work is in `orders.py`, `postings.py`, `credits.py` and others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from gateway.kernel.secrets import resolve_secret
 from system_apis.tryton import mapping, parties, wire
 from system_apis.tryton.adjustments import Adjustments
 from system_apis.tryton.client import Client
+from system_apis.tryton.credits import Credits
 from system_apis.tryton.directory import Directory
+from system_apis.tryton.invoices import Invoices
 from system_apis.tryton.orders import Orders
 from system_apis.tryton.postings import Postings
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from gateway.canonical.capabilities import Call
+    from gateway.canonical.invoice import CreditOrder, SystemInvoice
     from gateway.canonical.order import SalesOrder, ShipmentLine, SystemOrder, SystemShipment
     from gateway.canonical.party import CustomerAccount
     from gateway.canonical.reconciliation import SystemAdjustment
@@ -48,6 +51,10 @@ class Adapter:
         self._postings = Postings(self._client, self._directory, self._orders)
         self._units = settings.unit_codes()
         self._adjustments = Adjustments(self._client, self._directory, self._orders, self._units)
+        self._invoices = Invoices(self._directory)
+        self._credits = Credits(
+            self._client, self._directory, self._orders, self._adjustments, self._invoices, self._units
+        )
 
     async def check_health(self, call: Call) -> None:
         """Whether Tryton answers and takes our login."""
@@ -177,6 +184,18 @@ class Adapter:
     ) -> SystemAdjustment:
         """Added to what the warehouse's storage has, whatever that is by then."""
         return await self._adjustments.post(call, posting, location, code, amount, uom)
+
+    async def read_invoices(self, call: Call, *, reference: str) -> Sequence[SystemInvoice]:
+        """Those that bill the order, and those that give something of it back."""
+        return await self._invoices.read(call, reference)
+
+    async def find_credit(self, call: Call, *, credit: str) -> SystemInvoice | None:
+        """The posted credit note; None also while it is under way, for then `issue_credit` finishes it."""
+        return await self._credits.find(call, credit)
+
+    async def issue_credit(self, call: Call, *, order: CreditOrder) -> SystemInvoice:
+        """Made, processed, the goods booked in, posted; goes on where an earlier call stopped."""
+        return await self._credits.issue(call, order)
 
     async def _zone(self, call: Call, location: int) -> list[wire.Stock]:
         found: list[wire.Stock] = []

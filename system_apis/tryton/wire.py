@@ -311,6 +311,86 @@ class Shipment(Struct):
     timestamp: str | None = field(name="_timestamp", default=None)
 
 
+class Billed(Struct):
+    """``sale.line`` as an invoice line names it."""
+
+    id: int
+    sequence: int | None
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    product: Code | None = field(name="product.", default=None)
+
+
+class BilledSale(Struct):
+    """``sale.sale`` with its invoices and what came back for it; `origin` is ``sale.sale,id`` of what it gives back."""
+
+    MODEL: ClassVar = "sale.sale"
+    FIELDS: ClassVar = (
+        "number", "reference", "state", "origin", "shipments", "shipment_returns", "invoices",
+        *(f"lines.{name}" for name in ("sequence", "quantity", "unit_price", "product.code")),
+    )  # fmt: skip
+
+    id: int
+    number: str | None
+    reference: str | None
+    state: str
+    origin: str | None
+    shipments: list[int]
+    shipment_returns: list[int]
+    invoices: list[int]
+    lines: list[Billed] = field(name="lines.")
+
+
+class InvoiceLine(Struct):
+    """``account.invoice.line``; `origin` is ``model,id``, `stock_moves` of module account_invoice_stock."""
+
+    id: int
+    type: str
+    quantity: Decimal | None
+    unit_price: Decimal | None
+    amount: Decimal | None
+    origin: str | None
+    stock_moves: list[int]
+    product: Code | None = field(name="product.", default=None)
+
+
+class Invoice(Struct):
+    """``account.invoice`` to a customer: a credit note is one whose amounts are below zero."""
+
+    MODEL: ClassVar = "account.invoice"
+    FIELDS: ClassVar = (
+        "number", "state", "invoice_date", "untaxed_amount", "tax_amount", "total_amount", "currency.code",
+        "_timestamp",
+        *(
+            f"lines.{name}"
+            for name in ("type", "quantity", "unit_price", "amount", "origin", "stock_moves", "product.code")
+        ),
+    )  # fmt: skip
+
+    id: int
+    number: str | None
+    state: str
+    invoice_date: date | None
+    untaxed_amount: Decimal | None
+    tax_amount: Decimal | None
+    total_amount: Decimal | None
+    currency: Code = field(name="currency.")
+    lines: list[InvoiceLine] = field(name="lines.")
+    timestamp: str | None = field(name="_timestamp", default=None)
+
+
+class Returned(Struct):
+    """``stock.shipment.out.return``."""
+
+    MODEL: ClassVar = "stock.shipment.out.return"
+    FIELDS: ClassVar = ("number", "state", "_timestamp")
+
+    id: int
+    number: str | None
+    state: str
+    timestamp: str | None = field(name="_timestamp", default=None)
+
+
 class Losses(Struct):
     """``stock.location`` of type warehouse, with where what it lacks and what it finds is booked."""
 

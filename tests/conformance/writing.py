@@ -194,6 +194,41 @@ class PostsAdjustmentsCases:
         return bench.counterpart.lines[0][0]
 
 
+class ReadsInvoicesCases:
+    @live_only
+    async def test_an_order_that_nobody_knows_has_no_invoices(self, bench):
+        assert list(await bench.adapter.read_invoices(call(), reference=bench.ref("ord"))) == []
+
+
+class IssuesCreditsCases:
+    @live_only
+    async def test_a_lost_answer_is_unknown_and_asking_again_credits_once(self, bench):
+        order, credit = bench.order(), bench.ref("crd")
+        await bench.adapter.submit_order(call(60), order=order)
+        asked = CreditOrder(
+            credit=credit,
+            order=order.order,
+            sold_to=order.sold_to,
+            currency=order.currency,
+            location=order.lines[0].location,
+            lines=tuple(
+                CreditLine(
+                    line=line.line, item=line.item, sku=line.sku, amount=line.amount, uom=line.uom,
+                    unit_price=line.unit_price, restocked=line.amount,
+                )
+                for line in order.lines[:1]
+            ),
+        )  # fmt: skip
+        assert await bench.adapter.find_credit(call(), credit=credit) is None
+        with pytest.raises(OutcomeUnknown):
+            await bench.failing("cut").issue_credit(call(60), order=asked)
+        made = await settled(lambda: bench.adapter.issue_credit(call(60), order=asked))
+        assert (made.owed, made.is_credit, made.reference) == (True, True, credit)
+        assert await bench.adapter.find_credit(call(), credit=credit) == made
+        notes = await bench.adapter.read_invoices(call(), reference=order.order)
+        assert [note.number for note in notes if note.is_credit] == [made.number]
+
+
 class ReleasesWorkCases:
     async def test_work_is_not_found_before_and_released_once(self, bench):
         order = bench.order()
