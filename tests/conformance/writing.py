@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 
 from gateway.canonical.channel import Published, WantedFigure
+from gateway.canonical.invoice import CreditLine, CreditOrder
 from gateway.canonical.order import ShipmentLine, WorkState
 from gateway.canonical.stock import Bucket
 from gateway.canonical.warehouse import CountOrder, CountOrderLine, StatusOrder, TransferOrder, TransferOrderLine
