@@ -48,7 +48,7 @@ WRONG = {
           using (tenant, item, location, owner) where l.on_hand <> p.on_hand""",
     "stock lines whose version differs from their events": """
         select count(*) from availability.stock_line l
-        left join (select tenant, aggregate, count(*) as told from store.event
+        left join (select tenant, aggregate, count(*) as told from store.told
                    where type = 'availability.changed' group by 1, 2) e
           on e.tenant = l.tenant and e.aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
         where l.version <> coalesce(e.told, 0)""",

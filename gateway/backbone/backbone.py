@@ -14,11 +14,11 @@ from gateway.backbone.live import follow
 from gateway.backbone.relay import Relay
 from gateway.backbone.streams import Namespace
 from gateway.backbone.tail import Tail
-from gateway.canonical.events import Position, Recorded
+from gateway.canonical.events import Position, Recorded, Upcasts
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Misconfigured, Unavailable
 from gateway.store.installation import check_installation
-from gateway.store.log_reader import LogReader, Stretch, Upcasts
+from gateway.store.log_reader import LogReader, Stretch
 from gateway.store.postgres import Store
 
 

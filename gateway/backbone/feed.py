@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from gateway.backbone.carrier import Carrier, Line
 from gateway.backbone.streams import Namespace, ensure_stream
-from gateway.backbone.wire import POSITION, PREVIOUS, position_in, recorded_in
+from gateway.backbone.wire import POSITION, PREVIOUS, events_in, position_in
 from gateway.canonical.events import Position, Recorded
 from gateway.kernel.clock import Clock
 from gateway.store.log_reader import Stretch
@@ -41,18 +42,18 @@ class Window:
         self._places: list[Position] = []
         self._events: list[Recorded] = []
 
-    def offer(self, previous: Position, position: Position, recorded: Recorded | None) -> bool:
-        """Take the next event; False when it is an old one. None stands for one that was not carried."""
+    def offer(self, previous: Position, position: Position, events: Sequence[Recorded] | None) -> bool:
+        """Take the events of the next row; False when it is an old one. None stands for what was not carried."""
         last = self._places[-1] if self._places else self._start
         if last is not None and position <= last:
             return False
-        if recorded is None:
+        if events is None:
             self._begin(position)
             return True
         if last is None or previous != last:
             self._begin(previous)
-        self._places.append(position)
-        self._events.append(recorded)
+        self._places.extend(each.position for each in events)
+        self._events.extend(events)
         if len(self._places) > self._capacity * 2:
             self._start = self._places[-self._capacity - 1]
             del self._places[: -self._capacity], self._events[: -self._capacity]
@@ -149,10 +150,10 @@ class Feed:
         except ValueError:
             return  # a heartbeat
         try:
-            recorded = recorded_in(message.data) if message.data else None
-        except msgspec.MsgspecError:
-            recorded = None
-        if self.window.offer(previous, position, recorded):
+            events = events_in(message.data, message.headers)
+        except (msgspec.MsgspecError, ValueError):
+            events = None
+        if self.window.offer(previous, position, events):
             self._tell()
 
     def _tell(self) -> None:

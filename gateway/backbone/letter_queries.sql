@@ -16,7 +16,7 @@ cross join lateral (
     order by d.log_epoch, d.transaction_id, d.event_id
     limit 1
 ) h
-left join store.event e on e.id = h.event_id;
+left join lateral store.numbered(h.event_id) e on true;
 
 -- name: head
 -- Locked: a replay that is under way ends first.
@@ -29,7 +29,7 @@ for update;
 
 -- name: payload
 select coalesce(d.edited, e.data)::text as data
-from store.dead_letter d left join store.event e on e.id = d.event_id
+from store.dead_letter d left join lateral store.numbered(d.event_id) e on true
 where d.id = $1;
 
 -- name: edit

@@ -59,7 +59,7 @@ update store.dead_letter set state = 'retrying', next_attempt_at = now() where i
 select d.id, d.consumer, d.event_id, d.tenant, d.aggregate, e.type, d.state, d.error_class, d.error_code, d.detail,
        d.fault_domain, d.attempts, d.first_failed_at, d.last_failed_at, d.next_attempt_at, d.resolved_at, d.resolution,
        e.correlation_id, d.history::text as history, e.data::text as data
-from store.dead_letter d left join store.event e on e.id = d.event_id
+from store.dead_letter d left join lateral store.numbered(d.event_id) e on true
 where ($1::text is null or d.consumer = $1)
   and ($2::text is null or d.tenant = $2)
   and (case when $3::text is null then d.state <> 'resolved' else d.state = $3 end)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import nats
@@ -19,12 +20,13 @@ from nats.js.errors import NotFoundError
 
 from gateway.backbone.carrier import Carrier, Line
 from gateway.backbone.streams import Namespace, ensure_stream
-from gateway.backbone.wire import POSITION, headers_of, payload_of, position_in
+from gateway.backbone.wire import POSITION, headers_of, kind_of, payload_of, position_in
 from gateway.canonical.events import Position, Recorded
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Unavailable
 from gateway.store.log_reader import LogReader
 from gateway.store.postgres import Store
+from gateway.store.rows import Shared
 
 _logger = logging.getLogger(__name__)
 
@@ -130,26 +132,24 @@ class Relay:
 
     async def _publish(self, line: Line, stream: str, outlet: _Outlet) -> bool:
         async with self._store.connection() as connection:
-            stretch = await self._reader.read_after(
-                connection, outlet.position, stream=stream, limit=_BATCH, as_written=True
-            )
-        if not stretch.events:
+            rows = await self._reader.rows_after(connection, outlet.position, stream=stream, limit=_BATCH)
+        if not rows:
             return False
-        await self._send(line, stream, outlet, stretch.events)
+        await self._send(line, stream, outlet, rows)
         return True
 
-    async def _send(self, line: Line, stream: str, outlet: _Outlet, events: tuple[Recorded, ...]) -> None:
+    async def _send(self, line: Line, stream: str, outlet: _Outlet, rows: Sequence[Recorded | Shared]) -> None:
         jetstream = line.jetstream
         acks = []
         previous, sequence = outlet.position, outlet.sequence
-        for recorded in events:
-            subject = self._namespace.subject(stream, recorded.event.type)
-            headers = headers_of(recorded, previous, sequence)
-            payload = payload_of(recorded)
+        for row in rows:
+            subject = self._namespace.subject(stream, kind_of(row))
+            headers = headers_of(row, previous, sequence)
+            payload = payload_of(row)
             if len(payload) > line.client.max_payload - _HEADERS_TAKE:
                 payload = b""  # too large to carry: its place is told, and readers take it from the record
             acks.append(await jetstream.publish_async(subject, payload, headers=headers))
-            previous, sequence = recorded.position, sequence + 1
+            previous, sequence = row.position, sequence + 1
         async with asyncio.timeout(_ACK_S):
             results = await asyncio.gather(*acks, return_exceptions=True)
         for result in results:

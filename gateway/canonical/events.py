@@ -6,6 +6,7 @@ as a CloudEvent (1.0.2) whose ``type`` is ``<prefix>.<type>.v<version>``. Old ve
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,12 +14,13 @@ from msgspec import Struct
 
 
 class EventType(Struct, frozen=True):
-    """One entry of the taxonomy."""
+    """One entry of the taxonomy. `together`: those of a transaction share a row of the log."""
 
     name: str
     version: int
     aggregate: str
     meaning: str
+    together: bool = False
 
 
 TAXONOMY: Final[dict[str, EventType]] = {
@@ -77,7 +79,13 @@ TAXONOMY: Final[dict[str, EventType]] = {
                 ("withdrawn", "a status change is asked for no more"),
             )
         ),
-        EventType("availability.changed", 1, "stock_line", "what may be promised of one item at one location changed"),
+        EventType(
+            "availability.changed",
+            2,  # as version 1, but for the row that it shares
+            "stock_line",
+            "what may be promised of one item at one location changed",
+            together=True,
+        ),
         EventType(
             "availability.kit_changed", 1, "kit", "how many of a kit can be made changed with a component, or anew"
         ),
@@ -157,6 +165,12 @@ TAXONOMY: Final[dict[str, EventType]] = {
     )
 }
 
+Upcast = Callable[[dict[str, Any]], dict[str, Any]]
+Upcasts = Mapping[tuple[str, int], Upcast]
+"""For an event type and an old version of it, how its data become those of the next version."""
+
+UPCASTS: Final[Upcasts] = {("availability.changed", 1): lambda data: data}
+
 
 class Event(Struct, frozen=True, kw_only=True):
     """One fact on its way into the log. `aggregate_version` is bumped under the aggregate's row lock."""
@@ -173,7 +187,10 @@ class Event(Struct, frozen=True, kw_only=True):
 
 
 class Position(Struct, frozen=True, order=True):
-    """A place in the log: the log epoch (raised by fail-over or restore), the writing transaction, the event's id."""
+    """A place in the log: the log epoch (raised by fail-over or restore), the writing transaction, the event's number.
+
+    Numbers rise and leave gaps. Those of events that share a row follow each other.
+    """
 
     epoch: int
     transaction: int

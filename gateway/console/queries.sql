@@ -22,9 +22,9 @@ with newest as (
            case type when 'stock.movement_recorded' then 1
                      when 'stock.movements_recorded' then jsonb_array_length(data -> 'movements') end as movements
     from store.event
-    where id > (select coalesce(max(id), 0) from store.event) - $3
+    where id > coalesce((select id from store.event order by id desc offset $3 limit 1), 0)
 ), span as (
-    select min(recorded_at) as since, (select min(id) from store.event) > (select max(id) from store.event) - $3 as whole
+    select min(recorded_at) as since, (select count(*) from newest) < $3 as whole
     from newest
 )
 select floor(extract(epoch from n.recorded_at) / $2)::bigint as slot, sum(n.movements) as movements,
@@ -40,7 +40,7 @@ from store.consumer c
 left join lateral (
     select e.recorded_at
     from store.event e
-    where e.stream = coalesce((select p.stream from store.event p where p.id = c.event_id), 'main')
+    where e.stream = coalesce((select p.stream from store.event p where p.id >= c.event_id order by p.id limit 1), 'main')
       and (e.log_epoch, e.transaction_id, e.id) > (c.log_epoch, c.transaction_id, c.event_id)
     order by e.log_epoch, e.transaction_id, e.id
     limit 1
@@ -175,30 +175,35 @@ limit 50;
 -- name: order_events
 -- The order's own events, those of its claims, whatever shares its correlation, and the movements of its shipments.
 select e.id, e.type, e.aggregate, e.occurred_at, e.recorded_at, e.data, i.sku
-from store.event e
-left join items.item i on i.tenant = e.tenant and i.item = e.data ->> 'item'
-where e.id in (
+from (
+    select id, type, aggregate, occurred_at, recorded_at, data from store.correlated($1, $3, 200)
+    union
+    select id, type, aggregate, occurred_at, recorded_at, data from store.event where id in (
     (select id from store.event where tenant = $1 and aggregate = $2 and type <> 'availability.changed' limit 200)
     union all
     (select id from store.event
      where tenant = $1 and aggregate = 'claims/' || $2 and type <> 'availability.changed' limit 100)
     union all
-    (select id from store.event where correlation_id = $3 and tenant = $1 limit 200)
-    union all
     (select m.id from order_to_ship.shipment s
      join order_to_ship.shipment_line l using (shipment_id)
      join store.event m on m.tenant = $1 and m.aggregate = l.movement and m.type <> 'availability.changed'
-     where s.order_id = $2 limit 200)
-)
+     where s.order_id = $2 limit 200))
+) e
+left join items.item i on i.tenant = $1 and i.item = e.data ->> 'item'
 order by e.recorded_at, e.id
 limit 300;
 
 -- name: recent_lines
--- Stock lines named by the newest $3 events of the log, the latest first; where there are none, the first by key.
+-- Stock lines named by the newest $3 rows of the log, the latest first; where there are none, the first by key.
 with changed as (
-    select data ->> 'item' as item, data ->> 'location' as location, data ->> 'owner' as owner, max(id) as last_change
-    from store.event
-    where id > (select coalesce(max(id), 0) from store.event) - $3 and type = 'availability.changed' and tenant = $1
+    select data ->> 'item' as item, data ->> 'location' as location, data ->> 'owner' as owner, max(e.id) as last_change
+    from store.event r cross join lateral store.events_of(r) e
+    where r.id in (
+        select id from store.event
+        where id > coalesce((select id from store.event order by id desc offset $3 limit 1), 0)
+          and type = 'availability.changed' and tenant = $1
+        order by id desc
+        limit 40)
     group by 1, 2, 3
     order by 4 desc
     limit $2
@@ -237,14 +242,19 @@ cross join lateral (
 order by w.place;
 
 -- name: events
--- The newest first, among the newest $4 of the log. $2: a type, a family such as "order.", or null.
+-- The newest first, among the newest $4 rows of the log. $2: a type, a family such as "order.", or null.
 select e.id, e.type, e.aggregate, e.aggregate_version, e.occurred_at, e.recorded_at, e.correlation_id, e.stream, e.data,
        i.sku
 from (
-    select * from store.event
-    where id > (select coalesce(max(id), 0) from store.event) - $4 and tenant = $1
-      and ($2::text is null or type = $2 or starts_with(type, $2))
-    order by id desc
+    select e.*, r.type, r.occurred_at, r.recorded_at, r.stream, r.tenant
+    from store.event r cross join lateral store.events_of(r) e
+    where r.id in (
+        select id from store.event
+        where id > coalesce((select id from store.event order by id desc offset $4 limit 1), 0) and tenant = $1
+          and ($2::text is null or type = $2 or starts_with(type, $2))
+        order by id desc
+        limit $3)
+    order by e.id desc
     limit $3
 ) e
 left join items.item i on i.tenant = e.tenant and i.item = e.data ->> 'item'
@@ -253,9 +263,9 @@ order by e.id desc;
 -- name: event
 select e.id, e.type, e.version, e.aggregate, e.aggregate_version, e.occurred_at, e.recorded_at, e.correlation_id,
        e.causation_id, e.stream, e.data, i.sku
-from store.event e
+from store.numbered($2) e
 left join items.item i on i.tenant = e.tenant and i.item = e.data ->> 'item'
-where e.tenant = $1 and e.id = $2;
+where e.tenant = $1;
 
 -- name: exceptions
 select e.exception_id, e.order_id, o.external_number, e.class, e.fault_domain, e.code, e.detail, e.blocking, e.seen,
@@ -270,7 +280,7 @@ limit $2;
 select d.id, d.consumer, d.aggregate, d.state, d.error_class, d.error_code, d.detail, d.fault_domain, d.attempts,
        d.first_failed_at, d.last_failed_at, d.next_attempt_at, e.type
 from store.dead_letter d
-left join store.event e on e.id = d.event_id
+left join lateral store.numbered(d.event_id) e on true
 where d.tenant = $1 and d.state <> 'resolved'
 order by d.state = 'dead' desc, d.last_failed_at desc, d.id desc
 limit $2;
@@ -280,7 +290,7 @@ select d.id, d.consumer, d.event_id, d.aggregate, d.state, d.error_class, d.erro
        d.attempts, d.history, d.first_failed_at, d.last_failed_at, d.next_attempt_at, d.resolved_at, d.resolution,
        e.type, e.data
 from store.dead_letter d
-left join store.event e on e.id = d.event_id
+left join lateral store.numbered(d.event_id) e on true
 where d.tenant = $1 and d.id = $2;
 
 -- name: has_letter

@@ -15,6 +15,7 @@ from gateway.canonical.events import TAXONOMY, EventType, Recorded
 from gateway.contracts.api import Api
 from gateway.contracts.formats import name_number_formats
 from gateway.contracts.webhooks import HEADERS
+from gateway.store.rows import Members, Shared
 
 ASYNCAPI: Final = "asyncapi.yaml"
 _ABOUT: Final = (
@@ -63,9 +64,9 @@ def build_asyncapi(apis: Sequence[Api]) -> dict[str, Any]:
                 "messages": {kind: _message(kind, payload, shapes) for kind, payload in sorted(events.items())},
             }
             operations[name + ".tell"] = _sent(name, api, {"http": {"method": "GET"}})
-    [shape] = _shapes([Recorded], "log.", schemas).values()
+    shapes = _shapes([Recorded, Shared, Members], "log.", schemas)
     for kind in TAXONOMY.values():
-        channels["log." + kind.name] = _of_log(kind, shape)
+        channels["log." + kind.name] = _of_log(kind, shapes)
         operations[f"log.{kind.name}.publish"] = {
             "action": "send",
             "channel": {"$ref": f"#/channels/log.{kind.name}"},
@@ -137,8 +138,11 @@ def _sent(channel: str, api: Api, bindings: Mapping[str, Any]) -> dict[str, Any]
     }
 
 
-def _of_log(kind: EventType, shape: Any) -> dict[str, Any]:
-    event = {"properties": {"type": {"const": kind.name}}}
+def _of_log(kind: EventType, shapes: Mapping[Any, Any]) -> dict[str, Any]:
+    version = {"const": kind.version}
+    event = {"properties": {"event": {"properties": {"type": {"const": kind.name}}}, "version": version}}
+    shared = {"properties": {"type": {"const": kind.name}, "version": version, "members": shapes[Members]}}
+    payload = [shapes[Shared], shared] if kind.together else [shapes[Recorded], event]
     return {
         "address": _SUBJECT + kind.name,
         "servers": [{"$ref": "#/servers/carrier"}],
@@ -149,7 +153,7 @@ def _of_log(kind: EventType, shape: Any) -> dict[str, Any]:
                 "name": kind.name,
                 "summary": kind.meaning,
                 "contentType": "application/json",
-                "payload": {"allOf": [shape, {"properties": {"event": event, "version": {"const": kind.version}}}]},
+                "payload": {"allOf": payload},
                 "x-aggregate": kind.aggregate,
             }
         },

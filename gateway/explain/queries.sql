@@ -37,11 +37,7 @@ order by id
 limit 100;
 
 -- name: events_of
-select id, type, aggregate, recorded_at
-from store.event
-where correlation_id = $2 and tenant = $1
-order by id
-limit 200;
+select id, type, aggregate, recorded_at from store.correlated($1, $2, 200) order by id;
 
 -- name: idempotency_of
 select state, created_at, status from idempotency.record where key = $1 and tenant = $2;

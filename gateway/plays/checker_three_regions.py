@@ -247,7 +247,7 @@ async def settled(plan: dict[str, Any], injected: Injected) -> dict[str, Any]:
             changes = {
                 row["region"]: row["changes"]
                 for row in await connection.fetch(
-                    "select substr(data ->> 'location', 4) as region, count(*) as changes from store.event"
+                    "select substr(data ->> 'location', 4) as region, count(*) as changes from store.told"
                     " where type = 'availability.changed' group by 1"
                 )
             }

@@ -4,10 +4,10 @@
 select name, log_epoch, transaction_id, event_id from store.consumer;
 
 -- name: waiting
--- Of the next 10,000 events after a place in a stream, those of some types (none given: all), and the age of the oldest.
-select count(*) as events, coalesce(extract(epoch from now() - min(e.recorded_at)), 0)::float8 as seconds
+-- Of the events in the next 10,000 rows after a place in a stream, those of some types (none given: all), and the age of the oldest.
+select coalesce(sum(e.events), 0)::bigint as events, coalesce(extract(epoch from now() - min(e.recorded_at)), 0)::float8 as seconds
 from (
-    select recorded_at, type from store.event
+    select recorded_at, type, coalesce(events, 1) as events from store.event
     where stream = $1 and (log_epoch, transaction_id, id) > ($2, $3::xid8, $4)
     order by log_epoch, transaction_id, id
     limit 10000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -10,58 +10,64 @@ import msgspec
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import TAXONOMY, Event
 from gateway.store.arrays import Element, column_arrays
+from gateway.store.rows import MOST, members_of, shares
 
 APPEND: Final = """
 insert into store.event
-    (log_epoch, stream, tenant, type, version, aggregate, aggregate_version, occurred_at, correlation_id, causation_id,
-     data)
+    (log_epoch, stream, tenant, type, version, occurred_at, aggregate, aggregate_version, correlation_id, causation_id,
+     data, events, members)
 select (select log_epoch from store.installation), e.*
-from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::int[], $5::text::text[],
-            $6::text::bigint[], $7::text::timestamptz[], $8::text::text[], $9::text::text[],
-            $10::text::jsonb[]) as e
+from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::int[], $5::text::timestamptz[],
+            $6::text::text[], $7::text::bigint[], $8::text::text[], $9::text::text[], $10::text::jsonb[],
+            $11::text::smallint[], $12::text::json[]) as e
 """
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 
 
 async def append(connection: Connection, events: Sequence[Event]) -> None:
-    """Write `events` in order. An unknown type raises KeyError: the taxonomy is the list of what may happen."""
+    """Write `events` in order, those that share rows last. Raises KeyError for a type that is not in the taxonomy."""
     if events:
         await connection.execute(APPEND, *columns_of(events))
 
 
-def appended(kind: str, select: str, *, tenant: str, at: str) -> str:
-    """The part of a statement that appends events of one kind: those that `select` makes of its other parts.
+def appended(kind: str, select: str, fields: Sequence[str], *, tenant: str, at: str) -> str:
+    """The part of a statement that appends events of one kind that share rows: those that `select` makes.
 
-    It gives aggregate, aggregate_version, correlation_id, causation_id and data; `tenant` and `at` (when it happened)
-    are SQL expressions. An unknown kind raises KeyError.
+    It gives `correlation_id` and `event`, a JSON array as in `Members`, with a value for each of `fields`; `tenant` and
+    `at` (when it happened) are SQL expressions. An unknown kind raises KeyError.
     """
     return f"""
 insert into store.event
-    (log_epoch, stream, tenant, type, version, occurred_at, aggregate, aggregate_version, correlation_id, causation_id,
-     data)
+    (log_epoch, stream, tenant, type, version, occurred_at, aggregate, aggregate_version, correlation_id, data, events,
+     members)
 select (select log_epoch from store.installation), 'main', {tenant}, '{kind}', {TAXONOMY[kind].version},
-       {at}::timestamptz, e.*
+       {at}::timestamptz, '', 0, min(e.correlation_id), '{{}}', count(*),
+       json_build_object('fields', '{_encode(fields).decode()}'::json, 'events', json_agg(e.event))
 from (
-{select}
+    select t.*, (row_number() over () - 1) / {MOST} as share
+    from ({select}) as t
 ) as e
+group by e.share
 """
 
 
 def columns_of(events: Sequence[Event]) -> Sequence[str]:
     """The parameters of `APPEND`."""
-    return column_arrays(map(_row, events))
+    return column_arrays(_rows(events))
 
 
-def _row(event: Event) -> tuple[Element, ...]:
-    return (
-        event.stream,
-        event.tenant,
-        event.type,
-        TAXONOMY[event.type].version,
-        event.aggregate,
-        event.aggregate_version,
-        event.occurred_at,
-        event.correlation_id,
-        event.causation_id,
-        _encode(event.data).decode(),
-    )
+def _rows(events: Sequence[Event]) -> Iterator[tuple[Element, ...]]:
+    sharing = []
+    for event in events:
+        if TAXONOMY[event.type].together:
+            sharing.append(event)
+        else:
+            about = (event.aggregate, event.aggregate_version, event.correlation_id, event.causation_id)
+            yield (*_kind(event), *about, _encode(event.data).decode(), None, None)
+    for some in shares(sharing):
+        first = some[0]
+        yield (*_kind(first), "", 0, first.correlation_id, None, "{}", len(some), members_of(some))
+
+
+def _kind(event: Event) -> tuple[Element, ...]:
+    return event.stream, event.tenant, event.type, TAXONOMY[event.type].version, event.occurred_at

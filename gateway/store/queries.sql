@@ -9,18 +9,24 @@ with installation as materialized (
     order by e.log_epoch desc, e.transaction_id desc, e.id desc
     limit 1
 ), wanted as (
-    select e.*
-    from store.event e, installation i
-    where e.stream = $1 and (e.log_epoch, e.transaction_id, e.id) > ($2, $3::xid8, $4)
-      and (e.log_epoch < i.log_epoch or e.transaction_id < i.oldest)
-      and ($5::text[] is null or e.type = any($5))
-    order by e.log_epoch, e.transaction_id, e.id
-    limit $6
+    -- A row may hold several events, and the place may lie among them: what counts is those that are new.
+    select n.*, sum(n.unseen) over (order by n.log_epoch, n.transaction_id, n.id) - n.unseen as before
+    from (
+        select e.*, case when e.events is null then 1
+                         when (e.log_epoch, e.transaction_id) = ($2, $3::xid8) then least(e.events, e.id - $4)
+                         else e.events end as unseen
+        from store.event e, installation i
+        where e.stream = $1 and (e.log_epoch, e.transaction_id, e.id) > ($2, $3::xid8, $4)
+          and (e.log_epoch < i.log_epoch or e.transaction_id < i.oldest)
+          and ($5::text[] is null or e.type = any($5))
+        order by e.log_epoch, e.transaction_id, e.id
+        limit $6
+    ) n
 )
 select b.log_epoch as end_epoch, b.transaction_id as end_transaction, b.id as end_event,
        w.log_epoch, w.transaction_id, w.id, w.recorded_at, w.version, w.tenant, w.type, w.aggregate, w.aggregate_version,
-       w.occurred_at, w.correlation_id, w.causation_id, w.stream, w.data
-from bound b left join wanted w on true
+       w.occurred_at, w.correlation_id, w.causation_id, w.stream, w.data, w.events, w.members
+from bound b left join wanted w on w.before < $6
 order by w.log_epoch, w.transaction_id, w.id;
 
 -- name: end_of_log
@@ -32,21 +38,26 @@ order by e.log_epoch desc, e.transaction_id desc, e.id desc
 limit 1;
 
 -- name: read_event
+-- The row that the event of this number is in, if it is in any.
 select log_epoch, transaction_id, id, recorded_at, version, tenant, type, aggregate, aggregate_version, occurred_at,
-       correlation_id, causation_id, stream, data
+       correlation_id, causation_id, stream, data, events, members
 from store.event
-where id = $1;
+where id >= $1
+order by id
+limit 1;
 
 -- name: read_aggregate
 select log_epoch, transaction_id, id, recorded_at, version, tenant, type, aggregate, aggregate_version, occurred_at,
-       correlation_id, causation_id, stream, data
+       correlation_id, causation_id, stream, data, events, members
 from store.event
 where tenant = $1 and aggregate = $2 and type <> 'availability.changed'
 order by aggregate_version
 limit $3;
 
 -- name: is_recorded
-select exists (select from store.event where id = $3 and log_epoch = $1 and transaction_id = $2::xid8 and stream = $4);
+select exists (
+    select from (select * from store.event where id >= $3 order by id limit 1) e
+    where e.log_epoch = $1 and e.transaction_id = $2::xid8 and e.stream = $4 and e.id - coalesce(e.events, 1) < $3);
 
 -- name: streams
 with recursive found as (

@@ -102,20 +102,13 @@ changed as (
               l.as_of, l.negative and not s.was_negative as fell, s.lowest, s.correlation_id, s.causation_id, s.channels
 )
 
--- name: reserved_lines
--- What the log is told of locked lines at which more is reserved, made of what was read behind their locks.
-select aggregate, version, correlation_id, null, data
-from unnest($2::text::text[], $3::text::bigint[], $4::text::text[], $5::text::jsonb[]) as k (aggregate, version, correlation_id, data)
-
 -- name: tell_lines
--- What the log is told of lines that changed: for `log.appended`, behind it their source.
-select 'stock_line/' || owner || '/' || item || '/' || location, version, correlation_id, causation_id,
-       jsonb_build_object(
-           'item', item, 'location', location, 'owner', owner, 'on_hand', on_hand::text, 'sellable', sellable::text,
-           'reserved', reserved::text, 'allocated', allocated::text, 'external', external::text, 'short', short::text,
-           'version', version, 'as_of', as_of)
-       || case when channels is null then '{}' else jsonb_build_object('channels', channels::jsonb) end
-from
+-- What the log is told of lines that changed: for `log.appended`, with the names that `lines.py` gives these values.
+select correlation_id, json_build_array(
+    'stock_line/' || owner || '/' || item || '/' || location, version, correlation_id, causation_id,
+    item, location, owner, on_hand::text, sellable::text, reserved::text, allocated::text, external::text, short::text,
+    version, as_of, channels::json) as event
+from changed
 
 -- name: fallen_lines
 select item, location, owner, version, lowest, correlation_id, causation_id from changed where fell

@@ -21,7 +21,9 @@ _sql: Final = queries_beside(__file__)
 _parts: Final = queries_beside(__file__, "line_queries.sql")
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _ZERO: Final = Decimal(0)
-_TELL_RESERVED: Final = log.appended("availability.changed", _parts.reserved_lines, tenant="$1", at="$6")
+_FIGURES: Final = (
+    "item", "location", "owner", "on_hand", "sellable", "reserved", "allocated", "external", "short", "version", "as_of"
+)  # fmt: skip
 
 
 class LineChange(Struct):
@@ -89,7 +91,7 @@ async def tell_lines(
         [array(column) for column in zip(*sorted(effects), strict=True)] or ["{}"] * 9 if effects is not None else []
     )
     lines = column_arrays(_line_row(key, changes[key], cause.get(key, default)) for key in ordered)
-    told = _told("changed", now=len(moved) + len(lines) + 2)
+    told = _told(now=len(moved) + len(lines) + 2)
     parts = [_parts.read_lines] if effects is None else [_parts.move_figures, _parts.move_lines]
     statement = f"with {', '.join([*parts, _parts.write_lines])}, told as ({told})\n{_parts.fallen_lines}"
     rows = await connection.fetch(statement, tenant, *moved, *lines, now)
@@ -113,21 +115,29 @@ def tell_reserved(writes: GathersWrites, tenant: str, reserved: Iterable[Reserve
 
     Nothing is read for it: nobody else changes a row behind the lock.
     """
-    columns = column_arrays(map(_reserved_row, reserved))
-    writes.add(_TELL_RESERVED, tenant, *columns, now)
+    writes.tell([_reserved_event(tenant, each, now) for each in reserved])
 
 
-def _reserved_row(reserved: Reserved) -> tuple[Element, ...]:
+def _reserved_event(tenant: str, reserved: Reserved, now: datetime) -> Event:
     figures = line_figures(reserved.row)
     figures["reserved"] = Decimal(figures["reserved"]) + reserved.more
     figures["version"] += 1
     if reserved.channels:
         figures["channels"] = reserved.channels
-    return _aggregate(reserved.row), figures["version"], reserved.why, _encode(figures).decode()
+    return Event(
+        tenant=tenant,
+        type="availability.changed",
+        aggregate=_aggregate(reserved.row),
+        aggregate_version=figures["version"],
+        occurred_at=now,
+        data=figures,
+        correlation_id=reserved.why,
+    )
 
 
-def _told(changed: str, *, now: int) -> str:
-    return log.appended("availability.changed", f"{_parts.tell_lines} {changed}", tenant="$1", at=f"${now}")
+def _told(*, now: int) -> str:
+    fields = (*_FIGURES, "channels?")
+    return log.appended("availability.changed", _parts.tell_lines, fields, tenant="$1", at=f"${now}")
 
 
 def line_of_row(row: Mapping[str, Any]) -> StockLine:
@@ -168,19 +178,7 @@ def line_events(
 
 def line_figures(row: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a line as its event and the projection carry them, in base units."""
-    return {
-        "item": row["item"],
-        "location": row["location"],
-        "owner": row["owner"],
-        "on_hand": row["on_hand"],
-        "sellable": row["sellable"],
-        "reserved": row["reserved"],
-        "allocated": row["allocated"],
-        "external": row["external"],
-        "short": row["short"],
-        "version": row["version"],
-        "as_of": row["as_of"],
-    }
+    return {name: row[name] for name in _FIGURES}
 
 
 def _event(kind: str, tenant: str, row: Mapping[str, Any], now: datetime, why: Cause, data: dict[str, Any]) -> Event:

@@ -38,15 +38,20 @@ group by 1, 2
 
 -- name: unpublished_by_location
 -- Changes that channels' figures do not have yet, up to 10,000.
-select e.data ->> 'location' as location, count(*) as waiting, min(e.recorded_at) as since
+select e.location, count(*) as waiting, min(e.recorded_at) as since
 from (
-    select e.data, e.recorded_at, e.tenant
-    from store.consumer c
-    join store.event e
-      on e.stream = 'main' and (e.log_epoch, e.transaction_id, e.id) > (c.log_epoch, c.transaction_id, c.event_id)
-    where c.name = 'availability.projection' and e.type = 'availability.changed'
-    order by e.log_epoch, e.transaction_id, e.id
+    select r.recorded_at, e.data ->> 'location' as location
+    from (
+        select e.id
+        from store.consumer c
+        join store.event e
+          on e.stream = 'main' and (e.log_epoch, e.transaction_id, e.id) > (c.log_epoch, c.transaction_id, c.event_id)
+        where c.name = 'availability.projection' and e.type = 'availability.changed' and e.tenant = $1
+        order by e.log_epoch, e.transaction_id, e.id
+        limit 10000
+    ) waiting
+    join store.event r using (id)
+    cross join lateral store.events_of(r) e
     limit 10000
 ) e
-where e.tenant = $1
 group by 1

@@ -21,7 +21,7 @@ where e.stream = 'main' and e.type = 'stock.movement_recorded' and e.tenant = $1
   and e.data ->> 'order' is not null and e.data ->> 'location' = any($2::text[])
 union all
 select e.data ->> 'item', e.data ->> 'location', 0, false
-from store.dead_letter d join store.event e on e.id = d.event_id
+from store.dead_letter d cross join lateral store.numbered(d.event_id) e
 where d.consumer = 'order_to_ship.shipping' and d.state <> 'resolved' and e.tenant = $1
   and e.data ->> 'location' = any($2::text[])
 

@@ -99,17 +99,18 @@ WRONG = {
         where e.type = 'claim.ended' and e.data ->> 'reason' = 'expired'
           and (k.expires_at is null or e.recorded_at < k.expires_at)""",
     "a version of an aggregate told twice": """
-        select tenant, type, aggregate, aggregate_version from store.event
+        select tenant, type, aggregate, aggregate_version from store.told
         where type in ('availability.changed', 'claim.made', 'claim.ended', 'claim.extended')
         group by 1, 2, 3, 4 having count(*) > 1""",
     "a change of a stock line that was not told": """
         select l.item, l.location, l.version from availability.stock_line l
-        where l.version <> (select count(*) from store.event e
-            where e.tenant = l.tenant and e.type = 'availability.changed'
-              and e.aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location)""",
+        left join (select tenant, aggregate, count(*) as told from store.told
+                   where type = 'availability.changed' group by 1, 2) e
+          on e.tenant = l.tenant and e.aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
+        where l.version <> coalesce(e.told, 0)""",
     "the last that was told of a stock line is not what it is": """
         select l.item, l.location, l.version from availability.stock_line l
-        join store.event e
+        join store.told e
           on e.tenant = l.tenant and e.type = 'availability.changed' and e.aggregate_version = l.version
          and e.aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
         where l.reserved <> (e.data ->> 'reserved')::numeric or l.allocated <> (e.data ->> 'allocated')::numeric
@@ -191,7 +192,7 @@ _COUNTS = {
     "open_claims": "select count(*) from availability.claim where amount > consumed + released",
     "movements": "select count(*) from availability.movement where live",
     "actions": "select count(*) from availability.action",
-    "events": "select count(*) from store.event",
+    "events": "select count(*) from store.told",
     "locks_left": "select count(*) from pg_prepared_xacts",
 }
 

@@ -24,7 +24,7 @@ PLACES = [START, *(each.position for each in LOG)]
 
 
 def offer(window, index):
-    return window.offer(PLACES[index], LOG[index].position, LOG[index])
+    return window.offer(PLACES[index], LOG[index].position, [LOG[index]])
 
 
 def test_an_empty_window_and_a_place_before_it_have_no_answer():

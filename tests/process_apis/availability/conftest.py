@@ -268,7 +268,7 @@ class World:
 
     async def events(self, kind: str) -> list[Any]:
         return await self.store.fetch(
-            "select aggregate, aggregate_version, data from store.event where type = $1 order by id", kind
+            "select aggregate, aggregate_version, data from store.told where type = $1 order by id", kind
         )
 
     async def movements_told(self) -> list[dict[str, Any]]:
@@ -337,7 +337,7 @@ INVARIANTS = {
     "the log told last what the line has": """
         select l.item, l.location, l.version, e.data from availability.stock_line l
         cross join lateral (
-            select data, aggregate_version from store.event
+            select data, aggregate_version from store.told
             where type = 'availability.changed' and tenant = l.tenant
               and aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
             order by aggregate_version desc limit 1) e
@@ -371,7 +371,7 @@ INVARIANTS = {
         select claim, state, standing from availability.claim left join told using (claim)
         where standing is distinct from case when state in ('fulfilled', 'released') then 0 else 1 end""",
     "an aggregate's versions are unique": """
-        select tenant, aggregate, aggregate_version from store.event
+        select tenant, aggregate, aggregate_version from store.told
         where type in ('availability.changed', 'claim.made', 'claim.ended', 'stock.movement_recorded',
                        'stock.movements_recorded')
         group by 1, 2, 3, type having count(*) > 1""",
