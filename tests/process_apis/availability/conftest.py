@@ -336,11 +336,10 @@ INVARIANTS = {
               and p.amount < 0)""",
     "the log told last what the line has": """
         select l.item, l.location, l.version, e.data from availability.stock_line l
-        cross join lateral (
-            select data, aggregate_version from store.told
-            where type = 'availability.changed' and tenant = l.tenant
-              and aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
-            order by aggregate_version desc limit 1) e
+        join (
+            select distinct on (tenant, aggregate) tenant, aggregate, data, aggregate_version from store.told
+            where type = 'availability.changed' order by tenant, aggregate, aggregate_version desc
+        ) e on e.tenant = l.tenant and e.aggregate = 'stock_line/' || l.owner || '/' || l.item || '/' || l.location
         where (e.aggregate_version, (e.data->>'version')::bigint) <> (l.version, l.version)
            or ((e.data->>'on_hand')::numeric, (e.data->>'sellable')::numeric, (e.data->>'reserved')::numeric,
                (e.data->>'allocated')::numeric, (e.data->>'external')::numeric, (e.data->>'short')::numeric,
