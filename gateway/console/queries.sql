@@ -196,7 +196,7 @@ limit 300;
 -- name: recent_lines
 -- Stock lines named by the newest $3 rows of the log, the latest first; where there are none, the first by key.
 with changed as (
-    select data ->> 'item' as item, data ->> 'location' as location, data ->> 'owner' as owner, max(e.id) as last_change
+    select e.data ->> 'item' as item, e.data ->> 'location' as location, e.data ->> 'owner' as owner, max(e.id) as last_change
     from store.event r cross join lateral store.events_of(r) e
     where r.id in (
         select id from store.event

@@ -218,3 +218,23 @@ async def test_whoever_goes_on_is_told_when_it_is_committed_and_not_of_what_fail
         await until_seen(store, ["a"])
         await until(lambda: asyncio.sleep(0, told))
     assert told == [len(fragile.calls)]
+
+
+async def test_one_of_the_events_that_share_a_row_is_set_aside_alone_and_comes_back_by_its_number(
+    store, nats_url, fragile
+):
+    lines = [order(f"line/{name}", type_="availability.changed", item=name) for name in "abcd"]
+    fragile.errors["line/b"] = Rejected("no unit", code="mapping.unit")
+    consumer = keeper("c", handler=fragile, types=frozenset({"availability.changed"}), batch=3)
+    async with running(store, nats_url, consumer):
+        await write(store, *lines)
+        await until_seen(store, ["line/a", "line/c", "line/d"])
+        (letter,) = await letters(store)
+        assert (letter.aggregate, letter.type, letter.data) == ("line/b", "availability.changed", {"item": "b"})
+        fragile.errors.clear()
+        async with store.transaction() as connection:
+            await request_replay(connection, letter.id, actor="ops")
+        await until_seen(store, ["line/a", "line/c", "line/d", "line/b"])
+    numbers = await store.fetch("select event_id, aggregate from seen order by event_id")
+    assert [row["aggregate"] for row in numbers] == ["line/a", "line/b", "line/c", "line/d"]
+    assert await store.fetchval("select count(*) from store.event") == 1
