@@ -24,6 +24,7 @@ from gateway.cli_history import add_history_command
 from gateway.cli_holders import add_holder_commands
 from gateway.cli_imports import add_import_command
 from gateway.cli_masters import add_master_commands
+from gateway.cli_migrate import add_migrate_commands
 from gateway.cli_partners import add_partner_commands
 from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_replay import add_replay_command
@@ -94,6 +95,7 @@ def command_parser() -> argparse.ArgumentParser:
     migrate = _command(commands, "migrate", _migrate, "bring the record's tables up to date, and do nothing else")
     _settings(migrate)
     _json(migrate, "print the installation's id as JSON")
+    add_migrate_commands(migrate, _command, _on_record)
     epoch = _command(commands, "begin-epoch", _begin_epoch, "begin a new log epoch, after restoring a backup")
     _settings(epoch)
     _json(epoch)
@@ -102,9 +104,8 @@ def command_parser() -> argparse.ArgumentParser:
 
     add_partner_commands(commands, _command, _on_record)
     add_user_commands(commands, _command, _on_record)
-    add_holder_commands(commands, _command, _on_record)
-    for add_masters in (add_import_command, add_master_commands):
-        add_masters(commands, _command, _on_record)
+    for add_more in (add_holder_commands, add_import_command, add_master_commands):
+        add_more(commands, _command, _on_record)
 
     _api_commands(commands)
 

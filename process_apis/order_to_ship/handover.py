@@ -19,6 +19,7 @@ from gateway.canonical.order import (
 )
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, OutcomeUnknown, Unavailable
+from process_apis.order_to_ship.erp_moves import locations_of
 from process_apis.order_to_ship.freight_calls import FreightCalls
 from process_apis.order_to_ship.freight_options import FreightOptions
 from process_apis.order_to_ship.models import Order, Task, TaskKind
@@ -51,6 +52,7 @@ class Handover:
             StepKind.CANCEL_WORK: self._cancel_work,
             StepKind.CANCEL_ORDER: self._cancel_order,
             **FreightCalls(systems, clock, freight).performers,
+            StepKind.WITHDRAW_ORDER: self._cancel_order,
         }
 
     async def perform(self, order: Order, step: Step) -> Outcome:
@@ -83,7 +85,7 @@ class Handover:
         return declared if isinstance(declared, timedelta) else default
 
     def _reference_of(self, task: Task) -> ExternalReference:
-        if task.kind is not TaskKind.ERP_ORDER:
+        if task.kind not in (TaskKind.ERP_ORDER, TaskKind.ERP_WITHDRAWAL):
             return ExternalReference.UNIQUE
         try:
             return self._systems.takes_orders(task.system).external_reference
@@ -94,6 +96,7 @@ class Handover:
         finders: dict[TaskKind, Callable[[str], object]] = {
             TaskKind.TERMS: self._systems.reads_customers,
             TaskKind.ERP_ORDER: self._systems.takes_orders,
+            TaskKind.ERP_WITHDRAWAL: self._systems.takes_orders,
             TaskKind.WAREHOUSE_WORK: self._systems.releases_work,
             TaskKind.SHIPMENT_POSTING: self._systems.posts_shipments,
             TaskKind.FREIGHT_QUOTE: self._systems.offers_freight,
@@ -129,7 +132,7 @@ class Handover:
 
     async def _submitted(self, call: Call, erp: TakesOrders, order: Order, step: Step) -> SystemOrder:
         release = release_of(step.the_task)
-        wanted = sales_order(order, self._locations(order, step.the_task.system, release), release)
+        wanted = sales_order(order, self._locations(order, step.the_task, release), release)
         return await self._without_twins(call, order, step, lambda: erp.submit_order(call, order=wanted))
 
     async def _release_work(self, call: Call, order: Order, step: Step) -> object:
@@ -188,9 +191,8 @@ class Handover:
         await _find_one(call, self._systems.takes_orders(step.the_task.system), _reference(order, step))
         return await work()
 
-    def _locations(self, order: Order, erp: str, release: int) -> list[str]:
-        named = {location for _, location, _ in parts_of(order, release)}
-        return [location for location in sorted(named) if self._systems.erp_of(order.tenant, location) == erp]
+    def _locations(self, order: Order, task: Task, release: int) -> list[str]:
+        return locations_of(order, task, {location for _, location, _ in parts_of(order, release)}, self._systems)
 
 
 def _reference(order: Order, step: Step) -> str:

@@ -144,6 +144,7 @@ class TaskKind(StrEnum):
 
     TERMS = "terms"
     ERP_ORDER = "erp_order"
+    ERP_WITHDRAWAL = "erp_withdrawal"
     WAREHOUSE_WORK = "warehouse_work"
     SHIPMENT_POSTING = "shipment_posting"
     FREIGHT_QUOTE = "freight_quote"
@@ -273,6 +274,33 @@ class Finding(Struct, frozen=True, kw_only=True):
     target: str = ""
 
 
+class CutOver(Struct, frozen=True, kw_only=True):
+    """A business unit's move from one ERP to another, as it holds for an order; without `locations` for all of them."""
+
+    from_erp: str
+    to_erp: str
+    locations: tuple[str, ...] = ()
+
+
+class MoveState(StrEnum):
+    """How far an order is on its way from one ERP to another."""
+
+    ASKED = "asked"
+    WITHDRAWING = "withdrawing"
+    SUBMITTING = "submitting"
+    MOVED = "moved"
+    STAYED = "stayed"
+
+
+class ErpMove(Struct, frozen=True, kw_only=True):
+    """One order's way from one ERP to another; `detail` says why it stayed."""
+
+    from_erp: str
+    to_erp: str
+    state: MoveState
+    detail: str | None = None
+
+
 class Order(Struct, frozen=True, kw_only=True):
     """Everything the record knows about one order. `released` is what was handed over in parts, where it was.
 
@@ -301,6 +329,8 @@ class Order(Struct, frozen=True, kw_only=True):
     fill: FillPolicy = "complete"
     released: tuple[ReleasedLine, ...] = ()
     freight: tuple[Freight, ...] = ()
+    cut_overs: tuple[CutOver, ...] = ()
+    moves: tuple[ErpMove, ...] = ()
     version: int = 1
     approved_at: datetime | None = None
     allocated_at: datetime | None = None

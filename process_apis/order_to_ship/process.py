@@ -49,6 +49,7 @@ from process_apis.order_to_ship.models import (
     TaskState,
     Verb,
 )
+from process_apis.order_to_ship.moving import Moving
 from process_apis.order_to_ship.outcomes import Pace
 from process_apis.order_to_ship.overselling import families, oversold
 from process_apis.order_to_ship.pacing import Gate
@@ -124,6 +125,7 @@ class OrderToShip:
         self.interventions = Interventions(store, claims, systems, self._cancel)
         self.shipping = Shipping(systems)
         self.covering = Covering(claims)
+        self.moving = Moving(store, systems)
 
     # --- for the worker -----------------------------------------------------------------------------------------------
 

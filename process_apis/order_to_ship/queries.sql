@@ -75,7 +75,13 @@ select (to_jsonb(o) - 'fingerprint' || jsonb_build_object(
                   from order_to_ship.shipment s where s.order_id = o.order_id),
     'exceptions', (select coalesce(jsonb_agg(to_jsonb(e) || jsonb_build_object('exception', e.class)), '[]')
                    from order_to_ship.exception e
-                   where e.order_id = o.order_id and e.tenant = o.tenant and e.state = 'open')
+                   where e.order_id = o.order_id and e.tenant = o.tenant and e.state = 'open'),
+    'cut_overs', (select coalesce(jsonb_agg(to_jsonb(c) order by c.effective_at), '[]')
+                  from order_to_ship.cut_over c
+                  where c.tenant = o.tenant and c.effective_at <= o.placed_at
+                    and (c.ended_at is null or o.placed_at < c.ended_at)),
+    'moves', (select coalesce(jsonb_agg(to_jsonb(m) order by m.asked_at), '[]')
+              from order_to_ship.erp_move m where m.order_id = o.order_id)
 ))::text
 from order_to_ship.sales_order o
 where o.order_id = $1 and ($2::text is null or o.tenant = $2) and ($3::text is null or o.partner = $3)

@@ -16,6 +16,7 @@ from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
 from gateway.store import log
 from gateway.store.queries import queries_beside
+from process_apis.order_to_ship.erp_moves import followed
 from process_apis.order_to_ship.models import (
     EXCEPTION_PREFIX,
     QUEUE,
@@ -32,6 +33,7 @@ from process_apis.order_to_ship.steps import Step, Wait, next_step
 sql: Final = queries_beside(__file__)
 _service: Final = queries_beside(__file__, "service_queries.sql")
 _freight: Final = queries_beside(__file__, "freight_queries.sql")
+_move_sql: Final = queries_beside(__file__, "erp_move_queries.sql")
 _decode: Final = msgspec.json.Decoder(Order).decode
 _STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
 
@@ -130,12 +132,19 @@ class Change:
             return self.order
         if self.order.version == self._before.version:
             self.set(version=self.order.version + 1)
+        if self.order.moves:
+            self.order = followed(self.order)
         self.set(state=derive_state(self.order))
         await self._write_order()
         await self._write_lines()
         await self._write_tasks()
         await self._write_rework()
         await self._write_exceptions()
+        for move in self.order.moves:
+            if move not in self._before.moves:
+                await self.connection.execute(
+                    _move_sql.update_move, self.order.order_id, move.from_erp, move.state, move.detail
+                )
         await log.append(self.connection, [self._event(*told) for told in self._events])
         return self.order
 

@@ -207,7 +207,12 @@ def derive_state(order: Order) -> OrderState:
 
 def _all_there(order: Order, kind: TaskKind) -> bool:
     tasks = [task for task in order.of_kind(kind) if task.state is not TaskState.WITHDRAWN]
-    there = [task.state is TaskState.DONE or (task.state is TaskState.UNDOING and task.number) for task in tasks]
+    # What moves from one ERP to another was handed over, and is told so meanwhile.
+    moving = {task.target for task in order.of_kind(TaskKind.ERP_WITHDRAWAL)} if kind is TaskKind.ERP_ORDER else set()
+    there = [
+        task.target in moving or task.state is TaskState.DONE or (task.state is TaskState.UNDOING and task.number)
+        for task in tasks
+    ]
     return bool(there) and all(there)
 
 

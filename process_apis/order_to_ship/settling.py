@@ -15,6 +15,7 @@ from gateway.canonical.stock import ClaimedLine
 from gateway.kernel.errors import CrossdockError, Unavailable
 from gateway.kernel.money import Money
 from process_apis.order_to_ship.covering import Lack, merged, note_shortage, waiting_lines
+from process_apis.order_to_ship.erp_moves import erp_for
 from process_apis.order_to_ship.models import (
     Allocation,
     ExceptionClass,
@@ -71,7 +72,8 @@ def apply_verdict(change: Change, step: Step, verdict: Verdict) -> None:
         change.find(_softened(change.order, verdict.finding))
     elif task.state in (TaskState.DONE, TaskState.ABSENT):
         change.resolve(task.kind, task.target, by=_US, resolution=_SUCCEEDED)
-    if task.state is TaskState.DONE and step.kind is StepKind.SUBMIT_ORDER:
+    moved = change.order.task(TaskKind.ERP_WITHDRAWAL, task.target) is not None
+    if task.state is TaskState.DONE and step.kind is StepKind.SUBMIT_ORDER and not moved:
         change.tell("order.submitted", system=task.system, number=task.number)
     if task.state is TaskState.DONE and step.kind is StepKind.RELEASE_WORK:
         change.tell("order.released", system=task.system, location=place_of(task), number=task.number)
@@ -196,7 +198,7 @@ async def _claim_part(change: Change, claims: ClaimsStock, lines: Sequence[int])
 def planned(order: Order, places: Collection[str], systems: FindsSystems, release: int = 1) -> list[Task]:
     """What is to be asked of which systems for a release from these places."""
     locations = sorted(places)
-    erps = sorted({systems.erp_of(order.tenant, location) for location in locations})
+    erps = sorted({erp_for(order, location, systems) for location in locations})
     tasks = [Task(kind=TaskKind.ERP_ORDER, target=target_of(erp, release), system=erp) for erp in erps]
     for location in locations:
         warehouse = systems.warehouse_of(order.tenant, location)
@@ -291,7 +293,7 @@ def with_terms(order: Order, systems: FindsSystems) -> Order:
     if order.of_kind(TaskKind.TERMS) or not order.allocations:
         return order
     try:
-        erp = systems.erp_of(order.tenant, order.allocations[0].location)
+        erp = erp_for(order, order.allocations[0].location, systems)
     except CrossdockError:
         erp = "unknown"
     return with_task(order, Task(kind=TaskKind.TERMS, target=order.sold_to, system=erp))

@@ -15,6 +15,7 @@ from gateway.canonical.warehouse import TRANSFER_PREFIX
 from gateway.kernel.errors import CrossdockError, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.erp_moves import told_of
 from process_apis.order_to_ship.kits import lines_concerned, note_component, withdraw_component
 from process_apis.order_to_ship.models import (
     EXCEPTION_PREFIX,
@@ -149,16 +150,17 @@ class Shipping:
             shipment.event_id, shipment.location, change.now, shipment.release,
         )  # fmt: skip
         change.set(shipments=(*change.order.shipments, shipment))
-        poster = None if told else self._poster_of(change, shipment.location)
+        poster = None if told else self._poster_of(change, shipment.location, shipment.release)
         if poster is not None:
             task = Task(kind=TaskKind.SHIPMENT_POSTING, target=shipment.shipment_id, system=poster)
             change.set(tasks=with_task(change.order, task).tasks)
         await change.wake(_GATHER_S)
         return shipment
 
-    def _poster_of(self, change: Change, location: str) -> str | None:
+    def _poster_of(self, change: Change, location: str, release: int) -> str | None:
         try:
-            return self._systems.poster_of(change.order.tenant, location)
+            poster = self._systems.poster_of(change.order.tenant, location)
+            return told_of(change.order, location, release, poster, self._systems)
         except CrossdockError:
             # The goods have left: they are counted, and the posting fails where a person sees it and can retry.
             return "unknown"

@@ -32,6 +32,7 @@ class StepKind(StrEnum):
     POST_SHIPMENT = "post_shipment"
     CANCEL_WORK = "cancel_work"
     CANCEL_ORDER = "cancel_order"
+    WITHDRAW_ORDER = "withdraw_order"
     BOOK_FREIGHT = "book_freight"
     CANCEL_FREIGHT = "cancel_freight"
     ALLOCATE = "allocate"
@@ -42,7 +43,9 @@ class StepKind(StrEnum):
 
 OWN_STEPS: Final = frozenset({StepKind.ALLOCATE, StepKind.REWORK, StepKind.GIVE_UP, StepKind.CLOSE})
 READ_STEPS: Final = frozenset({StepKind.CHECK_TERMS, StepKind.VERIFY_ORDER, StepKind.QUOTE_FREIGHT})
-UNDO_STEPS: Final = frozenset({StepKind.CANCEL_WORK, StepKind.CANCEL_ORDER, StepKind.CANCEL_FREIGHT})
+UNDO_STEPS: Final = frozenset(
+    {StepKind.CANCEL_WORK, StepKind.CANCEL_ORDER, StepKind.CANCEL_FREIGHT, StepKind.WITHDRAW_ORDER}
+)
 FREIGHT_STEPS: Final = frozenset({StepKind.QUOTE_FREIGHT, StepKind.BOOK_FREIGHT, StepKind.CANCEL_FREIGHT})
 _BESIDE: Final = frozenset({TaskKind.SHIPMENT_POSTING, TaskKind.FREIGHT_BOOKING})
 _TO_DO: Final = frozenset({TaskState.PENDING, TaskState.ATTEMPTED, TaskState.ABSENT})
@@ -149,6 +152,9 @@ def _blocked(order: Order) -> bool:
 
 
 def _forward(order: Order, now: datetime) -> Next:
+    withdrawals = [task for task in order.of_kind(TaskKind.ERP_WITHDRAWAL) if task.state in _MAY_BE_THERE]
+    if withdrawals:
+        return _first(StepKind.WITHDRAW_ORDER, withdrawals, now)
     if order.rework is not None:
         return _withdrawing(order, order.rework, now)
     if order.hold_reason:
@@ -211,6 +217,7 @@ def _taking_back(tasks: Sequence[Task], now: datetime) -> Next:
     for kind, step in (
         (TaskKind.WAREHOUSE_WORK, StepKind.CANCEL_WORK),
         (TaskKind.ERP_ORDER, StepKind.CANCEL_ORDER),
+        (TaskKind.ERP_WITHDRAWAL, StepKind.WITHDRAW_ORDER),
     ):
         there = [task for task in tasks if task.kind is kind and task.state in _MAY_BE_THERE]
         if there:

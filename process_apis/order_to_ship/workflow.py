@@ -20,10 +20,12 @@ from gateway.canonical.capabilities import ClaimsStock, FindsSystems
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotFound, Unavailable
 from gateway.store.postgres import Store
+from process_apis.order_to_ship.erp_moves import begun as begun_move
+from process_apis.order_to_ship.erp_moves import spared
 from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
 from process_apis.order_to_ship.freight_settling import FreightDesk
 from process_apis.order_to_ship.handover import Handover
-from process_apis.order_to_ship.models import Order, Task
+from process_apis.order_to_ship.models import MoveState, Order, Task
 from process_apis.order_to_ship.outcomes import Outcome, Pace, judge
 from process_apis.order_to_ship.pacing import Gate
 from process_apis.order_to_ship.records import Change, lock, sql
@@ -133,6 +135,9 @@ class Turns:
                     change.set(
                         tasks=with_task(change.order, replace(task, settling=True, not_before=now + settle)).tasks
                     )
+            for move in order.moves:
+                if move.state is MoveState.ASKED:
+                    change.order = begun_move(change.order, move)
             return await self._go_on(change, may_wait=change.order is order and turn < order.waiting_turn)
 
     async def _conclude(self, connection: asyncpg.Connection, begun: _Begun, outcome: Outcome) -> _Begun | None:
@@ -148,6 +153,7 @@ class Turns:
 
     def _apply(self, change: Change, step: Step, outcome: Outcome) -> None:
         verdict = judge(step, outcome, change.now, self._pace)
+        change.order, verdict = spared(change.order, step, verdict, change.now)
         if step.kind not in FREIGHT_STEPS:
             apply_verdict(change, step, verdict)
             return

@@ -36,11 +36,12 @@ create schema fake;
 create table fake.called (id bigint generated always as identity primary key, name text, reference text, what text);
 create table fake.fault (id bigint generated always as identity primary key, name text, fault text, reference text);
 create table fake.sale (number bigint generated always as identity primary key, reference text, lines jsonb,
-    ready boolean default true, cancelled boolean default false, picking boolean default false);
+    ready boolean default true, cancelled boolean default false, picking boolean default false,
+    system text not null default 'erp_na');
 create table fake.work (number bigint generated always as identity primary key, reference text, location text,
     lines jsonb, state text default 'released');
 create table fake.posting (posting text primary key, number bigint generated always as identity, reference text,
-    location text, lines jsonb);
+    location text, lines jsonb, system text not null default 'erp_na');
 create table fake.booking (reference text primary key, number bigint generated always as identity, service text,
     grams bigint, collected boolean default false, cancelled boolean default false);
 create table fake.customer (code text primary key, credit_limit numeric, balance numeric default 0,
@@ -53,7 +54,8 @@ create table fake.claim (claim text primary key, order_id text, line integer, it
 """
 _TABLES = """
 order_to_ship.allocation order_to_ship.released_line
-order_to_ship.task order_to_ship.shipment_line order_to_ship.shipment order_to_ship.line
+order_to_ship.erp_move order_to_ship.cut_over order_to_ship.task
+order_to_ship.shipment_line order_to_ship.shipment order_to_ship.line
 order_to_ship.action order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status
 dbos.workflow_input dbos.workflow_output dbos.operation_outputs
 fake.called fake.fault fake.sale fake.work fake.posting fake.customer
@@ -118,9 +120,27 @@ class Seams:
         raise KilledError
 
 
+class Named:
+    """The seams, with a name before each call's."""
+
+    def __init__(self, seams, name):
+        self._seams = seams
+        self._name = name
+
+    @property
+    def pool(self):
+        return self._seams.pool
+
+    async def call(self, name, reference, do):
+        return await self._seams.call(f"{self._name}.{name}", reference, do)
+
+
 class Erp:
-    def __init__(self, seams, *, reference=ExternalReference.SEARCHABLE):
-        self.seams = seams
+    """One ERP; what is asked of another one than ``erp_na`` is named after it: ``erp_new.submit_order``."""
+
+    def __init__(self, seams, *, reference=ExternalReference.SEARCHABLE, system="erp_na"):
+        self.seams = seams if system == "erp_na" else Named(seams, system)
+        self.system = system
         self.external_reference = reference
         self.settle_time = timedelta(seconds=0.05)
 
@@ -128,7 +148,9 @@ class Erp:
         return await self.seams.call("find_order", reference, lambda: self._find(reference))
 
     async def _find(self, reference):
-        rows = await self.seams.pool.fetch("select * from fake.sale where reference = $1 order by number", reference)
+        rows = await self.seams.pool.fetch(
+            "select * from fake.sale where reference = $1 and system = $2 order by number", reference, self.system
+        )
         if len([row for row in rows if not row["cancelled"]]) > 1:
             raise Conflict("two sales bear one reference", code="erp.twin_orders")
         live = [row for row in rows if not row["cancelled"]] or rows
@@ -137,9 +159,10 @@ class Erp:
     async def cancel_twins(self, call, *, reference):
         async def do():
             await self.seams.pool.execute(
-                "update fake.sale set cancelled = true where reference = $1 and number > "
-                "(select min(number) from fake.sale where reference = $1 and not cancelled)",
+                "update fake.sale set cancelled = true where reference = $1 and system = $2 and number > "
+                "(select min(number) from fake.sale where reference = $1 and system = $2 and not cancelled)",
                 reference,
+                self.system,
             )
             return await self._find(reference)
 
@@ -150,19 +173,22 @@ class Erp:
 
         async def do():
             row = await self.seams.pool.fetchrow(
-                "insert into fake.sale (reference, lines) values ($1, $2) returning *", order.order, json.dumps(lines)
-            )
+                "insert into fake.sale (reference, lines, system) values ($1, $2, $3) returning *",
+                order.order, json.dumps(lines), self.system,
+            )  # fmt: skip
             return self._order(row)
 
         return await self.seams.call("submit_order", order.order, do)
 
     async def cancel_order(self, call, *, reference):
         async def do():
-            if await self.seams.pool.fetchval("select picking from fake.sale where reference = $1", reference):
+            picking = "select picking from fake.sale where reference = $1 and system = $2"
+            if await self.seams.pool.fetchval(picking, reference, self.system):
                 raise Conflict("work has begun", code="erp.picking_began")
             row = await self.seams.pool.fetchrow(
-                "update fake.sale set cancelled = true where reference = $1 returning *", reference
-            )
+                "update fake.sale set cancelled = true where reference = $1 and system = $2 returning *",
+                reference, self.system,
+            )  # fmt: skip
             if row is None:
                 raise NotFound("no such sale", code="erp.not_found")
             return self._order(row)
@@ -198,8 +224,9 @@ class Erp:
 
         async def do():
             row = await self.seams.pool.fetchrow(
-                "insert into fake.posting (posting, reference, location, lines) values ($1, $2, $3, $4) returning *",
-                posting, reference, location, json.dumps(told),
+                "insert into fake.posting (posting, reference, location, lines, system) values ($1, $2, $3, $4, $5)"
+                " returning *",
+                posting, reference, location, json.dumps(told), self.system,
             )  # fmt: skip
             return self._shipment(row)
 
@@ -320,10 +347,11 @@ class Carrier:
 
 
 class Systems:
-    """One ERP for everything, one warehouse system per location."""
+    """One ERP for everything, another one to move to, one warehouse system per location."""
 
     def __init__(self, seams, *, reference=ExternalReference.SEARCHABLE):
         self.erp = Erp(seams, reference=reference)
+        self.other = Erp(seams, system="erp_new")
         self.warehouses = {"wms_n": Warehouse(seams), "wms_w": Warehouse(seams)}
         self.carrier = Carrier(seams)
 
@@ -337,6 +365,8 @@ class Systems:
         return {"WH-N": "wms_n", "WH-W": "wms_w"}[location]
 
     def takes_orders(self, instance):
+        if instance == "erp_new":
+            return self.other
         if instance != "erp_na":
             raise Misconfigured(f"no instance {instance}", code="systems.unknown")
         return self.erp
