@@ -82,7 +82,7 @@ def next_step(order: Order, now: datetime) -> Next:
         return _beside(order, now)
     if is_going_back(order):
         return _sooner(None if _blocked(order) else _backward(order, now), _beside(order, now))
-    forward = None if _blocked(order) else _forward(order, now)
+    forward = None if _blocked(order) else _leaving(order, now) or _forward(order, now)
     if isinstance(forward, Step):
         return forward
     shipping = _after_shipping(order, now)
@@ -151,10 +151,13 @@ def _blocked(order: Order) -> bool:
     return any(finding.blocking and finding.kind not in _BESIDE for finding in order.exceptions)
 
 
+def _leaving(order: Order, now: datetime) -> Next:
+    """What is left to take back from an ERP that the order moves away from: before anything else goes on."""
+    there = [task for task in order.of_kind(TaskKind.ERP_WITHDRAWAL) if task.state in _MAY_BE_THERE]
+    return _first(StepKind.WITHDRAW_ORDER, there, now) if there else None
+
+
 def _forward(order: Order, now: datetime) -> Next:
-    withdrawals = [task for task in order.of_kind(TaskKind.ERP_WITHDRAWAL) if task.state in _MAY_BE_THERE]
-    if withdrawals:
-        return _first(StepKind.WITHDRAW_ORDER, withdrawals, now)
     if order.rework is not None:
         return _withdrawing(order, order.rework, now)
     if order.hold_reason:
