@@ -14,7 +14,7 @@ def add_reconcile_command(commands: Any, command: Command, options: Options) -> 
     """Add it to `commands`; `command` makes one, `options` adds what every command on the record takes."""
     text = "hold warehouses, ERPs and our books against each other; exits 1 when a difference waits for a person"
     reconcile = command(commands, "reconcile", _reconcile, text)
-    reconcile.add_argument("--what", choices=["stock", "orders", "shipments"], default="stock",
+    reconcile.add_argument("--what", choices=["stock", "orders", "shipments", "invoices"], default="stock",
                            help="what to compare (default stock)")  # fmt: skip
     reconcile.add_argument("--source", help="only what this system says")
     reconcile.add_argument("--location", help="only this location of ours")

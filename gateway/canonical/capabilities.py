@@ -468,6 +468,8 @@ class FindsAccounts(Protocol):
 
     def posts_shipments(self, instance: str) -> PostsShipments: ...
 
+    def reads_invoices(self, instance: str) -> ReadsInvoices | None: ...
+
 
 # --- what processes offer each other ------------------------------------------------------------------------------
 

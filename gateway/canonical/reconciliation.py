@@ -97,16 +97,21 @@ class BookedShipment(Struct, frozen=True, kw_only=True):
     posting: str
     location: str
     lines: Mapping[int, Decimal]
+    shipped_at: datetime | None = None
 
 
 class BookedOrder(Struct, frozen=True, kw_only=True):
-    """What an ERP confirmed of one order: that it has it under `number`, or, where `gone`, that it has it no more."""
+    """What an ERP confirmed of one order: that it has it under `number`, or, where `gone`, that it has it no more.
+
+    `prices` are those of its lines, per base unit in the order's currency.
+    """
 
     order: str
     system: str
     number: str | None
     gone: bool
     shipments: tuple[BookedShipment, ...] = ()
+    prices: Mapping[int, Decimal] = {}
 
 
 class EventLine(Struct, frozen=True, order=True):

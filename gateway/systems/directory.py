@@ -19,6 +19,7 @@ from gateway.canonical.capabilities import (
     PostsAdjustments,
     PostsShipments,
     ReadsCustomers,
+    ReadsInvoices,
     ReadsStock,
     ReleasesTransfers,
     ReleasesWork,
@@ -209,6 +210,12 @@ class Directory:
         if not self.system(instance).offers(PostsAdjustments):
             return None
         return self.instance(instance, PostsAdjustments)
+
+    def reads_invoices(self, instance: str) -> ReadsInvoices | None:
+        """The instance as an ERP whose invoices can be read; None where they cannot."""
+        if not self.system(instance).offers(ReadsInvoices):
+            return None
+        return self.instance(instance, ReadsInvoices)
 
     def _accounts(self, tenant: str, whose: Callable[[Location], str | None]) -> Sequence[StockAccount]:
         if tenant != self._tenant:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -113,6 +114,7 @@ class Reading:
                 number=row["number"],
                 gone=row["gone"],
                 shipments=msgspec.json.decode(row["shipments"], type=tuple[BookedShipment, ...], strict=False),
+                prices=msgspec.json.decode(row["prices"], type=dict[int, Decimal], strict=False),
             )
             for row in rows
         ]

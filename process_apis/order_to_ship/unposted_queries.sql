@@ -29,7 +29,8 @@ where d.consumer = 'order_to_ship.shipping' and d.state <> 'resolved' and e.tena
 -- Orders after $2 whose ERP said that it has them, or has them no more; not those closed before $3 or changed after $4.
 -- Each release is one, under its own reference.
 select r.reference as order, t.system, t.number, t.state in ('absent', 'withdrawn') as gone,
-       (select coalesce(jsonb_agg(jsonb_build_object('posting', s.shipment_id, 'location', s.location, 'lines', (
+       (select coalesce(jsonb_agg(jsonb_build_object(
+            'posting', s.shipment_id, 'location', s.location, 'shipped_at', s.confirmed_at, 'lines', (
             select jsonb_object_agg(l.line, l.amount::text) from (
                 select line, sum(amount) as amount from order_to_ship.shipment_line
                 where shipment_id = s.shipment_id group by line) l)) order by s.sequence), '[]')
@@ -37,7 +38,9 @@ select r.reference as order, t.system, t.number, t.state in ('absent', 'withdraw
         join order_to_ship.task p
           on p.order_id = s.order_id and p.kind = 'shipment_posting' and p.target = s.shipment_id
         where s.order_id = t.order_id and s.release = r.release and p.system = t.system and p.state = 'done' and p.changed_at < $4
-          and exists (select from order_to_ship.shipment_line l where l.shipment_id = s.shipment_id)) as shipments
+          and exists (select from order_to_ship.shipment_line l where l.shipment_id = s.shipment_id)) as shipments,
+       (select coalesce(jsonb_object_agg(l.line, l.unit_price::text), '{}')
+        from order_to_ship.line l where l.order_id = t.order_id) as prices
 from order_to_ship.sales_order o
 join order_to_ship.task t on t.order_id = o.order_id and t.kind = 'erp_order'
 cross join lateral (select coalesce(nullif(split_part(t.target, '#', 2), ''), '1')::integer as release) n

@@ -1,4 +1,4 @@
-"""Orders and shipments against the ERPs that confirmed them: each is there once, in the state that was confirmed.
+"""Orders, shipments and invoices against the ERPs that confirmed them: each is there once, as it was confirmed.
 
 A run looks at so many of an installation's orders and the next goes on from there, round and round: an ERP is asked at
 the pace it can bear. Nothing is mended here: whatever is wrong with an order waits for a person.
@@ -6,7 +6,7 @@ the pace it can bear. Nothing is mended here: whatever is wrong with an order wa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -19,6 +19,7 @@ from gateway.canonical.reconciliation import BookedOrder, BookedShipment
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.store.postgres import Store
+from process_apis.reconciliation.invoice_rules import wrong_invoices
 from process_apis.reconciliation.models import Cause, Finding, Scope, Tally, What
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.reconciliation.records import sql, write_finding
@@ -59,7 +60,7 @@ class Documents:
             until=now - timedelta(seconds=self._options.in_flight_seconds),
             limit=limit,
         )
-        look = self._order if scope.what is What.ORDERS else self._shipments
+        look = {What.ORDERS: self._order, What.INVOICES: self._invoices}.get(scope.what, self._shipments)
         found: list[Finding] = []
         for each in booked:
             if scope.source in (None, each.system):
@@ -76,7 +77,7 @@ class Documents:
         run: str,
         what: What,
         booked: BookedOrder,
-        look: Callable[[Call, BookedOrder, Tally], Awaitable[dict[str, Wrong]]],
+        look: Callable[[Call, BookedOrder, Tally], Awaitable[Mapping[str, Wrong]]],
         tally: Tally,
         *,
         dry: bool,
@@ -125,6 +126,15 @@ class Documents:
             if (verdict := wrong_shipment(shipment, found, booked.system)) is not None:
                 wrong[shipment.posting] = verdict
         return wrong
+
+    async def _invoices(self, call: Call, booked: BookedOrder, tally: Tally) -> Mapping[str, Wrong]:
+        erp = self._accounts.reads_invoices(booked.system)
+        if erp is None or not booked.shipments:
+            return {}
+        tally.compared += len(booked.shipments)
+        found = await erp.read_invoices(call, reference=booked.order)
+        due_before = self._clock.now() - timedelta(hours=self._options.invoice_hours)
+        return wrong_invoices(booked, found, due_before=due_before, tolerance=self._options.invoice_tolerance)
 
     async def _posting(self, call: Call, booked: BookedOrder, shipment: BookedShipment) -> SystemShipment | None:
         erp = self._accounts.posts_shipments(booked.system)

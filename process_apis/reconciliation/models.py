@@ -19,6 +19,7 @@ class What(StrEnum):
     STOCK = "stock"
     ORDERS = "orders"
     SHIPMENTS = "shipments"
+    INVOICES = "invoices"
 
 
 class Cause(StrEnum):

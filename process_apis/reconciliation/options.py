@@ -37,20 +37,25 @@ class ReconciliationOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     Snapshots are looked at again for `window_hours`, as late events explain what they showed. What happened less than
     `in_flight_seconds` ago may still be on its way to us and counts as neither lost nor different. A
-    run asks the ERPs about `orders_per_run` orders and the next goes on from there.
+    run asks the ERPs about `orders_per_run` orders and the next goes on from there. A shipment is to be invoiced within
+    `invoice_hours`; what a line is billed may be off by `invoice_tolerance`, in the order's currency, as ERPs round.
     """
 
     stock_seconds: float = 3_600.0
     orders_seconds: float = 3_600.0
     shipments_seconds: float = 3_600.0
+    invoices_seconds: float = 0.0
     window_hours: float = 72.0
     in_flight_seconds: float = 120.0
     orders_per_run: int = 500
+    invoice_hours: float = 24.0
+    invoice_tolerance: Decimal = Decimal("0.01")
     tolerances: tuple[Tolerance, ...] = ()
 
     def __post_init__(self) -> None:
         times = (self.stock_seconds, self.orders_seconds, self.shipments_seconds, self.in_flight_seconds)
-        if min(times) < 0 or self.window_hours <= 0 or self.orders_per_run < 1:
+        more = (self.invoices_seconds, self.invoice_hours, float(self.invoice_tolerance))
+        if min(*times, *more) < 0 or self.window_hours <= 0 or self.orders_per_run < 1:
             raise Misconfigured("reconciliation: times are 0 or more, window_hours and orders_per_run above 0")
 
     def tolerance(self, location: str, sku: str) -> Tolerance:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.canonical.reconciliation import BookedOrder, BookedShipment, UnpostedLine
 from gateway.store.migrations import find_migrations, migrate
@@ -55,7 +56,12 @@ async def order(store, name, tenant="acme", *, erp="done", closed=None, cancelle
 async def booked(store, **more):
     now = datetime.now(UTC)
     asked = {"after": "", "since": now - timedelta(days=3), "until": now, "limit": 10, **more}
-    return await Reading(store).booked("acme", **asked)
+    found = await Reading(store).booked("acme", **asked)
+    assert all(shipment.shipped_at is not None for each in found for shipment in each.shipments)
+    return [
+        replace(each, shipments=tuple(replace(shipment, shipped_at=None) for shipment in each.shipments))
+        for each in found
+    ]
 
 
 async def test_orders_that_an_erp_confirmed_are_told_with_what_was_posted(store):
