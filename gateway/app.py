@@ -144,6 +144,7 @@ from process_apis.channel_publication.models import Options as PublicationOption
 from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
 from process_apis.customers import routes as customers_routes
+from process_apis.customers.known import KnownCustomers
 from process_apis.customers.process import Customers
 from process_apis.customers.reading import CustomerLists
 from process_apis.exceptions import routes as exceptions_routes
@@ -275,6 +276,7 @@ class Core:
             },
             fills={channel.name: channel.fill for channel in settings.channels},
             visits=self.visits,
+            customers=KnownCustomers(self.store, self.clock),
         )
         self.stock_operations = StockOperations(
             self.store,

@@ -296,6 +296,7 @@ class Worker:
             await self._core.availability.stand_in(self._core.settings.tenant)
             await self._core.orders.sweep()
             await self._core.orders.cancel_overdue()
+            await self._core.orders.ask_terms_again()
             await self._core.stock_operations.sweep()
             await self._core.returns.sweep()
             if self._core.clock.monotonic() >= self._prune_at:

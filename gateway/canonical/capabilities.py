@@ -28,7 +28,7 @@ from gateway.canonical.order import (
     SystemShipment,
     WarehouseWork,
 )
-from gateway.canonical.party import CustomerAccount, ReportedCustomer
+from gateway.canonical.party import CustomerAccount, CustomerStanding, ReportedCustomer
 from gateway.canonical.purchase import GoodsReceipt, PurchasePage, SystemReceipt
 from gateway.canonical.reconciliation import (
     BookedOrder,
@@ -760,6 +760,20 @@ class ResolvesItems(Protocol):
         ...
 
     async def list_items(self, tenant: str, *, after: str | None, limit: int) -> Sequence[Item]: ...
+
+
+class ResolvesCustomers(Protocol):
+    """What our own list says of customers by number, from a copy that is a second old at most."""
+
+    async def standing(self, tenant: str, number: str) -> CustomerStanding | None: ...
+
+
+class WithoutCustomers:
+    """Implements `ResolvesCustomers` for whoever keeps none."""
+
+    async def standing(self, tenant: str, number: str) -> CustomerStanding | None:  # noqa: ARG002 - none at all
+        """No customer."""
+        return None
 
 
 class ResolvesGroups(Protocol):

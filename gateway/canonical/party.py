@@ -42,6 +42,22 @@ class ReportedCustomer(Struct, frozen=True, kw_only=True):
     credit_limit: Money | None = None
 
 
+class CustomerStanding(Struct, frozen=True, kw_only=True):
+    """What our own list of customers says of one, with what it inherits.
+
+    From one that is `closed`, or that does not order (`may_order`: it only receives or pays), no new orders are taken;
+    those of one that is `held` wait for a person. `customer_class` is what rules may speak of.
+    """
+
+    number: str
+    closed: bool = False
+    held: bool = False
+    may_order: bool = True
+    customer_class: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+
+
 class CustomerAccount(Struct, frozen=True, kw_only=True):
     """A customer as its ERP knows it. No limit means that the ERP sets none; a `hold` stops new orders."""
 

@@ -49,6 +49,7 @@ LAYOUT: Final = Layout(
         Column("payment_term", text_of()),
         Column("credit_source", text_of()),
         Column("credit_limit", _credit_limit),
+        Column("customer_class", text_of()),
     ),
     families={_CODE: text_of()},
 )

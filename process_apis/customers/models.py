@@ -11,12 +11,12 @@ from msgspec import Struct
 
 DOMAIN: Final = "customer"
 CUSTOMER_PREFIX: Final = "cus"
-INHERITED: Final = ("bill_to", "payment_term", "credit_source", "region")
+INHERITED: Final = ("bill_to", "payment_term", "credit_source", "region", "customer_class")
 """What holds for all that belong to a customer, unless they say otherwise."""
 ATTRIBUTES: Final = (
     *("name", "roles", "status", "parent", "bill_to"),
     *("street", "city", "postal_code", "country", "region", "tax_id"),
-    *("payment_term", "credit_source", "credit_limit"),
+    *("payment_term", "credit_source", "credit_limit", "customer_class"),
 )
 """What sources may say of a customer."""
 CREDIT_LIMIT: Final = re.compile(r"\d{1,15}(\.\d{1,6})? [A-Z]{3}")

@@ -3,6 +3,9 @@ insert into customers.catalogue as c (tenant, version) values ($1, 1)
 on conflict (tenant) do update set version = c.version + 1
 returning version
 
+-- name: catalogue_version
+select version from customers.catalogue where tenant = $1
+
 -- name: customers_by_number
 select customer, number, attributes, version from customers.customer where tenant = $1 and number = any($2::text[])
 

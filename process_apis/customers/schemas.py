@@ -52,9 +52,9 @@ class CustomerCode(Struct, kw_only=True):
 class AccountView(Struct, kw_only=True):
     """A customer with what it inherits from those it belongs to (`above`, nearest first).
 
-    `bill_to`, `payment_term`, `credit_source` and `region` come from the nearest that has them; without any, its bills
-    go to itself. `credit_source` is the ERP whose credit decides, `credit_limit` the customer's own limit as last
-    told: what an order is held against is asked of the ERP.
+    `bill_to`, `payment_term`, `credit_source`, `region` and `customer_class`, which rules of orders speak of, come from
+    the nearest that has them; without any, its bills go to itself. `credit_source` is the ERP whose credit decides,
+    `credit_limit` the customer's own limit as last told: what an order is held against is asked of the ERP.
     """
 
     id: str
@@ -74,6 +74,7 @@ class AccountView(Struct, kw_only=True):
     payment_term: str | None
     credit_source: str | None
     credit_limit: CreditLimit | None
+    customer_class: str | None
     codes: list[CustomerCode]
     version: int
 
@@ -95,6 +96,7 @@ class CustomerStatement(Struct, kw_only=True, forbid_unknown_fields=True):
     payment_term: Text | UnsetType | None = UNSET
     credit_source: Text | UnsetType | None = UNSET
     credit_limit: CreditLimit | UnsetType | None = UNSET
+    customer_class: Text | UnsetType | None = UNSET
 
 
 class CustomerInput(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -131,7 +133,7 @@ def account_view(account: Account) -> AccountView:
     """A customer with what it inherits on the wire."""
     customer, said = account.customer, account.effective
     texts = ("street", "city", "postal_code", "country", "region", "tax_id")
-    terms = ("payment_term", "credit_source", "credit_limit")
+    terms = ("payment_term", "credit_source", "credit_limit", "customer_class")
     return AccountView(
         id=customer.customer,
         number=customer.number,

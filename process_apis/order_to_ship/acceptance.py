@@ -48,6 +48,7 @@ from process_apis.order_to_ship.records import (
     sql,
 )
 from process_apis.order_to_ship.rules import derive_state, fingerprint, price_lines
+from process_apis.order_to_ship.vetting import Vetting
 
 _FIRST_TURN: Final = 1
 _SHORT: Final = "stock.insufficient"
@@ -88,7 +89,10 @@ class Acceptance:
         committed: Collection[str] = (),
         dated: Collection[str] = (),
         fills: Mapping[str, FillPolicy] | None = None,
+        *,
+        vetting: Vetting,
     ) -> None:
+        self._vetting = vetting
         self._fills = dict(fills or {})
         self._store = store
         self._clock = clock
@@ -104,7 +108,7 @@ class Acceptance:
         The `answer` to a new order is kept in its transaction.
 
         Raises `Conflict` (``order.lines_invalid``; ``order.number_reused``: the identity is taken by other content;
-        ``stock.insufficient``: nothing was promised).
+        ``stock.insufficient``: nothing was promised; what `Vetting.admit` raises).
         """
         content = fingerprint(command)
         try:
@@ -190,7 +194,9 @@ class Acceptance:
         by_id = await self._items.by_id(tenant, ids) if ids else {}
         by_sku = await self._items.by_sku(tenant, skus) if skus else {}
         lines, total = price_lines(command, by_id, by_sku)
-        return replace(self._draft_without_lines(command), lines=lines, total=total)
+        draft = replace(self._draft_without_lines(command), lines=lines, total=total)
+        await self._vetting.admit(draft)
+        return draft
 
     def _draft_without_lines(self, command: PlaceOrder) -> Order:
         return Order(

@@ -304,7 +304,8 @@ class ErpMove(Struct, frozen=True, kw_only=True):
 class Order(Struct, frozen=True, kw_only=True):
     """Everything the record knows about one order. `released` is what was handed over in parts, where it was.
 
-    `hold_kind` says who holds it for `hold_reason`: None its customer's terms, ``person`` somebody, until they let go.
+    `hold_kind` says who holds it for `hold_reason`: None its customer's terms, ``person`` somebody, ``rule`` a rule
+    or its customer's standing; the latter two until somebody lets go. `vetted_at` is when somebody overruled the rules.
     `waiting` is its place at a paced system, where somebody asked for it.
     """
 
@@ -337,6 +338,7 @@ class Order(Struct, frozen=True, kw_only=True):
     hold_reason: str | None = None
     hold_kind: str | None = None
     rework: Rework | None = None
+    vetted_at: datetime | None = None
     cancel_requested_at: datetime | None = None
     cancel_reason: str | None = None
     cancel_refused_at: datetime | None = None

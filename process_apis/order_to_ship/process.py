@@ -11,7 +11,15 @@ from typing import Any, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gateway.canonical.capabilities import ChannelAccount, ClaimsStock, Connection, FindsSystems, ResolvesItems
+from gateway.canonical.capabilities import (
+    ChannelAccount,
+    ClaimsStock,
+    Connection,
+    FindsSystems,
+    ResolvesCustomers,
+    ResolvesItems,
+    WithoutCustomers,
+)
 from gateway.canonical.channel import ChannelOrder
 from gateway.canonical.events import Recorded
 from gateway.canonical.item import Item
@@ -26,11 +34,13 @@ from gateway.pacing.places import Waiting
 from gateway.pacing.visits import Visits
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
 from gateway.telemetry.counters import Family
 from process_apis.order_to_ship.acceptance import Acceptance
 from process_apis.order_to_ship.channel_orders import ChannelOrders
 from process_apis.order_to_ship.covering import Covering
 from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
+from process_apis.order_to_ship.hold_rulebook import HoldRulebook
 from process_apis.order_to_ship.intervening import Interventions
 from process_apis.order_to_ship.models import (
     QUEUE,
@@ -59,10 +69,12 @@ from process_apis.order_to_ship.rework_rules import Intervention
 from process_apis.order_to_ship.rules import FINAL
 from process_apis.order_to_ship.settling import apply_own_step, cancel_waiting
 from process_apis.order_to_ship.shipping import Shipping
-from process_apis.order_to_ship.steps import Step, StepKind, cancel_refusal, is_going_back
+from process_apis.order_to_ship.steps import Step, StepKind, cancel_refusal, is_going_back, with_task
+from process_apis.order_to_ship.vetting import RULE, Vetting
 from process_apis.order_to_ship.workflow import Turns
 
 _URGENT: Final = 10
+_holds: Final = queries_beside(__file__, "hold_queries.sql")
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -75,6 +87,7 @@ class Options(Struct, frozen=True, kw_only=True):
     per_worker: int = 16
     poll: float = 0.1
     overdue_after: float = 120.0
+    ask_terms_again: float = 300.0
     pace: Pace = Pace()
     freight: FreightOptions = FreightOptions()
     criticality: Mapping[str, Criticality] = {}
@@ -97,13 +110,14 @@ class OrderToShip:
         cancel_after: Mapping[str, timedelta] | None = None,
         fills: Mapping[str, FillPolicy] | None = None,
         visits: Visits | None = None,
+        customers: ResolvesCustomers | None = None,
     ) -> None:
         """`committed` are the buyer-committed channels, whose orders are never refused for stock.
 
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
         channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
-        lines leave. `visits` keeps the places at paced systems. Raises `Misconfigured` for a carrier of a freight rule
-        that is none.
+        lines leave. `visits` keeps the places at paced systems. `customers` tells who may order. Raises `Misconfigured` for a
+        carrier of a freight rule that is none.
         """
         self._visits = visits
         self._cancel_after = dict(cancel_after or {})
@@ -114,11 +128,14 @@ class OrderToShip:
         for carrier in {name for rule in self._options.freight.rules for name in rule.carriers}:
             systems.offers_freight(carrier)
             systems.books_freight(carrier)
-        self._acceptance = Acceptance(store, clock, items, claims, committed, dated, fills)
+        self._clock = clock
+        self.hold_rules = HoldRulebook(store, clock)
+        vetting = Vetting(self.hold_rules, customers or WithoutCustomers(), items)
+        self._acceptance = Acceptance(store, clock, items, claims, committed, dated, fills, vetting=vetting)
         self._channel_orders = ChannelOrders(self._acceptance)
         self._reading = Reading(store)
         self._turns = partial(
-            Turns, clock=clock, claims=claims, systems=systems, pace=self._options.pace,
+            Turns, clock=clock, claims=claims, systems=systems, vetting=vetting, pace=self._options.pace,
             call_timeout=self._options.call_timeout, gate=Gate(visits, committed), freight=self._options.freight,
             criticality=self._options.criticality,
         )  # fmt: skip
@@ -158,6 +175,25 @@ class OrderToShip:
                 await change.save()
                 woken += 1
         return woken
+
+    async def ask_terms_again(self, limit: int = 50) -> int:
+        """Have the ERP asked again about orders that their customer's terms hold; returns about how many.
+
+        Those that fit by now go on by themselves.
+        """
+        since = self._clock.now() - timedelta(seconds=self._options.ask_terms_again)
+        rows = await self._store.fetch(_holds.held_by_terms, since, limit)
+        for row in rows:
+            async with self._store.transaction() as connection:
+                order, now = await lock(connection, row["order_id"])
+                change = Change(connection, order, now)
+                if order.hold_reason is None or order.hold_kind is not None:
+                    continue
+                for task in order.of_kind(TaskKind.TERMS):
+                    change.set(tasks=with_task(change.order, replace(task, state=TaskState.PENDING)).tasks)
+                await change.wake()
+                await change.save()
+        return len(rows)
 
     async def cancel_overdue(self, limit: int = 100) -> int:
         """Cancel what still waits for stock when its channel waits no longer; returns of how many orders."""
@@ -323,7 +359,12 @@ class OrderToShip:
             await connection.fetchval(sql.lock_customer, order.tenant, order.sold_to)
             change = Change(connection, order, now)
             # Whom somebody held goes on from where it was: its customer's terms decide as they would have.
-            change.set(hold_reason=None, hold_kind=None, approved_at=order.approved_at if order.hold_kind else now)
+            change.set(
+                hold_reason=None,
+                hold_kind=None,
+                approved_at=order.approved_at if order.hold_kind else now,
+                vetted_at=now if order.hold_kind == RULE else order.vetted_at,
+            )
             change.tell("order.resumed", reason=reason)
             await change.wake()
             order = await change.save()

@@ -182,9 +182,10 @@ class Change:
 
     async def _write_rework(self) -> None:
         order, before = self.order, self._before
-        if (order.hold_kind, order.rework) != (before.hold_kind, before.rework):
+        after, then = ((each.hold_kind, each.rework, each.vetted_at) for each in (order, before))
+        if after != then:
             rework = None if order.rework is None else msgspec.json.encode(order.rework).decode()
-            await self.connection.execute(_service.set_rework, order.order_id, order.hold_kind, rework)
+            await self.connection.execute(_service.set_rework, order.order_id, order.hold_kind, rework, order.vetted_at)
         known = {part.release for part in before.released if part.withdrawn}
         if gone := {part.release for part in order.released if part.withdrawn} - known:
             await self.connection.execute(_service.withdraw_releases, order.order_id, sorted(gone))

@@ -10,6 +10,7 @@ from gateway.canonical.order import OrderState
 from gateway.kernel.entity_tags import entity_tag
 from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
 from process_apis.order_to_ship import schemas
+from process_apis.order_to_ship.hold_rule_routes import hold_rule_routes
 from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import placed_reply
@@ -27,7 +28,8 @@ def _cost(data: schemas.OrderInput) -> int:
 
 def routes(orders: OrderToShip) -> list[HTTPRouteHandler]:
     """Handlers bound to the process."""
-    return [*_writing(orders), *_reading(orders), *_mending(orders), *service_routes(orders)]
+    own = [*_writing(orders), *_reading(orders), *_mending(orders)]
+    return [*own, *service_routes(orders), *hold_rule_routes(orders)]
 
 
 def _writing(orders: OrderToShip) -> list[HTTPRouteHandler]:

@@ -1,7 +1,7 @@
 -- What people ask of orders that are under way.
 
 -- name: set_rework
-update order_to_ship.sales_order set hold_kind = $2, rework = $3::jsonb where order_id = $1
+update order_to_ship.sales_order set hold_kind = $2, rework = $3::jsonb, vetted_at = $4 where order_id = $1
 
 -- name: withdraw_releases
 update order_to_ship.released_line set withdrawn = true where order_id = $1 and release = any($2::integer[])

@@ -30,13 +30,15 @@ from process_apis.order_to_ship.records import Change, sql
 from process_apis.order_to_ship.releases import coverable, handed_over, latest, place_of, target_of
 from process_apis.order_to_ship.rules import cancel_rest, hold_reason
 from process_apis.order_to_ship.steps import Step, StepKind, is_going_back, with_task
+from process_apis.order_to_ship.vetting import RULE, Vetting
 
 _SUCCEEDED: Final = "a later attempt succeeded"
 _US: Final = "crossdock"
+_LONGEST_REASON: Final = 500
 _WAITED: Final = "it waited for stock longer than its channel waits"
 
 
-async def decide_terms(change: Change, step: Step, outcome: Outcome) -> None:
+async def decide_terms(change: Change, step: Step, outcome: Outcome, vetting: Vetting) -> None:
     """Approve or hold, under the customer's lock: two orders cannot both take the rest of one limit."""
     account = outcome.answer
     if not isinstance(account, CustomerAccount):
@@ -51,12 +53,23 @@ async def decide_terms(change: Change, step: Step, outcome: Outcome) -> None:
     change.resolve(task.kind, task.target, by=_US, resolution=_SUCCEEDED)
     if order.cancelled_at or order.rejected_at:
         return  # it was given up while the ERP was asked: nothing is left to approve or to hold
+    reasons = await vetting.reasons(change.connection, order) if order.vetted_at is None else ()
     reason = hold_reason(account, Money(open_orders, order.currency))
-    if reason is None:
+    held_by_terms = order.hold_reason is not None and order.hold_kind is None
+    if reasons and (order.hold_reason is None or held_by_terms):
+        _hold(change, "; ".join(reasons)[:_LONGEST_REASON], RULE)
+    elif not reasons and reason is None:
         change.set(approved_at=change.now)
-    elif change.order.hold_reason is None:
-        change.set(hold_reason=reason)
-        change.tell("order.held", reason=reason)
+        if held_by_terms:
+            change.set(hold_reason=None)
+            change.tell("order.resumed", reason="its customer's terms allow it now")
+    elif reason is not None and order.hold_reason is None:
+        _hold(change, reason, None)
+
+
+def _hold(change: Change, reason: str, kind: str | None) -> None:
+    change.set(hold_reason=reason, hold_kind=kind)
+    change.tell("order.held", reason=reason)
 
 
 def apply_verdict(change: Change, step: Step, verdict: Verdict) -> None:

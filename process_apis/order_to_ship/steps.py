@@ -161,7 +161,7 @@ def _forward(order: Order, now: datetime) -> Next:
     if order.rework is not None:
         return _withdrawing(order, order.rework, now)
     if order.hold_reason:
-        return None
+        return _asking_again(order, now)
     if order.approved_at is None:
         terms = order.of_kind(TaskKind.TERMS)
         return _first(StepKind.CHECK_TERMS, terms, now) if terms else Step(StepKind.CHECK_TERMS)
@@ -176,6 +176,12 @@ def _forward(order: Order, now: datetime) -> Next:
         if due:
             return _first(step, due, now)
     return None
+
+
+def _asking_again(order: Order, now: datetime) -> Next:
+    """What its customer's terms hold may go once they allow it: asked now and then."""
+    asked = [task for task in order.of_kind(TaskKind.TERMS) if task.state is TaskState.PENDING]
+    return _first(StepKind.CHECK_TERMS, asked, now) if asked and order.hold_kind is None else None
 
 
 def _withdrawing(order: Order, rework: Rework, now: datetime) -> Next:

@@ -41,6 +41,7 @@ from process_apis.order_to_ship.steps import (
     is_orphaned,
     with_task,
 )
+from process_apis.order_to_ship.vetting import Vetting
 
 _STEPS_PER_TURN: Final = 100
 _TRIES: Final = 60
@@ -66,12 +67,14 @@ class Turns:
         clock: Clock,
         claims: ClaimsStock,
         systems: FindsSystems,
+        vetting: Vetting,
         pace: Pace,
         call_timeout: float,
         gate: Gate,
         freight: FreightOptions,
         criticality: Mapping[str, Criticality],
     ) -> None:
+        self._vetting = vetting
         self._store = store
         self._gate = gate
         self._claims = claims
@@ -146,7 +149,7 @@ class Turns:
             if await self._gate.turned_away(change, begun.step, outcome.error):
                 pass
             elif begun.step.kind is StepKind.CHECK_TERMS and outcome.error is None:
-                await decide_terms(change, begun.step, outcome)
+                await decide_terms(change, begun.step, outcome, self._vetting)
             else:
                 self._apply(change, begun.step, outcome)
             return await self._go_on(change, may_wait=False)
