@@ -6,33 +6,32 @@ select coalesce(max(change), 0) from order_to_ship.hold_rule where tenant = $1
 -- name: rules
 -- What holds at $2 or will; the versions before are history.
 select name, "when"::text as "when", "then", active, channels, customer_classes, business_owner, reason, effective_from,
-       changed_by, changed_at, change
+       changed_by, changed_at, version
 from order_to_ship.hold_rule r
 where tenant = $1 and not exists (
     select from order_to_ship.hold_rule later
     where later.tenant = r.tenant and later.name = r.name and later.effective_from <= $2
-      and (later.effective_from, later.change) > (r.effective_from, r.change))
-order by name, effective_from, change
+      and (later.effective_from, later.version) > (r.effective_from, r.version))
+order by name, effective_from, version
 
 -- name: versions
 select name, "when"::text as "when", "then", active, channels, customer_classes, business_owner, reason, effective_from,
-       changed_by, changed_at, change
+       changed_by, changed_at, version
 from order_to_ship.hold_rule
-where tenant = $1 and name = $2 and ($3::bigint is null or change < $3)
-order by change desc limit $4
+where tenant = $1 and name = $2 and ($3::bigint is null or version < $3)
+order by version desc limit $4
 
 -- name: lock_rules
 select pg_advisory_xact_lock(hashtextextended($1, 20483))
 
 -- name: latest_of
-select coalesce(max(change), 0) from order_to_ship.hold_rule where tenant = $1 and name = $2
+select coalesce(max(version), 0) from order_to_ship.hold_rule where tenant = $1 and name = $2
 
 -- name: add_rule
 insert into order_to_ship.hold_rule
     (tenant, name, "when", "then", active, channels, customer_classes, business_owner, reason, effective_from,
-     changed_by, changed_at)
-values ($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-returning change
+     changed_by, changed_at, version)
+values ($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
 -- name: has_approved
 select exists (

@@ -33,10 +33,10 @@ def hold_rule_routes(orders: OrderToShip) -> list[HTTPRouteHandler]:
         before: Annotated[int | None, QueryParameter(ge=1, le=2**53)] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=100)] = 50,
     ) -> schemas.HoldRuleVersions:
-        """Read the versions of one rule, the latest change first: past, in force and to come."""
+        """Read the versions of one rule, the latest first: past, in force and to come."""
         found = await orders.hold_rules.versions(caller_of(request.scope).tenant, name, before=before, limit=limit)
         return schemas.HoldRuleVersions(
-            versions=schemas.rule_views(found), next_before=found[-1].change if len(found) == limit else None
+            versions=schemas.rule_views(found), next_before=found[-1].version if len(found) == limit else None
         )
 
     @post(f"{_ROOT}/hold-rules", status_code=201, opt=_WRITE, operation_id="changeHoldRule")

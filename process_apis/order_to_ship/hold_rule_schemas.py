@@ -15,7 +15,7 @@ from process_apis.order_to_ship.schemas import Amount, Currency, Text
 
 Instant = Annotated[datetime, Meta(tz=True)]
 Hours = Annotated[int, Meta(ge=1, le=8_760, examples=[24])]
-Change = Annotated[int, Meta(ge=0, le=2**53)]
+Version = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class AmountInput(Struct, kw_only=True, forbid_unknown_fields=True, tag="amount", tag_field="kind"):
@@ -73,7 +73,7 @@ class HoldRuleInput(Struct, kw_only=True, forbid_unknown_fields=True):
 
     No `channels` or `customer_classes` means all. ``refuse`` answers the buyer with 409, ``hold`` accepts the order,
     which then waits for a person; what is known only beside other orders (``first_order``, ``duplicate``) can but hold.
-    With `expected_change` (0: there is none yet) it is refused if somebody else made a version meanwhile.
+    With `expected_version` (0: there is none yet) it is refused if somebody else made a version meanwhile.
     """
 
     name: Text
@@ -85,7 +85,7 @@ class HoldRuleInput(Struct, kw_only=True, forbid_unknown_fields=True):
     channels: Annotated[list[Text], Meta(max_length=100)] = []
     customer_classes: Annotated[list[Text], Meta(max_length=100)] = []
     effective_from: Instant | None = None
-    expected_change: Change | None = None
+    expected_version: Version | None = None
 
 
 class ConditionView(Struct, kw_only=True, omit_defaults=True):
@@ -101,7 +101,7 @@ class ConditionView(Struct, kw_only=True, omit_defaults=True):
 
 
 class HoldRuleView(Struct, kw_only=True):
-    """One version of a rule; `change` counts all changes of all rules."""
+    """One version of a rule."""
 
     name: str
     when: ConditionView
@@ -114,7 +114,7 @@ class HoldRuleView(Struct, kw_only=True):
     effective_from: datetime
     changed_by: str
     changed_at: datetime
-    change: int
+    version: int
 
 
 class HoldRuleList(Struct, kw_only=True):
@@ -124,7 +124,7 @@ class HoldRuleList(Struct, kw_only=True):
 
 
 class HoldRuleVersions(Struct, kw_only=True):
-    """Versions of one rule, the latest change first."""
+    """Versions of one rule, the latest first."""
 
     versions: list[HoldRuleView]
     next_before: int | None
@@ -142,7 +142,7 @@ def change_of(data: HoldRuleInput) -> RuleChange:
         business_owner=data.business_owner,
         reason=data.reason,
         effective_from=data.effective_from,
-        expected=data.expected_change,
+        expected=data.expected_version,
     )
 
 
@@ -163,7 +163,7 @@ def rule_view(rule: rules.HoldRule) -> HoldRuleView:
         effective_from=rule.effective_from,
         changed_by=rule.changed_by,
         changed_at=rule.changed_at,
-        change=rule.change,
+        version=rule.version,
     )
 
 

@@ -28,7 +28,7 @@ _decode: Final = msgspec.json.Decoder(Condition, strict=False).decode
 class RuleChange(Struct, frozen=True, kw_only=True):
     """A new version of the rule `name`, from `effective_from` on (None: now).
 
-    With `expected`, the change that it follows (0: none), it is refused if somebody else made one meanwhile.
+    With `expected`, the version that it follows (0: none), it is refused if somebody else made one meanwhile.
     """
 
     name: str
@@ -79,7 +79,7 @@ class HoldRulebook:
         return [_rule(row) for row in await self._store.fetch(_sql.rules, tenant, self._clock.now())]
 
     async def versions(self, tenant: str, name: str, *, before: int | None, limit: int) -> Sequence[HoldRule]:
-        """The versions of one rule, the latest change first."""
+        """The versions of one rule, the latest first."""
         return [_rule(row) for row in await self._store.fetch(_sql.versions, tenant, name, before, limit)]
 
     async def change(self, caller: Caller, asked: RuleChange) -> HoldRule:
@@ -103,10 +103,10 @@ class HoldRulebook:
                     code="hold_rule.changed",
                 )
             subject = caller.principal.subject
-            change = await connection.fetchval(
+            await connection.execute(
                 _sql.add_rule, caller.tenant, asked.name, _encode(asked.when).decode(), asked.then, asked.active,
                 list(asked.channels), list(asked.customer_classes), asked.business_owner, asked.reason, begins,
-                subject, now,
+                subject, now, latest + 1,
             )  # fmt: skip
             await record_audit(
                 connection,
@@ -116,10 +116,10 @@ class HoldRulebook:
                 subject=f"hold_rule/{asked.name}",
                 outcome="done",
                 correlation_id=caller.correlation_id,
-                detail={"change": change, "active": asked.active, "reason": asked.reason},
+                detail={"version": latest + 1, "active": asked.active, "reason": asked.reason},
             )
         self._copies.pop(caller.tenant, None)
-        [made] = await self.versions(caller.tenant, asked.name, before=change + 1, limit=1)
+        [made] = await self.versions(caller.tenant, asked.name, before=latest + 2, limit=1)
         return made
 
 

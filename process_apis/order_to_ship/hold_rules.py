@@ -76,7 +76,7 @@ class HoldRule(Struct, frozen=True, kw_only=True):
     effective_from: datetime
     changed_by: str
     changed_at: datetime
-    change: int
+    version: int
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -89,9 +89,9 @@ class Facts(Struct, frozen=True, kw_only=True):
 
 
 def in_force(versions: Sequence[HoldRule], at: datetime) -> list[HoldRule]:
-    """Of each name the version that began last, the later change of two that began together; the active ones."""
+    """Of each name the version that began last, the later one of two that began together; the active ones."""
     begun: dict[str, HoldRule] = {}
-    for rule in sorted(versions, key=lambda each: (each.effective_from, each.change)):
+    for rule in sorted(versions, key=lambda each: (each.effective_from, each.version)):
         if rule.effective_from <= at:
             begun[rule.name] = rule
     return [rule for _, rule in sorted(begun.items()) if rule.active]

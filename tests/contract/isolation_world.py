@@ -98,7 +98,8 @@ OWNED: Mapping[str, str] = {
     **dict.fromkeys(
         ("order_id", "order", "external_number", "account", "sold_to", "partner_id", "partner", "client_id", "key_id",
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
-         "LocationInput.id", "RuleInput.channel", "CustomerInput.number", "finding_id", "run_id", "run",
+         "LocationInput.id", "RuleInput.channel", "HoldRuleInput.name", "CustomerInput.number",
+         "finding_id", "run_id", "run",
          "transfer_id", "change_id", "count_id", "return_id", "disposition_id", "credit_id", "entry_id", "bulk_id",
          "about", "purchase_id", "supplier_id", "supplier", "SupplierInput.name"),
         PARTNER,
@@ -432,6 +433,7 @@ def _named(first: PartnerCredentials) -> dict[str, Any]:
         "below": "north",
         "LocationInput.id": "isolated-site",
         "RuleInput.channel": "isolated",
+        "HoldRuleInput.name": "isolated-rule",
         "number": "ISO-NUMBER",
         "parent": "ISO-PARENT",
         "origin": "north",

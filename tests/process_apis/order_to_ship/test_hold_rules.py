@@ -20,12 +20,12 @@ from process_apis.order_to_ship.hold_rulebook import RuleChange
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def rule(when, *, change=1, begins=NOW, name="r", **more):
+def rule(when, *, version=1, begins=NOW, name="r", **more):
     fields = {
         "then": "hold", "active": True, "channels": (), "customer_classes": (), "business_owner": "o", "reason": "r",
         "changed_by": "me", "changed_at": NOW,
     }  # fmt: skip
-    return rules.HoldRule(**{**fields, **more}, name=name, when=when, effective_from=begins, change=change)
+    return rules.HoldRule(**{**fields, **more}, name=name, when=when, effective_from=begins, version=version)
 
 
 def item(price="1", group=None):
@@ -75,12 +75,12 @@ def test_a_rule_finds_what_it_says(when, facts, changes, finds):
 )
 def test_of_each_rule_the_version_that_began_last_holds(versions, at):
     made = [
-        rule(rules.FirstOrder(), name=name, begins=NOW + timedelta(days=day), change=change, active=active)
-        for change, (name, day, active) in enumerate(versions)
+        rule(rules.FirstOrder(), name=name, begins=NOW + timedelta(days=day), version=version, active=active)
+        for version, (name, day, active) in enumerate(versions)
     ]
     found = rules.in_force(made, NOW + timedelta(days=at))
     for name in "ab":
-        begun = [(each.effective_from, each.change, each) for each in made if each.name == name]
+        begun = [(each.effective_from, each.version, each) for each in made if each.name == name]
         begun = [each for each in begun if each[0] <= NOW + timedelta(days=at)]
         latest = max(begun, default=None, key=lambda each: each[:2])
         expected = [latest[2]] if latest and latest[2].active else []
@@ -197,14 +197,14 @@ async def test_versions_of_rules_follow_one_another_and_none_begins_in_the_past(
     book = world.process.hold_rules
     first = await book.change(CALLER, change(rules.FirstOrder(), expected=0))
     later = datetime.now(UTC) + timedelta(days=1)
-    second = await book.change(CALLER, change(rules.Duplicate(hours=2), expected=first.change, effective_from=later))
+    second = await book.change(CALLER, change(rules.Duplicate(hours=2), expected=first.version, effective_from=later))
     assert [each.when for each in await book.known("acme")] == [first.when, second.when]
     assert [each.when for each in await book.in_force("acme")] == [first.when]
-    assert [each.change for each in await book.versions("acme", "r", before=None, limit=9)] == [
-        second.change, first.change,
+    assert [each.version for each in await book.versions("acme", "r", before=None, limit=9)] == [
+        second.version, first.version,
     ]  # fmt: skip
     with pytest.raises(Conflict) as changed:
-        await book.change(CALLER, change(rules.FirstOrder(), expected=first.change))
+        await book.change(CALLER, change(rules.FirstOrder(), expected=first.version))
     assert changed.value.code == "hold_rule.changed"
     for wrong, code in (
         ({"effective_from": datetime(2020, 1, 1, tzinfo=UTC)}, "hold_rule.past"),
