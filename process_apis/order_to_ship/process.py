@@ -116,8 +116,8 @@ class OrderToShip:
 
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
         channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
-        lines leave. `visits` keeps the places at paced systems. `customers` tells who may order. Raises `Misconfigured` for a
-        carrier of a freight rule that is none.
+        lines leave. `visits` keeps the places at paced systems. `customers` tells who may order. Raises `Misconfigured`
+        for a carrier of a freight rule that is none.
         """
         self._visits = visits
         self._cancel_after = dict(cancel_after or {})

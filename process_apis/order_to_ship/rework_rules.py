@@ -20,6 +20,7 @@ from process_apis.order_to_ship.steps import is_going_back
 
 _ZERO: Final = Decimal(0)
 _HANDED: Final = frozenset({TaskKind.ERP_ORDER, TaskKind.WAREHOUSE_WORK})
+_OF_RELEASE: Final = _HANDED | {TaskKind.FREIGHT_QUOTE}
 PERSON: Final = "person"
 
 
@@ -107,7 +108,7 @@ def withdrawn(order: Order, releases: Collection[int]) -> Order:
         released=tuple(replace(part, withdrawn=part.withdrawn or part.release in releases) for part in known),
         tasks=tuple(
             replace(task, state=TaskState.WITHDRAWN, settling=False, not_before=None)
-            if task.kind in _HANDED and release_of(task) in releases
+            if task.kind in _OF_RELEASE and release_of(task) in releases
             else task
             for task in order.tasks
         ),
