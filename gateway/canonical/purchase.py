@@ -64,10 +64,15 @@ class ReportedPurchase(Struct, frozen=True, kw_only=True):
 
 
 class PurchasePage(Struct, frozen=True):
-    """Purchase orders by when they changed, and the cursor behind them. None of them: that was all for now."""
+    """Purchase orders by when they changed. None of them: that was all for now.
+
+    `next_cursor` is behind them, `resume` where reading is taken up another time: earlier, where what was begun before
+    may still come.
+    """
 
     purchases: tuple[ReportedPurchase, ...]
     next_cursor: str | None
+    resume: str | None
 
 
 class AckCode(StrEnum):

@@ -34,7 +34,6 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReadsInvoices,
         capabilities.IssuesCredits,
         capabilities.ReadsPurchases,
-        capabilities.BooksReceipts,
         capabilities.ReleasesWork,
         capabilities.ReleasesTransfers,
         capabilities.ChangesStatus,

@@ -18,7 +18,6 @@ from gateway.canonical.purchase import (
     ReportedPurchase,
     ReportedPurchaseLine,
 )
-from gateway.kernel.errors import Conflict
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import COUNTED_UNITS, plain
 from gateway.store import log
@@ -49,23 +48,27 @@ class Intake:
         self._settling = settling
 
     async def take(self, tenant: str, told: Sequence[ReportedPurchase], correlation: str) -> Sequence[Purchase]:
-        """Each in a transaction of its own, so that none waits for another. Older news changes nothing."""
-        return [await self._take(tenant, each, correlation) for each in told]
+        """Those that are new or changed, each in a transaction of its own. Older news changes nothing.
 
-    async def _take(self, tenant: str, told: ReportedPurchase, correlation: str) -> Purchase:
+        An order that was over before we heard of it is left out: there is nothing to ask of anybody.
+        """
+        taken = [await self._take(tenant, each, correlation) for each in told]
+        return [each for each in taken if each is not None]
+
+    async def _take(self, tenant: str, told: ReportedPurchase, correlation: str) -> Purchase | None:
         items = await self._items_of(tenant, told)
         async with self._store.transaction() as connection:
+            if told.status is not PurchaseStatus.APPROVED and not await connection.fetchval(
+                sql.is_known, tenant, told.source, told.number
+            ):
+                return None
             purchase = await begin(connection, tenant, told, test=False)
             now = await lock(connection, purchase)
             before = await load(connection, purchase)
-            order = told.order_key.epoch, told.order_key.sequence
-            if before.version and order <= (before.epoch, before.sequence):
-                if order == (before.epoch, before.sequence) and told != before.reported:
-                    raise Conflict(
-                        f"{told.source} tells {told.number} twice under one version, with another content",
-                        code="purchase.version_reused",
-                    )
-                return before
+            # One version told with two contents: what was read later is what the ERP has now.
+            older = (told.order_key.epoch, told.order_key.sequence) < (before.epoch, before.sequence)
+            if before.version and (older or told == before.reported):
+                return None
             return await self._map(connection, _of(before, told), items, now, correlation)
 
     async def mend(self, tenant: str, purchase: str, correlation: str) -> Purchase:

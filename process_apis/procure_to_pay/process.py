@@ -47,16 +47,18 @@ class ProcureToPay:
         self.dialogue = Dialogue(store, settling, self.samples.answered)
 
     async def read(self, call: Call, source: str, reader: ReadsPurchases) -> int:
-        """Read on where the purchases of `source` were left; the cursor moves behind what is committed. How many."""
-        count = 0
+        """Read on where the purchases of `source` were left; the cursor moves behind what is committed.
+
+        Returns how many are new or changed.
+        """
+        cursor, count = await self._store.fetchval(sql.cursor_of, call.tenant, source), 0
         for _ in range(_PAGES):
-            cursor = await self._store.fetchval(sql.cursor_of, call.tenant, source)
             page = await reader.read_purchases(call, cursor=cursor)
             if not page.purchases:
                 break
-            await self.intake.take(call.tenant, page.purchases, call.correlation_id)
-            count += len(page.purchases)
-            await self._store.execute(sql.move_cursor, call.tenant, source, page.next_cursor)
+            count += len(await self.intake.take(call.tenant, page.purchases, call.correlation_id))
+            await self._store.execute(sql.move_cursor, call.tenant, source, page.resume)
+            cursor = page.next_cursor
         return count
 
     async def on_mapping(self, connection: Connection, recorded: Recorded) -> None:

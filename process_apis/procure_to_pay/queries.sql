@@ -13,6 +13,9 @@ values ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (tenant, source, number) do nothing
 returning purchase
 
+-- name: is_known
+select exists (select from procure_to_pay.purchase where tenant = $1 and source = $2 and number = $3)
+
 -- name: lock_by_number
 select purchase from procure_to_pay.purchase where tenant = $1 and source = $2 and number = $3 for update
 

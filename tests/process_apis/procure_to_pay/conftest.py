@@ -89,8 +89,11 @@ class World:
         )
 
     async def approve(self, number: str, *amounts: int, **more: Any) -> Any:
-        [made] = await self.purchases.intake.take(self.tenant, [self.reported(number, *amounts, **more)], "c")
+        [made] = await self.take(number, *amounts, **more)
         return made
+
+    async def take(self, number: str, *amounts: int, **more: Any) -> Any:
+        return await self.purchases.intake.take(self.tenant, [self.reported(number, *amounts, **more)], "c")
 
     async def receive(self, number: str, amount: int, **more: Any) -> None:
         """Pieces of an item that come in under a purchase, as the warehouse tells; then the log is heard."""

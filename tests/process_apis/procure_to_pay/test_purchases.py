@@ -20,11 +20,17 @@ async def test_an_approved_order_is_its_suppliers_and_supply_of_its_place(world)
 
 
 async def test_the_same_version_again_changes_nothing_and_older_news_neither(world):
-    made = await world.approve("PO-1", 10, 4, version=2)
-    assert (await world.approve("PO-1", 10, 4, version=2)).version == made.version
-    assert (await world.approve("PO-1", 9, 4, version=1)).lines == made.lines
-    with pytest.raises(Conflict, match="one version"):
-        await world.approve("PO-1", 9, 4, version=2)
+    await world.approve("PO-1", 10, 4, version=2)
+    assert await world.take("PO-1", 10, 4, version=2) == []
+    assert await world.take("PO-1", 9, 4, version=1) == []
+    [read_later] = await world.take("PO-1", 9, 4, version=2)
+    assert read_later.lines[0].amount == 9
+
+
+async def test_an_order_that_was_over_before_it_was_heard_of_is_left_out(world):
+    for status in (PurchaseStatus.CANCELLED, PurchaseStatus.CLOSED):
+        assert await world.take("PO-1", 10, status=status) == []
+    assert await world.events() == []
 
 
 async def test_a_change_in_the_erp_changes_supply_and_a_line_that_is_gone_counts_nothing(world):
