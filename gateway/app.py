@@ -31,6 +31,7 @@ from experience_apis.storefront.v1 import routes as storefront_v1
 from experience_apis.storefront.v2 import messages as messages_v2
 from experience_apis.storefront.v2 import recalling as recalling_v2
 from experience_apis.storefront.v2 import routes as storefront_v2
+from experience_apis.supplier.v1 import routes as supplier_v1
 from gateway.apis import (
     catalogue_entry,
     component_api,
@@ -828,6 +829,10 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
             "experience_apis/storefront",
             core.storefront(),
             {"v1": messages_v1.MESSAGES, "v2": messages_v2.MESSAGES},
+        ),
+        *component_api(
+            "experience_apis/supplier",
+            {"v1": supplier_v1.routes(procurement=core.procurement, cursors=core.cursors)},
         ),
         *component_api("process_apis/items", {"v1": items_routes.routes(core.items, core.kits, core.substitutes)}),
         *component_api("process_apis/customers", {"v1": customers_routes.routes(core.customers)}),

@@ -29,6 +29,7 @@ from gateway.settings import load_settings
 
 ELSEWHERE = "elsewhere"
 PARTNER, WHOLE_TENANT = "a partner's", "its tenant's"
+SUPPLIER_SCOPES = ("purchase-orders:read", "purchase-orders:write")
 ALL_SCOPES = (
     *(
         "items:read",
@@ -49,6 +50,7 @@ ALL_SCOPES = (
     *("counts:read", "counts:write", "counts:approve"),
     *("returns:read", "returns:write", "returns:approve"),
     *("purchases:read", "purchases:write", "purchases:decide", "suppliers:read", "suppliers:write"),
+    *SUPPLIER_SCOPES,
     *("transfers:read", "transfers:write", "transfers:close", "stock-status:read", "stock-status:write"),
     *("notifications:read", "notifications:repair", "partners:read", "partners:administer"),
     *("system:read", "system:write"),
@@ -215,10 +217,10 @@ async def make_world(gateway: RunningGateway) -> World:
                 "system": await key(tenant, ClientKind.OPERATOR, scopes),
             }
 
-        first = await partner(TENANT, "isolated-first", "ISO-1", PARTNER_SCOPES)
-        peer = await partner(TENANT, "isolated-peer", "ISO-2", PARTNER_SCOPES)
+        first = await partner(TENANT, "isolated-first", "ISO-1", (*PARTNER_SCOPES, *SUPPLIER_SCOPES))
+        peer = await partner(TENANT, "isolated-peer", "ISO-2", (*PARTNER_SCOPES, *SUPPLIER_SCOPES))
         silent = await partner(TENANT, "isolated-silent", "ISO-3", ("nothing:read",))
-        foreign = await partner(ELSEWHERE, "isolated-foreign", "ISO-4", PARTNER_SCOPES)
+        foreign = await partner(ELSEWHERE, "isolated-foreign", "ISO-4", (*PARTNER_SCOPES, *SUPPLIER_SCOPES))
         await add_plan(
             connection, tenant=TENANT, name="isolated", description="", limits={"default": {"rate": "90/hour"}}
         )

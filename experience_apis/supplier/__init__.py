@@ -1,0 +1,1 @@
+"""What a supplier sees and says of its purchase orders."""

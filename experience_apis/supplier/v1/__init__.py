@@ -1,0 +1,1 @@
+"""The supplier's door, version 1."""
