@@ -17,6 +17,7 @@ from process_apis.procure_to_pay.onboarding import SampleOrders
 from process_apis.procure_to_pay.options import ProcurementOptions
 from process_apis.procure_to_pay.receiving import Receiving
 from process_apis.procure_to_pay.records import purchase_of_text, sql
+from process_apis.procure_to_pay.replenishing import Replenishing
 from process_apis.procure_to_pay.settling import Settling
 from process_apis.procure_to_pay.suppliers import Suppliers
 
@@ -42,6 +43,7 @@ class ProcureToPay:
         self.intake = Intake(store, items, locations, settling)
         self.deciding = Deciding(store, settling)
         self.receiving = Receiving(settling)
+        self.replenishing = Replenishing(items, self.options.reorder_points)
         self.suppliers = Suppliers(store)
         self.samples = SampleOrders(store, items, self.suppliers, settling)
         self.dialogue = Dialogue(store, settling, self.samples.answered)

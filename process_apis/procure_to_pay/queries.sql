@@ -142,3 +142,17 @@ select p.purchase, p.number, p.source, p.currency, p.cause, p.detail, p.changed_
 from procure_to_pay.purchase p
 where p.tenant = $1 and (p.cause is not null or p.needs <> '[]')
 order by p.purchase limit $2
+
+-- name: note_level
+-- What changed of the state of a stock line, if this version of it is newer than what was seen and changes it.
+insert into procure_to_pay.replenishment as r (tenant, item, location, owner, breached, line_version, version)
+select $1, $2, $3, $4, $5, $6, 1 where $5 or exists (
+    select from procure_to_pay.replenishment where tenant = $1 and item = $2 and location = $3 and owner = $4)
+on conflict (tenant, item, location, owner) do update
+set line_version = excluded.line_version, breached = excluded.breached,
+    version = r.version + (r.breached <> excluded.breached)::int
+where r.line_version < excluded.line_version
+returning version, (old.breached is null and breached) or old.breached <> breached as changed
+
+-- name: level_of
+select breached from procure_to_pay.replenishment where tenant = $1 and item = $2 and location = $3 and owner = $4
