@@ -249,7 +249,7 @@ class Lane:
     async def step(self) -> bool:
         """Reckon what changed, publish one call's worth, and what is due by time; whether there was work."""
         await self._regular()
-        reckoned = await self._publisher.reckon()
+        reckoned = await self._publisher.reckon(self._call())
         return await self._publisher.publish(self._call()) or reckoned
 
     async def read_back(self) -> int:

@@ -31,6 +31,7 @@ from process_apis.channel_publication.rules import is_certain, judge, known_vers
 
 _sql: Final = queries_beside(__file__)
 _RECKONED: Final = 1_000
+_LOOK_AT_LINE_S: Final = 0.2
 _LOOK_AGAIN: Final = timedelta(milliseconds=500)
 _REFUSED_AGAIN: Final = timedelta(seconds=60)
 _RELIST: Final = timedelta(seconds=600)
@@ -61,9 +62,14 @@ class Publisher:
         self._reckoning = reckoning
         self._disagreements = disagreements
         self._key = (tenant, channel.name)
+        self._in_line = True
+        self._looked_at_line = float("-inf")
 
-    async def reckon(self) -> bool:
-        """Give everything that changed its place, and forget what is shown as it should be; whether there was any."""
+    async def reckon(self, call: Call) -> bool:
+        """Give everything that changed its place, and forget what is shown as it should be; whether there was any.
+
+        Where nothing waits in line and one call takes it all, what is certain needs no place: it is set at once.
+        """
         rows = await self._store.fetch(_sql.to_reckon, *self._key, _RECKONED)
         if not rows:
             return False
@@ -81,21 +87,32 @@ class Publisher:
             for row in kept
         ]
         items = [figure.item for figure in figures]
+        at_once = not self._in_line and len(figures) <= self._channel.shows.figures_per_call
+        if at_once:
+            await self._importer.up_to(call)
         wanted, sales = await self._reckoning.wanted(items), await self._reckoning.sales(items)
         left = await self._unless_shown(figures, wanted, sales)
+        if at_once:
+            left = await self._set_at_once(call, left, {row["item"] for row in rows if row["waits"]}, wanted, sales)
         ranked = [
             (f.item, f.revision, tier(shown_now(f, sales.get(f.item, ())), wanted[f.item]), rank(f.since, f.sold))
             for f in left
             if f.since is not None and f.item in wanted
         ]
         if ranked:
+            self._in_line = True
             await self._store.execute(_sql.rank_due, *self._key, *map(list, zip(*ranked, strict=True)))
         return True
 
     async def publish(self, call: Call) -> bool:
         """One call's worth of what is due, by its place, behind the channel's own orders; whether there was any."""
+        now = self._clock.monotonic()
+        if not self._in_line and now - self._looked_at_line < _LOOK_AT_LINE_S:
+            return False
+        self._looked_at_line = now
         settle = self._channel.options.settle
         rows = await self._store.fetch(_sql.take_due, *self._key, self._channel.shows.figures_per_call, settle)
+        self._in_line = bool(rows)
         if not rows:
             return False
         figures = [figure_of(row) for row in rows]
@@ -112,6 +129,20 @@ class Publisher:
             differing = await self._unless_shown(certain, wanted, sales)
             await self._send(call, differing, wanted, sales)
         return True
+
+    async def _set_at_once(
+        self, call: Call, figures: Sequence[Figure], waiting: set[str], wanted: Mapping[str, int], sales: _Sales
+    ) -> list[Figure]:
+        """Set what is certain and not told to wait; returns the others."""
+        compares = self._channel.shows.compares
+        certain = [
+            f
+            for f in figures
+            if f.item in wanted and f.item not in waiting and is_certain(f, sales.get(f.item, ()), compares=compares)
+        ]
+        await self._send(call, certain, wanted, sales)
+        gone = {f.item for f in certain}
+        return [f for f in figures if f.item not in gone]
 
     def _left_alone(self, row: Mapping[str, object]) -> bool:
         """What the channel did not sell a moment ago is not looked for again yet."""

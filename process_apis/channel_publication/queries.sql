@@ -23,8 +23,8 @@ select * from channel_publication.channel where tenant = $1 and channel = $2;
 -- each figure of it looked for by its key, not all of a channel's figures read for each.
 
 -- name: to_reckon
-select d.item, d.revision, d.since, f.sku, f.state, f.base, f.base_version, f.attempted, f.attempted_version, f.looked,
-       f.looked_version, f.looked_at, f.checked_at, coalesce(f.sold, 0) as sold
+select d.item, d.revision, d.since, d.not_before > now() as waits, f.sku, f.state, f.base, f.base_version, f.attempted,
+       f.attempted_version, f.looked, f.looked_version, f.looked_at, f.checked_at, coalesce(f.sold, 0) as sold
 from channel_publication.due d
 left join lateral (
     select * from channel_publication.figure g
