@@ -86,7 +86,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     play = _command(commands, "play", _play, "run a story once against what `up` started, or start it for that")
     _folder(play)
-    play.add_argument("story", choices=["main-job", "outages", "three-regions"])
+    play.add_argument("story", choices=["main-job", "outages", "three-regions", "promotion"])
     _json(play, "print the evidence as JSON lines")
     play.add_argument("--seed", type=int, default=1, help="outages, three-regions: what happens when (default 1)")
     play.add_argument("--orders", type=_count, default=60, help="outages: how many orders are placed (default 60)")
@@ -285,11 +285,14 @@ def _play(given: argparse.Namespace) -> int:
     with _engines_at_hand():
         from gateway.plays.main_job import play  # noqa: PLC0415
         from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
+        from gateway.plays.promotion import play_promotion  # noqa: PLC0415
         from gateway.plays.three_regions import play_three_regions  # noqa: PLC0415
     with Progress() as progress:
         if given.story == "outages":
             options = Options(seed=given.seed, orders=given.orders, rounds=given.rounds)
             return _run(play_outages(given.folder, options, as_json=given.json, progress=progress))
+        if given.story == "promotion":
+            return _run(play_promotion(given.folder, as_json=given.json, progress=progress))
         if given.story == "three-regions":
             return _run(play_three_regions(given.folder, given.seed, as_json=given.json, progress=progress))
         return _run(play(given.folder, as_json=given.json, progress=progress))

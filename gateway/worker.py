@@ -21,6 +21,7 @@ from gateway.backbone.backbone import Backbone
 from gateway.backbone.leases import Leases
 from gateway.canonical.capabilities import Call, ListsCustomers, ReadsItems, ReadsPurchases, TakesOrders
 from gateway.configuration.following import Follower
+from gateway.durable.backlog_figures import backlog_families
 from gateway.durable.calling import Calling
 from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
@@ -351,6 +352,7 @@ class Worker:
         tallies = Tallies(self._core.reconciliation, self._core.settings.tenant)
         published = await self._core.publication.families() if self._core.publication.names else []
         published += await self._core.orders.families(self._core.settings.tenant)
+        published += await backlog_families(self._core.visits)
         published += await exception_figures.families(self._core.exceptions, self._core.settings.tenant)
         return [*self._counters.families(), *await self._left.families(), *await tallies.families(), *published]
 

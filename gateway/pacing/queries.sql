@@ -89,8 +89,8 @@ order by p.entered_at limit 1
 
 -- name: backlog
 select s.system,
-    count(*) filter (where p.called_at is null) as waiting,
-    count(*) filter (where p.called_at is not null) as called,
+    count(p.subject) filter (where p.called_at is null) as waiting,
+    count(p.subject) filter (where p.called_at is not null) as called,
     min(p.entered_at) filter (where p.called_at is null) as oldest,
     (select until from pacing.pause where system = s.system and until > clock_timestamp()) as paused_until,
     (select count(*) from pacing.visit where system = s.system and ended_at > clock_timestamp() - interval '1 minute')

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.durable.backlog_figures import backlog_families
 from gateway.durable.calling import Calling
 from gateway.pacing.options import SystemPace, Work
 from gateway.pacing.places import Visit
@@ -107,6 +108,17 @@ async def test_nobody_passes_those_who_wait_and_nobody_is_called_in_a_pause(stor
     await store.execute("update pacing.pause set until = now()")
     assert await Calling(store, visits).look() == 1
     assert await called(store) == {"b"}
+
+
+async def test_a_system_that_nobody_waits_for_has_no_backlog(visits):
+    [backlog] = await visits.backlogs()
+    assert (backlog.system, backlog.waiting, backlog.called, backlog.oldest) == ("erp", 0, 0, None)
+    figures = await backlog_families(visits)
+    assert [family.name for family in figures] == [
+        "crossdock_pacing_waiting", "crossdock_pacing_visits", "crossdock_pacing_drain_per_second",
+    ]  # fmt: skip
+    visits.paces = {}
+    assert await backlog_families(visits) == []
 
 
 async def test_who_has_no_room_for_its_calls_waits_again_where_its_age_puts_it(store, visits):
