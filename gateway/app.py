@@ -576,7 +576,7 @@ class Gateway:
         handlers = [
             *(handler for api in self.apis for handler in api.handlers),
             *identity_routes(self.identity, _scopes_of(self.apis)),
-            *intake_routes(core.directory, core.availability, tenant=core.settings.tenant),
+            *intake_routes(core.directory, core.availability, core.orders.milestones, tenant=core.settings.tenant),
             *health_routes(
                 self._readiness,
                 draining=lambda: self.doorway.draining,

@@ -118,6 +118,7 @@ class Worker:
             tenant=settings.tenant,
             every=settings.worker.poll_seconds,
             demand=core.availability,
+            milestones=core.orders.milestones,
         )
         self._left = Backlog(core.store, self._subscriptions, lambda: self._backbone.relayed)
         self._show_state()

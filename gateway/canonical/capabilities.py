@@ -516,6 +516,12 @@ class KeepsAnswer(Protocol):
     def is_kept(self, results: Mapping[str, Sequence[Any]]) -> bool: ...
 
 
+class RecordsMilestones(Protocol):
+    """Takes what carriers report of goods on their way, each event once; returns when they are committed."""
+
+    async def record_milestones(self, tenant: str, milestones: Sequence[ReportedMilestone]) -> None: ...
+
+
 @runtime_checkable
 class RecordsStock(Protocol):
     """Takes reports of movements, snapshots and supply; returns when they are committed.

@@ -6,17 +6,19 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, RawBody
 
-from gateway.canonical.capabilities import RecordsStock, SendsWebhooks, Webhook
+from gateway.canonical.capabilities import RecordsMilestones, RecordsStock, SendsWebhooks, Webhook
 from gateway.kernel.exchange import Idempotency
 from gateway.systems.directory import Directory
 
 _MAX_BODY: Final = 4 << 20
 
 
-def intake_routes(directory: Directory, stock: RecordsStock, *, tenant: str) -> list[HTTPRouteHandler]:
+def intake_routes(
+    directory: Directory, stock: RecordsStock, milestones: RecordsMilestones, *, tenant: str
+) -> list[HTTPRouteHandler]:
     """The one route that vendors call. The vendor's signature is the credential, so its zone is none.
 
-    Repeated deliveries are harmless: `RecordsStock` takes each event once.
+    Repeated deliveries are harmless: each event is taken once.
     """
 
     @post(
@@ -36,6 +38,10 @@ def intake_routes(directory: Directory, stock: RecordsStock, *, tenant: str) -> 
     async def receive_webhook(request: Request[Any, Any, Any], instance: FromPath[str], body: RawBody) -> None:
         sender = directory.ask(instance, SendsWebhooks)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        await stock.record(tenant, sender.parse_webhook(Webhook(headers=headers, body=body)))
+        report = sender.parse_webhook(Webhook(headers=headers, body=body))
+        if report.milestones:
+            await milestones.record_milestones(tenant, report.milestones)
+        else:
+            await stock.record(tenant, report)
 
     return [receive_webhook]

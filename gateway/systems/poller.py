@@ -14,7 +14,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from gateway.canonical.capabilities import Call, ReadsDemand, ReadsStock, RecordsStock, Report, ReportsMovements
+from gateway.canonical.capabilities import (
+    Call,
+    ReadsDemand,
+    ReadsStock,
+    RecordsMilestones,
+    RecordsStock,
+    Report,
+    ReportsMilestones,
+    ReportsMovements,
+)
 from gateway.canonical.stock import DemandLine
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError
@@ -29,6 +38,14 @@ _sql = queries_beside(__file__)
 _CALL_S: Final = 60.0
 _LEASE_S: Final = 90.0
 _PAGES_PER_ROUND: Final = 200
+
+
+class Reads(Protocol):
+    """Reads a page of what a system reports, from a cursor."""
+
+    async def __call__(self, call: Call, *, cursor: str | None) -> tuple[Report, str | None]:
+        """The page and the next cursor."""
+        ...
 
 
 class RecordsDemand(Protocol):
@@ -55,6 +72,7 @@ class Poller:
         every: float = 30.0,
         snapshot_every: float = 3600.0,
         demand: RecordsDemand | None = None,
+        milestones: RecordsMilestones | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -64,6 +82,7 @@ class Poller:
         self._every = every
         self._snapshot_every = snapshot_every
         self._demand = demand
+        self._milestones = milestones
         self._worker = new_id("poll")
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -109,7 +128,9 @@ class Poller:
     def _polled(self, name: str) -> bool:
         system = self._directory.system(name)
         owns = bool(self._directory.held_by(name)) and system.offers(ReadsStock)
-        return owns or system.offers(ReportsMovements) or (self._demand is not None and system.offers(ReadsDemand))
+        tracks = self._milestones is not None and system.offers(ReportsMilestones)
+        asked = self._demand is not None and system.offers(ReadsDemand)
+        return owns or tracks or asked or system.offers(ReportsMovements)
 
     def _snapshot_due(self, taken: datetime | None) -> bool:
         return taken is None or (self._clock.now() - taken).total_seconds() >= self._snapshot_every
@@ -124,14 +145,24 @@ class Poller:
         await self._store.execute(_sql.snapshot_taken, self._tenant, name, self._worker, _LEASE_S)
 
     async def _read_on(self, name: str, cursor: str | None) -> int:
-        if not self._directory.system(name).offers(ReportsMovements):
-            return 0
-        reader = self._directory.instance(name, ReportsMovements)
+        system = self._directory.system(name)
+        if system.offers(ReportsMovements):
+            total = await self._pages(name, self._directory.instance(name, ReportsMovements).read_movements, cursor)
+            if not total:
+                await self._stock.heard(self._tenant, name)
+            return total
+        if self._milestones is not None and system.offers(ReportsMilestones):
+            return await self._pages(name, self._directory.instance(name, ReportsMilestones).read_milestones, cursor)
+        return 0
+
+    async def _pages(self, name: str, read: Reads, cursor: str | None) -> int:
         total = 0
         for _ in range(_PAGES_PER_ROUND):
-            report, following = await reader.read_movements(self._call(), cursor=cursor)
-            count = len(report.movements) + len(report.snapshots)
-            if count:
+            report, following = await read(self._call(), cursor=cursor)
+            count = len(report.movements) + len(report.snapshots) + len(report.milestones)
+            if report.milestones and self._milestones is not None:
+                await self._milestones.record_milestones(self._tenant, report.milestones)
+            elif count:
                 await self._stock.record(self._tenant, report)
             total += count
             moved = await self._store.execute(
@@ -140,8 +171,6 @@ class Poller:
             if not count or following is None or moved == "UPDATE 0":
                 break
             cursor = following
-        if not total:
-            await self._stock.heard(self._tenant, name)
         return total
 
     async def _read_demand(self, name: str) -> None:

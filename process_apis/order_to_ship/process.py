@@ -42,6 +42,7 @@ from process_apis.order_to_ship.covering import Covering
 from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
 from process_apis.order_to_ship.hold_rulebook import HoldRulebook
 from process_apis.order_to_ship.intervening import Interventions
+from process_apis.order_to_ship.milestones import Milestones
 from process_apis.order_to_ship.models import (
     QUEUE,
     WORKFLOW,
@@ -143,6 +144,7 @@ class OrderToShip:
         self.shipping = Shipping(systems)
         self.covering = Covering(claims)
         self.moving = Moving(store, systems)
+        self.milestones = Milestones(store)
 
     # --- for the worker -----------------------------------------------------------------------------------------------
 

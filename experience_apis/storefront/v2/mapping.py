@@ -17,7 +17,9 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotAllowed, NotFound, Problem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
-from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, OrderSummary, PlaceOrder
+from process_apis.order_to_ship.freight_rules import freight_of
+from process_apis.order_to_ship.models import AskedLine, Freight, Order, OrderLine, OrderSummary, PlaceOrder
+from process_apis.order_to_ship.releases import target_of
 from process_apis.partner_notifications.following import Wanted
 from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, ORDER_UPDATED
 
@@ -149,11 +151,26 @@ def order_view(order: Order) -> schemas.OrderView:
             schemas.ShipmentView(
                 id=shipment.shipment_id,
                 location=shipment.location,
+                tracking=_tracking_view(freight_of(order, target_of(shipment.location, shipment.release))),
                 lines=[_shipped_view(lines[part.line], part.amount) for part in shipment.lines if part.line in lines],
             )
             for shipment in order.shipments
         ],
         version=order.version,
+    )
+
+
+def _tracking_view(freight: Freight) -> schemas.TrackingView | None:
+    if freight.number is None or freight.service is None:
+        return None
+    last = freight.milestones[-1] if freight.milestones else None
+    return schemas.TrackingView(
+        service=freight.service,
+        numbers=list(freight.tracking),
+        url=freight.tracking_url,
+        arrives_on=freight.arrives_on,
+        milestone=None if last is None else last.kind.value,
+        reached_at=None if last is None else instant(last.occurred_at),
     )
 
 

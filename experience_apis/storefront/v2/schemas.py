@@ -270,11 +270,27 @@ class ShippedLineView(Struct, kw_only=True):
     quantity: QuantityView
 
 
+class TrackingView(Struct, kw_only=True):
+    """How goods travel: the carrier's numbers of the parcels, and how far they are, as the carrier told last.
+
+    `milestone` is one of `collected`, `in_transit`, `out_for_delivery`, `delivered`, `delayed`, `failed`, `returned`,
+    null before the first; expect further words.
+    """
+
+    service: str
+    numbers: Annotated[list[str], Meta(max_length=1000)]
+    url: str | None
+    arrives_on: date | None
+    milestone: str | None
+    reached_at: Instant | None
+
+
 class ShipmentView(Struct, kw_only=True):
-    """What left one location under one document of the warehouse."""
+    """What left one location under one document of the warehouse; `tracking` is null where no carrier is known."""
 
     id: str
     location: str
+    tracking: TrackingView | None
     lines: Annotated[list[ShippedLineView], Meta(max_length=500)]
 
 

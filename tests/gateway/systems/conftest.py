@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from gateway.canonical.capabilities import Call, Page, Report
+from gateway.canonical.freight import MilestoneKind, ReportedMilestone
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.location import Location
 from gateway.canonical.order import (
@@ -217,11 +218,34 @@ class MemoryWms:
         return self.pages[at], str(at + 1)
 
 
+class MemoryCarrier:
+    """A carrier with one milestone."""
+
+    def __init__(self):
+        self.error = None
+
+    def parse_webhook(self, webhook):
+        return Report(milestones=(milestone(),))
+
+    async def read_milestones(self, call, *, cursor):
+        if self.error:
+            raise self.error
+        return (Report(), cursor) if cursor else (Report(milestones=(milestone(),)), "1")
+
+
+def milestone():
+    return ReportedMilestone(
+        source="carrier", event_id="e1", reference="ord_1/north", tracking="T1", kind=MilestoneKind.DELIVERED,
+        occurred_at=NOW,
+    )  # fmt: skip
+
+
 class Recorder:
     """Keeps what was recorded, or raises."""
 
     def __init__(self):
         self.reports = []
+        self.milestones = []
         self.error = None
         self.silences = []
 
@@ -234,6 +258,11 @@ class Recorder:
         if self.error:
             raise self.error
         self.reports.append(report)
+
+    async def record_milestones(self, tenant, milestones):
+        if self.error:
+            raise self.error
+        self.milestones += milestones
 
     @property
     def sequences(self):
@@ -277,6 +306,9 @@ def directory(erp, wms_memory):
         LoadedSystem(name="erp", product="tryton", manifest=load_manifest("tryton"), adapter=erp),
         LoadedSystem(
             name="wms_north", product="regional_wms", manifest=load_manifest("regional_wms"), adapter=wms_memory
+        ),
+        LoadedSystem(
+            name="carrier", product="parcel_carrier", manifest=load_manifest("parcel_carrier"), adapter=MemoryCarrier()
         ),
     ]
     return Directory(systems, LOCATIONS, tenant="acme", orders="erp")

@@ -8,7 +8,7 @@ RIGHT = {"x-signature": "right", "content-type": "application/json"}
 
 @pytest.fixture
 def client(directory, recorder, behind_the_door):
-    return behind_the_door(intake_routes(directory, recorder, tenant="acme"))[1]
+    return behind_the_door(intake_routes(directory, recorder, recorder, tenant="acme"))[1]
 
 
 async def test_a_signed_webhook_is_answered_after_it_was_recorded(client, recorder):
@@ -35,3 +35,10 @@ async def test_a_webhook_without_the_right_signature_is_refused_and_not_recorded
 @pytest.mark.parametrize("instance", ["erp", "no_such"])
 async def test_only_systems_that_send_webhooks_have_a_door_for_them(client, instance):
     assert (await client.post(f"/webhooks/v1/{instance}", content=b"[1]", headers=RIGHT)).status_code == 404
+
+
+async def test_milestones_go_to_who_keeps_them_and_are_sent_again_where_that_failed(client, recorder):
+    answer = await client.post("/webhooks/v1/carrier", content=b"{}", headers=RIGHT)
+    assert (answer.status_code, len(recorder.milestones), recorder.reports) == (204, 1, [])
+    recorder.error = Unavailable("the record cannot be reached", code="store.unavailable")
+    assert (await client.post("/webhooks/v1/carrier", content=b"{}", headers=RIGHT)).status_code == 503

@@ -145,3 +145,13 @@ async def test_a_source_with_nothing_new_is_heard_all_the_same(poller, wms_memor
     assert recorder.silences == []
     await poller().poll("wms_north")
     assert recorder.silences == ["wms_north"]
+
+
+async def test_milestones_are_read_from_a_cursor_that_moves_once_they_are_recorded(poller, recorder):
+    recorder.error = Unavailable("the record is down")
+    with pytest.raises(Unavailable):
+        await poller(milestones=recorder).poll("carrier")
+    recorder.error = None
+    assert await poller(milestones=recorder).poll("carrier") == 1
+    assert await poller(milestones=recorder).poll("carrier") == 0
+    assert (len(recorder.milestones), recorder.silences) == (1, [])

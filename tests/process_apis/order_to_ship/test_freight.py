@@ -1,12 +1,14 @@
 """Freight: offers before the ERP's order, a booking when the work is released, and a carrier that is down or dies."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import order_fakes as fakes
 import pytest
 from order_world import CALLER, PACE, World, ask
 
+from experience_apis.storefront.v2.mapping import order_view
+from gateway.canonical.freight import MilestoneKind, ReportedMilestone
 from gateway.canonical.order import OrderState
 from gateway.kernel.clock import SystemClock
 from process_apis.order_to_ship.freight_options import FreightOptions, FreightRule
@@ -163,3 +165,60 @@ async def test_goods_that_the_carrier_has_already_keep_no_claim_and_are_a_person
     assert (order.state, await world.available("itm_1")) == (OrderState.CANCELLED, 100)
     [found] = await world.process.list_exceptions("acme")
     assert (found.code, found.blocking, booking_of(order).state) == ("freight.collected", False, TaskState.SKIPPED)
+
+
+# --- milestones -------------------------------------------------------------------------------------------------------
+
+
+def milestone(order_id, event, kind, *, hours=0, location="WH-N", source="carrier_na"):
+    at = datetime(2026, 11, 23, 9, tzinfo=UTC) + timedelta(hours=hours)
+    return ReportedMilestone(
+        source=source, event_id=event, reference=f"{order_id}/{location}", tracking="T1", kind=kind, occurred_at=at,
+    )  # fmt: skip
+
+
+async def test_milestones_count_once_in_the_order_in_which_they_happened_and_after_the_orders_end(world):
+    world = of(world)
+    order_id = await placed(world)
+    await world.drain(order_id)
+    await world.ship(order_id, 1, 2)
+    assert (await world.drain(order_id)).state is OrderState.COMPLETED
+    told = [
+        milestone(order_id, "e2", MilestoneKind.DELIVERED, hours=5),
+        milestone(order_id, "e1", MilestoneKind.COLLECTED),
+    ]
+    for batch in (told[:1], told, told):
+        await world.process.milestones.record_milestones("acme", batch)
+    order = await world.process.get_order("acme", order_id)
+    assert [each.kind for each in order.freight[0].milestones] == [MilestoneKind.COLLECTED, MilestoneKind.DELIVERED]
+    assert (await world.events(order_id)).count("milestone_reached") == 2
+    [shipment] = order_view(order).shipments
+    assert (shipment.tracking.service, shipment.tracking.numbers) == ("ECO", list(order.freight[0].tracking))
+    assert (shipment.tracking.milestone, shipment.tracking.reached_at) == ("delivered", "2026-11-23T14:00:00Z")
+
+
+async def test_what_could_not_be_delivered_is_shown_until_it_was(world):
+    world = of(world)
+    order_id = await placed(world)
+    await world.drain(order_id)
+    failed = milestone(order_id, "e1", MilestoneKind.FAILED)
+    await world.process.milestones.record_milestones("acme", [failed])
+    [found] = await world.process.list_exceptions("acme")
+    assert (found.code, found.blocking) == ("freight.failed", False)
+    await world.process.milestones.record_milestones("acme", [milestone(order_id, "e2", MilestoneKind.DELIVERED)])
+    assert await world.process.list_exceptions("acme") == []
+
+
+async def test_milestones_of_strangers_and_of_other_tenants_change_nothing(world):
+    world = of(world)
+    order_id = await placed(world)
+    order = await world.drain(order_id)
+    kind = MilestoneKind.DELIVERED
+    strange = [
+        milestone("ord_none", "e1", kind),
+        milestone(order_id, "e2", kind, location="WH-W"),
+        milestone(order_id, "e3", kind, source="carrier_eu"),
+    ]
+    await world.process.milestones.record_milestones("acme", strange)
+    await world.process.milestones.record_milestones("elsewhere", [milestone(order_id, "e4", kind)])
+    assert await world.process.get_order("acme", order_id) == order
