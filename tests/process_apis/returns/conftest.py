@@ -22,7 +22,6 @@ from gateway.canonical.task import Pace
 from gateway.durable.schema import migrate_durable
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
-from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
 from gateway.outbound.door import Outbound
 from gateway.store.migrations import find_migrations
@@ -56,7 +55,7 @@ class Creditor:
 
     def __init__(self) -> None:
         self.issued: dict[str, CreditOrder] = {}
-        self.fails: list[tuple[str, CrossdockError]] = []
+        self.fails: list[tuple[str, BaseException]] = []
         self.looked = 0
 
     def issues_credits(self, instance: str) -> Creditor | None:

@@ -65,6 +65,21 @@ async def test_after_an_unknown_outcome_the_credit_note_is_looked_up_and_not_iss
     assert [(one.amount, one.restocked) for one in order.lines] == [(2, 1)]
 
 
+async def test_a_turn_that_dies_while_the_erp_issues_the_credit_note_is_followed_by_one_that_finds_it(world):
+    known = await world.ask("a", (1, 1), location="south")
+    await world.tell("return_received", 1, document=known.return_id)
+    await world.tell("return_dispositioned", 1, document=known.return_id, to_bucket="damaged")
+    [credit] = (await world.known(known.return_id)).credits
+    world.creditor.fails = [("after", asyncio.CancelledError())]
+    with pytest.raises(asyncio.CancelledError):
+        await world.turns.run(credit.credit, 1)
+    state = await world.store.fetchval("select state from returns.task where subject = $1", credit.credit)
+    assert (state, len(world.creditor.issued)) == ("asked", 1)
+    await world.work(credit.credit)
+    assert (await world.known(known.return_id)).state is ReturnState.CREDITED
+    assert (len(world.creditor.issued), len(await world.told("return.credited"))) == (1, 1)
+
+
 async def test_a_refused_credit_note_waits_for_a_person_who_has_it_tried_again(world):
     known = await world.ask("a", (1, 1), location="south")
     await world.tell("return_received", 1, document=known.return_id)
