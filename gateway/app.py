@@ -46,7 +46,7 @@ from gateway.backbone.backbone import Backbone
 from gateway.backbone.consumer import Subscription
 from gateway.backbone.letter_troubles import LetterTroubles
 from gateway.cache.valkey import Cache
-from gateway.canonical.capabilities import Connection, PublishesAvailability, ReadsChannelOrders
+from gateway.canonical.capabilities import Connection, PublishesAvailability, ReadsChannelOrders, ReadsPurchases
 from gateway.canonical.stock import OWN_SOURCE
 from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
@@ -303,6 +303,8 @@ class Core:
             options=ReturnTurns(call_timeout=settings.orders.call_seconds),
             settings=settings.returns,
         )
+        for name in settings.procurement.sources:
+            self.directory.instance(name, ReadsPurchases)  # refuses to start where it cannot be read
         self.procurement = ProcureToPay(
             self.store,
             items=self.items,

@@ -241,20 +241,21 @@ class Worker:
             await self._pause(core.settings.worker.poll_seconds)
 
     async def _keep_purchases(self) -> None:
-        if any(self._core.directory.find(ReadsPurchases)):
+        if self._core.settings.procurement.sources:
             await self._in_one_worker("purchases", self._follow_purchases)
 
     async def _follow_purchases(self) -> None:
-        """Read on in every ERP's purchase orders."""
+        """Read on in the purchase orders of every ERP that the settings name."""
         core = self._core
         while not self._stop.is_set():
-            for name, reader in core.directory.find(ReadsPurchases):
+            for name in core.settings.procurement.sources:
                 call = Call(
                     tenant=core.settings.tenant,
                     correlation_id=new_id("sync"),
                     deadline=core.clock.monotonic() + _ITEMS_CALL_SECONDS,
                 )
                 try:
+                    reader = core.directory.instance(name, ReadsPurchases)
                     if read := await core.procurement.read(call, name, reader):
                         _log.info("purchase orders of %s: %d new or changed", name, read)
                 except CrossdockError as error:

@@ -53,7 +53,8 @@ class ReorderPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ProcurementOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Purchasing: tolerances, and reorder points by item and location."""
+    """Purchasing: the ERPs (instances of `systems`) whose purchase orders are read, tolerances, reorder points."""
 
+    sources: tuple[str, ...] = ()
     tolerances: PurchaseTolerances = PurchaseTolerances()
     reorder_points: tuple[ReorderPoint, ...] = ()

@@ -18,6 +18,7 @@ from system_apis.tryton.directory import Directory
 from system_apis.tryton.invoices import Invoices
 from system_apis.tryton.orders import Orders
 from system_apis.tryton.postings import Postings
+from system_apis.tryton.purchases import Purchases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gateway.canonical.invoice import CreditOrder, SystemInvoice
     from gateway.canonical.order import SalesOrder, ShipmentLine, SystemOrder, SystemShipment
     from gateway.canonical.party import CustomerAccount
+    from gateway.canonical.purchase import PurchasePage
     from gateway.canonical.reconciliation import SystemAdjustment
     from gateway.canonical.stock import DemandLine
     from gateway.kernel.clock import Clock
@@ -50,6 +52,7 @@ class Adapter:
         self._orders = Orders(self._client, self._directory, settings, clock)
         self._postings = Postings(self._client, self._directory, self._orders)
         self._units = settings.unit_codes()
+        self._purchases = Purchases(name, self._client, self._directory, settings, clock)
         self._adjustments = Adjustments(self._client, self._directory, self._orders, self._units)
         self._invoices = Invoices(self._directory)
         self._credits = Credits(
@@ -117,6 +120,10 @@ class Adapter:
         currency = await self._directory.company_currency(call)
         found = [each for row in rows for each in parties.reported(row, currency, self._settings.hold_category)]
         return CustomerPage(tuple(found), str(rows[-1].id) if len(rows) == limit else None)
+
+    async def read_purchases(self, call: Call, *, cursor: str | None = None, limit: int = 100) -> PurchasePage:
+        """Confirmed ones and what became of them, by when they changed."""
+        return await self._purchases.read(call, cursor, limit)
 
     async def read_demand(self, call: Call) -> Sequence[DemandLine]:
         """Open moves to customers that do not bear our reference and whose goods are still in storage."""

@@ -28,9 +28,23 @@ BY_WEIGHT: Final = tuple(f"SKU-{number:04d}" for number in range(180, 185))
 FOREIGN_DEMAND: Final = ("SKU-0150", Decimal(7), "WH-N")
 """One open sale that a person entered: (SKU, quantity, warehouse)."""
 
+PURCHASES: Final = (
+    (
+        "SUP1",
+        "WH-N",
+        (("SKU-0003", "cs12", Decimal(10), Decimal("57.00")), ("SKU-0182", "kg", Decimal("2.5"), Decimal("9.5"))),
+        True,
+    ),
+    ("SUP2", "WH-W", (("SKU-0004", "cs24", Decimal(5), Decimal("120.00")),), True),
+    ("SUP3", "WH-N", (("SKU-0195", "cs12", Decimal(8), Decimal("50.00")),), True),
+    ("SUP3", "WH-N", (("SKU-0196", "cs24", Decimal(3), Decimal("99.00")),), False),
+)
+"""Purchase orders by supplier and warehouse: lines of (SKU, unit, quantity, price), whether it was approved."""
+
 _GROUPS: Final = (
     "Sales",
     "Sales Administrator",
+    "Purchase",
     "Stock",
     "Stock Force Assignment",
     "Party Administration",
@@ -94,6 +108,7 @@ async def fill(client: Client, call: Call, *, password: str, progress: Callable[
     products = await _products(books, accounts, suppliers, currency)
     await _opening_stock(books, products, warehouses)
     await _open_matters(books, accounts, currency, products, warehouses)
+    await _buy(books, currency, products, warehouses)
     await _integration_user(books, password)
 
 
@@ -340,6 +355,32 @@ async def _open_matters(
     )  # fmt: skip
     for button in ("quote", "confirm"):
         await books.press("sale.sale", button, sale)
+
+
+async def _buy(books: _Books, currency: int, products: Mapping[str, int], warehouses: Mapping[str, int]) -> None:
+    """Purchase orders, billed by what comes in; all but the last are approved. Their lines are asked for next year."""
+    asked = date(datetime.now(UTC).year + 1, 3, 1)
+    for supplier, warehouse, lines, approved in PURCHASES:
+        party = await books.find("party.party", [("code", "=", supplier)])
+        wanted = [
+            {
+                "product": products[sku], "unit": await books.find("product.uom", [("symbol", "=", unit)]),
+                "quantity": float(quantity), "unit_price": price, "delivery_date_edit": True,
+                "delivery_date_store": asked,
+            }
+            for sku, unit, quantity, price in lines
+        ]  # fmt: skip
+        (purchase,) = await books.make(
+            "purchase.purchase",
+            {
+                "party": party, "company": books.context["company"], "currency": currency,
+                "invoice_address": await books.find("party.address", [("party", "=", party)]),
+                "warehouse": warehouses[warehouse], "invoice_method": "fulfillment",
+                "lines": [("create", wanted)],
+            },
+        )  # fmt: skip
+        for button in ("quote", "confirm", "process") if approved else ():
+            await books.press("purchase.purchase", button, purchase)
 
 
 async def _integration_user(books: _Books, password: str) -> None:

@@ -113,6 +113,13 @@ class Named(Struct):
     rec_name: str
 
 
+class Symbol(Struct):
+    """A unit by its symbol."""
+
+    id: int
+    symbol: str
+
+
 class Unit(Struct):
     """``product.uom``: `factor` reference units are one of it; `rate` of it are one reference unit."""
 
@@ -275,6 +282,40 @@ class Sale(Struct):
     shipment_state: str
     shipments: list[int]
     lines: list[SaleLine] = field(name="lines.")
+    warehouse: Code | None = field(name="warehouse.", default=None)
+
+
+class PurchaseLine(Struct):
+    """``purchase.line``; one without a product is a comment, a title or a fee."""
+
+    id: int
+    quantity: Decimal | None
+    unit_price: Decimal | None
+    delivery_date: date | None
+    description: str | None
+    unit: Symbol | None = field(name="unit.", default=None)
+    product: Code | None = field(name="product.", default=None)
+    product_supplier: Code | None = field(name="product_supplier.", default=None)
+
+
+class Purchase(Struct):
+    """``purchase.purchase``; `write_date` is that of its last change of state."""
+
+    MODEL: ClassVar = "purchase.purchase"
+    FIELDS: ClassVar = (
+        "number", "state", "write_date", "purchase_date", "party.code", "currency.code", "warehouse.code",
+        "lines.quantity", "lines.unit_price", "lines.delivery_date", "lines.description", "lines.unit.symbol",
+        "lines.product.code", "lines.product_supplier.code",
+    )  # fmt: skip
+
+    id: int
+    number: str | None
+    state: str
+    write_date: datetime
+    purchase_date: date | None
+    lines: list[PurchaseLine] = field(name="lines.")
+    party: Code = field(name="party.")
+    currency: Code = field(name="currency.")
     warehouse: Code | None = field(name="warehouse.", default=None)
 
 

@@ -203,6 +203,11 @@ def tryton_counterpart(settings, session, password, own_session=None):
         count_orders=count_orders,
         begin_work=begin_work,
         customer="CUST1",
+        supplier="SUP1",
+        purchased=(
+            ("SKU-0003", Decimal(10), "CS", Decimal("57.00")),
+            ("SKU-0182", Decimal("2.5"), "KGM", Decimal("9.5")),
+        ),
         session=own_session,
     )
 

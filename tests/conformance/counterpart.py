@@ -29,7 +29,8 @@ class Counterpart:
     """A running system. Codes are its own; `count_orders` and `begin_work` go past the adapter.
 
     `lines` are what an order may ask for, as (SKU, amount, unit), odd SKUs and the finest amounts included. `figures`
-    are known stock figures at `location`, exact; `shown` is what a channel shows, `sell` has it sell. `deep_insert`:
+    are known stock figures at `location`, exact; `purchased` is (code, amount, unit, price) of the lines of the one
+    approved purchase from `supplier` to `location`; `shown` is what a channel shows, `sell` has it sell. `deep_insert`:
     one request takes an order whole. With a `session` of its own it is played from records.
     """
 
@@ -45,6 +46,8 @@ class Counterpart:
     shown: Mapping[str, int] = field(default_factory=dict)
     sell: Callable[[str, int], Awaitable[object]] | None = None
     customer: str | None = None
+    supplier: str | None = None
+    purchased: tuple[tuple[str, Decimal, str, Decimal], ...] = ()
     deep_insert: bool = False
     cause_movement: Callable[[], Awaitable[object]] | None = None
     genuine_webhook: Callable[[], Awaitable[Webhook]] | None = None

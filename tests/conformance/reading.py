@@ -212,3 +212,29 @@ class ReadsChannelOrdersCases:
             if not page.orders:
                 return found, page.cursor
             found, cursor = found + list(page.orders), page.cursor
+
+
+class ReadsPurchasesCases:
+    async def test_purchases_page_in_the_order_of_their_changes_without_gap_or_repetition(self, bench):
+        found, cursor = [], None
+        while (page := await bench.adapter.read_purchases(call(60), cursor=cursor, limit=2)).purchases:
+            found += page.purchases
+            cursor = page.next_cursor
+        numbers = [each.number for each in found]
+        assert len(numbers) == len(set(numbers)) >= 3
+        assert [each.order_key for each in found] == sorted(each.order_key for each in found)
+        assert page.next_cursor == cursor
+
+    async def test_an_approved_purchase_says_from_whom_what_comes_where_at_which_price(self, bench):
+        page = await bench.adapter.read_purchases(call(60))
+        [found] = [each for each in page.purchases if each.source_supplier == bench.counterpart.supplier]
+        assert (found.source, found.status, found.currency) == ("instance", "approved", "USD")
+        assert found.source_location == bench.counterpart.location
+        told = [(line.source_item, line.amount, line.uom, line.unit_price.amount) for line in found.lines]
+        assert told == list(bench.counterpart.purchased)
+        assert len({line.line for line in found.lines}) == len(found.lines)
+
+    async def test_reading_purchases_is_taken_up_where_nothing_can_have_been_missed(self, bench):
+        page = await bench.adapter.read_purchases(call(60))
+        again = await bench.adapter.read_purchases(call(60), cursor=page.resume)
+        assert {each.number for each in again.purchases} <= {each.number for each in page.purchases}
