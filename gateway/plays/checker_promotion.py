@@ -106,7 +106,7 @@ def priorities_kept(
 ) -> list[Finding]:
     """A marketplace's order passes those that wait; among equals the older comes first, but for those under way."""
     passed = {
-        order: sum(1 for other in web if at + _FOUND_S < submitted[other] < submitted[order])
+        order: sum(1 for other in web if at + _FOUND_S < submitted.get(other, 0.0) < submitted[order])
         for order, at in market.items()
         if order in submitted
     }
