@@ -86,7 +86,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     play = _command(commands, "play", _play, "run a story once against what `up` started, or start it for that")
     _folder(play)
-    play.add_argument("story", choices=["main-job", "outages", "three-regions", "promotion"])
+    play.add_argument("story", choices=["main-job", "outages", "three-regions", "promotion", "erp-migration"])
     _json(play, "print the evidence as JSON lines")
     play.add_argument("--seed", type=int, default=1, help="outages, three-regions: what happens when (default 1)")
     play.add_argument("--orders", type=_count, default=60, help="outages: how many orders are placed (default 60)")
@@ -283,6 +283,7 @@ def _play(given: argparse.Namespace) -> int:
     from gateway.plays.progress import Progress  # noqa: PLC0415
 
     with _engines_at_hand():
+        from gateway.plays.erp_migration import play_erp_migration  # noqa: PLC0415
         from gateway.plays.main_job import play  # noqa: PLC0415
         from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
         from gateway.plays.promotion import play_promotion  # noqa: PLC0415
@@ -295,6 +296,8 @@ def _play(given: argparse.Namespace) -> int:
             return _run(play_promotion(given.folder, as_json=given.json, progress=progress))
         if given.story == "three-regions":
             return _run(play_three_regions(given.folder, given.seed, as_json=given.json, progress=progress))
+        if given.story == "erp-migration":
+            return _run(play_erp_migration(given.folder, as_json=given.json, progress=progress))
         return _run(play(given.folder, as_json=given.json, progress=progress))
 
 
