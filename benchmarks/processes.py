@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
-_START_SECONDS: Final = 30
+_START_SECONDS: Final = 180
 _STOP_SECONDS: Final = 20
 
 

@@ -11,7 +11,26 @@ where item = $1 order by location
 _CLAIMS = """
 select state, location, amount, consumed, released from availability.claim where item = $1 order by 1, 2, 3, 4, 5
 """
-_TASKS = "select kind, state, look from stock_operations.task where subject = $1"
+_OPERATION = "select kind, state, look from stock_operations.task where subject = $1"
+_ORDER = """
+select state, exposure, due_at is null as rests, (select count(*) from order_to_ship.exception e
+  where e.order_id = o.order_id and e.state = 'open') as exceptions
+from order_to_ship.sales_order o where order_id = $1
+"""
+_ORDER_LINES = """
+select line, ordered, open, backordered, shipped, cancelled, over_shipped from order_to_ship.line
+where order_id = $1 order by line
+"""
+_ORDER_TASKS = """
+select kind, system, state, verify_at is null as verified from order_to_ship.task
+where order_id = $1 and kind <> 'shipment_posting' order by kind, system
+"""
+_POSTINGS = """
+select count(*), count(*) filter (where t.state = 'done') as done, sum(l.amount) as amount
+from order_to_ship.shipment s join order_to_ship.shipment_line l using (shipment_id)
+left join order_to_ship.task t on t.order_id = s.order_id and t.target = s.shipment_id
+where s.order_id = $1
+"""
 _MOVEMENTS = """
 select source, type, location, amount, from_bucket, to_bucket from availability.movement
 where item = $1 and live order by recorded_at, source, type, location, amount
@@ -27,11 +46,15 @@ async def books_of(site, article, subject):
     found = {name: [tuple(row) for row in await site.sql(query, article.item)] for name, query in (
         ("lines", _LINES), ("claims", _CLAIMS))}  # fmt: skip
     found["movements"] = Counter(tuple(row) for row in await site.sql(_MOVEMENTS, article.item))
-    found["tasks"] = [tuple(row) for row in await site.sql(_TASKS, subject)]
+    for name, query in (
+        ("operation", _OPERATION), ("order", _ORDER), ("order lines", _ORDER_LINES), ("tasks", _ORDER_TASKS),
+        ("postings", _POSTINGS),
+    ):  # fmt: skip
+        found[name] = [tuple(row) for row in await site.sql(query, subject)]
     found["events"] = await _events(site, subject)
     found["left"] = [tuple(row) for row in await site.sql(_LEFT)]
     for name, sandbox in site.sandboxes.items():
-        found[name] = await _warehouse(sandbox, article, subject)
+        found[name] = await (_erp if name == "erp" else _warehouse)(sandbox, article, subject)
     return found
 
 
@@ -53,3 +76,19 @@ async def _warehouse(sandbox, article, subject):
     ]
     lines = [[(line["line_number"], line["ordered"], line["shipped"]) for line in order["lines"]] for order in orders]
     return [order["status"] for order in orders], lines, sorted(stock)
+
+
+async def _erp(sandbox, article, subject):
+    orders = [each for each in (await sandbox.look("orders"))["orders"] if each["external_reference"] == subject]
+    return [
+        (
+            order["status"],
+            [(line["quantity"], line["delivered"], line["site"]) for line in order["lines"]],
+            sorted((each["site"], [line["quantity"] for line in each["lines"]]) for each in order["deliveries"]),
+        )
+        for order in orders
+    ], sorted(
+        (line["site"], line["quantity"])
+        for line in (await sandbox.look("stock"))["lines"]
+        if line["article"] == f"A-{article.number:06d}"
+    )

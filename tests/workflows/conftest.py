@@ -12,11 +12,12 @@ import pytest
 from gateway.app import migrate_record
 from gateway.engines import EngineUrls
 from gateway.plays.settings_file import write_settings
+from system_apis.regional_erp.sandbox import ErpSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.workflows.seams import Seams, watch_commits
-from tests.workflows.site import Site, hurried
+from tests.workflows.site import SETTLE, Site, hurried
 
-ITEMS = 600
+ITEMS = 2_000
 WAREHOUSES = {"wms_north": ("north", "NOR1"), "wms_west": ("west", "WES1")}
 
 
@@ -27,6 +28,8 @@ async def sandboxes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[d
     for name, (_, code) in WAREHOUSES.items():
         running[name] = WmsSandbox(tmp_path_factory.mktemp(name), seed=_seed(code))
         await running[name].start()
+    running["erp"] = ErpSandbox(tmp_path_factory.mktemp("erp"), seed=_books())
+    await running["erp"].start()
     yield running
     for sandbox in running.values():
         await sandbox.stop()
@@ -67,18 +70,36 @@ async def site(
 
 
 def _settings(sandboxes: dict[str, Any]) -> dict[str, Any]:
+    warehouses = {
+        name: {"product": "regional_wms", "settings": sandboxes[name].settings()} for name in WAREHOUSES
+    }
+    erp = {"product": "regional_erp", "settings": {**sandboxes["erp"].settings(), "settle_time_s": SETTLE}}
     return {
-        "systems": {
-            name: {"product": "regional_wms", "settings": sandboxes[name].settings()} for name in WAREHOUSES
-        },
+        "systems": {"erp": erp, **warehouses},
         "locations": [
             {
                 "location": location, "name": location, "region": "na", "time_zone": "UTC", "holder": name,
-                "codes": {name: code}, "priority": rank,
+                "poster_to": "erp", "codes": {name: code, "erp": code}, "priority": rank,
             }
             for rank, (name, (location, code)) in enumerate(WAREHOUSES.items(), start=1)
         ],
         "channels": [{"name": "web"}],
+        "orders": {"erp": "erp"},
+    }  # fmt: skip
+
+
+def _books() -> dict[str, Any]:
+    return {
+        "sites": [code for _, code in WAREHOUSES.values()],
+        "articles": [
+            {
+                "article": f"A-{number:06d}", "sku": f"SKU-{number:04d}", "name": f"Article {number}",
+                "base_unit": "PCE", "price": "2.50", "currency": "USD",
+            }
+            for number in range(ITEMS)
+        ],
+        "stock": [],
+        "customers": [{"number": "CUST1", "name": "One", "currency": "USD"}],
     }  # fmt: skip
 
 

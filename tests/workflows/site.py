@@ -11,10 +11,12 @@ import itertools
 import json
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import asyncpg
+from msgspec import Struct
 
 from gateway import app
 from gateway.app import Core
@@ -25,12 +27,10 @@ from gateway.settings import load_settings
 from gateway.store.log_reader import LogReader
 from gateway.store.postgres import Store
 from gateway.systems.poller import Poller
-from process_apis.order_to_ship.outcomes import Pace as OrderPace
-from process_apis.stock_operations.rules import Pace as OperationPace
 from tests.workflows.seams import KilledError, watch_calls
 
 _CHECKER = Path(__file__).parents[1] / "concurrency" / "checker.py"
-_SETTLE = 0.05
+SETTLE = 0.05
 _ROUNDS = 400
 _DUE = """
 select s.workflow_uuid, s.name, i.inputs, s.delay_until_epoch_ms, extract(epoch from clock_timestamp()) * 1000 as now
@@ -84,7 +84,8 @@ class Site:
         await self._sessions.open()
         self._runs = {
             workflow.name: workflow.run
-            for process in (core.orders, core.stock_operations)
+            for process in vars(core).values()
+            if hasattr(process, "workflows")
             for workflow in process.workflows(self._sessions)
         }
         self._poller = Poller(
@@ -245,8 +246,12 @@ class Site:
 
 def hurried(monkeypatch):
     """Have every `Core` made from here on wait for hundredths of a second where an operator has seconds."""
-    orders, operations = app.OrderOptions, app.StockOperationOptions
-    order_pace = OrderPace(first_retry=0.01, longest_retry=0.1, settle=_SETTLE, alert_after=3)
-    operation_pace = OperationPace(first_retry=0.01, longest_retry=0.1, settle=_SETTLE, alert_after=3)
-    monkeypatch.setattr(app, "OrderOptions", lambda **given: orders(**given, pace=order_pace))
-    monkeypatch.setattr(app, "StockOperationOptions", lambda **given: operations(**given, pace=operation_pace))
+    for name, options in list(vars(app).items()):
+        paced = isinstance(options, type) and issubclass(options, Struct) and "pace" in options.__struct_fields__
+        if paced:
+            pace = type(options().pace)(first_retry=0.01, longest_retry=0.1, settle=SETTLE, alert_after=3)
+            monkeypatch.setattr(app, name, partial(_hurried, options, pace))
+
+
+def _hurried(options, pace, **given):
+    return options(**{"pace": pace, **given})

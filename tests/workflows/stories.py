@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from gateway.canonical.party import Address
 from gateway.kernel.context import Caller, Principal, Zone
+from process_apis.order_to_ship.models import AskedLine, PlaceOrder
 from process_apis.stock_operations.models import AskCount, ChangeStatus, Counted, Figure, PlanTransfer, TransferWish
 
 CALLER = Caller(
@@ -75,4 +77,40 @@ async def count(site, article):
     return made.count
 
 
-STORIES = (transfer, transfer_withdrawn, status_change, count)
+async def order(site, article):
+    """Hundred and four are ordered, more than the north has: two warehouses ship, one of them in two parts."""
+    placed = await site.do(lambda core: core.orders.place_order(_order(article, "104")))
+    await site.rest()
+    for system, amount in (("wms_north", "60"), ("wms_west", "4"), ("wms_north", "40")):
+        lines = [{"line_number": 1, "quantity": amount}]
+        await site.work(system, "ship", client_reference=placed.order.order_id, lines=lines)
+        await site.rest()
+    return placed.order.order_id
+
+
+async def order_cancelled(site, article):
+    """Cancelled by its buyer when both warehouses and the ERP have it."""
+    placed = await site.do(lambda core: core.orders.place_order(_order(article, "104")))
+    order_id = placed.order.order_id
+    await site.rest()
+    await site.do(lambda core: core.orders.cancel_order(CALLER, order_id, reason="mistake"))
+    await site.rest()
+    return order_id
+
+
+async def order_refused(site, article):
+    """The ERP does not know its customer."""
+    placed = await site.do(lambda core: core.orders.place_order(_order(article, "5", sold_to="CUST-GONE")))
+    await site.rest()
+    return placed.order.order_id
+
+
+def _order(article, amount, sold_to="CUST1"):
+    return PlaceOrder(
+        caller=CALLER, channel="web", partner="P1", sold_to=sold_to, external_number=f"PO-{article.number}",
+        currency="USD", ship_to=Address(name="A", street="B 1", city="C", postal_code="1", country="US"),
+        lines=(AskedLine(sku=article.sku, amount=Decimal(amount), uom=None),),
+    )  # fmt: skip
+
+
+STORIES = (order, order_cancelled, order_refused, transfer, transfer_withdrawn, status_change, count)

@@ -26,8 +26,8 @@ create table if not exists sales_order (
 );
 create index if not exists open_orders on sales_order (customer) where status in ('OPEN', 'IN_FULFILMENT');
 create table if not exists order_line (
-    order_id integer, line integer, article text not null, body text not null, quantity text not null,
-    delivered text not null default '0', primary key (order_id, line)
+    order_id integer, line integer, site text not null, article text not null, body text not null,
+    quantity text not null, delivered text not null default '0', primary key (order_id, line, site)
 );
 create table if not exists delivery (
     id integer primary key autoincrement, order_id integer not null, external_reference text not null unique,
@@ -150,11 +150,11 @@ class Ledger(SqliteBooks):
         kept = {**line, "article": rows[0]["article"]}
         try:
             db.execute(
-                "insert into order_line (order_id, line, article, body, quantity) values (?, ?, ?, ?, ?)",
-                (order_id, line["line"], kept["article"], json.dumps(kept), line["quantity"]),
+                "insert into order_line (order_id, line, site, article, body, quantity) values (?, ?, ?, ?, ?, ?)",
+                (order_id, line["line"], line.get("site") or "", kept["article"], json.dumps(kept), line["quantity"]),
             )
         except sqlite3.IntegrityError:
-            raise Refusal(422, "BAD_ORDER", "line is needed, once per line") from None
+            raise Refusal(422, "BAD_ORDER", "line is needed, once per site") from None
 
     def cancel(self, number: str) -> dict[str, Any]:
         """Cancel before anything is picked; cancelling again answers the same."""
@@ -184,10 +184,10 @@ class Ledger(SqliteBooks):
                 raise Refusal(409, "DUPLICATE_REFERENCE", f"{delivery['external_reference']} was delivered")
             if delivery["site"] not in self.sites:
                 raise Refusal(422, "UNKNOWN_SITE", f"no site {delivery['site']!r}")
-            lines = {line["line"]: line for line in order["lines"]}
+            lines = {(line["line"], line.get("site") or ""): line for line in order["lines"]}
             told = []
             for each in delivery["lines"]:
-                line = lines.get(each["line"])
+                line = lines.get((each["line"], delivery["site"])) or lines.get((each["line"], ""))
                 if line is None or not Decimal(each["quantity"]) > 0:
                     raise Refusal(422, "BAD_LINE", f"{number} has no line {each['line']}, or nothing left of it")
                 self._leave(db, _id(number), line, delivery["site"], Decimal(each["quantity"]))
@@ -207,8 +207,8 @@ class Ledger(SqliteBooks):
         before = Decimal(rows[0]["quantity"]) if rows else Decimal(0)
         db.execute("insert or replace into stock values (?, ?, ?)", (site, line["article"], str(before - amount)))
         db.execute(
-            "update order_line set delivered = ? where order_id = ? and line = ?",
-            (str(Decimal(line["delivered"]) + amount), order_id, line["line"]),
+            "update order_line set delivered = ? where order_id = ? and line = ? and site = ?",
+            (str(Decimal(line["delivered"]) + amount), order_id, line["line"], line.get("site") or ""),
         )
 
     def _one(self, number: str) -> dict[str, Any]:
@@ -218,7 +218,7 @@ class Ledger(SqliteBooks):
         return found[0]
 
     def _shown(self, row: sqlite3.Row) -> dict[str, Any]:
-        lines = self.rows("select body, delivered from order_line where order_id = ? order by line", row["id"])
+        lines = self.rows("select body, delivered from order_line where order_id = ? order by line, site", row["id"])
         posted = self.rows("select id, body from delivery where order_id = ? order by id", row["id"])
         return {
             "number": f"SO-{row['id']:07d}",
