@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup up play test test-all lint types audit contracts compiled bench-edge bench-peers bench-memory bench-acceptance bench-inventory bench-beside locks clean
+.PHONY: help setup up play test test-all lint types audit contracts compiled chaos bench-orders bench-edge bench-peers bench-memory bench-acceptance bench-inventory bench-beside locks clean
 
 help: ## what can be made here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,10 @@ contracts: $(INSTALLED) ## write openapi/ from the code
 compiled: $(INSTALLED) ## the packages with their door compiled, in build/compiled: run with PYTHONPATH=build/compiled (needs a C compiler)
 	$(BIN)/python -m gateway.compiling build/compiled --copy
 
+SEED ?= 1
+chaos: $(INSTALLED) ## everything is killed again and again under 11,000 orders: make chaos SEED=2; an independent checker judges
+	$(BIN)/crossdock play chaos --folder .crossdock/chaos-$(SEED) --seed $(SEED)
+
 bench-edge: $(INSTALLED) ## the door, compiled if it can be, beside FastAPI and other proxies with the same checks; JSON on the last line
 	-$(MAKE) compiled
 	PYTHONPATH=build/compiled PYTHONSAFEPATH=1 $(BIN)/python -m benchmarks.edge
@@ -60,6 +64,9 @@ bench-memory: $(INSTALLED) ## the gateway's memory over 500,000 requests of 100,
 
 bench-acceptance: $(INSTALLED) ## ten-line orders per second, ours beside FastAPI, counted in the record; JSON on the last line
 	$(BIN)/python -m benchmarks.acceptance
+
+bench-orders: $(INSTALLED) ## 25,000 orders of ten lines through the whole saga to an ERP and two warehouses; JSON on the last line
+	$(BIN)/python -m benchmarks.orders
 
 bench-inventory: $(INSTALLED) ## movements, reservations and availability answers per second; JSON on the last line
 	$(BIN)/python -m benchmarks.inventory

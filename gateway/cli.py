@@ -26,6 +26,7 @@ from gateway.cli_imports import add_import_command
 from gateway.cli_masters import add_master_commands
 from gateway.cli_migrate import add_migrate_commands
 from gateway.cli_partners import add_partner_commands
+from gateway.cli_plays import add_play_command
 from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_replay import add_replay_command
 from gateway.cli_users import add_user_commands
@@ -84,13 +85,7 @@ def command_parser() -> argparse.ArgumentParser:
     up.add_argument("--workers", type=_count, default=1, help="gateway processes (default 1)")
     _json(up, "print one line of JSON with the addresses when it is ready")
 
-    play = _command(commands, "play", _play, "run a story once against what `up` started, or start it for that")
-    _folder(play)
-    play.add_argument("story", choices=["main-job", "outages", "three-regions", "promotion", "erp-migration"])
-    _json(play, "print the evidence as JSON lines")
-    play.add_argument("--seed", type=int, default=1, help="outages, three-regions: what happens when (default 1)")
-    play.add_argument("--orders", type=_count, default=60, help="outages: how many orders are placed (default 60)")
-    play.add_argument("--rounds", type=_count, default=1, help="outages: how often everything dies (default once)")
+    add_play_command(commands, _command, _for_plays, _run, _engines_at_hand)
 
     migrate = _command(commands, "migrate", _migrate, "bring the record's tables up to date, and do nothing else")
     _settings(migrate)
@@ -208,6 +203,11 @@ def _on_record(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(load=lambda given: load_settings(_settings_path(given)))
 
 
+def _for_plays(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    _json(parser, "print the evidence as JSON lines")
+
+
 def _json(parser: argparse.ArgumentParser, text: str = "print JSON") -> None:
     parser.add_argument("--json", action="store_true", help=text)
 
@@ -277,28 +277,6 @@ def _up(given: argparse.Namespace) -> int:
     )
     with Progress() as progress:
         return _run(up(given.folder, options, progress=progress))
-
-
-def _play(given: argparse.Namespace) -> int:
-    from gateway.plays.progress import Progress  # noqa: PLC0415
-
-    with _engines_at_hand():
-        from gateway.plays.erp_migration import play_erp_migration  # noqa: PLC0415
-        from gateway.plays.main_job import play  # noqa: PLC0415
-        from gateway.plays.outages import Options, play_outages  # noqa: PLC0415
-        from gateway.plays.promotion import play_promotion  # noqa: PLC0415
-        from gateway.plays.three_regions import play_three_regions  # noqa: PLC0415
-    with Progress() as progress:
-        if given.story == "outages":
-            options = Options(seed=given.seed, orders=given.orders, rounds=given.rounds)
-            return _run(play_outages(given.folder, options, as_json=given.json, progress=progress))
-        if given.story == "promotion":
-            return _run(play_promotion(given.folder, as_json=given.json, progress=progress))
-        if given.story == "three-regions":
-            return _run(play_three_regions(given.folder, given.seed, as_json=given.json, progress=progress))
-        if given.story == "erp-migration":
-            return _run(play_erp_migration(given.folder, as_json=given.json, progress=progress))
-        return _run(play(given.folder, as_json=given.json, progress=progress))
 
 
 def _migrate(given: argparse.Namespace) -> int:

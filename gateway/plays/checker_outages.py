@@ -255,7 +255,8 @@ def _is_clear(answer: dict[str, Any]) -> bool:
 def check_tryton(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
     """Each accepted order is one live sale for each warehouse it leaves from, of what was ordered, and left once."""
     erp = Tryton(**plan["tryton"])
-    ids = sorted(seen.orders)
+    stock = _tryton_stock(plan)
+    ids = sorted(order for order, key in seen.orders.items() if seen.asked[key]["lines"][0]["sku"] in stock)
     sales = erp.read("sale.sale", [["reference", "in", ids]], ["state", "reference", "warehouse.code"])
     alive = Counter((s["reference"], s["warehouse."]["code"]) for s in sales if s["state"] in _ALIVE)
     sold = erp.read(
@@ -267,10 +268,10 @@ def check_tryton(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
     for line in sold:
         erp_sold[line["sale."]["reference"], line["product."]["code"]] += Decimal(str(line["quantity"]))
     asked: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
-    for order, key in seen.orders.items():
-        for line in seen.asked[key]["lines"]:
+    for order in ids:
+        for line in seen.asked[seen.orders[order]]["lines"]:
             asked[order, line["sku"]] += Decimal(line["quantity"])
-    now = erp.quantities(list(plan["stock"]), [w["tryton_code"] for w in plan["warehouses"]])
+    now = erp.quantities(list(stock), _tryton_codes(plan))
     return [
         (
             "Tryton lost no accepted order",
@@ -290,10 +291,66 @@ def check_tryton(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         ),
         _left(
             "Tryton's quantities fell by what was accepted",
-            {sku: plan["opening"]["tryton"][sku] for sku in plan["stock"]},
+            {sku: plan["opening"]["tryton"][sku] for sku in stock},
             now,
             seen,
         ),
+    ]
+
+
+def _tryton_stock(plan: dict[str, Any]) -> dict[str, Any]:
+    others = plan.get("second_unit", {"skus": ()})["skus"]
+    return {sku: figure for sku, figure in plan["stock"].items() if sku not in others}
+
+
+def _tryton_codes(plan: dict[str, Any]) -> list[str]:
+    return [warehouse["tryton_code"] for warehouse in plan["warehouses"] if warehouse["tryton_code"]]
+
+
+def check_second_unit(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
+    """Each order of the second unit's articles stands once in its ERP, delivered whole, and its stock fell by them."""
+    if "second_unit" not in plan:
+        return []
+    unit = plan["second_unit"]
+    ids = {order for order, key in seen.orders.items() if seen.asked[key]["lines"][0]["sku"] in unit["skus"]}
+    orders = _fetch(urllib.request.Request(f"{unit['erp']}/_control/orders"))["orders"]  # noqa: S310
+    alive = Counter(order["external_reference"] for order in orders if order["status"] != "CANCELLED")
+    undelivered = [
+        order["external_reference"]
+        for order in orders
+        if order["status"] != "CANCELLED" and any(line["delivered"] != line["quantity"] for line in order["lines"])
+    ]
+    stock = _fetch(urllib.request.Request(f"{unit['erp']}/_control/stock"))["lines"]  # noqa: S310
+    now = {line["article"].removeprefix("A-"): line["quantity"] for line in stock}
+    before = {sku: str(plan["stock"][sku]) for sku in unit["skus"] if sku in plan["stock"]}
+    return [
+        ("the second ERP lost no accepted order", ids <= set(alive), f"{len(ids & set(alive))} of {len(ids)} orders"),
+        (
+            "the second ERP has no order twice, and no other",
+            set(alive) <= ids and all(count == 1 for count in alive.values()),
+            f"{sum(alive.values())} live orders",
+        ),
+        (
+            "the second ERP was told of all that left, once",
+            not undelivered,
+            _short(undelivered) or f"{len(alive)} delivered",
+        ),
+        _left("the second ERP's stock fell by what was accepted", before, {**dict.fromkeys(before, "0"), **now}, seen),
+    ]
+
+
+def check_counts(plan: dict[str, Any], seen: Evidence, found: list[Finding]) -> list[Finding]:
+    """The three figures that matter, out of all the books; none of the checks behind them may have failed."""
+    sales = [name for name, ok, _ in found if not ok]
+    lost = sum("lost" in name or "every accepted order" in name for name in sales)
+    doubled = sum("twice" in name or "two answers" in name for name in sales)
+    over = sum(max(0, int(seen.accepted[sku]) - int(figure)) for sku, figure in plan["stock"].items())
+    return [
+        (
+            "lost, duplicated, oversold",
+            not (lost or doubled or over),
+            f"lost {lost}, duplicated {doubled}, oversold {over} of {len(seen.orders)} accepted",
+        )
     ]
 
 
@@ -457,7 +514,7 @@ async def _opening(plan: dict[str, Any]) -> dict[str, Any]:
         now: datetime = await connection.fetchval("select now()")
     finally:
         await connection.close()
-    figures = erp.quantities(list(plan["stock"]), [w["tryton_code"] for w in plan["warehouses"]])
+    figures = erp.quantities(list(_tryton_stock(plan)), _tryton_codes(plan))
     return {"at": now.isoformat(), "tryton": figures, "warehouses": warehouse_stock(plan)}
 
 
@@ -469,11 +526,12 @@ async def main(mode: str, plan: dict[str, Any]) -> int:
     findings = await rest(plan)
     seen = Evidence(plan)
     findings += await check_record(plan, seen)
-    for check in (check_answers, check_tryton, check_warehouses, check_told):
+    for check in (check_answers, check_tryton, check_second_unit, check_warehouses, check_told):
         try:
             findings += check(plan, seen)
         except Exception as error:  # noqa: BLE001 - a check that cannot be made has failed
             findings.append((check.__name__, False, f"{type(error).__name__}: {error}"))
+    findings += check_counts(plan, seen, findings)
     for name, ok, evidence in findings:
         sys.stdout.write(json.dumps({"check": name, "ok": ok, "evidence": evidence}) + "\n")
     return 0 if all(ok for _, ok, _ in findings) else 1

@@ -23,8 +23,10 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured
 from gateway.outbound.door import Outbound
 from gateway.plays.partner_client import Credentials, PartnerClient
+from gateway.plays.second_unit import SecondUnit
 from gateway.settings import load_settings
 from system_apis.parcel_carrier.sandbox import CarrierSandbox
+from system_apis.regional_erp.sandbox import ErpSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 from system_apis.tryton.adapter import Adapter
 from system_apis.tryton.sandbox import TrytonSandbox
@@ -59,11 +61,19 @@ CARRIER: Final = "carrier_na"
 class Demo:
     """Starts and stops the counterparts. `folder` keeps their data.
 
-    Tryton's environment and template are built once in `cache`, which several demos may share: ``cache/tryton`` of
-    `folder` unless given.
+    With a `unit` there is a second business unit beside it. Tryton's environment and template are built once in `cache`,
+    which several demos may share: ``cache/tryton`` of `folder` unless given.
     """
 
-    def __init__(self, folder: Path, *, cache: Path | None = None, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cache: Path | None = None,
+        unit: SecondUnit | None = None,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.unit = unit
         self.folder = folder / "demo"
         self._progress = progress
         self.tryton = TrytonSandbox(cache or folder / "cache" / "tryton", self.folder / "tryton", progress=progress)
@@ -75,7 +85,7 @@ class Demo:
     @property
     def names(self) -> tuple[str, ...]:
         """What `kill` and `restart` know."""
-        return ("tryton", *(site.instance for site in SITES), CARRIER)
+        return ("tryton", *(site.instance for site in SITES), CARRIER, *(self.unit.names if self.unit else ()))
 
     @property
     def credentials_path(self) -> Path:
@@ -116,6 +126,8 @@ class Demo:
             port=_kept_port(self.folder / f"{CARRIER}.port"),
         )
         await self.carrier.start()
+        if self.unit is not None:
+            await self.unit.start(gateway_url, self._progress)
         await self._start_receiver()
 
     async def stop(self) -> None:
@@ -130,6 +142,8 @@ class Demo:
         if self.carrier is not None:
             await self.carrier.stop()
         self.carrier = None
+        if self.unit is not None:
+            await self.unit.stop()
         await self.tryton.stop()
 
     async def kill(self, name: str) -> None:
@@ -140,7 +154,9 @@ class Demo:
         """Start it again with its data."""
         await self._counterpart(name).restart()
 
-    def _counterpart(self, name: str) -> TrytonSandbox | WmsSandbox | CarrierSandbox:
+    def _counterpart(self, name: str) -> TrytonSandbox | WmsSandbox | CarrierSandbox | ErpSandbox:
+        if self.unit is not None and name in self.unit.names:
+            return self.unit.counterpart(name)
         if name == CARRIER and self.carrier is not None:
             return self.carrier
         return self.tryton if name == "tryton" else self.warehouses[name]
@@ -159,7 +175,7 @@ class Demo:
             carrier = {CARRIER: {"product": "parcel_carrier", "settings": self.carrier.settings()}}
         erp = {"product": "tryton", "settings": msgspec.to_builtins(self.tryton.settings())}
         return {
-            "systems": {"erp_na": erp, **wms, **carrier},
+            "systems": {"erp_na": erp, **wms, **carrier, **(self.unit.systems() if self.unit else {})},
             "locations": [
                 {
                     "location": site.location,
@@ -172,7 +188,8 @@ class Demo:
                     "priority": site.priority,
                 }
                 for site in SITES
-            ],
+            ]
+            + ([self.unit.location()] if self.unit else []),
             "channels": [{"name": "web"}],
             "orders": {"erp": "erp_na"},
             "freight": {"rules": [{"carriers": [CARRIER], "channel": "web"}]},

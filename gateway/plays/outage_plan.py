@@ -37,11 +37,13 @@ class Basket(Struct, frozen=True, kw_only=True):
     lines: tuple[tuple[str, int], ...]
 
 
-def outages(chance: random.Random, rounds: int) -> tuple[Outage, ...]:
-    """In each round everything dies once, a warehouse too, and carrier and cache lose their data; in any order."""
+def outages(chance: random.Random, rounds: int, others: tuple[str, ...] = ()) -> tuple[Outage, ...]:
+    """In each round everything dies once, a warehouse and `others` too, and carrier and cache lose their data."""
     found: list[Outage] = []
     for _ in range(rounds):
-        names = [(name, False) for name in (*MORTAL, chance.choice(WAREHOUSES))] + [(name, True) for name in WIPED]
+        names = [(name, False) for name in (*MORTAL, chance.choice(WAREHOUSES), *others)] + [
+            (name, True) for name in WIPED
+        ]
         chance.shuffle(names)
         found += [
             Outage(

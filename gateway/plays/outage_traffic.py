@@ -184,7 +184,7 @@ class Warehouses:
 
     async def _round(self, client: httpx.AsyncClient, name: str, url: str) -> None:
         ours = set(self._traffic.accepted.values())
-        for order in (await client.get(f"{url}/_control/orders")).json()["orders"]:
+        for order in (await client.get(f"{url}/_control/orders?open=1")).json()["orders"]:
             ready = order["client_reference"] in ours and order["status"] not in ("SHIPPED", "CANCELLED")
             if ready and self._chance.random() < 0.6:  # noqa: PLR2004 - not all at once
                 await self._ship(client, name, url, order)

@@ -30,6 +30,7 @@ from gateway.plays.outage_plan import Basket, Outage, baskets, outages
 from gateway.plays.outage_traffic import SyncedLog, Traffic, Warehouses
 from gateway.plays.partner_client import PartnerClient
 from gateway.plays.progress import Progress
+from gateway.plays.second_unit import ERP, WAREHOUSE, SecondUnit
 from gateway.plays.stack import Stack, find_running
 from gateway.settings import load_settings
 
@@ -37,7 +38,7 @@ _CHECKER: Final = Path(__file__).with_name("checker_outages.py")
 # The day's traffic and other plays may be here at other times: this one takes the fullest of these.
 _SKUS: Final = tuple(f"SKU-{number:04d}" for number in range(120, 140))
 _SCARCE: Final = 4
-_BUYERS: Final = 6
+_OTHER_ARTICLES: Final = 12
 _KNOWN_SECONDS: Final = 30.0
 _ANSWERED_SECONDS: Final = 90.0
 _WIDTH: Final = 150
@@ -46,12 +47,16 @@ _WIDTH: Final = 150
 class Options(Struct, frozen=True, kw_only=True):
     """How the play goes. The same `seed` draws the same outages and orders.
 
+    `orders` go to Tryton, `other_orders` to a second business unit, whose ERP is a sandbox.
+
     The checker waits until all is done: no longer than `patience` seconds without any progress, and `limit` in all.
     """
 
     seed: int = 1
     orders: int = 60
+    other_orders: int = 0
     rounds: int = 1
+    buyers: int = 6
     patience: float = 100.0
     limit: float = 900.0
 
@@ -99,6 +104,7 @@ class Outages:
             raise Misconfigured("this play needs the demo's counterparts")
         self._stack = stack
         self._demo: Demo = stack.demo
+        self._unit = stack.demo.unit if options.other_orders else None
         self._options = options
         self._settings = load_settings(stack.settings_path)
         self._chance = random.Random(options.seed)  # noqa: S311 - repeatable on purpose
@@ -110,16 +116,24 @@ class Outages:
         self.folder.mkdir(parents=True)
         opening = json.loads((await self._check("open", self._plan(_SKUS)))[-1])
         stock, token = await self._stock(opening["warehouses"])
-        plan = {**self._plan(tuple(stock)), "stock": stock}
-        schedule = outages(self._chance, self._options.rounds)
+        schedule = outages(self._chance, self._options.rounds, self._unit.names if self._unit else ())
         orders = baskets(self._chance, self.folder.name, self._options.orders, stock)
+        if self._unit is not None:
+            others = dict.fromkeys(self._unit.skus, self._unit.stock)
+            await self._know_others(others)
+            stock |= others
+            more = baskets(self._chance, f"{self.folder.name}-south", self._options.other_orders, others)
+            orders = tuple(self._chance.sample((*orders, *more), len(orders) + len(more)))
+        plan = {**self._plan(tuple(stock)), "stock": stock}
         log, work = SyncedLog(self.folder / "client.jsonl"), SyncedLog(self.folder / "warehouses.jsonl")
         traffic = Traffic(self._stack.gateway_url, self._demo.credentials(), token, log, self._chance)
         urls = {site.instance: self._demo.warehouses[site.instance].url for site in SITES}
+        if self._unit is not None:
+            urls[WAREHOUSE] = self._unit.counterpart(WAREHOUSE).url
         people = Warehouses(urls, traffic, work, self._chance)
         evening = Evening(schedule, traffic)
         tasks = [asyncio.create_task(people.work()), asyncio.create_task(traffic.probe(tuple(stock)))]
-        tasks += [asyncio.create_task(traffic.buy()) for _ in range(_BUYERS)]
+        tasks += [asyncio.create_task(traffic.buy()) for _ in range(self._options.buyers)]
         try:
             with Live(evening, console=console, refresh_per_second=4):
                 await self._let_it_happen(schedule, orders, traffic, evening)
@@ -136,8 +150,10 @@ class Outages:
     async def _stock(self, shelves: dict[str, dict[str, str]]) -> tuple[dict[str, int], str]:
         """The fullest articles with what may be sold of them, once all that lies on the shelves is known."""
         held = {sku: float(states.get("AVL", 0)) for sku, states in shelves.items()}
-        fullest = sorted(held, key=lambda sku: (-held[sku], sku))[:_SCARCE]
-        if held[fullest[-1]] * _SCARCE < self._options.orders:
+        fullest = sorted(held, key=lambda sku: (-held[sku], sku))
+        scarce = next((n for n in range(_SCARCE, len(held) + 1) if held[fullest[n - 1]] * n >= self._options.orders), 0)
+        fullest = fullest[: scarce or 1]
+        if not scarce:
             raise Misconfigured("the plays have sold out the demo's stock: `make clean` starts it afresh")
         async with PartnerClient(self._stack.gateway_url, self._demo.credentials()) as client:
             end = time.monotonic() + _KNOWN_SECONDS
@@ -149,6 +165,15 @@ class Outages:
         raise Misconfigured(
             f"what may be sold is not what the warehouses hold: {figures}, {held}; other orders are open"
         )
+
+    async def _know_others(self, stock: dict[str, int]) -> None:
+        """Wait until what lies in the second unit may be sold."""
+        async with PartnerClient(self._stack.gateway_url, self._demo.credentials()) as client:
+            end = time.monotonic() + _KNOWN_SECONDS
+            while [await client.availability(sku) for sku in stock] != list(stock.values()):
+                if time.monotonic() > end:
+                    raise Misconfigured("the second unit's stock did not arrive: see the worker's log")
+                await asyncio.sleep(0.5)
 
     async def _let_it_happen(
         self, schedule: tuple[Outage, ...], orders: tuple[Basket, ...], traffic: Traffic, evening: Evening
@@ -178,6 +203,9 @@ class Outages:
     def _plan(self, skus: tuple[str, ...]) -> dict[str, Any]:
         """Where the checker finds everything."""
         settings = self._settings
+        others: dict[str, Any] = {}
+        if self._unit is not None:
+            others = {"second_unit": {"erp": self._unit.counterpart(ERP).url, "skus": list(self._unit.skus)}}
         tryton = settings.systems["erp_na"].settings
         return {
             "tryton": {
@@ -197,16 +225,25 @@ class Outages:
                     "tryton_code": site.tryton_code,
                 }
                 for site in SITES
-            ],
+            ]
+            + self._other_warehouse(),
+            **others,
             "client_log": str(self.folder / "client.jsonl"),
             "work_log": str(self.folder / "warehouses.jsonl"),
             "webhook_log": str(self._demo.webhook_log),
             "webhook_secret": self._demo.webhook_secret_path.read_text(encoding="utf-8").strip(),
             "stock": dict.fromkeys(skus, 0),
-            "orders": self._options.orders,
+            "orders": self._options.orders + self._options.other_orders,
             "patience": self._options.patience,
             "limit": self._options.limit,
         }
+
+    def _other_warehouse(self) -> list[dict[str, Any]]:
+        if self._unit is None:
+            return []
+        log = self._unit.folder_of(WAREHOUSE) / "received.jsonl"
+        url = self._unit.counterpart(WAREHOUSE).url
+        return [{"name": WAREHOUSE, "url": url, "log": str(log), "tryton_code": None}]
 
     async def _check(self, mode: str, plan: dict[str, Any]) -> list[str]:
         path = self.folder / "plan.json"
@@ -230,7 +267,8 @@ async def play_outages(folder: Path, options: Options, *, as_json: bool, progres
     if find_running(folder) is not None:
         raise Misconfigured("this play kills what it runs on: stop what runs here, or give it another --folder")
     console = Console(stderr=as_json, width=max(Console().width, _WIDTH))
-    async with Stack(folder, demo=True, gateway_workers=2, progress=progress) as stack:
+    unit = second_unit(folder, options) if options.other_orders else None
+    async with Stack(folder, demo=True, gateway_workers=2, unit=unit, progress=progress) as stack:
         progress.done()
         evening = Outages(stack, options)
         held = await evening.run(console)
@@ -239,6 +277,11 @@ async def play_outages(folder: Path, options: Options, *, as_json: bool, progres
         sys.stdout.writelines(json.dumps(finding) + "\n" for finding in evening.findings)
     console.print(evidence(evening.findings))
     return 0 if held else 1
+
+
+def second_unit(folder: Path, options: Options) -> SecondUnit:
+    """One with about as much stock as `other_orders` ask for."""
+    return SecondUnit(folder.absolute() / "demo", articles=_OTHER_ARTICLES, stock=options.other_orders)
 
 
 def evidence(findings: list[dict[str, Any]]) -> Table:

@@ -25,6 +25,7 @@ from gateway.engines.supervisor import Engines
 from gateway.kernel.background import ended
 from gateway.kernel.errors import Misconfigured
 from gateway.plays.demo import Demo
+from gateway.plays.second_unit import SecondUnit
 from gateway.plays.settings_file import write_settings
 
 _READY_SECONDS: Final = 60.0
@@ -66,11 +67,12 @@ class Stack:
         gateway_workers: int = 1,
         cache: Path | None = None,
         settings: Mapping[str, Any] | None = None,
+        unit: SecondUnit | None = None,
         progress: Callable[[str], None],
     ) -> None:
         self.folder = folder.absolute()
         self.engines = Engines(self.folder / "engines", progress=progress)
-        self.demo = Demo(self.folder, cache=cache, progress=progress) if demo else None
+        self.demo = Demo(self.folder, cache=cache, unit=unit, progress=progress) if demo else None
         self.settings_path = self.folder / "settings.toml"
         self._port = port
         self._settings = settings

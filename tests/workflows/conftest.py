@@ -17,7 +17,7 @@ from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.workflows.seams import Seams, watch_commits
 from tests.workflows.site import SETTLE, Site, hurried
 
-ITEMS = 2_000
+ITEMS = 900
 WAREHOUSES = {"wms_north": ("north", "NOR1"), "wms_west": ("west", "WES1")}
 
 
@@ -70,9 +70,7 @@ async def site(
 
 
 def _settings(sandboxes: dict[str, Any]) -> dict[str, Any]:
-    warehouses = {
-        name: {"product": "regional_wms", "settings": sandboxes[name].settings()} for name in WAREHOUSES
-    }
+    warehouses = {name: {"product": "regional_wms", "settings": sandboxes[name].settings()} for name in WAREHOUSES}
     erp = {"product": "regional_erp", "settings": {**sandboxes["erp"].settings(), "settle_time_s": SETTLE}}
     return {
         "systems": {"erp": erp, **warehouses},

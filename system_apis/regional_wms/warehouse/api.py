@@ -197,7 +197,7 @@ class Api:
         if name == "faults":
             return {"faults": msgspec.to_builtins(self._faults.now)}
         if name == "orders":
-            return {"orders": orders.find(self._ledger)}
+            return {"orders": orders.find(self._ledger, open_only=_first(query, "open") == "1")}
         if name == "stock":
             return self._stock(query)
         raise Refusal(404, "NOT_FOUND", "no such control")

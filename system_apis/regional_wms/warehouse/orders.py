@@ -54,14 +54,18 @@ def _add_line(ledger: Ledger, db: sqlite3.Connection, order_id: int, line: dict[
         raise Refusal(422, "BAD_ORDER", "line_number is needed, once per line") from None
 
 
-def find(ledger: Ledger, *, reference: str | None = None, number: str | None = None) -> list[dict[str, Any]]:
-    """Orders by client reference or number; all without either."""
+def find(
+    ledger: Ledger, *, reference: str | None = None, number: str | None = None, open_only: bool = False
+) -> list[dict[str, Any]]:
+    """Orders by client reference or number; without either all, or those that something is to be done about."""
     where: str = ""
     args: list[str | int] = []
     if reference is not None:
         where, args = "where client_reference = ?", [reference]
     elif number is not None:
         where, args = "where id = ?", [int(number[3:]) if number[3:].isdigit() else 0]
+    elif open_only:
+        where = "where status in ('RELEASED', 'PICKING', 'PARTIAL')"
     return [_shown(ledger, row) for row in ledger.rows(f"select * from wms_order {where} order by id", *args)]
 
 
