@@ -61,8 +61,8 @@ CARRIER: Final = "carrier_na"
 class Demo:
     """Starts and stops the counterparts. `folder` keeps their data.
 
-    With a `unit` there is a second business unit beside it. Tryton's environment and template are built once in `cache`,
-    which several demos may share: ``cache/tryton`` of `folder` unless given.
+    With a `unit` there is a second business unit beside it. Tryton's environment and template are built once in
+    `cache`, which several demos may share: ``cache/tryton`` of `folder` unless given.
     """
 
     def __init__(
