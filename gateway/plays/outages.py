@@ -47,7 +47,8 @@ _WIDTH: Final = 150
 class Options(Struct, frozen=True, kw_only=True):
     """How the play goes. The same `seed` draws the same outages and orders.
 
-    `orders` go to Tryton, `other_orders` to a second business unit, whose ERP is a sandbox.
+    `orders` go to Tryton, `other_orders` to a second business unit, whose ERP is a sandbox. With `only`, of what would
+    be killed only these are; what loses its data does so all the same.
 
     The checker waits until all is done: no longer than `patience` seconds without any progress, and `limit` in all.
     """
@@ -57,6 +58,7 @@ class Options(Struct, frozen=True, kw_only=True):
     other_orders: int = 0
     rounds: int = 1
     buyers: int = 6
+    only: tuple[str, ...] = ()
     patience: float = 100.0
     limit: float = 900.0
 
@@ -117,6 +119,8 @@ class Outages:
         opening = json.loads((await self._check("open", self._plan(_SKUS)))[-1])
         stock, token = await self._stock(opening["warehouses"])
         schedule = outages(self._chance, self._options.rounds, self._unit.names if self._unit else ())
+        if only := self._options.only:
+            schedule = tuple(each for each in schedule if each.wiped or each.name in only)
         orders = baskets(self._chance, self.folder.name, self._options.orders, stock)
         if self._unit is not None:
             others = dict.fromkeys(self._unit.skus, self._unit.stock)

@@ -17,8 +17,15 @@ import pytest
 from rich.console import Console
 
 from gateway.plays.outage_plan import MORTAL, WAREHOUSES, WIPED, baskets, outages
-from gateway.plays.outages import Options, Outages
+from gateway.plays.outages import Options, Outages, second_unit
 from gateway.plays.stack import Stack
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(400)
+@pytest.mark.xdist_group("stack")
+async def test_nothing_accepted_is_lost_or_doubled_when_gateway_worker_and_record_die(stack):
+    await play(stack, Options(seed=4, orders=8, only=("gateway", "worker", "postgres"), limit=200))
 
 
 @pytest.mark.integration
@@ -36,6 +43,19 @@ async def test_nothing_accepted_is_lost_or_doubled_when_everything_dies_once(sta
 async def test_nothing_accepted_is_lost_or_doubled_when_everything_dies_twice(seed, tryton_cache, tmp_path):
     async with Stack(tmp_path, demo=True, gateway_workers=2, cache=tryton_cache, progress=lambda _: None) as stack:
         await play(stack, Options(seed=seed, orders=90, rounds=2))
+
+
+@pytest.mark.integration
+@pytest.mark.long
+@pytest.mark.timeout(2400)
+async def test_a_second_business_unit_loses_and_doubles_nothing_either(tryton_cache, tmp_path):
+    """`make chaos` in short: a tenth of the orders, everything dies twice."""
+    options = Options(seed=7, orders=100, other_orders=1_000, rounds=2, buyers=12, limit=1_500.0)
+    unit = second_unit(tmp_path, options)
+    async with Stack(
+        tmp_path, demo=True, gateway_workers=2, cache=tryton_cache, unit=unit, progress=lambda _: None
+    ) as stack:
+        await play(stack, options)
 
 
 async def play(stack, options):
