@@ -26,9 +26,7 @@ def add_play_command(
     )
     play.add_argument("story", choices=STORIES)
     options(play)
-    play.add_argument(
-        "--seed", type=int, default=1, help="outages, chaos, three-regions: of what happens (default 1)"
-    )
+    play.add_argument("--seed", type=int, default=1, help="outages, chaos, three-regions: of what happens (default 1)")
     play.add_argument("--orders", type=_count, help="outages, chaos: orders placed at Tryton (default 60, 1000)")
     play.add_argument("--other-orders", type=_count, default=10_000, help="chaos: at the sandboxes (default 10000)")
     play.add_argument("--rounds", type=_count, help="outages, chaos: how often everything dies (default 1, 8)")
