@@ -54,7 +54,8 @@ async def books_of(site, article, subject):
     found["events"] = await _events(site, subject)
     found["left"] = [tuple(row) for row in await site.sql(_LEFT)]
     for name, sandbox in site.sandboxes.items():
-        found[name] = await (_erp if name == "erp" else _warehouse)(sandbox, article, subject)
+        looks = {"erp": _erp, "carrier": _carrier}.get(name, _warehouse)
+        found[name] = await looks(sandbox, article, subject)
     return found
 
 
@@ -92,3 +93,8 @@ async def _erp(sandbox, article, subject):
         for line in (await sandbox.look("stock"))["lines"]
         if line["article"] == f"A-{article.number:06d}"
     )
+
+
+async def _carrier(sandbox, _, subject):
+    bookings = (await sandbox.look("shipments"))["shipments"]
+    return sorted(each["status"] for each in bookings if each["reference"].startswith(subject))

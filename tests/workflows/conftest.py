@@ -12,6 +12,7 @@ import pytest
 from gateway.app import migrate_record
 from gateway.engines import EngineUrls
 from gateway.plays.settings_file import write_settings
+from system_apis.parcel_carrier.sandbox import CarrierSandbox
 from system_apis.regional_erp.sandbox import ErpSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.workflows.seams import Seams, watch_commits
@@ -28,6 +29,9 @@ async def sandboxes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[d
     for name, (_, code) in WAREHOUSES.items():
         running[name] = WmsSandbox(tmp_path_factory.mktemp(name), seed=_seed(code))
         await running[name].start()
+    depots = {code: {"postcode": "10118", "country": "US", "currency": "USD"} for _, code in WAREHOUSES.values()}
+    running["carrier"] = CarrierSandbox(tmp_path_factory.mktemp("carrier"), depots=depots)
+    await running["carrier"].start()
     running["erp"] = ErpSandbox(tmp_path_factory.mktemp("erp"), seed=_books())
     await running["erp"].start()
     yield running
@@ -72,17 +76,19 @@ async def site(
 def _settings(sandboxes: dict[str, Any]) -> dict[str, Any]:
     warehouses = {name: {"product": "regional_wms", "settings": sandboxes[name].settings()} for name in WAREHOUSES}
     erp = {"product": "regional_erp", "settings": {**sandboxes["erp"].settings(), "settle_time_s": SETTLE}}
+    carrier = {"product": "parcel_carrier", "settings": sandboxes["carrier"].settings()}
     return {
-        "systems": {"erp": erp, **warehouses},
+        "systems": {"erp": erp, "carrier": carrier, **warehouses},
         "locations": [
             {
                 "location": location, "name": location, "region": "na", "time_zone": "UTC", "holder": name,
-                "poster_to": "erp", "codes": {name: code, "erp": code}, "priority": rank,
+                "poster_to": "erp", "codes": {name: code, "erp": code, "carrier": code}, "priority": rank,
             }
             for rank, (name, (location, code)) in enumerate(WAREHOUSES.items(), start=1)
         ],
-        "channels": [{"name": "web"}],
+        "channels": [{"name": "web"}, {"name": "freighted"}],
         "orders": {"erp": "erp"},
+        "freight": {"rules": [{"carriers": ["carrier"], "channel": "freighted"}]},
     }  # fmt: skip
 
 

@@ -98,6 +98,16 @@ async def order_cancelled(site, article):
     return order_id
 
 
+async def order_freighted(site, article):
+    """A carrier offers and is booked, then all of it is asked back: by the buyer, with everybody having it."""
+    placed = await site.do(lambda core: core.orders.place_order(_order(article, "5", channel="freighted")))
+    order_id = placed.order.order_id
+    await site.rest()
+    await site.do(lambda core: core.orders.cancel_order(CALLER, order_id, reason="mistake"))
+    await site.rest()
+    return order_id
+
+
 async def order_refused(site, article):
     """The ERP does not know its customer."""
     placed = await site.do(lambda core: core.orders.place_order(_order(article, "5", sold_to="CUST-GONE")))
@@ -105,12 +115,12 @@ async def order_refused(site, article):
     return placed.order.order_id
 
 
-def _order(article, amount, sold_to="CUST1"):
+def _order(article, amount, sold_to="CUST1", channel="web"):
     return PlaceOrder(
-        caller=CALLER, channel="web", partner="P1", sold_to=sold_to, external_number=f"PO-{article.number}",
-        currency="USD", ship_to=Address(name="A", street="B 1", city="C", postal_code="1", country="US"),
+        caller=CALLER, channel=channel, partner="P1", sold_to=sold_to, external_number=f"PO-{article.number}",
+        currency="USD", ship_to=Address(name="A", street="B 1", city="C", postal_code="97201", country="US"),
         lines=(AskedLine(sku=article.sku, amount=Decimal(amount), uom=None),),
     )  # fmt: skip
 
 
-STORIES = (order, order_cancelled, order_refused, transfer, transfer_withdrawn, status_change, count)
+STORIES = (order, order_cancelled, order_freighted, order_refused, transfer, transfer_withdrawn, status_change, count)
