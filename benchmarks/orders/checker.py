@@ -15,7 +15,7 @@ import asyncpg
 
 _RECORD = """
 select count(*) as orders, count(*) filter (where completed_at is not null) as completed,
-       extract(epoch from min(created_at)) as first, extract(epoch from max(completed_at)) as last
+       extract(epoch from min(placed_at)) as first, extract(epoch from max(completed_at)) as last
 from order_to_ship.sales_order
 """
 _WRONG = {
