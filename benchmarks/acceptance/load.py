@@ -161,8 +161,10 @@ class Run:
             self.first_refusal = answer[:2000].decode(errors="replace")
 
     def lost(self, connection: Connection) -> None:
-        """The server closed a connection."""
-        if connection not in self._idle:
+        """The server closed a connection; one that did nothing is no longer one to send on."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        else:
             self._open -= 1
             self.statuses["lost"] += 1
             self._end_if_over()
