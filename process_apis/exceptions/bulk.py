@@ -159,12 +159,14 @@ class Bulks:
                 if not await connection.fetchval(_sql.still_running, bulk["bulk"]):
                     return False
                 row = await connection.fetchrow(_sql.next_member, bulk["bulk"])
-                if row is None:
-                    await self._end(connection, bulk["bulk"])
-                    return False
-                entry = row["entry"]
-                await self._do(connection, tenant, bulk, row)
-                await connection.execute(_sql.settle_member, bulk["bulk"], entry, "done", None, None)
+                if row is not None:
+                    entry = row["entry"]
+                    await self._do(connection, tenant, bulk, row)
+                    await connection.execute(_sql.settle_member, bulk["bulk"], entry, "done", None, None)
+            if row is None:
+                # Not while it is held: two who hold it and want to change it would wait for each other.
+                await self._store.execute(_sql.end_bulk, bulk["bulk"], "done", "worker")
+                return False
         except Unavailable:
             raise
         except CrossdockError as error:
@@ -179,9 +181,6 @@ class Bulks:
             await self._decides.retry_within(connection, caller, entry, version=version)
         else:
             await self._decides.ignore_within(connection, caller, entry, reason=bulk["reason"], version=version)
-
-    async def _end(self, connection: Connection, bulk: str) -> None:
-        await connection.execute(_sql.end_bulk, bulk, "done", "worker")
 
     async def _lock(self, connection: Connection, tenant: str, bulk: str) -> Any:
         row = await connection.fetchrow(_sql.lock_bulk, tenant, bulk)
