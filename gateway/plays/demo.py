@@ -121,7 +121,7 @@ class Demo:
         self._progress("starting the carrier")
         self.carrier = CarrierSandbox(
             self.folder / CARRIER,
-            depots={site.depot: {"postcode": site.postcode, "country": "US", "currency": "USD"} for site in SITES},
+            depots={depot: {"postcode": code, "country": "US", "currency": "USD"} for depot, code in self._depots()},
             webhook_url=f"{gateway_url}/webhooks/v1/{CARRIER}",
             port=_kept_port(self.folder / f"{CARRIER}.port"),
         )
@@ -145,6 +145,11 @@ class Demo:
         if self.unit is not None:
             await self.unit.stop()
         await self.tryton.stop()
+
+    def _depots(self) -> list[tuple[str, str]]:
+        """Where the carrier collects, and the postal codes there."""
+        own = [(site.depot, site.postcode) for site in SITES]
+        return own if self.unit is None else [*own, self.unit.depot]
 
     async def kill(self, name: str) -> None:
         """SIGKILL one counterpart."""
@@ -189,7 +194,7 @@ class Demo:
                 }
                 for site in SITES
             ]
-            + ([self.unit.location()] if self.unit else []),
+            + ([self.unit.location(CARRIER)] if self.unit else []),
             "channels": [{"name": "web"}],
             "orders": {"erp": "erp_na"},
             "freight": {"rules": [{"carriers": [CARRIER], "channel": "web"}]},

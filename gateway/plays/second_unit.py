@@ -20,6 +20,7 @@ class SecondUnit:
     """Starts and stops both; `stock` pieces of each of `articles` lie in the warehouse."""
 
     names = (ERP, WAREHOUSE)
+    depot = ("D-SOUTH", "75201")
 
     def __init__(self, folder: Path, *, articles: int, stock: int) -> None:
         self._folder = folder
@@ -67,11 +68,11 @@ class SecondUnit:
             WAREHOUSE: {"product": "regional_wms", "settings": self.counterpart(WAREHOUSE).settings()},
         }
 
-    def location(self) -> dict[str, Any]:
-        """The place that it ships from."""
+    def location(self, carrier: str) -> dict[str, Any]:
+        """The place that it ships from; `carrier` collects at its `depot`: a code and a postal code."""
         return {
             "location": _LOCATION, "name": "South DC", "region": "na", "time_zone": "America/Chicago",
-            "holder": WAREHOUSE, "poster_to": ERP, "codes": {ERP: _CODE, WAREHOUSE: _CODE}, "priority": 30,
+            "holder": WAREHOUSE, "poster_to": ERP, "codes": {ERP: _CODE, WAREHOUSE: _CODE, carrier: self.depot[0]}, "priority": 30,
         }  # fmt: skip
 
     def _books(self) -> dict[str, Any]:
