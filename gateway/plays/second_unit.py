@@ -72,7 +72,8 @@ class SecondUnit:
         """The place that it ships from; `carrier` collects at its `depot`: a code and a postal code."""
         return {
             "location": _LOCATION, "name": "South DC", "region": "na", "time_zone": "America/Chicago",
-            "holder": WAREHOUSE, "poster_to": ERP, "codes": {ERP: _CODE, WAREHOUSE: _CODE, carrier: self.depot[0]}, "priority": 30,
+            "holder": WAREHOUSE, "poster_to": ERP, "priority": 30,
+            "codes": {ERP: _CODE, WAREHOUSE: _CODE, carrier: self.depot[0]},
         }  # fmt: skip
 
     def _books(self) -> dict[str, Any]:
