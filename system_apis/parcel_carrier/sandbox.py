@@ -7,25 +7,20 @@ restarts it for the demo and the tests.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.sandboxes.bucket import Bucket
-from gateway.sandboxes.child import SandboxProcess, end_with_parent, secret_file
+from gateway.sandboxes.child import SandboxProcess, secret_file
 from gateway.sandboxes.faults import FaultBox
-from gateway.sandboxes.http import HttpServer
 from gateway.sandboxes.journal import Journal
+from gateway.sandboxes.serving import begun, command_line, fill, serve
 from system_apis.parcel_carrier.carrier.api import Api
 from system_apis.parcel_carrier.carrier.books import Books
 from system_apis.parcel_carrier.carrier.webhooks import Sender
 
-_LET_GO_S: Final = 0.05  # see gateway/outbound/pools.py: the HTTP client's thread outlives its close
+_MODULE: Final = "system_apis.parcel_carrier.sandbox"
 
 
 class CarrierSandbox(SandboxProcess):
@@ -43,9 +38,7 @@ class CarrierSandbox(SandboxProcess):
     ) -> None:
         arguments = ["--rate", str(rate), "--burst", str(burst)]
         arguments += ["--webhook-url", webhook_url] if webhook_url else []
-        super().__init__(
-            "system_apis.parcel_carrier.sandbox", folder, seed={"depots": depots}, arguments=arguments, port=port
-        )
+        super().__init__(_MODULE, folder, seed={"depots": depots}, arguments=arguments, port=port)
 
     def settings(self) -> dict[str, Any]:
         """Settings of an instance that speaks to this sandbox."""
@@ -56,48 +49,22 @@ class CarrierSandbox(SandboxProcess):
         }
 
 
-async def serve(folder: Path, books: Books, *, port: int, bucket: Bucket, webhook_url: str | None) -> None:
-    """Run until SIGTERM or SIGINT."""
-    received, sent, faults = Journal(folder / "received.jsonl"), Journal(folder / "webhooks.jsonl"), FaultBox()
-    sender = Sender(books, sent, faults, secret_file(folder, "webhook_secret").read_text())
-    if webhook_url:
-        sender.url = webhook_url
-    api = Api(books, received, faults, bucket, sender, secret_file(folder, "api_key").read_text())
-    server = HttpServer(api.handle)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    taken = await server.start(port)
-    sending = asyncio.create_task(sender.run())
-    print(json.dumps({"url": f"http://127.0.0.1:{taken}", "pid": os.getpid()}), flush=True)  # noqa: T201
-    await stop.wait()
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
-    await server.stop()
-    await asyncio.sleep(_LET_GO_S)
-    for thing in (received, sent, books):
-        thing.close()
-
-
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m system_apis.parcel_carrier.sandbox", description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="where its books and logs are kept")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser = command_line(_MODULE, __doc__, seed="the account's depots")
     parser.add_argument("--webhook-url", help="where webhooks go")
-    parser.add_argument("--seed", type=Path, help="JSON with the account's depots")
     parser.add_argument("--rate", type=float, default=25.0, help="calls a second that it grants; 0: no limit")
     parser.add_argument("--burst", type=int, default=50, help="calls at once that it grants")
-    parser.add_argument("--die-with-parent", action="store_true", help="end when the starting process ends")
-    given = parser.parse_args()
-    if given.die_with_parent:
-        end_with_parent()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    books = Books(given.folder / "carrier.sqlite3")
-    if given.seed is not None:
-        books.seed(json.loads(given.seed.read_text(encoding="utf-8")))
-    bucket = Bucket(size=given.burst, rate=given.rate)
-    asyncio.run(serve(given.folder, books, port=given.port, bucket=bucket, webhook_url=given.webhook_url))
+    given = begun(parser)
+    books, faults = Books(given.folder / "carrier.sqlite3"), FaultBox()
+    fill(books.seed, given.seed)
+    received, sent = Journal(given.folder / "received.jsonl"), Journal(given.folder / "webhooks.jsonl")
+    sender = Sender(books, sent, faults, secret_file(given.folder, "webhook_secret").read_text())
+    if given.webhook_url:
+        sender.url = given.webhook_url
+    bucket, key = Bucket(size=given.burst, rate=given.rate), secret_file(given.folder, "api_key").read_text()
+    api = Api(books, received, faults, bucket, sender, key)
+    serve(api.handle, port=given.port, closing=(received.close, sent.close, books.close), sender=sender)
 
 
 if __name__ == "__main__":

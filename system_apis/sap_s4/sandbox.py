@@ -7,9 +7,6 @@ says when it is ready. Its own faults are at ``/_mock/faults``, or by `--error-r
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import signal
 import sys
 import threading
@@ -18,7 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.kernel.errors import CrossdockError
-from gateway.sandboxes.child import SandboxProcess, end_with_parent, secret_file
+from gateway.sandboxes.child import SandboxProcess, secret_file
+from gateway.sandboxes.serving import begun, command_line, ready
 from system_apis.sap_s4 import simulator
 
 USER: Final = "CROSSDOCK"
@@ -107,7 +105,6 @@ def seed_of(
 
 def serve(folder: Path, seed: Path | None, *, port: int, error_rate: float, latency_ms: int) -> None:
     """Run until SIGTERM or SIGINT."""
-    folder.mkdir(parents=True, exist_ok=True)
     books = folder / "sap.sqlite3"
     new = not books.exists()
     sap = simulator.load()
@@ -122,24 +119,17 @@ def serve(folder: Path, seed: Path | None, *, port: int, error_rate: float, late
         simulator.fill(sap, httpd.mock.conn, seed)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=httpd.shutdown).start())
-    url = f"http://127.0.0.1:{httpd.server_address[1]}"
-    print(json.dumps({"url": url, "pid": os.getpid()}), flush=True)  # noqa: T201
+    ready(f"http://127.0.0.1:{httpd.server_address[1]}")
     httpd.serve_forever(poll_interval=0.05)
     httpd.server_close()
 
 
 def main() -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m system_apis.sap_s4.sandbox", description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="where its books are kept")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--seed", type=Path, help="JSON of SAP's entities, used when the books are new")
+    parser = command_line("system_apis.sap_s4.sandbox", __doc__, seed="rows of SAP's entities")
     parser.add_argument("--error-rate", type=float, default=0.0, help="part of the requests that get a 500")
     parser.add_argument("--latency-ms", type=int, default=0, help="delay of every request")
-    parser.add_argument("--die-with-parent", action="store_true", help="end when the starting process ends")
-    given = parser.parse_args()
-    if given.die_with_parent:
-        end_with_parent()
+    given = begun(parser)
     try:
         serve(given.folder, given.seed, port=given.port, error_rate=given.error_rate, latency_ms=given.latency_ms)
     except CrossdockError as error:

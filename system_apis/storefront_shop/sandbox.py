@@ -7,22 +7,19 @@ restarts it for the tests and benchmarks.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import json
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.sandboxes.bucket import Bucket
-from gateway.sandboxes.child import SandboxProcess, end_with_parent, secret_file
+from gateway.sandboxes.child import SandboxProcess, secret_file
 from gateway.sandboxes.faults import FaultBox
-from gateway.sandboxes.http import HttpServer
 from gateway.sandboxes.journal import Journal
+from gateway.sandboxes.serving import begun, command_line, fill, serve
 from system_apis.storefront_shop.shop.api import Api
 from system_apis.storefront_shop.shop.books import Books
+
+_MODULE: Final = "system_apis.storefront_shop.sandbox"
 
 
 class ShopSandbox(SandboxProcess):
@@ -32,49 +29,24 @@ class ShopSandbox(SandboxProcess):
         self, folder: Path, *, levels: Mapping[str, int], rate: float = 2.0, burst: int = 40, port: int = 0
     ) -> None:
         arguments = ["--rate", str(rate), "--burst", str(burst)]
-        super().__init__(
-            "system_apis.storefront_shop.sandbox", folder, seed={"levels": levels}, arguments=arguments, port=port
-        )
+        super().__init__(_MODULE, folder, seed={"levels": levels}, arguments=arguments, port=port)
 
     def settings(self) -> dict[str, Any]:
         """Settings of an instance that speaks to this sandbox."""
         return {"base_url": self.url, "access_key": f"file:{secret_file(self.folder, 'access_key')}"}
 
 
-async def serve(folder: Path, books: Books, *, port: int, bucket: Bucket) -> None:
-    """Run until SIGTERM or SIGINT."""
-    received = Journal(folder / "received.jsonl")
-    api = Api(books, received, FaultBox(), bucket, secret_file(folder, "access_key").read_text())
-    server = HttpServer(api.handle)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    taken = await server.start(port)
-    print(json.dumps({"url": f"http://127.0.0.1:{taken}", "pid": os.getpid()}), flush=True)  # noqa: T201
-    await stop.wait()
-    api.shoppers.end()
-    await server.stop()
-    received.close()
-    books.close()
-
-
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m system_apis.storefront_shop.sandbox", description=__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="where its books and log are kept")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--seed", type=Path, help='JSON: {"levels": {"SKU": 7}}, used when empty')
+    parser = command_line(_MODULE, __doc__, seed='{"levels": {"SKU": 7}}')
     parser.add_argument("--rate", type=float, default=2.0, help="calls a second that leak from the bucket; 0: no limit")
     parser.add_argument("--burst", type=int, default=40, help="calls that the bucket holds")
-    parser.add_argument("--die-with-parent", action="store_true", help="end when the starting process ends")
-    given = parser.parse_args()
-    if given.die_with_parent:
-        end_with_parent()
-    given.folder.mkdir(parents=True, exist_ok=True)
-    books = Books(given.folder / "shop.sqlite3")
-    if given.seed is not None:
-        books.seed(json.loads(given.seed.read_text(encoding="utf-8")))
-    asyncio.run(serve(given.folder, books, port=given.port, bucket=Bucket(size=given.burst, rate=given.rate)))
+    given = begun(parser)
+    books, received = Books(given.folder / "shop.sqlite3"), Journal(given.folder / "received.jsonl")
+    fill(books.seed, given.seed)
+    bucket, key = Bucket(size=given.burst, rate=given.rate), secret_file(given.folder, "access_key").read_text()
+    api = Api(books, received, FaultBox(), bucket, key)
+    serve(api.handle, port=given.port, closing=(api.shoppers.end, received.close, books.close))
 
 
 if __name__ == "__main__":

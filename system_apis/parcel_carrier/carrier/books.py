@@ -12,7 +12,6 @@ from gateway.sandboxes.books import Refusal, SqliteBooks
 from system_apis.parcel_carrier.carrier.rates import PARCEL_G, SERVICES, rates
 
 _SCHEMA: Final = """
-create table if not exists meta (key text primary key, value text not null);
 create table if not exists depot (code text primary key, postcode text not null, country text not null,
     currency text not null);
 create table if not exists shipment (id integer primary key autoincrement, reference text not null unique,
@@ -38,15 +37,6 @@ class Books(SqliteBooks):
                     "insert or ignore into depot values (?, ?, ?, ?)",
                     (code, depot["postcode"], depot["country"], depot["currency"]),
                 )
-
-    def get(self, key: str, default: str) -> str:
-        """A remembered value."""
-        found = self.rows("select value from meta where key = ?", key)
-        return str(found[0]["value"]) if found else default
-
-    def put(self, key: str, value: str) -> None:
-        """Remember a value."""
-        self._db.execute("insert or replace into meta values (?, ?)", (key, value))
 
     def rates(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         """What a consignment costs by each service."""

@@ -14,7 +14,6 @@ from typing import Any, Final
 from gateway.sandboxes.books import Refusal, SqliteBooks
 
 _SCHEMA: Final = """
-create table if not exists meta (key text primary key, value text not null);
 create table if not exists article (article text primary key, sku text not null unique, body text not null);
 create table if not exists stock (
     site text, article text, quantity text not null, primary key (site, article)
@@ -46,10 +45,10 @@ class Ledger(SqliteBooks):
 
     def seed(self, data: dict[str, Any]) -> None:
         """Fill empty books: ``{"sites": [], "articles": [], "stock": [], "customers": []}``; filled ones stay."""
-        if self.rows("select 1 from meta where key = 'sites'"):
+        if self.remembered("sites", ""):
             return
         with self.transaction() as db:
-            db.execute("insert into meta values ('sites', ?)", (json.dumps(data["sites"]),))
+            self.remember("sites", json.dumps(data["sites"]))
             db.executemany(
                 "insert into article values (?, ?, ?)",
                 [(each["article"], each["sku"], json.dumps(each)) for each in data["articles"]],
@@ -66,7 +65,7 @@ class Ledger(SqliteBooks):
     @property
     def sites(self) -> list[str]:
         """The codes of its sites."""
-        found: list[str] = json.loads(self.rows("select value from meta where key = 'sites'")[0]["value"])
+        found: list[str] = json.loads(self.remembered("sites", "[]"))
         return found
 
     @property

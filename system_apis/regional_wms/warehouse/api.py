@@ -1,46 +1,37 @@
-"""The vendor's API and, beside it, the control API of the sandbox (loopback only, without a key)."""
+"""The warehouse's API and the sandbox's control API."""
 
 from __future__ import annotations
 
-import asyncio
-import hmac
 import json
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
-import msgspec
-
-from gateway.sandboxes.answering import delivered
+from gateway.sandboxes.api import Answer, Query, VendorApi, first, no_such
 from gateway.sandboxes.books import Refusal
-from gateway.sandboxes.faults import FaultBox, Faults
-from gateway.sandboxes.http import HttpAnswer, HttpRequest
+from gateway.sandboxes.faults import FaultBox
 from gateway.sandboxes.journal import Journal
 from system_apis.regional_wms.warehouse import counts, orders, status_changes
 from system_apis.regional_wms.warehouse.ledger import Ledger
 from system_apis.regional_wms.warehouse.webhooks import Sender
 from system_apis.regional_wms.warehouse.work import OPERATIONS
 
-_JSON: Final = (("content-type", "application/json"),)
 _ORDER_WORK: Final = {"pick": orders.pick, "unpick": orders.unpick, "ship": orders.ship}
 _MOST: Final = 1000
-Query = dict[str, list[str]]
 
 
-class Api:
+class Api(VendorApi):
     """Answers requests; one instance per sandbox."""
 
     def __init__(
         self, ledger: Ledger, received: Journal, sent: Journal, faults: FaultBox, sender: Sender, api_key: str
     ) -> None:
+        super().__init__(received, faults, ("x-api-key", api_key), sender)
         self._ledger = ledger
-        self._received = received
         self._sent = sent
-        self._faults = faults
-        self._sender = sender
-        self._api_key = api_key.encode()
+        self._backlog = sender.backlog
         self._readers: dict[str, Callable[[Query], dict[str, Any]]] = {
             "status": self._status,
             "items": self._items,
@@ -51,79 +42,47 @@ class Api:
             "counts": self._counts,
         }
 
-    async def handle(self, request: HttpRequest) -> HttpAnswer:
-        """One request, with whatever fault is due."""
-        url = urlsplit(request.target)
-        rule = None if url.path.startswith("/_control") else self._faults.take(request.method, url.path)
-        if self._faults.now.latency_ms and not url.path.startswith("/_control"):
-            await asyncio.sleep(self._faults.now.latency_ms / 1000)
-        if rule is not None and rule.do in ("error_before", "hang_before", "drop_before", "throttle"):
-            status, answer = rule.status, {"error": {"code": "INTERNAL", "message": "fault on demand"}}
-        else:
-            status, answer = self._answer(request, url.path, parse_qs(url.query, keep_blank_values=True))
-        if not url.path.startswith("/_control"):
-            self._received.write(
-                method=request.method,
-                target=request.target,
-                body=request.body.decode("utf-8", "replace"),
-                status=status,
-                fault=rule.do if rule else None,
-                correlation_id=request.headers.get("x-correlation-id"),
-            )
-        told = HttpAnswer(status, json.dumps(answer, ensure_ascii=False).encode(), _JSON)
-        return await delivered(rule, told, {"error": {"code": "INTERNAL", "message": "fault on demand"}})
+    def problem(self, code: str, message: str) -> dict[str, Any]:
+        """The vendor's body of an error."""
+        return {"error": {"code": code, "message": message}}
 
-    def _answer(self, request: HttpRequest, path: str, query: Query) -> tuple[int, Any]:
-        try:
-            return self._dispatch(request, path, query)
-        except Refusal as refusal:
-            return refusal.status, {"error": {"code": refusal.code, "message": refusal.message}}
-        except (KeyError, TypeError, ValueError) as error:
-            return 400, {"error": {"code": "BAD_REQUEST", "message": f"{type(error).__name__}: {error}"}}
-
-    def _dispatch(self, request: HttpRequest, path: str, query: Query) -> tuple[int, Any]:
-        body = json.loads(request.body) if request.body else {}
-        if not isinstance(body, dict):
-            raise Refusal(400, "BAD_JSON", "an object is needed")
-        if path.startswith("/_control/"):
-            return self._control(request.method, path.removeprefix("/_control/"), query, body)
-        if not hmac.compare_digest(request.headers.get("x-api-key", "").encode(), self._api_key):
-            raise Refusal(401, "BAD_KEY", "x-api-key is missing or wrong")
+    def dispatch(self, method: str, path: str, query: Query, body: dict[str, Any]) -> Answer:
+        """The vendor's resources, as README.md lists them."""
         resource = path.removeprefix("/api/v2/")
-        if request.method == "GET" and resource in self._readers:
+        if method == "GET" and resource in self._readers:
             return 200, self._readers[resource](query)
-        match request.method, resource.split("/"):
+        match method, resource.split("/"):
             case "POST", ["orders"]:
                 return 201, orders.release(self._ledger, body)
             case "POST", ["orders", number, "cancel"]:
                 return 200, orders.cancel(self._ledger, unquote(number))
             case "POST", ["status-changes"]:
                 made = status_changes.change(self._ledger, body)
-                self._sender.wake()
+                self.happened()
                 return 201, made
             case "POST", ["counts"]:
                 counted = counts.post(self._ledger, body)
-                self._sender.wake()
+                self.happened()
                 return 201, counted
-        raise Refusal(404, "NOT_FOUND", "no such resource")
+        raise no_such("resource")
 
     def _status(self, _: Query) -> dict[str, Any]:
         return {"status": "up", "epoch": self._ledger.epoch, "sequence": self._ledger.sequence}
 
     def _orders(self, query: Query) -> dict[str, Any]:
-        return {"orders": orders.find(self._ledger, reference=_first(query, "client_reference"))}
+        return {"orders": orders.find(self._ledger, reference=first(query, "client_reference"))}
 
     def _status_changes(self, query: Query) -> dict[str, Any]:
-        return {"changes": status_changes.find(self._ledger, _first(query, "client_reference"))}
+        return {"changes": status_changes.find(self._ledger, first(query, "client_reference"))}
 
     def _counts(self, query: Query) -> dict[str, Any]:
-        return {"counts": counts.find(self._ledger, _first(query, "client_reference"))}
+        return {"counts": counts.find(self._ledger, first(query, "client_reference"))}
 
     def _items(self, query: Query) -> dict[str, Any]:
-        limit = min(_MOST, int(_first(query, "limit") or 200))
+        limit = min(_MOST, int(first(query, "limit") or 200))
         rows = self._ledger.rows(
             "select body from item where item_code > ? order by item_code limit ?",
-            _first(query, "after") or "",
+            first(query, "after") or "",
             limit + 1,
         )
         found = [json.loads(row["body"]) for row in rows[:limit]]
@@ -152,8 +111,8 @@ class Api:
         }
 
     def _events(self, query: Query) -> dict[str, Any]:
-        limit = min(_MOST, int(_first(query, "limit") or 200))
-        epoch, _, sequence = (_first(query, "after") or "0:0").partition(":")
+        limit = min(_MOST, int(first(query, "limit") or 200))
+        epoch, _, sequence = (first(query, "after") or "0:0").partition(":")
         rows = self._ledger.rows(
             "select epoch, sequence, body from event where (epoch, sequence) > (?, ?) order by epoch, sequence limit ?",
             int(epoch),
@@ -167,42 +126,30 @@ class Api:
             "more": len(rows) > limit,
         }
 
-    def _control(self, method: str, name: str, query: Query, body: dict[str, Any]) -> tuple[int, Any]:
-        if method == "GET":
-            return 200, self._look(name, query)
+    def control(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Have something happen, as README.md lists it."""
         work: Callable[[Ledger, dict[str, Any]], dict[str, Any]] | None = OPERATIONS.get(name) or _ORDER_WORK.get(name)
         if work is not None:
             event = work(self._ledger, body)
-            self._sender.wake()
-            return 200, event
-        if name == "faults":
-            self._faults.set(msgspec.convert(body, Faults))
-            self._sender.wake()
-        elif name == "webhook":
-            self._sender.url = str(body["url"])
-        elif name == "items":
-            self._ledger.add_item(body)
-        elif name == "restore":
-            self._ledger.put("epoch", str(self._ledger.epoch + 1))
-        else:
-            raise Refusal(404, "NOT_FOUND", "no such control")
-        return 200, {}
+            self.happened()
+            return event
+        match name:
+            case "items":
+                self._ledger.add_item(body)
+            case "restore":
+                self._ledger.remember("epoch", str(self._ledger.epoch + 1))
+            case _:
+                raise no_such("control")
+        return {}
 
-    def _look(self, name: str, query: Query) -> dict[str, Any]:
-        after, limit = int(_first(query, "after") or 0), int(_first(query, "limit") or 10_000)
-        if name == "requests":
-            return {"entries": self._received.read(after, limit)}
-        if name == "webhooks":
-            return {"entries": self._sent.read(after, limit), "backlog": self._sender.backlog()}
-        if name == "faults":
-            return {"faults": msgspec.to_builtins(self._faults.now)}
-        if name == "orders":
-            return {"orders": orders.find(self._ledger, open_only=_first(query, "open") == "1")}
-        if name == "stock":
-            return self._stock(query)
-        raise Refusal(404, "NOT_FOUND", "no such control")
-
-
-def _first(query: Query, name: str) -> str | None:
-    values = query.get(name)
-    return values[0] if values else None
+    def look(self, name: str, query: Query) -> dict[str, Any]:
+        """Show something of the books, as README.md lists it."""
+        match name:
+            case "webhooks":
+                after, limit = int(first(query, "after") or 0), int(first(query, "limit") or 10_000)
+                return {"entries": self._sent.read(after, limit), "backlog": self._backlog()}
+            case "orders":
+                return {"orders": orders.find(self._ledger, open_only=first(query, "open") == "1")}
+            case "stock":
+                return self._stock(query)
+        raise no_such("control")

@@ -15,7 +15,6 @@ from typing import Any, Final
 from gateway.sandboxes.books import Refusal, SqliteBooks
 
 _SCHEMA: Final = """
-create table if not exists meta (key text primary key, value text not null);
 create table if not exists item (item_code text primary key, client_sku text not null unique, body text not null);
 create table if not exists balance (
     warehouse text, item_code text, state text, lot text not null default '', quantity text not null,
@@ -58,24 +57,13 @@ class Ledger(SqliteBooks):
         """One change; the caller holds the transaction."""
         self._db.execute(statement, args)
 
-    def get(self, key: str, default: str) -> str:
-        """A remembered value."""
-        found = self.rows("select value from meta where key = ?", key)
-        return str(found[0]["value"]) if found else default
-
-    def put(self, key: str, value: str) -> None:
-        """Remember a value."""
-        self._db.execute(
-            "insert into meta values (?, ?) on conflict (key) do update set value = excluded.value", (key, value)
-        )
-
     def seed(self, data: dict[str, Any]) -> None:
         """Fill empty books: ``{"warehouses": [], "items": [], "stock": []}``; filled ones stay as they are."""
-        if self.get("seeded", ""):
+        if self.remembered("seeded", ""):
             return
         with self.transaction():
-            self.put("seeded", datetime.now(UTC).isoformat())
-            self.put("warehouses", json.dumps(data["warehouses"]))
+            self.remember("seeded", datetime.now(UTC).isoformat())
+            self.remember("warehouses", json.dumps(data["warehouses"]))
             for item in data["items"]:
                 self.add_item(item)
             for line in data.get("stock", []):
@@ -90,13 +78,13 @@ class Ledger(SqliteBooks):
     @property
     def warehouses(self) -> list[str]:
         """The codes of this WMS's warehouses."""
-        codes: list[str] = json.loads(self.get("warehouses", "[]"))
+        codes: list[str] = json.loads(self.remembered("warehouses", "[]"))
         return codes
 
     @property
     def epoch(self) -> int:
         """Raised when the sequence starts again."""
-        return int(self.get("epoch", "1"))
+        return int(self.remembered("epoch", "1"))
 
     @property
     def sequence(self) -> int:

@@ -1,43 +1,33 @@
-"""The vendor's API and, beside it, the control API of the sandbox (loopback only, without a key)."""
+"""The shop's API and the sandbox's control API."""
 
 from __future__ import annotations
 
-import asyncio
-import hmac
-import json
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
-import msgspec
-
+from gateway.sandboxes.api import Answer, Query, VendorApi, first, no_such
 from gateway.sandboxes.books import Refusal
 from gateway.sandboxes.bucket import Bucket
-from gateway.sandboxes.faults import FaultBox, Faults, Rule
-from gateway.sandboxes.http import HttpAnswer, HttpRequest
+from gateway.sandboxes.faults import FaultBox
 from gateway.sandboxes.journal import Journal
 from system_apis.storefront_shop.shop.books import Books
 from system_apis.storefront_shop.shop.shoppers import Shoppers
 
-_JSON: Final = (("content-type", "application/json"),)
 _ROOT: Final = "/admin/2026-10"
 _MOST_LEVELS: Final = 250
 _MOST_FEED: Final = 5_000
-Query = dict[str, list[str]]
 
 
-class Api:
+class Api(VendorApi):
     """Answers requests; one instance per sandbox. `feed_delay` (seconds) holds order events back from their feed."""
 
     def __init__(self, books: Books, received: Journal, faults: FaultBox, bucket: Bucket, access_key: str) -> None:
+        super().__init__(received, faults, ("x-shop-access-key", access_key))
         self._books = books
-        self._received = received
-        self._faults = faults
         self._bucket = bucket
-        self._access_key = access_key.encode()
         self._feed_delay = 0.0
         self.shoppers = Shoppers(books)
         self._changes: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -48,53 +38,23 @@ class Api:
             "feed": self._hold_back,
             "bucket": self._limit,
             "shoppers": lambda body: self.shoppers.begin(**body),
-            "faults": lambda body: faults.set(msgspec.convert(body, Faults)),
         }
 
-    async def handle(self, request: HttpRequest) -> HttpAnswer:
-        """One request, with whatever fault is due."""
-        url = urlsplit(request.target)
-        if url.path.startswith("/_control/"):
-            return _encoded(*self._safely(self._control, request, url.path, parse_qs(url.query)))
-        rule = self._faults.take(request.method, url.path)
-        if self._faults.now.latency_ms:
-            await asyncio.sleep(self._faults.now.latency_ms / 1000)
-        wait = self._bucket.drop()
-        if wait is not None:
-            status, answer = 429, _problem("THROTTLED", "the bucket is full")
-        elif rule is not None and rule.do in ("error_before", "hang_before", "drop_before"):
-            status, answer = rule.status, _problem("INTERNAL", "fault on demand")
-        else:
-            status, answer = self._safely(self._dispatch, request, url.path, parse_qs(url.query))
-        self._received.write(
-            method=request.method,
-            target=request.target,
-            body=request.body.decode("utf-8", "replace"),
-            status=status,
-            fault=rule.do if rule else None,
-            bucket=self._bucket.standing,
-        )
-        headers: tuple[tuple[str, str], ...] = (*_JSON, ("x-shop-call-limit", self._bucket.standing))
-        if wait is not None:
-            headers = (*headers, ("retry-after", str(wait)))
-        return await _deliver(rule, HttpAnswer(status, json.dumps(answer, ensure_ascii=False).encode(), headers))
+    def limited(self) -> float | None:
+        """Take a call in, as the bucket counts them."""
+        return self._bucket.drop()
 
-    def _safely(self, work: Any, request: HttpRequest, path: str, query: Query) -> tuple[int, Any]:
-        try:
-            body = json.loads(request.body) if request.body else {}
-            if not isinstance(body, dict):
-                raise Refusal(400, "BAD_JSON", "an object is needed")  # noqa: TRY301
-            status, answer = work(request, path, query, body)
-        except Refusal as refusal:
-            return refusal.status, _problem(refusal.code, refusal.message)
-        except (KeyError, TypeError, ValueError) as error:
-            return 400, _problem("BAD_REQUEST", f"{type(error).__name__}: {error}")
-        return status, answer
+    def standing(self) -> tuple[tuple[str, str], ...]:
+        """How full the bucket is."""
+        return (("x-shop-call-limit", self._bucket.standing),)
 
-    def _dispatch(self, request: HttpRequest, path: str, query: Query, body: dict[str, Any]) -> tuple[int, Any]:
-        if not hmac.compare_digest(request.headers.get("x-shop-access-key", "").encode(), self._access_key):
-            raise Refusal(401, "BAD_KEY", "x-shop-access-key is missing or wrong")
-        match request.method, path.removeprefix(_ROOT):
+    def problem(self, code: str, message: str) -> dict[str, Any]:
+        """The vendor's body of an error."""
+        return {"errors": [{"code": code, "message": message}]}
+
+    def dispatch(self, method: str, path: str, query: Query, body: dict[str, Any]) -> Answer:
+        """The vendor's resources, as README.md lists them."""
+        match method, path.removeprefix(_ROOT):
             case "GET", "/shop":
                 return 200, {"name": "Storefront shop", "api_version": "2026-10"}
             case "POST", "/levels/query":
@@ -105,7 +65,7 @@ class Api:
                 return 202, self._feed(_bounded(body["levels"], _MOST_FEED))
             case "GET", "/order-events":
                 return 200, self._events(query)
-        raise Refusal(404, "NOT_FOUND", "no such resource")
+        raise no_such("resource")
 
     def _levels(self, skus: list[Any]) -> list[dict[str, Any]]:
         found = [(sku, self._books.level(str(sku))) for sku in skus]
@@ -132,7 +92,7 @@ class Api:
         return {"feed": f"F-{uuid.uuid4()}", "accepted": len(levels)}
 
     def _events(self, query: Query) -> dict[str, Any]:
-        after, limit = int(_first(query, "after") or 0), min(_MOST_LEVELS, int(_first(query, "limit") or 50))
+        after, limit = int(first(query, "after") or 0), min(_MOST_LEVELS, int(first(query, "limit") or 50))
         rows = self._books.events(after, limit, before=time.time() - self._feed_delay)
         events = [
             {
@@ -147,17 +107,15 @@ class Api:
         ]
         return {"events": events, "next": rows[-1]["sequence"] if rows else after}
 
-    def _control(self, request: HttpRequest, path: str, query: Query, body: dict[str, Any]) -> tuple[int, Any]:
-        name = path.removeprefix("/_control/")
-        if request.method == "GET":
-            return 200, self._look(name, query)
+    def control(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Have something happen, as README.md lists it."""
         if name == "buy":
             lines = [(each["sku"], int(each["quantity"])) for each in body["lines"]]
-            return 200, {"order": self._books.buy(lines, body.get("buyer"), body.get("prices"))}
+            return {"order": self._books.buy(lines, body.get("buyer"), body.get("prices"))}
         if (change := self._changes.get(name)) is None:
-            raise Refusal(404, "NOT_FOUND", "no such control")
+            raise no_such("control")
         change(body)
-        return 200, {}
+        return {}
 
     def _hold_back(self, body: dict[str, Any]) -> None:
         self._feed_delay = float(body["delay_s"])
@@ -165,7 +123,8 @@ class Api:
     def _limit(self, body: dict[str, Any]) -> None:
         self._bucket.size, self._bucket.rate = int(body["size"]), float(body["rate"])
 
-    def _look(self, name: str, query: Query) -> dict[str, Any]:
+    def look(self, name: str, query: Query) -> dict[str, Any]:
+        """Show something of the books, as README.md lists it."""
         match name:
             case "levels":
                 rows = self._books.rows("select sku, quantity, version from level order by sku")
@@ -173,47 +132,17 @@ class Api:
                     "levels": {row["sku"]: {"quantity": row["quantity"], "version": row["version"]} for row in rows}
                 }
             case "history":
-                after = int(_first(query, "after") or 0)
+                after = int(first(query, "after") or 0)
                 rows = self._books.rows("select * from history where id > ? order by id limit 100000", after)
                 return {"changes": [dict(row) for row in rows]}
             case "orders":
                 return {"events": self._books.events(0, 1_000_000, before=time.time())}
-            case "requests":
-                return {"entries": self._received.read(int(_first(query, "after") or 0), 100_000)}
             case "shoppers":
                 return {"bought": self.shoppers.bought, "refused": self.shoppers.refused}
-        raise Refusal(404, "NOT_FOUND", "no such control")
-
-
-async def _deliver(rule: Rule | None, answer: HttpAnswer) -> HttpAnswer:
-    if rule is None:
-        return answer
-    if rule.do.startswith("hang"):
-        await asyncio.sleep(rule.seconds)
-        return HttpAnswer(cut=True) if rule.do == "hang_before" else answer
-    if rule.do.startswith("drop"):
-        return HttpAnswer(cut=True)
-    if rule.do == "garbage":
-        return HttpAnswer(200, b'{"results": [[[', _JSON)
-    if rule.do == "throttle":
-        return HttpAnswer(429, answer.body, (*_JSON, ("retry-after", str(max(1, round(rule.seconds))))))
-    return HttpAnswer(rule.status, json.dumps(_problem("INTERNAL", "fault on demand")).encode(), _JSON)
-
-
-def _encoded(status: int, answer: Any) -> HttpAnswer:
-    return HttpAnswer(status, json.dumps(answer, ensure_ascii=False).encode(), _JSON)
-
-
-def _problem(code: str, message: str) -> dict[str, Any]:
-    return {"errors": [{"code": code, "message": message}]}
+        raise no_such("control")
 
 
 def _bounded(things: Any, most: int) -> list[Any]:
     if not isinstance(things, list) or len(things) > most:
         raise Refusal(422, "TOO_MANY", f"a list of at most {most} is needed")
     return things
-
-
-def _first(query: Query, name: str) -> str | None:
-    values = query.get(name)
-    return values[0] if values else None

@@ -14,7 +14,6 @@ from typing import Any, Final
 from gateway.sandboxes.books import Refusal, SqliteBooks
 
 _SCHEMA: Final = """
-create table if not exists meta (key text primary key, value text not null);
 create table if not exists level (sku text primary key, quantity integer not null check (quantity >= 0),
     version integer not null);
 create table if not exists history (id integer primary key autoincrement, at real not null, sku text not null,
@@ -34,10 +33,10 @@ class Books(SqliteBooks):
 
     def seed(self, data: dict[str, Any]) -> None:
         """Fill empty books: ``{"levels": {"SKU": 7}}``; filled ones stay as they are."""
-        if self.rows("select value from meta where key = 'seeded'"):
+        if self.remembered("seeded", ""):
             return
         with self.transaction():
-            self._db.execute("insert into meta values ('seeded', 'yes')")
+            self.remember("seeded", "yes")
             self._db.executemany("insert into level values (?, ?, 1)", list(data.get("levels", {}).items()))
 
     def level(self, sku: str) -> tuple[int, int] | None:
