@@ -13,6 +13,7 @@ from gateway.canonical.freight import Booking, Consignment, FreightOption
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotAuthenticated, NotFound
 from gateway.kernel.secrets import resolve_secret
+from gateway.outbound.json_api import decode
 from gateway.outbound.session import Session
 from system_apis.parcel_carrier import mapping, wire
 from system_apis.parcel_carrier.client import Client
@@ -86,7 +87,7 @@ class Adapter:
                 code="webhook.bad_signature",
             )
         try:
-            event: wire.TrackingEvent = wire.decode(webhook.body, wire.TrackingEvent)
+            event: wire.TrackingEvent = decode(webhook.body, wire.TrackingEvent)
         except ValueError:
             raise BrokenUpstream(
                 f"{self.name} signed a webhook that is outside its contract", code="carrier.broken_contract"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 
@@ -104,16 +102,8 @@ class EventPage(Struct, frozen=True):
     next: str
 
 
-class Fault(Struct, frozen=True):
+class Problem(Struct, frozen=True):
     """Why a request is refused."""
 
     code: str
     message: str
-
-
-def decode(body: bytes, shape: Any) -> Any:
-    """Strictly typed, open to fields that the vendor adds. Raises `ValueError`."""
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except RecursionError:
-        raise ValueError("nested too deep") from None

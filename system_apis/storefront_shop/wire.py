@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 
@@ -110,11 +108,3 @@ class ProblemAnswer(Struct, frozen=True):
     """An error answer."""
 
     errors: tuple[Problem, ...]
-
-
-def decode(body: bytes, shape: Any) -> Any:
-    """Strictly typed, open to fields that the vendor adds. Raises `ValueError`."""
-    try:
-        return msgspec.json.decode(body, type=shape)
-    except RecursionError:
-        raise ValueError("nested too deep") from None

@@ -18,6 +18,7 @@ from gateway.kernel.errors import BrokenUpstream, NotAuthenticated
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import Quantity
 from gateway.outbound.door import Outbound
+from gateway.outbound.json_api import decode
 from gateway.outbound.limits import SystemLimits
 from system_apis.parcel_carrier import mapping, wire
 from system_apis.parcel_carrier.adapter import Adapter
@@ -56,7 +57,7 @@ def test_a_shipment_that_is_ready_another_day_is_the_same_and_one_to_elsewhere_i
 
 
 def test_event_codes_that_are_new_to_us_are_passed_over():
-    events = [wire.decode(json.dumps({**EVENT, "code": code}).encode(), wire.TrackingEvent) for code in ("NEW", "DLV")]
+    events = [decode(json.dumps({**EVENT, "code": code}).encode(), wire.TrackingEvent) for code in ("NEW", "DLV")]
     [milestone] = mapping.report("carrier_na", events).milestones
     assert (milestone.kind, milestone.source, milestone.tracking) == (MilestoneKind.DELIVERED, "carrier_na", "T1")
 
