@@ -51,8 +51,6 @@ async def _told(given: argparse.Namespace, engines: Callable[[], AbstractContext
 
 def _story(given: argparse.Namespace) -> Any:
     """What tells it; called with a folder, `as_json` and `progress`."""
-    from functools import partial  # noqa: PLC0415
-
     from gateway.plays.erp_migration import play_erp_migration  # noqa: PLC0415
     from gateway.plays.main_job import play  # noqa: PLC0415
     from gateway.plays.outages import Options as Outages  # noqa: PLC0415
@@ -71,15 +69,10 @@ def _story(given: argparse.Namespace) -> Any:
     )
     stories: dict[str, Any] = {
         "main-job": play,
-        "outages": partial(_second, play_outages, outages),
-        "chaos": partial(_second, play_outages, chaos),
-        "three-regions": partial(_second, play_three_regions, given.seed),
+        "outages": lambda folder, **more: play_outages(folder, outages, **more),
+        "chaos": lambda folder, **more: play_outages(folder, chaos, **more),
+        "three-regions": lambda folder, **more: play_three_regions(folder, given.seed, **more),
         "promotion": play_promotion,
         "erp-migration": play_erp_migration,
     }
     return stories[given.story]
-
-
-async def _second(told: Any, second: Any, folder: Any, **more: Any) -> int:
-    found: int = await told(folder, second, **more)
-    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from pathlib import Path
 from typing import Final
 
 import psutil
@@ -37,6 +38,13 @@ def free_port(taken: set[int]) -> int:
         f"200 ports between {_PORTS.start} and {_PORTS.stop} were tried and none is free on {LOOPBACK}",
         code="engines.no_free_port",
     )
+
+
+def kept_port(path: Path) -> int:
+    """The port that the file at `path` names; a free one, which it names from then on, when there is no file."""
+    if not path.exists():
+        path.write_text(str(free_port(set())), encoding="ascii")
+    return int(path.read_text(encoding="ascii"))
 
 
 class Reservation:

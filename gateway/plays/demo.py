@@ -17,7 +17,7 @@ from gateway.app import administer
 from gateway.canonical.capabilities import Call
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.stock import ReportedFigure
-from gateway.engines.ports import free_port
+from gateway.engines.ports import kept_port
 from gateway.identity.partners import add_partner
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured
@@ -114,7 +114,7 @@ class Demo:
                 self.folder / site.instance,
                 seed=seeds[site.instance],
                 webhook_url=f"{gateway_url}/webhooks/v1/{site.instance}",
-                port=_kept_port(self.folder / f"{site.instance}.port"),
+                port=kept_port(self.folder / f"{site.instance}.port"),
             )
             await sandbox.start()
             self.warehouses[site.instance] = sandbox
@@ -123,7 +123,7 @@ class Demo:
             self.folder / CARRIER,
             depots={depot: {"postcode": code, "country": "US", "currency": "USD"} for depot, code in self._depots()},
             webhook_url=f"{gateway_url}/webhooks/v1/{CARRIER}",
-            port=_kept_port(self.folder / f"{CARRIER}.port"),
+            port=kept_port(self.folder / f"{CARRIER}.port"),
         )
         await self.carrier.start()
         if self.unit is not None:
@@ -259,7 +259,7 @@ class Demo:
         return {site.instance: _seed(site, items, stock.figures) for site in SITES}
 
     async def _start_receiver(self) -> None:
-        self._receiver_port = _kept_port(self.folder / "receiver.port")
+        self._receiver_port = kept_port(self.folder / "receiver.port")
         self._receiver = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway.plays.receiver", "--port", str(self._receiver_port),
             "--log", str(self.webhook_log), "--secret-file", str(self.webhook_secret_path),
@@ -298,12 +298,6 @@ def _seed(site: Site, items: list[ReportedItem], figures: tuple[ReportedFigure, 
             if figure.source_location == site.tryton_code and figure.amount > 0
         ],
     }
-
-
-def _kept_port(path: Path) -> int:
-    if not path.exists():
-        path.write_text(str(free_port(set())), encoding="ascii")
-    return int(path.read_text(encoding="ascii"))
 
 
 def _write_secret(path: Path, value: str) -> None:

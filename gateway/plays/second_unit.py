@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.engines.ports import free_port
+from gateway.engines.ports import kept_port
 from system_apis.regional_erp.sandbox import ErpSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 
@@ -33,13 +33,13 @@ class SecondUnit:
         """The ERP, then the warehouse, which tells the gateway."""
         progress("starting the second unit")
         self._folder.mkdir(parents=True, exist_ok=True)
-        self.erp = ErpSandbox(self._folder / ERP, seed=self._books(), port=_kept_port(self._folder / f"{ERP}.port"))
+        self.erp = ErpSandbox(self._folder / ERP, seed=self._books(), port=kept_port(self._folder / f"{ERP}.port"))
         await self.erp.start()
         self.warehouse = WmsSandbox(
             self._folder / WAREHOUSE,
             seed=self._shelves(),
             webhook_url=f"{gateway_url}/webhooks/v1/{WAREHOUSE}",
-            port=_kept_port(self._folder / f"{WAREHOUSE}.port"),
+            port=kept_port(self._folder / f"{WAREHOUSE}.port"),
         )
         await self.warehouse.start()
 
@@ -96,9 +96,3 @@ class SecondUnit:
             ],
             "stock": [{"warehouse": _CODE, "item_code": f"W-{sku}", "quantity": str(self.stock)} for sku in self.skus],
         }
-
-
-def _kept_port(path: Path) -> int:
-    if not path.exists():
-        path.write_text(str(free_port(set())), encoding="ascii")
-    return int(path.read_text(encoding="ascii"))
