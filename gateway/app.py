@@ -180,8 +180,7 @@ from process_apis.partner_notifications.streaming import Options as StreamOption
 from process_apis.partner_notifications.troubles import MessageTroubles
 from process_apis.procure_to_pay import routes as procurement_routes
 from process_apis.procure_to_pay import subscriptions as procurement_subscriptions
-from process_apis.procure_to_pay.process import ProcureToPay
-from process_apis.procure_to_pay.troubles import PurchaseTroubles
+from process_apis.procure_to_pay.process import BookingTurns, ProcureToPay
 from process_apis.reconciliation import routes as reconciliation_routes
 from process_apis.reconciliation.process import Reconciliation
 from process_apis.returns import routes as return_routes
@@ -310,7 +309,10 @@ class Core:
             items=self.items,
             locations=places,
             supply=self.availability,
+            books=self.directory,
+            clock=self.clock,
             options=settings.procurement,
+            turns=BookingTurns(call_timeout=settings.orders.call_seconds),
         )
         self.reconciliation = Reconciliation(
             self.store,
@@ -353,7 +355,7 @@ class Core:
                 OrderTroubles(self.orders.retry_within),
                 MessageTroubles(),
                 self.returns.troubles(),
-                PurchaseTroubles(self.procurement.intake, self.procurement.deciding),
+                self.procurement.troubles(),
             ],
             settings.exceptions,
         )

@@ -96,6 +96,7 @@ class Worker:
         self._subscriptions = core.subscriptions()
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
         turns = core.stock_operations.options.per_worker + core.returns.options.per_worker
+        turns += core.procurement.turning.per_worker
         self._operation_sessions = Store(core.store.url, size=turns)
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
         self._durable = Durable(
@@ -104,8 +105,14 @@ class Worker:
                 *core.orders.workflows(self._turn_sessions),
                 *core.stock_operations.workflows(self._operation_sessions),
                 *core.returns.workflows(self._operation_sessions),
+                *core.procurement.workflows(self._operation_sessions),
             ],
-            queues=[*core.orders.queues(), *core.stock_operations.queues(), *core.returns.queues()],
+            queues=[
+                *core.orders.queues(),
+                *core.stock_operations.queues(),
+                *core.returns.queues(),
+                *core.procurement.queues(),
+            ],
             grace=settings.worker.takeover_seconds,
             clock=core.clock,
             counters=self._counters,
@@ -302,6 +309,7 @@ class Worker:
             await self._core.orders.ask_terms_again()
             await self._core.stock_operations.sweep()
             await self._core.returns.sweep()
+            await self._core.procurement.sweep()
             if self._core.clock.monotonic() >= self._prune_at:
                 self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS
                 async with self._core.store.connection() as connection:

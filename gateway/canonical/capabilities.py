@@ -29,7 +29,7 @@ from gateway.canonical.order import (
     WarehouseWork,
 )
 from gateway.canonical.party import CustomerAccount, CustomerStanding, ReportedCustomer
-from gateway.canonical.purchase import GoodsReceipt, PurchasePage, SystemReceipt
+from gateway.canonical.purchase import GoodsReceipt, PurchasePage, SupplierInvoice, SystemBill, SystemReceipt
 from gateway.canonical.reconciliation import (
     BookedOrder,
     DriftedSnapshot,
@@ -226,12 +226,25 @@ class BooksReceipts(Protocol):
     """An ERP that is told what came in under a purchase order. `receipt` is our id, looked up before a retry.
 
     `find_receipt` answers only finished ones; `book_receipt` may be called for one that was begun: it finishes it.
-    Raises `Conflict` where what bears the id differs, or the ERP's purchase has not so much open.
+    Raises `Conflict` where what bears the id differs.
     """
 
     async def find_receipt(self, call: Call, *, receipt: str) -> SystemReceipt | None: ...
 
     async def book_receipt(self, call: Call, *, receipt: GoodsReceipt) -> SystemReceipt: ...
+
+
+@runtime_checkable
+class BooksSupplierInvoices(Protocol):
+    """An ERP that books suppliers' invoices that match. Supplier and `number` are unique: looked up before a retry.
+
+    `purchase` is the ERP's number of it. `find_supplier_invoice` answers only posted ones; `book_supplier_invoice` may
+    be called for one that was begun: it finishes it. Raises `Conflict` where what bears the number differs.
+    """
+
+    async def find_supplier_invoice(self, call: Call, *, purchase: str, number: str) -> SystemBill | None: ...
+
+    async def book_supplier_invoice(self, call: Call, *, purchase: str, invoice: SupplierInvoice) -> SystemBill: ...
 
 
 @runtime_checkable
@@ -443,6 +456,17 @@ class FindsCreditors(Protocol):
     """
 
     def issues_credits(self, instance: str) -> IssuesCredits | None: ...
+
+
+class FindsPurchaseBooks(Protocol):
+    """The instance behind a name as one that keeps the books of what was bought, in our location codes.
+
+    None where it does not take that from others: a person books it there.
+    """
+
+    def books_receipts(self, instance: str) -> BooksReceipts | None: ...
+
+    def books_supplier_invoices(self, instance: str) -> BooksSupplierInvoices | None: ...
 
 
 class StockAccount(Struct, frozen=True, kw_only=True):

@@ -184,7 +184,10 @@ class ReceivedLine(Struct, frozen=True, kw_only=True):
 
 
 class GoodsReceipt(Struct, frozen=True, kw_only=True):
-    """What came in under one purchase at once. `receipt` is our id, and the reference everywhere."""
+    """What came in under one purchase at once. `receipt` is our id, and the reference everywhere.
+
+    `purchase` is the number that the ERP gave it. More than the ERP has open is there because somebody accepted it.
+    """
 
     receipt: str
     purchase: str
@@ -198,3 +201,10 @@ class SystemReceipt(Struct, frozen=True, kw_only=True):
 
     number: str
     state: str
+
+
+class SystemBill(Struct, frozen=True, kw_only=True):
+    """A supplier's invoice in the books of a system of record: its number there, and the total with tax."""
+
+    number: str
+    total: Decimal

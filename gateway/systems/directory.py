@@ -1,6 +1,6 @@
 """Who answers what, for which location: the only place where a role meets an instance.
 
-Implements `FindsSystems`, `FindsWarehouses`, `FindsCreditors` and `FindsAccounts`.
+Implements `FindsSystems`, `FindsWarehouses`, `FindsCreditors`, `FindsPurchaseBooks` and `FindsAccounts`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from gateway.canonical.capabilities import (
     BooksFreight,
+    BooksReceipts,
+    BooksSupplierInvoices,
     CancelsTwins,
     ChangesStatus,
     IssuesCredits,
@@ -39,6 +41,7 @@ from gateway.systems.translation import (
     TranslatedOffers,
     TranslatedOrders,
     TranslatedPostings,
+    TranslatedReceipts,
     TranslatedStatus,
     TranslatedTransfers,
     TranslatedTwinOrders,
@@ -160,6 +163,17 @@ class Directory:
         if not self.system(instance).offers(IssuesCredits):
             return None
         return TranslatedCredits(self.instance(instance, IssuesCredits), self._codes(instance))
+
+    def books_receipts(self, instance: str) -> BooksReceipts | None:
+        """The instance as one that is told what came in, in our location codes; None where it is not."""
+        if not self.system(instance).offers(BooksReceipts):
+            return None
+        return TranslatedReceipts(self.instance(instance, BooksReceipts), self._codes(instance))
+
+    def books_supplier_invoices(self, instance: str) -> BooksSupplierInvoices | None:
+        """The instance as one that books suppliers' invoices; None where it does not."""
+        offered = self.system(instance).offers(BooksSupplierInvoices)
+        return self.instance(instance, BooksSupplierInvoices) if offered else None
 
     def offers_freight(self, instance: str) -> OffersFreight:
         """The instance as a carrier that says what goods cost, in our location codes."""

@@ -34,6 +34,8 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReadsInvoices,
         capabilities.IssuesCredits,
         capabilities.ReadsPurchases,
+        capabilities.BooksReceipts,
+        capabilities.BooksSupplierInvoices,
         capabilities.ReleasesWork,
         capabilities.ReleasesTransfers,
         capabilities.ChangesStatus,

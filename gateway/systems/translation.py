@@ -12,6 +12,7 @@ from msgspec import structs
 
 from gateway.canonical.capabilities import (
     BooksFreight,
+    BooksReceipts,
     Call,
     CancelsTwins,
     ChangesStatus,
@@ -33,6 +34,7 @@ from gateway.canonical.order import (
     SystemShipment,
     WarehouseWork,
 )
+from gateway.canonical.purchase import GoodsReceipt, SystemReceipt
 from gateway.canonical.warehouse import CountOrder, StatusOrder, TransferOrder
 
 
@@ -228,6 +230,24 @@ class TranslatedCredits:
         """See `IssuesCredits`."""
         there = structs.replace(order, location=self._codes.theirs(order.location))
         return await self._inner.issue_credit(call, order=there)
+
+
+class TranslatedReceipts:
+    """`BooksReceipts` in our codes."""
+
+    def __init__(self, inner: BooksReceipts, codes: LocationCodes) -> None:
+        self._inner = inner
+        self._codes = codes
+        self.settle_time = getattr(inner, "settle_time", None)
+
+    async def find_receipt(self, call: Call, *, receipt: str) -> SystemReceipt | None:
+        """See `BooksReceipts`."""
+        return await self._inner.find_receipt(call, receipt=receipt)
+
+    async def book_receipt(self, call: Call, *, receipt: GoodsReceipt) -> SystemReceipt:
+        """See `BooksReceipts`."""
+        there = structs.replace(receipt, location=self._codes.theirs(receipt.location))
+        return await self._inner.book_receipt(call, receipt=there)
 
 
 class TranslatedOffers:

@@ -53,8 +53,16 @@ class ReorderPoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class ProcurementOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Purchasing: the ERPs (instances of `systems`) whose purchase orders are read, tolerances, reorder points."""
+    """Purchasing: the ERPs (instances of `systems`) whose purchase orders are read, tolerances, reorder points.
+
+    `booked` are those of `sources` in which we book what came in and what was billed; in the others people do.
+    """
 
     sources: tuple[str, ...] = ()
+    booked: tuple[str, ...] = ()
     tolerances: PurchaseTolerances = PurchaseTolerances()
     reorder_points: tuple[ReorderPoint, ...] = ()
+
+    def __post_init__(self) -> None:
+        if strange := sorted(set(self.booked) - set(self.sources)):
+            raise Misconfigured(f"procurement.booked names {', '.join(strange)}: add it to procurement.sources too")

@@ -156,3 +156,32 @@ returning version, (old.breached is null and breached) or old.breached <> breach
 
 -- name: level_of
 select breached from procure_to_pay.replenishment where tenant = $1 and item = $2 and location = $3 and owner = $4
+
+-- name: insert_posting
+insert into procure_to_pay.posting (tenant, posting, purchase, number, kind, received_on, lines, invoice)
+values ($1, $2, $3, $4, $5, $6, $7, nullif($8::jsonb, 'null'))
+
+-- name: posting
+-- $1 the posting.
+select (to_jsonb(p) || jsonb_build_object('task', to_jsonb(t)))::text
+from procure_to_pay.posting p join procure_to_pay.task t on t.subject = p.posting where p.posting = $1
+
+-- name: postings
+-- $1 the purchase.
+select (to_jsonb(p) || jsonb_build_object('task', to_jsonb(t)))::text as body
+from procure_to_pay.posting p join procure_to_pay.task t on t.subject = p.posting
+where p.purchase = $1 order by p.number
+
+-- name: last_came
+-- $1 the purchase.
+select max(occurred_at) from procure_to_pay.received where purchase = $1
+
+-- name: booking_troubles
+-- What the ERP refused, or has not taken after $2 attempts.
+select t.subject, t.kind, t.system, t.state, t.error_code, t.error_detail, t.attempts, p.purchase, p.created_at,
+    u.number, u.currency, u.changed_at
+from procure_to_pay.task t join procure_to_pay.posting p on p.posting = t.subject
+join procure_to_pay.purchase u on u.purchase = p.purchase
+where t.tenant = $1 and (t.state = 'refused' or t.attempts >= $2)
+    and (t.state = 'refused' or t.attempts > 0)
+order by t.subject limit $3

@@ -19,6 +19,7 @@ from gateway.canonical.stock import OrderKey, ReportedSupply
 from gateway.store import log
 from process_apis.procure_to_pay.models import KeptNeed, Purchase, PurchaseState, Standing, SupplyPart
 from process_apis.procure_to_pay.options import PurchaseTolerances
+from process_apis.procure_to_pay.posting import Booking
 from process_apis.procure_to_pay.records import events_of, load_facts, save
 from process_apis.procure_to_pay.rules import stand
 
@@ -31,16 +32,21 @@ Told = Sequence[tuple[str, Mapping[str, Any]]]
 class Settling:
     """Brings purchases to where their facts say they stand."""
 
-    def __init__(self, supply: KeepsSupply, tolerances: PurchaseTolerances) -> None:
+    def __init__(self, supply: KeepsSupply, tolerances: PurchaseTolerances, booking: Booking | None = None) -> None:
         self._supply = supply
         self._tolerances = tolerances
+        self._booking = booking
 
     async def settle(
         self, connection: Connection, purchase: Purchase, told: Told, now: datetime, correlation: str
     ) -> Purchase:
         """Weigh a locked purchase anew and write it, with the events `told` and those that follow."""
         before = purchase.standing
-        standing = stand(purchase, await load_facts(connection, purchase.purchase), self._tolerances)
+        facts = await load_facts(connection, purchase.purchase)
+        standing = stand(purchase, facts, self._tolerances)
+        if self._booking is not None:
+            by_hand = await self._booking.write_due(connection, purchase, standing, facts, now)
+            standing = replace(standing, needs=(*standing.needs, *by_hand))
         after = _dated(replace(purchase, standing=standing, state=standing.state), now)
         known = {each.need.key: each.raised_at for each in purchase.needs}
         needs = tuple(KeptNeed(need=need, raised_at=known.get(need.key, now)) for need in standing.needs)

@@ -10,8 +10,7 @@ from gateway.canonical.capabilities import FindsCreditors, FindsWarehouses, Reco
 from gateway.canonical.location import LocationMap
 from gateway.canonical.task import Pace
 from gateway.durable.runtime import Workflow, WorkQueue
-from gateway.durable.tasks import Tasks
-from gateway.durable.turns import Turns, Work
+from gateway.durable.turns import Turns, Work, wake_stranded
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
 from process_apis.returns.authorising import Authorisations
@@ -111,14 +110,3 @@ class Returns:
     async def sweep(self, limit: int = 100) -> int:
         """Wake what is long due and whose last turn has ended; returns how much. The net under everything else."""
         return await wake_stranded(self._store, tasks, self._works, self.options.overdue_after, limit)
-
-
-async def wake_stranded(store: Store, of: Tasks, works: dict[str, Work], overdue_after: float, limit: int) -> int:
-    """Another turn for each stranded subject."""
-    woken = 0
-    async with store.transaction() as connection:
-        for subject in await of.stranded(connection, overdue_after, limit):
-            kind, now = await of.lock(connection, subject)
-            await of.wake(connection, await works[kind].task(connection, subject), now)
-            woken += 1
-    return woken

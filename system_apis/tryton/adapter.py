@@ -12,6 +12,7 @@ from gateway.kernel.errors import Rejected
 from gateway.kernel.secrets import resolve_secret
 from system_apis.tryton import mapping, parties, wire
 from system_apis.tryton.adjustments import Adjustments
+from system_apis.tryton.bills import Bills
 from system_apis.tryton.client import Client
 from system_apis.tryton.credits import Credits
 from system_apis.tryton.directory import Directory
@@ -19,6 +20,7 @@ from system_apis.tryton.invoices import Invoices
 from system_apis.tryton.orders import Orders
 from system_apis.tryton.postings import Postings
 from system_apis.tryton.purchases import Purchases
+from system_apis.tryton.receipts import Receipts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from gateway.canonical.invoice import CreditOrder, SystemInvoice
     from gateway.canonical.order import SalesOrder, ShipmentLine, SystemOrder, SystemShipment
     from gateway.canonical.party import CustomerAccount
-    from gateway.canonical.purchase import PurchasePage
+    from gateway.canonical.purchase import GoodsReceipt, PurchasePage, SupplierInvoice, SystemBill, SystemReceipt
     from gateway.canonical.reconciliation import SystemAdjustment
     from gateway.canonical.stock import DemandLine
     from gateway.kernel.clock import Clock
@@ -53,6 +55,8 @@ class Adapter:
         self._postings = Postings(self._client, self._directory, self._orders)
         self._units = settings.unit_codes()
         self._purchases = Purchases(name, self._client, self._directory, settings, clock)
+        self._receipts = Receipts(self._client, self._directory, self._orders, self._units)
+        self._bills = Bills(self._client, self._directory, self._orders)
         self._adjustments = Adjustments(self._client, self._directory, self._orders, self._units)
         self._invoices = Invoices(self._directory)
         self._credits = Credits(
@@ -124,6 +128,22 @@ class Adapter:
     async def read_purchases(self, call: Call, *, cursor: str | None = None, limit: int = 100) -> PurchasePage:
         """Confirmed ones and what became of them, by when they changed."""
         return await self._purchases.read(call, cursor, limit)
+
+    async def find_receipt(self, call: Call, *, receipt: str) -> SystemReceipt | None:
+        """The finished one; None also while it is under way, for then `book_receipt` finishes it."""
+        return await self._receipts.find(call, receipt)
+
+    async def book_receipt(self, call: Call, *, receipt: GoodsReceipt) -> SystemReceipt:
+        """Received and put away; what the purchase still has open stays open."""
+        return await self._receipts.book(call, receipt)
+
+    async def find_supplier_invoice(self, call: Call, *, purchase: str, number: str) -> SystemBill | None:
+        """The posted one; None also while it is a draft, for then `book_supplier_invoice` finishes it."""
+        return await self._bills.find(call, purchase, number)
+
+    async def book_supplier_invoice(self, call: Call, *, purchase: str, invoice: SupplierInvoice) -> SystemBill:
+        """Posted as it is billed, of what came in."""
+        return await self._bills.book(call, purchase, invoice)
 
     async def read_demand(self, call: Call) -> Sequence[DemandLine]:
         """Open moves to customers that do not bear our reference and whose goods are still in storage."""

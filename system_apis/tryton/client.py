@@ -75,6 +75,13 @@ class Client:
         """Call a method that changes something; sent once. `OutcomeUnknown` when no answer came back."""
         return await self._invoke(call, method, arguments, context, safe=False)
 
+    async def confirm(self, call: Call, warning: str) -> None:
+        """Say yes to a warning (`context` of ``erp.confirmation_needed``), once, as Tryton's own client does.
+
+        The next request that it would stop goes on.
+        """
+        await self.write(call, "model.res.user.warning.skip", warning, context={})
+
     async def search_read(
         self,
         call: Call,

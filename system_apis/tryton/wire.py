@@ -319,6 +319,67 @@ class Purchase(Struct):
     warehouse: Code | None = field(name="warehouse.", default=None)
 
 
+class Bought(Struct):
+    """``purchase.purchase`` as receipts and invoices are booked under it."""
+
+    MODEL: ClassVar = "purchase.purchase"
+    FIELDS: ClassVar = ("number", "state", "party", "warehouse.code", "invoices")
+
+    id: int
+    number: str | None
+    state: str
+    party: int
+    invoices: list[int]
+    warehouse: Code | None = field(name="warehouse.", default=None)
+
+
+class Incoming(Struct):
+    """``stock.move`` from a supplier; `origin` is ``purchase.line,id``, and `quantity` in the line's unit."""
+
+    MODEL: ClassVar = "stock.move"
+    FIELDS: ClassVar = (
+        "quantity", "state", "origin", "shipment", "company", "currency", "unit_price", "from_location", "to_location",
+        "product.code", "unit.symbol",
+    )  # fmt: skip
+
+    id: int
+    quantity: Decimal
+    state: str
+    origin: str | None
+    shipment: str | None
+    company: int
+    currency: int | None
+    unit_price: Decimal | None
+    from_location: int
+    to_location: int
+    product: Code = field(name="product.")
+    unit: Symbol = field(name="unit.")
+
+
+class Reception(Struct):
+    """``stock.shipment.in``; `reference` holds our id of the receipt."""
+
+    MODEL: ClassVar = "stock.shipment.in"
+    FIELDS: ClassVar = (
+        "number", "state", "_timestamp", "incoming_moves.quantity", "incoming_moves.state", "incoming_moves.origin",
+    )  # fmt: skip
+
+    id: int
+    number: str | None
+    state: str
+    moves: list[Arrival] = field(name="incoming_moves.")
+    timestamp: str | None = field(name="_timestamp", default=None)
+
+
+class Arrival(Struct):
+    """A move of a reception."""
+
+    id: int
+    quantity: Decimal
+    state: str
+    origin: str | None
+
+
 class Move(Struct):
     """``stock.move`` of a shipment; `origin` is ``model,id``; `internal_quantity` is in the product's default unit."""
 

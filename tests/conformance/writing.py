@@ -1,6 +1,7 @@
 """Cases for capabilities that write: look first, once under one reference, never lost, never doubled."""
 
 import asyncio
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from msgspec import structs
 from gateway.canonical.channel import Published, WantedFigure
 from gateway.canonical.invoice import CreditLine, CreditOrder
 from gateway.canonical.order import ShipmentLine, WorkState
+from gateway.canonical.purchase import BilledLine, GoodsReceipt, ReceivedLine, SupplierInvoice
 from gateway.canonical.stock import Bucket
 from gateway.canonical.warehouse import CountOrder, CountOrderLine, StatusOrder, TransferOrder, TransferOrderLine
 from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound, OutcomeUnknown, Unavailable
@@ -228,6 +230,54 @@ class IssuesCreditsCases:
         assert await bench.adapter.find_credit(call(), credit=credit) == made
         notes = await bench.adapter.read_invoices(call(), reference=order.order)
         assert [note.number for note in notes if note.is_credit] == [made.number]
+
+
+class BooksReceiptsCases:
+    @live_only
+    async def test_a_lost_answer_is_unknown_and_asking_again_books_once(self, bench):
+        _, asked = await receipt_of(bench)
+        assert await bench.adapter.find_receipt(call(), receipt=asked.receipt) is None
+        with pytest.raises(OutcomeUnknown):
+            await bench.failing("cut").book_receipt(call(60), receipt=asked)
+        await bench.line.quiet()
+        booked = await bench.adapter.book_receipt(call(60), receipt=asked)
+        assert await bench.adapter.find_receipt(call(), receipt=asked.receipt) == booked
+        assert await bench.adapter.book_receipt(call(60), receipt=asked) == booked
+
+
+class BooksSupplierInvoicesCases:
+    @live_only
+    async def test_a_lost_answer_is_unknown_and_asking_again_posts_once(self, bench):
+        purchase, asked = await receipt_of(bench)
+        await bench.adapter.book_receipt(call(60), receipt=asked)
+        [line], [priced] = asked.lines, [each for each in purchase.lines if each.line == asked.lines[0].line]
+        billed = BilledLine(line=line.line, amount=line.amount, unit_price=priced.unit_price.amount)
+        invoice = SupplierInvoice(
+            number=bench.ref("INV"), invoiced=asked.received_on, currency=purchase.currency, lines=(billed,)
+        )
+        number = purchase.number
+        assert await bench.adapter.find_supplier_invoice(call(), purchase=number, number=invoice.number) is None
+        with pytest.raises(OutcomeUnknown):
+            await bench.failing("cut").book_supplier_invoice(call(60), purchase=number, invoice=invoice)
+        await bench.line.quiet()
+        booked = await bench.adapter.book_supplier_invoice(call(60), purchase=number, invoice=invoice)
+        found = await bench.adapter.find_supplier_invoice(call(), purchase=number, number=invoice.number)
+        assert found == booked
+
+
+async def receipt_of(bench):
+    """The purchase that the counterpart has, and a receipt of one unit of its first line."""
+    page = await bench.adapter.read_purchases(call(60))
+    [purchase] = [each for each in page.purchases if each.source_supplier == bench.counterpart.supplier]
+    line = purchase.lines[0]
+    asked = GoodsReceipt(
+        receipt=bench.ref("rcv"),
+        purchase=purchase.number,
+        location=bench.counterpart.location,
+        received_on=datetime.now(UTC).date(),
+        lines=(ReceivedLine(line=line.line, amount=Decimal(1), uom=line.uom),),
+    )
+    return purchase, asked
 
 
 class ReleasesWorkCases:

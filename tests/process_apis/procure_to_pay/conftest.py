@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import count
@@ -10,39 +12,106 @@ from typing import Any
 
 import pytest
 
-from gateway.canonical.capabilities import Report
+from gateway.canonical.capabilities import Call, Report
 from gateway.canonical.events import Event, Position, Recorded
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.location import Location, LocationMap
-from gateway.canonical.purchase import PurchaseStatus, ReportedPurchase, ReportedPurchaseLine
+from gateway.canonical.purchase import (
+    GoodsReceipt,
+    PurchaseStatus,
+    ReportedPurchase,
+    ReportedPurchaseLine,
+    SupplierInvoice,
+    SystemBill,
+    SystemReceipt,
+)
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
+from gateway.canonical.task import Pace
+from gateway.durable.schema import migrate_durable
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 from process_apis.procure_to_pay.options import ProcurementOptions, PurchaseTolerances
-from process_apis.procure_to_pay.process import ProcureToPay
+from process_apis.procure_to_pay.process import BookingTurns, ProcureToPay
 from tests.process_apis.procure_to_pay.drawing import ASKED
 
 _numbers = count(1)
 
 
+class Books:
+    """An ERP's books; `fails` are raised one after the other, before or after it booked. Twice is a failure."""
+
+    def __init__(self) -> None:
+        self.receipts: dict[str, GoodsReceipt] = {}
+        self.bills: dict[str, SupplierInvoice] = {}
+        self.fails: list[tuple[str, BaseException]] = []
+        self.looked = 0
+        self.busy: set[str] = set()
+
+    def books_receipts(self, instance: str) -> Books | None:
+        return self if instance == "erp" else None
+
+    def books_supplier_invoices(self, instance: str) -> Books | None:
+        return self if instance == "erp" else None
+
+    async def find_receipt(self, call: Call, *, receipt: str) -> SystemReceipt | None:
+        self.looked += 1
+        return SystemReceipt(number=f"GR-{receipt}", state="done") if receipt in self.receipts else None
+
+    async def book_receipt(self, call: Call, *, receipt: GoodsReceipt) -> SystemReceipt:
+        assert receipt.receipt not in self.receipts, "booked twice"
+        await self._do(receipt.purchase, lambda: self.receipts.__setitem__(receipt.receipt, receipt))
+        return SystemReceipt(number=f"GR-{receipt.receipt}", state="done")
+
+    async def find_supplier_invoice(self, call: Call, *, purchase: str, number: str) -> SystemBill | None:
+        self.looked += 1
+        return SystemBill(number=f"B-{number}", total=self.bills[number].net) if number in self.bills else None
+
+    async def book_supplier_invoice(self, call: Call, *, purchase: str, invoice: SupplierInvoice) -> SystemBill:
+        assert invoice.number not in self.bills, "booked twice"
+        await self._do(purchase, lambda: self.bills.__setitem__(invoice.number, invoice))
+        return SystemBill(number=f"B-{invoice.number}", total=invoice.net)
+
+    async def _do(self, purchase: str, book: Callable[[], object]) -> None:
+        assert purchase not in self.busy, "two at a time for one purchase"
+        self.busy.add(purchase)
+        try:
+            await asyncio.sleep(0)
+            when, error = self.fails.pop(0) if self.fails else ("never", None)
+            if when == "before" and error is not None:
+                raise error
+            book()
+            if error is not None:
+                raise error
+        finally:
+            self.busy.discard(purchase)
+
+    @property
+    def came(self) -> list[tuple[int, Decimal, str]]:
+        return [(line.line, line.amount, line.uom) for each in self.receipts.values() for line in each.lines]
+
+
 class World:
     """One tenant; `purchases` is the process, `supplier` an active one that the ERP calls SUP1."""
 
-    def __init__(self, store: Any, tenant: str, caller: Any, **tolerances: Any) -> None:
+    def __init__(self, store: Any, tenant: str, caller: Any, booked: tuple[str, ...] = (), **tolerances: Any) -> None:
         self.store, self.tenant, self.caller = store, tenant, caller
         clock = SystemClock()
         self.items = Items(store, clock)
         codes = {"erp": "WH-N", "wms": "N"}
         places = [Location(location="north", name="N", region="na", time_zone="UTC", holder="wms", codes=codes)]
         locations = LocationMap({tenant: places})
+        self.books = Books()
         self.availability = Availability(store=store, cache=None, items=self.items, locations=locations, clock=clock)
-        options = ProcurementOptions(tolerances=PurchaseTolerances(**tolerances))
+        options = ProcurementOptions(sources=booked, booked=booked, tolerances=PurchaseTolerances(**tolerances))
         self.purchases = ProcureToPay(
-            store, items=self.items, locations=locations, supply=self.availability, options=options
-        )
+            store, items=self.items, locations=locations, supply=self.availability, books=self.books, clock=clock,
+            options=options,
+            turns=BookingTurns(pace=Pace(first_retry=0.01, longest_retry=0.05, settle=0.05, alert_after=2)),
+        )  # fmt: skip
+        self.turns = self.purchases.turns()
         self.supplier = ""
         self.heard = 0
         self.said = 0
@@ -126,6 +195,27 @@ class World:
                 await self.purchases.receiving.on_movement(connection, recorded)
             self.heard = max(self.heard, row["id"])
 
+    async def tasks(self) -> list[Any]:
+        found = await self.store.fetch(
+            "select t.* from procure_to_pay.task t join procure_to_pay.posting p on p.posting = t.subject"
+            " where t.tenant = $1 order by p.purchase, p.number", self.tenant,
+        )  # fmt: skip
+        return list(found)
+
+    async def work(self, rounds: int = 200) -> None:
+        """Turns of all that is due, as DBOS would run them, until nothing is."""
+        for _ in range(rounds):
+            due = [row["subject"] for row in await self.tasks() if row["due_at"] is not None]
+            if not due:
+                return
+            await asyncio.gather(*(self.turns.run(subject, 0) for subject in due))
+        pytest.fail(f"still due: {await self.tasks()}")
+
+    async def troubles(self) -> dict[str, Any]:
+        async with self.store.connection() as connection:
+            found = await self.purchases.troubles().troubles(connection, self.tenant, limit=100)
+        return {each.code: each for each in found}
+
     async def events(self) -> list[str]:
         rows = await self.store.fetch(
             "select type from store.event where tenant = $1 and type ~ '^(purchase|supplier.ack|asn|goods|invoice)'"
@@ -148,5 +238,14 @@ class World:
 @pytest.fixture
 async def world(reference_store, tenant, caller):
     made = World(reference_store, tenant, caller)
+    await made.open()
+    return made
+
+
+@pytest.fixture
+async def booked(reference_store, tenant, caller):
+    """The same where the ERP's books are kept by us; five percent more than was ordered is taken."""
+    await migrate_durable(reference_store.url)
+    made = World(reference_store, tenant, caller, booked=("erp",), over_receipt_percent=Decimal(5))
     await made.open()
     return made

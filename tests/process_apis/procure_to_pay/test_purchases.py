@@ -6,7 +6,6 @@ from gateway.canonical.item import ReportedItem
 from gateway.canonical.purchase import PurchaseStatus
 from gateway.kernel.errors import Conflict, NotFound
 from process_apis.procure_to_pay.models import Decision, LineClosure, PurchaseState
-from process_apis.procure_to_pay.troubles import PurchaseTroubles
 from tests.process_apis.procure_to_pay.drawing import ASKED, LATER, ack, bill, notice
 
 pytestmark = pytest.mark.integration
@@ -81,7 +80,7 @@ async def test_a_movement_heard_twice_counts_once_and_its_revision_in_its_place(
 async def test_what_cannot_be_mapped_waits_with_its_cause_and_goes_on_once_it_can(world):
     waiting = await world.approve("PO-1", 10, item="V-9")
     assert waiting.cause == "purchase.item_unknown"
-    troubles = PurchaseTroubles(world.purchases.intake, world.purchases.deciding)
+    troubles = world.purchases.troubles()
     async with world.store.transaction() as connection:
         [told] = await troubles.troubles(connection, world.tenant, limit=10)
         with pytest.raises(Conflict, match="V-9"):
@@ -198,7 +197,7 @@ async def test_a_blocked_invoice_is_an_exception_and_ignoring_it_lets_it_pass(wo
     made = await world.approve("PO-1", 10)
     await world.receive("PO-1", 120)
     await world.purchases.dialogue.bill(world.caller, made.purchase, bill("I", (1, 10, 25)))
-    troubles = PurchaseTroubles(world.purchases.intake, world.purchases.deciding)
+    troubles = world.purchases.troubles()
     async with world.store.transaction() as connection:
         [told] = await troubles.troubles(connection, world.tenant, limit=10)
         assert (told.code, told.effect, told.value) == ("invoice.price", "misbooks", 250)
