@@ -30,6 +30,7 @@ from gateway.cli_plays import add_play_command
 from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_replay import add_replay_command
 from gateway.cli_users import add_user_commands
+from gateway.cli_workers import add_worker_commands
 from gateway.kernel.errors import CrossdockError, Misconfigured
 from gateway.kernel.form import form_of_door
 from gateway.settings import SETTINGS_VARIABLE, load_settings
@@ -111,7 +112,8 @@ def command_parser() -> argparse.ArgumentParser:
 
     for add in (add_reconcile_command, add_exception_commands, add_replay_command, add_feed_command):
         add(commands, _command, _on_record)
-    add_history_command(commands, _command, _on_record)
+    for add_last in (add_history_command, add_worker_commands):
+        add_last(commands, _command, _on_record)
 
     config = commands.add_parser("config", help="the configuration: what changes while workers run")
     _config_commands(config.add_subparsers(metavar="VERB"))

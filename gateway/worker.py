@@ -25,6 +25,8 @@ from gateway.durable.backlog_figures import backlog_families
 from gateway.durable.calling import Calling
 from gateway.durable.retention import prune_workflows
 from gateway.durable.runtime import Durable
+from gateway.durable.worker_figures import worker_families
+from gateway.durable.workers import Standing
 from gateway.kernel.background import background
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
@@ -89,7 +91,8 @@ class Worker:
 
     def __init__(self, core: Core, stop: asyncio.Event) -> None:
         self._core = core
-        self._stop = stop
+        self._ended = stop
+        self._stop = asyncio.Event()
         self._prune_at = 0.0
         settings = core.settings
         self._counters = Counters()
@@ -147,35 +150,54 @@ class Worker:
             self._counters.show(CountedElsewhere(name, text, read, Kind.GAUGE))
 
     async def run(self) -> None:
-        """Run all of it until `stop`; what fails for lack of the record is begun again."""
+        """Run all of it until `stop`, or until it was drained; what fails for lack of the record is begun again."""
         await self._turn_sessions.open()
         await self._operation_sessions.open()
         try:
             await self._durable.start()
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._again("backbone", lambda: self._backbone.run(self._subscriptions, self._stop)))
-                group.create_task(self._again("items", self._keep_items))
-                group.create_task(self._again("customers", self._keep_customers))
-                group.create_task(self._again("purchases", self._keep_purchases))
-                group.create_task(self._again("projection", self._keep_projection))
-                group.create_task(self._again("pacing", self._call_waiting))
-                group.create_task(self._again("lags", self._keep_lags))
-                group.create_task(self._again("snapshots", self._apply_parts))
-                group.create_task(self._again("history", self._keep_history))
-                for source, options in self._core.settings.files.items():
-                    drop = FileDrop(self._core.availability, self._core.settings.tenant, source, options)
-                    group.create_task(self._again(f"files of {source}", partial(drop.run, self._stop)))
-                group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
-                group.create_task(self._again("reconciliation", self._reconcile))
-                group.create_task(self._again("exceptions", self._keep_exceptions))
-                group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
-                group.create_task(self._again("publication", lambda: self._core.publication.run(self._stop)))
-                group.create_task(self._again("housekeeping", self._keep_house))
-                group.create_task(self._again("figures", self._tell_figures))
+            while not self._ended.is_set() and self._durable.standing is not Standing.DONE:
+                await self._stand(self._durable.standing)
         finally:
             await self._durable.stop(drain=_DRAIN_SECONDS)
             await self._turn_sessions.close()
             await self._operation_sessions.close()
+
+    async def _stand(self, standing: Standing) -> None:
+        """Do what is to be done beside the turns until that changes: all of it, or, standing aside, nothing."""
+        _log.info("this worker is %s", standing)
+        self._stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow_standing(standing))
+            group.create_task(self._again("figures", self._tell_figures))
+            if standing is Standing.AT_WORK:
+                self._begin_duties(group)
+
+    async def _follow_standing(self, standing: Standing) -> None:
+        over = [asyncio.ensure_future(wait) for wait in (self._ended.wait(), self._durable.leaves(standing))]
+        await asyncio.wait(over, return_when=asyncio.FIRST_COMPLETED)
+        for each in over:
+            each.cancel()
+        self._stop.set()
+
+    def _begin_duties(self, group: asyncio.TaskGroup) -> None:
+        group.create_task(self._again("backbone", lambda: self._backbone.run(self._subscriptions, self._stop)))
+        group.create_task(self._again("items", self._keep_items))
+        group.create_task(self._again("customers", self._keep_customers))
+        group.create_task(self._again("purchases", self._keep_purchases))
+        group.create_task(self._again("projection", self._keep_projection))
+        group.create_task(self._again("pacing", self._call_waiting))
+        group.create_task(self._again("lags", self._keep_lags))
+        group.create_task(self._again("snapshots", self._apply_parts))
+        group.create_task(self._again("history", self._keep_history))
+        for source, options in self._core.settings.files.items():
+            drop = FileDrop(self._core.availability, self._core.settings.tenant, source, options)
+            group.create_task(self._again(f"files of {source}", partial(drop.run, self._stop)))
+        group.create_task(self._again("poller", lambda: self._poller.run(self._stop)))
+        group.create_task(self._again("reconciliation", self._reconcile))
+        group.create_task(self._again("exceptions", self._keep_exceptions))
+        group.create_task(self._again("notifications", lambda: self._core.notifications.run(self._stop)))
+        group.create_task(self._again("publication", lambda: self._core.publication.run(self._stop)))
+        group.create_task(self._again("housekeeping", self._keep_house))
 
     async def _again(self, name: str, work: Callable[[], Awaitable[Any]]) -> None:
         """Run `work` until `stop`, beginning again when it fails: one part's trouble is not another's."""
@@ -363,6 +385,7 @@ class Worker:
         published = await self._core.publication.families() if self._core.publication.names else []
         published += await self._core.orders.families(self._core.settings.tenant)
         published += await backlog_families(self._core.visits)
+        published += await worker_families(self._core.store)
         published += await exception_figures.families(self._core.exceptions, self._core.settings.tenant)
         return [*self._counters.families(), *await self._left.families(), *await tallies.families(), *published]
 

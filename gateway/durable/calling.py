@@ -58,5 +58,6 @@ class Calling:
                     args=each.args,
                     queue=each.queue,
                     priority=_AHEAD,
+                    shape=each.shape,
                 )
         return len(called)

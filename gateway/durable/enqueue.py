@@ -8,18 +8,19 @@ from typing import Final
 import msgspec
 
 from gateway.canonical.capabilities import Connection, GathersWrites
+from gateway.durable.shapes import CURRENT
 
 ROUTINE: Final = 50
 _ENQUEUE: Final = """
 select dbos.enqueue_workflow(
     workflow_name => $1, queue_name => $2, workflow_id => $3, positional_args => $4::json[], priority => $5,
-    delay_until_epoch_ms => case when $6::double precision > 0
+    app_version => $7, delay_until_epoch_ms => case when $6::double precision > 0
         then ((extract(epoch from clock_timestamp()) + $6::double precision) * 1000)::bigint end)
 """
 _ENQUEUE_ALL: Final = """
 select count(dbos.enqueue_workflow(
     workflow_name => $1, queue_name => $2, workflow_id => w.id,
-    positional_args => array(select json_array_elements(w.args::json)), priority => $5)) as count
+    positional_args => array(select json_array_elements(w.args::json)), priority => $5, app_version => $6)) as count
 from unnest($3::text[], $4::text[]) as w (id, args)
 """
 _ACTIVE: Final = """
@@ -37,15 +38,16 @@ async def enqueue(
     queue: str,
     priority: int = ROUTINE,
     delay: float = 0.0,
+    shape: str = CURRENT.name,
 ) -> None:
     """Enqueue `workflow` under `workflow_id`, at most once per id, `delay` seconds from now.
 
     `args` are ids only: what a workflow works on is read from the record when it runs. `priority` is 1 (first) to
-    100. No code version is named, so that the newest release takes it. The SQL function is DBOS's own
-    (docs.dbos.dev, "Enqueueing from SQL").
+    100. Only workers of `shape` take it: that of what it works on, for something new that of this release. The SQL
+    function is DBOS's own (docs.dbos.dev, "Enqueueing from SQL").
     """
     encoded = [msgspec.json.encode(value).decode() for value in args]
-    await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay)
+    await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay, shape)
 
 
 def enqueue_all(
@@ -56,10 +58,10 @@ def enqueue_all(
     args: Mapping[str, Sequence[str | int]],
     priority: int = ROUTINE,
 ) -> None:
-    """Have `writes` enqueue `workflow` once for each workflow id in `args`; otherwise as `enqueue`."""
+    """Have `writes` enqueue `workflow` once for each workflow id in `args`, all of them new; otherwise as `enqueue`."""
     encoded = [msgspec.json.encode(some).decode() for some in args.values()]
     # Without somebody who asks for the count, PostgreSQL would leave the select out.
-    writes.add(_ENQUEUE_ALL, workflow, queue, list(args), encoded, priority, returning="count")
+    writes.add(_ENQUEUE_ALL, workflow, queue, list(args), encoded, priority, CURRENT.name, returning="count")
 
 
 async def still_active(connection: Connection, workflow_ids: Sequence[str]) -> frozenset[str]:

@@ -1,13 +1,16 @@
 """The worker's side of DBOS: launch, queues, the watch over dead workers, and an orderly stop.
 
 The gateway never runs this. A workflow is one turn of work on the record, safe to run again: it is started at least
-once, and progress is kept by its process in its own tables. So a workflow costs no DBOS steps, and releases can run
-side by side under one `application_version` (docs/decisions/0011-durable-turns.md).
+once, and progress is kept by its process in its own tables. So a workflow costs no DBOS steps
+(docs/decisions/0011-durable-turns.md). DBOS's `application_version` is the shape of the work (`shapes.toml`): releases
+of one shape take over each other's turns, those of another one leave them alone, or succeed it
+(docs/decisions/0084-shapes-of-durable-work.md).
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,15 +21,13 @@ import asyncpg
 from dbos import DBOS, DBOSConfig
 from msgspec import Struct
 
-from gateway.durable.slots import Slot, claim_slot, end_process, executor_of
+from gateway.durable.shapes import CURRENT, EARLIER
+from gateway.durable.slots import SLOT_CLASS, Slot, claim_slot, end_process, executor_of
+from gateway.durable.workers import LiveWorker, Standing, is_aside, live_worker, others_run, registration, sql
 from gateway.kernel.clock import Clock, SystemClock
 from gateway.telemetry.counters import Counter, Counters
 
-VERSION: Final = "1"
 _MAX_RECOVERY_ATTEMPTS: Final = 50
-_ABANDONED: Final = """
-select distinct executor_id from dbos.workflow_status where status = 'PENDING' and executor_id is not null
-"""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -76,6 +77,8 @@ class Durable:
         self._slot: Slot | None = None
         self._dbos: DBOS | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._standing = Standing.AT_WORK
+        self._stands_otherwise = asyncio.Event()
 
     @property
     def executor_id(self) -> str:
@@ -84,7 +87,8 @@ class Durable:
 
     async def start(self) -> None:
         """Claim a slot, then launch. Called inside the loop that owns the pools: workflows run on it."""
-        self._slot = await claim_slot(self._url, on_lost=self._on_lost)
+        self._slot = await claim_slot(self._url, on_lost=self._on_lost, fits=_fits)
+        await self._slot.fetch(sql.register, *registration(self._slot.number, CURRENT, EARLIER))
         self._dbos = DBOS(config=self._config(self._slot.executor_id))
         for workflow in self._workflows:
             _register(workflow, self._turns)
@@ -93,12 +97,22 @@ class Durable:
             await _register_queue(queue)
         self._watcher = asyncio.create_task(self._keep_watch(self._slot, self._dbos), name="durable-watch")
 
+    @property
+    def standing(self) -> Standing:
+        """What this worker is to do beside its turns, as its last look at the others told."""
+        return self._standing
+
+    async def leaves(self, standing: Standing) -> None:
+        """Wait until it is another one than `standing`."""
+        while self._standing is standing:
+            await self._stands_otherwise.wait()
+
     def _config(self, executor_id: str) -> DBOSConfig:
         return DBOSConfig(
             name="crossdock",
             system_database_url=self._url,
             executor_id=executor_id,
-            application_version=VERSION,
+            application_version=CURRENT.name,
             run_migrations=False,
             sys_db_pool_size=8,
             max_executor_threads=32,
@@ -117,34 +131,65 @@ class Durable:
             # DBOS makes its threads the loop's own and has just ended them: what the loop does next needs others.
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         if self._slot is not None:
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await self._slot.fetch(sql.unregister, self._slot.number)
             await self._slot.release()
             self._slot = None
 
     async def _keep_watch(self, slot: Slot, dbos: DBOS) -> None:
-        dead_since: dict[int, float] = {}
+        absent: dict[int | str, float] = {}
         while True:
             await asyncio.sleep(self._watch * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
             await slot.beat()
             try:
-                await self._take_over(slot, dbos, dead_since)
+                live = [live_worker(row) for row in await slot.fetch(sql.live, SLOT_CLASS)]
+                await self._stand(slot, live)
+                await self._take_over(slot, dbos, live, absent)
             except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
                 _log.warning("cannot look after other workers' slots: %s", e)
 
-    async def _take_over(self, slot: Slot, dbos: DBOS, dead_since: dict[int, float]) -> None:
-        orphaned = await slot.query(_ABANDONED) - await slot.live()
-        for number in [known for known in dead_since if known not in orphaned]:
-            del dead_since[number]
+    async def _stand(self, slot: Slot, live: Sequence[LiveWorker]) -> None:
+        me = next((each for each in live if each.slot == slot.number), None)
+        if me is None:
+            return
+        standing = Standing.ASIDE if is_aside(me, live) else Standing.AT_WORK
+        if me.draining and (others_run(me, live) or not (await slot.fetch(sql.turns_left, me.shape))[0][0]):
+            standing = Standing.DONE
+        if standing is not self._standing:
+            self._standing = standing
+            told, self._stands_otherwise = self._stands_otherwise, asyncio.Event()
+            told.set()
+
+    async def _take_over(
+        self, slot: Slot, dbos: DBOS, live: Sequence[LiveWorker], absent: dict[int | str, float]
+    ) -> None:
+        ended = [name for name in CURRENT.succeeds if all(each.shape != name for each in live)]
+        orphaned = await slot.query(sql.abandoned, [CURRENT.name, *ended]) - {each.slot for each in live}
+        for known in [known for known in absent if known not in orphaned and known not in ended]:
+            del absent[known]
+        adopted = [name for name in ended if self._is_absent_long(absent, name)]
+        if adopted:
+            await slot.fetch(sql.adopt_turns, CURRENT.name, adopted)
         for number in orphaned:
-            since = dead_since.setdefault(number, self._clock.monotonic())
-            if self._clock.monotonic() - since < self._grace or not await slot.hold(number):
+            if not self._is_absent_long(absent, number) or not await slot.hold(number):
                 continue
             try:
+                await slot.fetch(sql.adopt_running, CURRENT.name, adopted, executor_of(number))
                 # DBOS resumes a dead executor's workflows only through its commercial conductor; this is the call
                 # behind it (3.4, pinned), and tests/gateway/durable/test_take_over.py holds it to its behaviour.
                 await asyncio.to_thread(dbos._recover_pending_workflows, [executor_of(number)])  # noqa: SLF001
             finally:
                 await slot.let_go(number)
             _log.warning("took over the work of %s", executor_of(number))
+
+    def _is_absent_long(self, absent: dict[int | str, float], key: int | str) -> bool:
+        now = self._clock.monotonic()
+        return now - absent.setdefault(key, now) >= self._grace
+
+
+async def _fits(connection: asyncpg.Connection, number: int) -> bool:
+    """A slot under whose name turns of another shape wait to be taken over is left to those who can."""
+    return not await connection.fetchval(sql.foreign_turns, executor_of(number), CURRENT.name)
 
 
 def _register(workflow: Workflow, turns: Counter) -> None:

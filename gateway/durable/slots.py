@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import asyncpg
 
 from gateway.kernel.errors import Unavailable
 
-_CLASS: Final = 0x736C6F74  # "slot": the first half of the two-part lock key, the number is the second
+SLOT_CLASS: Final = 0x736C6F74  # "slot": the first half of the two-part lock key, the number is the second
 _PREFIX: Final = "slot-"
 _SETTINGS: Final = {
     "application_name": "crossdock-slot",
@@ -84,28 +84,31 @@ class Slot:
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._lose("the connection that holds its slot does not answer")
 
+    async def fetch(self, statement: str, *args: object) -> list[asyncpg.Record]:
+        """Rows, over the connection that holds the slot."""
+        async with self._turn:
+            rows: list[asyncpg.Record] = await self._connection.fetch(statement, *args)
+            return rows
+
     async def live(self) -> frozenset[int]:
         """The slots that some worker, this one included, holds now."""
-        async with self._turn:
-            rows = await self._connection.fetch(_LIVE, _CLASS)
-        return frozenset(row["number"] for row in rows)
+        return frozenset(row["number"] for row in await self.fetch(_LIVE, SLOT_CLASS))
 
-    async def query(self, statement: str) -> frozenset[int]:
+    async def query(self, statement: str, *args: object) -> frozenset[int]:
         """The slots whose executors a statement names in its first column; other names are left out."""
-        async with self._turn:
-            rows = await self._connection.fetch(statement)
+        rows = await self.fetch(statement, *args)
         return frozenset(number for row in rows if (number := number_of(row[0])) is not None)
 
     async def hold(self, number: int) -> bool:
         """Take another slot's lock beside our own; False when somebody has it."""
         async with self._turn:
-            held: bool = await self._connection.fetchval("select pg_try_advisory_lock($1, $2)", _CLASS, number)
+            held: bool = await self._connection.fetchval("select pg_try_advisory_lock($1, $2)", SLOT_CLASS, number)
             return held
 
     async def let_go(self, number: int) -> None:
         """Give back a lock taken by `hold`."""
         async with self._turn:
-            await self._connection.fetchval("select pg_advisory_unlock($1, $2)", _CLASS, number)
+            await self._connection.fetchval("select pg_advisory_unlock($1, $2)", SLOT_CLASS, number)
 
     async def release(self) -> None:
         """Give up the slot in good order."""
@@ -114,14 +117,26 @@ class Slot:
             await self._connection.close(timeout=5)
 
 
-async def claim_slot(url: str, *, highest: int = 256, on_lost: Callable[[str], None] = end_process) -> Slot:
-    """Claim the lowest free slot. Raises `Unavailable` when all `highest` are taken or PostgreSQL is away."""
+async def claim_slot(
+    url: str,
+    *,
+    highest: int = 256,
+    on_lost: Callable[[str], None] = end_process,
+    fits: Callable[[asyncpg.Connection, int], Awaitable[bool]] | None = None,
+) -> Slot:
+    """Claim the lowest free slot that `fits`, which is asked while the slot is held.
+
+    Raises `Unavailable` when all `highest` are taken or PostgreSQL is away.
+    """
     try:
         connection = await asyncpg.connect(url, server_settings=_SETTINGS, timeout=10)
     except (OSError, TimeoutError, asyncpg.PostgresError) as e:
         raise Unavailable("PostgreSQL does not answer, so no worker slot can be claimed; try again") from e
     for number in range(1, highest + 1):
-        if await connection.fetchval("select pg_try_advisory_lock($1, $2)", _CLASS, number):
+        if await connection.fetchval("select pg_try_advisory_lock($1, $2)", SLOT_CLASS, number):
+            if fits is not None and not await fits(connection, number):
+                await connection.fetchval("select pg_advisory_unlock($1, $2)", SLOT_CLASS, number)
+                continue
             return Slot(connection, number, on_lost)
     await connection.close()
     raise Unavailable(f"all {highest} worker slots are taken: stop a worker or raise the limit")

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.task import Task, TaskState
 from gateway.durable.enqueue import enqueue, still_active
+from gateway.durable.shapes import CURRENT
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import (
     Conflict,
@@ -70,7 +71,7 @@ class Tasks:
         digest = hashlib.blake2b(_encode([kind, content]), digest_size=16).digest()
         subject = new_id(prefix)
         made = await connection.fetchval(
-            self._sql["insert"], subject, caller.tenant, kind, named, digest, system, state
+            self._sql["insert"], subject, caller.tenant, kind, named, digest, system, state, CURRENT.name
         )
         if made is not None:
             return subject, True
@@ -85,13 +86,15 @@ class Tasks:
     async def add(self, connection: Connection, task: Task, action: str) -> bool:
         """Write a new task that no caller asked for by an action of theirs; whether it is new."""
         made = await connection.fetchval(
-            self._sql["insert"], task.subject, task.tenant, task.kind, action, b"", task.system, task.state
-        )
+            self._sql["insert"], task.subject, task.tenant, task.kind, action, b"", task.system, task.state,
+            CURRENT.name,
+        )  # fmt: skip
         return made is not None
 
     async def wake(self, connection: Connection, task: Task, now: datetime, delay: float = 0.0) -> Task:
         """Enqueue one more turn in this transaction, `delay` seconds from now; returns the task, to be saved."""
         turn = task.turn + 1
+        shape = await self.save(connection, replace(task, turn=turn), now)
         await enqueue(
             connection,
             workflow=self.workflow,
@@ -99,16 +102,24 @@ class Tasks:
             args=[task.subject, turn],
             queue=self.queue,
             delay=delay,
+            shape=shape,
         )
-        await self.save(connection, replace(task, turn=turn), now)
         return replace(task, turn=turn)
 
-    async def save(self, connection: Connection, task: Task, due_at: datetime | None) -> None:
-        """Write a task of a locked subject; `due_at` is when its next turn is to have begun, None: none is to come."""
-        await connection.execute(
+    async def take_over(self, connection: Connection, subject: str) -> None:
+        """A turn of this release works on the subject: the next ones are of its shape, whatever it was before."""
+        await connection.execute(self._sql["take_over"], subject, CURRENT.name)
+
+    async def save(self, connection: Connection, task: Task, due_at: datetime | None) -> str:
+        """Write a task of a locked subject; `due_at` is when its next turn is to have begun, None: none is to come.
+
+        Returns the shape of its turns.
+        """
+        shape: str = await connection.fetchval(
             self._sql["save"], task.subject, task.state, task.look, task.attempts, task.not_before, task.number,
             task.error_code, task.error_detail, task.turn, due_at,
         )  # fmt: skip
+        return shape
 
     async def try_lock(self, connection: Connection, subject: str) -> bool:
         """Take the lock of the session that one turn of a subject holds."""
@@ -131,8 +142,8 @@ class Tasks:
 
 _SQL: Final = {
     "insert": """
-insert into {table} (subject, tenant, kind, action, fingerprint, system, state)
-values ($1, $2, $3, $4, $5, $6, $7)
+insert into {table} (subject, tenant, kind, action, fingerprint, system, state, shape)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
 on conflict (tenant, action) do nothing
 returning subject""",
     "of_action": "select subject, fingerprint from {table} where tenant = $1 and action = $2",
@@ -143,7 +154,9 @@ where subject = $1 and ($2::text is null or tenant = $2) for update""",
 update {table} set
     state = $2, look = $3, attempts = $4, not_before = $5, number = $6, error_code = $7, error_detail = $8, turn = $9,
     due_at = $10
-where subject = $1""",
+where subject = $1
+returning shape""",
+    "take_over": "update {table} set shape = $2 where subject = $1 and shape <> $2",
     "overdue": """
 select subject, turn from {table}
 where due_at < clock_timestamp() - make_interval(secs => $1)

@@ -93,6 +93,7 @@ class Turns:
     async def _work_on(self, connection: asyncpg.Connection, subject: str) -> None:
         async with connection.transaction():
             kind, _ = await self._tasks.lock(connection, subject)
+            await self._tasks.take_over(connection, subject)
         work = self._works[kind]
         fresh = True
         for _ in range(_STEPS):

@@ -12,7 +12,7 @@ from gateway.pacing.options import Work
 class Visit(Struct, frozen=True, kw_only=True):
     """What `subject` wants at `system`. It comes before whoever is as urgent and `since` later.
 
-    `workflow`, `queue` and `args` are the turn that is enqueued when it is called.
+    `workflow`, `queue`, `args` and `shape` are the turn that is enqueued when it is called.
     """
 
     system: str
@@ -22,6 +22,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     workflow: str
     queue: str
     args: tuple[str | int, ...]
+    shape: str
 
 
 class Called(Struct, frozen=True, kw_only=True):
@@ -31,6 +32,7 @@ class Called(Struct, frozen=True, kw_only=True):
     queue: str
     workflow_id: str
     args: tuple[str | int, ...]
+    shape: str
 
 
 class Waiting(Struct, frozen=True, kw_only=True):

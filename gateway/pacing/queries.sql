@@ -9,7 +9,7 @@ insert into pacing.pause (system, until) values ($1, clock_timestamp() + make_in
 on conflict (system) do update set until = greatest(pause.until, excluded.until)
 
 -- name: enter
-select pacing.enter($1, $2, $3, $4, $5, $6, $7, $8, $9)
+select pacing.enter($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 
 -- name: leave
 with gone as (
@@ -34,7 +34,7 @@ select exists (
 
 -- name: call_all
 delete from pacing.place where system = $1
-returning subject, workflow, queue, args::text as args, (extract(epoch from clock_timestamp()) * 1000000)::bigint as at
+returning subject, workflow, queue, shape, args::text as args, (extract(epoch from clock_timestamp()) * 1000000)::bigint as at
 
 -- name: systems_waiting
 select distinct system from pacing.place
@@ -64,7 +64,7 @@ next as (
 update pacing.place p set called_at = clock_timestamp()
 from (select subject from lost union select subject from next) c
 where p.system = $1 and p.subject = c.subject
-returning p.subject, p.workflow, p.queue, p.args::text as args, (extract(epoch from p.called_at) * 1000000)::bigint as at
+returning p.subject, p.workflow, p.queue, p.shape, p.args::text as args, (extract(epoch from p.called_at) * 1000000)::bigint as at
 
 -- name: forget_visits
 delete from pacing.visit where ended_at < clock_timestamp() - interval '10 minutes'

@@ -47,7 +47,7 @@ class Visits:
             return True
         free: bool = await connection.fetchval(
             _sql.enter, visit.system, visit.subject, visit.work, list(pace.order), visit.since, pace.visits,
-            visit.workflow, visit.queue, msgspec.json.encode(visit.args).decode(),
+            visit.workflow, visit.queue, msgspec.json.encode(visit.args).decode(), visit.shape,
         )  # fmt: skip
         return free
 
@@ -89,6 +89,7 @@ class Visits:
                 queue=row["queue"],
                 workflow_id=f"{row['subject']}:visit:{row['at']}",
                 args=msgspec.json.decode(row["args"], type=tuple[str | int, ...]),
+                shape=row["shape"],
             )
             for row in rows
         ]

@@ -18,6 +18,7 @@ from gateway.canonical.capabilities import KeepsAnswer
 from gateway.canonical.freight import MilestoneKind
 from gateway.canonical.order import FillPolicy, OrderState
 from gateway.canonical.party import Address
+from gateway.durable.shapes import CURRENT
 from gateway.kernel.context import Caller
 from gateway.kernel.exchange import Reply
 from gateway.kernel.money import Money
@@ -306,7 +307,7 @@ class Order(Struct, frozen=True, kw_only=True):
 
     `hold_kind` says who holds it for `hold_reason`: None its customer's terms, ``person`` somebody, ``rule`` a rule
     or its customer's standing; the latter two until somebody lets go. `vetted_at` is when somebody overruled the rules.
-    `waiting` is its place at a paced system, where somebody asked for it.
+    `waiting` is its place at a paced system, where somebody asked for it. `shape` is that of its turns.
     """
 
     order_id: str
@@ -349,6 +350,7 @@ class Order(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     turn: int = 1
     waiting_turn: int = 0
+    shape: str = CURRENT.name
     state: OrderState = OrderState.RECEIVED
     waiting: Waiting | None = None
 

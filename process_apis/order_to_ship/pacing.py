@@ -57,6 +57,7 @@ class Gate:
             workflow=WORKFLOW,
             queue=QUEUE,
             args=(order.order_id, _CALLED_TURN),
+            shape=order.shape,
         )
         return await visits.enter(change.connection, visit)
 

@@ -3,9 +3,11 @@
 with fresh as (
 insert into order_to_ship.sales_order
     (order_id, tenant, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
-     requested_date, total, placed_at, correlation_id, state, exposure, due_at, fill)
+     requested_date, total, placed_at, correlation_id, state, exposure, due_at, fill,
+     shape)
 select o.order_id, $1, o.channel, o.partner, o.sold_to, o.external_number, o.release, o.fingerprint, o.currency,
-       o.ship_to, o.requested_date, o.total, o.placed_at, o.correlation_id, 'promised', o.total, o.placed_at, o.fill
+       o.ship_to, o.requested_date, o.total, o.placed_at, o.correlation_id, 'promised', o.total, o.placed_at, o.fill,
+       $26
 from unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[], $9::text[],
             $10::jsonb[], $11::date[], $12::numeric[], $13::timestamptz[], $14::text[], $25::text[])
      as o (order_id, channel, partner, sold_to, external_number, release, fingerprint, currency, ship_to,
@@ -90,7 +92,8 @@ where o.order_id = $1 and ($2::text is null or o.tenant = $2) and ($3::text is n
 update order_to_ship.sales_order set
     version = $2, state = $3, approved_at = $4, allocated_at = $5, hold_reason = $6, cancel_requested_at = $7,
     cancel_reason = $8, cancel_refused_at = $9, picking_began_at = $10, rejected_at = $11, reject_reason = $12,
-    cancelled_at = $13, completed_at = $14, exposure = $15, turn = $16, waiting_turn = $17, due_at = $18
+    cancelled_at = $13, completed_at = $14, exposure = $15, turn = $16, waiting_turn = $17, due_at = $18,
+    shape = $19
 where order_id = $1
 
 -- name: update_lines

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.durable.enqueue import ROUTINE, enqueue
+from gateway.durable.shapes import CURRENT
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
 from gateway.store import log
@@ -124,6 +125,7 @@ class Change:
             queue=QUEUE,
             priority=priority,
             delay=delay,
+            shape=self.order.shape,
         )
 
     async def save(self) -> Order:
@@ -155,7 +157,7 @@ class Change:
             sql.update_order, order.order_id, order.version, order.state, order.approved_at, order.allocated_at,
             order.hold_reason, order.cancel_requested_at, order.cancel_reason, order.cancel_refused_at,
             order.picking_began_at, order.rejected_at, order.reject_reason, order.cancelled_at, order.completed_at,
-            exposure(order), order.turn, order.waiting_turn, due_at,
+            exposure(order), order.turn, order.waiting_turn, due_at, order.shape,
         )  # fmt: skip
         if order.freight != self._before.freight:
             text = msgspec.json.encode(order.freight).decode()
@@ -247,7 +249,7 @@ async def insert_orders(connection: Connection, orders: Sequence[Order], content
     lines = _columns([line for order in orders for line in order.lines], names)
     rows = await connection.fetch(
         sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after, ids, *lines,
-        [order.fill for order in orders],
+        [order.fill for order in orders], CURRENT.name,
     )  # fmt: skip
     return frozenset(row["order_id"] for row in rows)
 

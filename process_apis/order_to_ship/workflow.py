@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import ClaimsStock, FindsSystems
+from gateway.durable.shapes import CURRENT
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import NotFound, Unavailable
 from gateway.store.postgres import Store
@@ -132,6 +133,9 @@ class Turns:
         async with connection.transaction():
             order, change = await self._locked(connection, order_id)
             now = change.now
+            if order.shape != CURRENT.name:  # taken over from an earlier release: its next turns are ours
+                change.set(shape=CURRENT.name)
+                order = change.order
             for task in order.tasks:
                 if is_orphaned(task):
                     settle = self._handover.settle_of(task)

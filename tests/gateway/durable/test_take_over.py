@@ -12,7 +12,10 @@ import pytest
 from gateway.durable.enqueue import enqueue
 from gateway.durable.retention import prune_workflows
 from gateway.durable.schema import migrate_durable
+from gateway.store.migrations import find_migrations, migrate
 
+ROOT = Path(__file__).parents[3]
+MIGRATIONS = find_migrations([ROOT / "gateway/store/migrations", ROOT / "gateway/durable/migrations"])
 pytestmark = pytest.mark.integration
 _WORKER = Path(__file__).with_name("counting_worker.py")
 
@@ -35,6 +38,7 @@ async def worker(url, *, seconds=0.0, grace=0.5, drain=60.0):
 
 @pytest.fixture
 async def record(database):
+    await migrate(database, MIGRATIONS)
     await migrate_durable(database)
     connection = await asyncpg.connect(database)
     await connection.execute("create table trace (key text, what text)")

@@ -18,7 +18,7 @@ MORNING = datetime(2026, 11, 22, 8, tzinfo=UTC)
 def visit(subject, work=Work.ORDINARY, age=0, system="erp"):
     return Visit(
         system=system, subject=subject, work=work, since=MORNING - timedelta(minutes=age), workflow="turn",
-        queue="orders", args=(subject, 1),
+        queue="orders", args=(subject, 1), shape="1",
     )  # fmt: skip
 
 

@@ -26,7 +26,8 @@ async def order_template(urls):
     connection = await asyncpg.connect(urls.postgres)
     await connection.execute("create database template_of_orders")
     url = urls.postgres.removesuffix("crossdock") + "template_of_orders"
-    folders = [ROOT / "gateway/store/migrations", ROOT / "process_apis/order_to_ship/migrations"]
+    parts = ("gateway/store", "gateway/durable", "process_apis/order_to_ship")
+    folders = [ROOT / part / "migrations" for part in parts]
     await migrate(url, find_migrations(folders))
     await migrate_durable(url)
     inside = await asyncpg.connect(url)

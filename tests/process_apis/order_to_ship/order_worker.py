@@ -7,10 +7,16 @@ import sys
 import order_fakes as fakes
 
 from gateway.durable.runtime import Durable
+from gateway.durable.workers import Standing
 from gateway.kernel.clock import SystemClock
 from gateway.store.postgres import Store
 from process_apis.order_to_ship.outcomes import Pace
 from process_apis.order_to_ship.process import Options, OrderToShip
+
+
+async def until_drained(durable):
+    while durable.standing is not Standing.DONE:
+        await durable.leaves(durable.standing)
 
 
 async def main(url: str) -> None:
@@ -28,7 +34,8 @@ async def main(url: str) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     sys.stdout.write(f"{durable.executor_id}\n")
     sys.stdout.flush()
-    await stop.wait()
+    ends = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(until_drained(durable))]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     await durable.stop(drain=3)
 
 

@@ -17,7 +17,9 @@ from process_apis.order_to_ship.pacing import Gate, work_of
 from process_apis.order_to_ship.steps import Step, StepKind
 
 pytestmark = pytest.mark.integration
-SCHEMA = (Path(gateway.pacing.__file__).parent / "migrations" / "0001_initial.sql").read_text()
+SCHEMA = "".join(
+    path.read_text() for path in sorted((Path(gateway.pacing.__file__).parent / "migrations").glob("*.sql"))
+)
 
 
 @pytest.fixture

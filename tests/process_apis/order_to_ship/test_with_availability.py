@@ -34,6 +34,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
 COMPONENTS = (
     "gateway/store",
+    "gateway/durable",
     "gateway/reference",
     "process_apis/order_to_ship",
     "process_apis/items",

@@ -40,6 +40,7 @@ from tests.conftest import WMS_SEED
 ROOT = Path(__file__).parents[3]
 FOLDERS = [
     ROOT / "gateway/store/migrations",
+    ROOT / "gateway/durable/migrations",
     ROOT / "gateway/reference/migrations",
     *(ROOT / f"process_apis/{name}/migrations" for name in ("items", "availability", "stock_operations")),
 ]
