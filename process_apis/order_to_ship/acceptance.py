@@ -18,6 +18,7 @@ from gateway.canonical.kit import in_kits
 from gateway.canonical.order import ORDER_PREFIX, FillPolicy
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimRequest, StandingClaim
 from gateway.durable.enqueue import enqueue_all
+from gateway.durable.shapes import CURRENT
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, Unavailable
 from gateway.kernel.ids import new_id
@@ -215,6 +216,7 @@ class Acceptance:
             correlation_id=command.caller.correlation_id,
             lines=(),
             fill=command.fill or self._fills.get(command.channel, "complete"),
+            shape=CURRENT.name,
         )
 
     def _batches_of(self, tenant: str) -> Batches[_Wanted, Order | None]:

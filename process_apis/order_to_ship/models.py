@@ -18,7 +18,6 @@ from gateway.canonical.capabilities import KeepsAnswer
 from gateway.canonical.freight import MilestoneKind
 from gateway.canonical.order import FillPolicy, OrderState
 from gateway.canonical.party import Address
-from gateway.durable.shapes import CURRENT
 from gateway.kernel.context import Caller
 from gateway.kernel.exchange import Reply
 from gateway.kernel.money import Money
@@ -350,7 +349,7 @@ class Order(Struct, frozen=True, kw_only=True):
     completed_at: datetime | None = None
     turn: int = 1
     waiting_turn: int = 0
-    shape: str = CURRENT.name
+    shape: str = "1"
     state: OrderState = OrderState.RECEIVED
     waiting: Waiting | None = None
 

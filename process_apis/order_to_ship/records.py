@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
 from gateway.durable.enqueue import ROUTINE, enqueue
-from gateway.durable.shapes import CURRENT
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
 from gateway.store import log
@@ -249,7 +248,7 @@ async def insert_orders(connection: Connection, orders: Sequence[Order], content
     lines = _columns([line for order in orders for line in order.lines], names)
     rows = await connection.fetch(
         sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after, ids, *lines,
-        [order.fill for order in orders], CURRENT.name,
+        [order.fill for order in orders], orders[0].shape,
     )  # fmt: skip
     return frozenset(row["order_id"] for row in rows)
 
