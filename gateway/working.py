@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from getpass import getuser
+from typing import Final
 
 import msgspec
 
@@ -21,6 +22,9 @@ from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
 from gateway.settings import Settings
 from gateway.store.audit import record_audit
+
+_OF_WORKERS: Final = ("SLOT", "HOST", "PID", "RELEASE", "SHAPE", "SINCE", "STANDING", "RUNNING", "OLDEST")
+_OF_SHAPES: Final = ("SHAPE", "WORKERS", "SUCCESSORS", "WAITING", "DELAYED", "RUNNING", "OLDEST")
 
 
 def show(settings: Settings, *, as_json: bool) -> int:
@@ -34,10 +38,8 @@ def show(settings: Settings, *, as_json: bool) -> int:
         told = [{**msgspec.to_builtins(each), "left": each.is_left} for each in shapes]
         print_json({"workers": msgspec.to_builtins(workers), "shapes": told})
     else:
-        heads = ("SLOT", "HOST", "PID", "RELEASE", "SHAPE", "SINCE", "STANDING", "RUNNING", "OLDEST")
-        print_table(heads, [_worker_row(each) for each in workers])
-        heads = ("SHAPE", "WORKERS", "SUCCESSORS", "WAITING", "DELAYED", "RUNNING", "OLDEST")
-        print_table(heads, [_shape_row(each) for each in shapes])
+        print_table(_OF_WORKERS, [_worker_row(each) for each in workers])
+        print_table(_OF_SHAPES, [_shape_row(each) for each in shapes])
     left = [each for each in shapes if each.is_left]
     for each in left:
         sys.stderr.write(

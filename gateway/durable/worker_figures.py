@@ -15,7 +15,6 @@ async def worker_families(store: Store) -> list[Family]:
             shapes = await list_shapes(connection)
     except Unavailable:
         return []
-    left = [((each.shape,), float(each.waiting + each.delayed + each.running)) for each in shapes if each.is_left]
     return [
         Family(
             "crossdock_workers",
@@ -29,6 +28,6 @@ async def worker_families(store: Store) -> list[Family]:
             "Turns of a shape that no live worker runs or succeeds.",
             Kind.GAUGE,
             ("shape",),
-            left,
+            [((each.shape,), float(each.waiting + each.delayed + each.running)) for each in shapes if each.is_left],
         ),
     ]
