@@ -355,6 +355,7 @@ class Core:
                 OrderTroubles(self.orders.retry_within),
                 MessageTroubles(),
                 self.returns.troubles(),
+                self.stock_operations.troubles(),
                 self.procurement.troubles(),
             ],
             settings.exceptions,

@@ -165,6 +165,8 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("order.change_refused", 1, "order", "what somebody asked of an order cannot be done: it goes on"),
         EventType("order.rejected", 1, "order", "an order was refused after acceptance; its claims were released"),
         EventType("order.exception_raised", 1, "order", "an order needs a person; nothing it holds was given up"),
+        EventType("exception.raised", 1, "exception", "something stands still, or does so again: it is in the queue"),
+        EventType("exception.resolved", 1, "exception", "what stood still went on, or somebody decided to let it be"),
     )
 }
 

@@ -55,6 +55,8 @@ _EVENT_TONES: Final[Mapping[str, str]] = {
     "order.rejected": "warn",
     "order.cancelled": "warn",
     "order.exception_raised": "bad",
+    "exception.raised": "bad",
+    "exception.resolved": "good",
     "stock.movement_parked": "warn",
     "stock.position_negative": "bad",
 }

@@ -1,4 +1,4 @@
-"""Entries in the record: read, locked, written back with the step that changed them."""
+"""Entries in the record: read, locked, written back with the step that changed them and the event that tells it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import Any, Final
 import msgspec
 
 from gateway.canonical.capabilities import Connection
+from gateway.canonical.events import Event
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
+from gateway.store import log
 from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from process_apis.exceptions.models import Entry
+from process_apis.exceptions.rules import OVER
 
 sql: Final = queries_beside(__file__)
 _FIELDS: Final = (
@@ -20,6 +23,7 @@ _FIELDS: Final = (
     "count", "value", "currency", "verbs", "raised_at", "last_at", "by_itself_at", "seen", "state", "assignee",
     "asked_by", "asked_at", "ended_at", "ended_by", "reason", "version",
 )  # fmt: skip
+_RAISED: Final = frozenset({"raised", "raised_again"})
 
 
 def entry_of(row: Any) -> Entry:
@@ -52,6 +56,7 @@ async def save(
     await connection.execute(sql.save_entry, *(_column(getattr(entry, name)) for name in _FIELDS))
     if what is not None:
         await connection.execute(sql.add_step, entry.entry, actor, what, reason, code, detail)
+        await log.append(connection, _events(entry, what, actor))
 
 
 async def audit(
@@ -68,6 +73,41 @@ async def audit(
         correlation_id=caller.correlation_id,
         detail={"kind": entry.kind, "about": entry.about, "code": entry.code, **(detail or {})},
     )
+
+
+def _events(entry: Entry, what: str, actor: str) -> list[Event]:
+    """What the log is told: that it began, or began again, and that it is over."""
+    if what in _RAISED:
+        kind, at = "exception.raised", entry.last_at
+    elif entry.state in OVER and entry.ended_at is not None:
+        kind, at = "exception.resolved", entry.ended_at
+    else:
+        return []
+    data = {
+        "exception": entry.entry,
+        "kind": entry.kind,
+        "class": entry.error_class,
+        "effect": entry.effect,
+        "fault_domain": entry.fault_domain,
+        "code": entry.code,
+        "detail": entry.detail,
+        "about": entry.about,
+        "rank": entry.rank,
+        "count": entry.count,
+        "state": entry.state,
+        "by": actor,
+    }
+    return [
+        Event(
+            tenant=entry.tenant,
+            type=kind,
+            aggregate=entry.entry,
+            aggregate_version=entry.version,
+            occurred_at=at,
+            data=data,
+            correlation_id=entry.entry,
+        )
+    ]
 
 
 def _column(value: Any) -> Any:

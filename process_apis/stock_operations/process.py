@@ -32,6 +32,7 @@ from process_apis.stock_operations.releasing import TransferWork
 from process_apis.stock_operations.restating import StatusChanges, StatusWork
 from process_apis.stock_operations.rules import needs_of, needs_of_change
 from process_apis.stock_operations.transferring import Transfers
+from process_apis.stock_operations.troubles import OperationTroubles
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -98,6 +99,10 @@ class StockOperations:
         if isinstance(subject, StockCount):
             return needs_of_count(subject, alert)
         return needs_of(subject, today, alert) if isinstance(subject, Transfer) else needs_of_change(subject, alert)
+
+    def troubles(self) -> OperationTroubles:
+        """What stands still, for the queue of exceptions."""
+        return OperationTroubles(self.transfers, self.changes, self._clock, alert_after=self.options.pace.alert_after)
 
     def turns(self, sessions: Store | None = None) -> Turns:
         """What runs turns. They hold a session while another system takes its time: `sessions` is a pool for that."""

@@ -93,13 +93,17 @@ class StatusChanges:
     async def retry(self, caller: Caller, change: str) -> StatusChange:
         """Ask again what was refused; anything else is left as it is."""
         async with self._store.transaction() as connection:
-            before, now = await _locked(connection, caller.tenant, change)
-            if before.task.state is not TaskState.REFUSED:
-                return before
-            task = replace(before.task, state=TaskState.PENDING, attempts=0, error_code=None, error_detail=None)
-            after = replace(before, state=ChangeState.REQUESTED, task=await wake(connection, task, now))
-            after = await save_change(connection, before, after, now, "stock.status.requested")
-            await audit(connection, caller, "status.retry", change, after.state, {})
+            return await self.retry_within(connection, caller, change)
+
+    async def retry_within(self, connection: Connection, caller: Caller, change: str) -> StatusChange:
+        """As `retry`, in the caller's transaction."""
+        before, now = await _locked(connection, caller.tenant, change)
+        if before.task.state is not TaskState.REFUSED:
+            return before
+        task = replace(before.task, state=TaskState.PENDING, attempts=0, error_code=None, error_detail=None)
+        after = replace(before, state=ChangeState.REQUESTED, task=await wake(connection, task, now))
+        after = await save_change(connection, before, after, now, "stock.status.requested")
+        await audit(connection, caller, "status.retry", change, after.state, {})
         return after
 
     async def withdraw(self, caller: Caller, change: str, *, reason: str) -> StatusChange:
@@ -108,18 +112,22 @@ class StatusChanges:
         Raises `Conflict` (``status.not_withdrawable``) once it was asked and not refused: change it back instead.
         """
         async with self._store.transaction() as connection:
-            before, now = await _locked(connection, caller.tenant, change)
-            if before.state is ChangeState.WITHDRAWN:
-                return before
-            if before.task.state not in (TaskState.PENDING, TaskState.REFUSED):
-                raise Conflict(
-                    f"it is {before.state} already: ask for the opposite change", code="status.not_withdrawable"
-                )
-            task = replace(before.task, state=TaskState.ABSENT, error_code=None, error_detail=None, not_before=None)
-            await save_task(connection, task, None)
-            after = replace(before, state=ChangeState.WITHDRAWN, task=task)
-            after = await save_change(connection, before, after, now, "stock.status.withdrawn")
-            await audit(connection, caller, "status.withdraw", change, after.state, {"reason": reason})
+            return await self.withdraw_within(connection, caller, change, reason=reason)
+
+    async def withdraw_within(
+        self, connection: Connection, caller: Caller, change: str, *, reason: str
+    ) -> StatusChange:
+        """As `withdraw`, in the caller's transaction."""
+        before, now = await _locked(connection, caller.tenant, change)
+        if before.state is ChangeState.WITHDRAWN:
+            return before
+        if before.task.state not in (TaskState.PENDING, TaskState.REFUSED):
+            raise Conflict(f"it is {before.state} already: ask for the opposite change", code="status.not_withdrawable")
+        task = replace(before.task, state=TaskState.ABSENT, error_code=None, error_detail=None, not_before=None)
+        await save_task(connection, task, None)
+        after = replace(before, state=ChangeState.WITHDRAWN, task=task)
+        after = await save_change(connection, before, after, now, "stock.status.withdrawn")
+        await audit(connection, caller, "status.withdraw", change, after.state, {"reason": reason})
         return after
 
     async def get(self, tenant: str, change: str) -> StatusChange:

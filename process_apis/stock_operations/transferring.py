@@ -109,17 +109,21 @@ class Transfers:
         Raises `Conflict` (``transfer.over``) once it is given up or closed.
         """
         async with self._store.transaction() as connection:
-            before, now = await _locked(connection, caller.tenant, transfer)
-            if before.cancel_requested_at or before.cancelled_at or before.closed_at:
-                raise Conflict(f"the transfer is {before.state}: plan another", code="transfer.over")
-            task = before.task
-            if task.state not in (TaskState.WAITING, TaskState.REFUSED):
-                return before
-            task = replace(task, state=TaskState.PENDING, attempts=0, error_code=None, error_detail=None)
-            task = await wake(connection, replace(task, not_before=None), now)
-            after = replace(before, task=task, released_at=before.released_at or now)
-            after = await save_transfer(connection, before, after, now)
-            await audit(connection, caller, "transfer.release", transfer, after.state, {})
+            return await self.release_within(connection, caller, transfer)
+
+    async def release_within(self, connection: Connection, caller: Caller, transfer: str) -> Transfer:
+        """As `release`, in the caller's transaction."""
+        before, now = await _locked(connection, caller.tenant, transfer)
+        if before.cancel_requested_at or before.cancelled_at or before.closed_at:
+            raise Conflict(f"the transfer is {before.state}: plan another", code="transfer.over")
+        task = before.task
+        if task.state not in (TaskState.WAITING, TaskState.REFUSED):
+            return before
+        task = replace(task, state=TaskState.PENDING, attempts=0, error_code=None, error_detail=None)
+        task = await wake(connection, replace(task, not_before=None), now)
+        after = replace(before, task=task, released_at=before.released_at or now)
+        after = await save_transfer(connection, before, after, now)
+        await audit(connection, caller, "transfer.release", transfer, after.state, {})
         return after
 
     async def cancel(self, caller: Caller, transfer: str, *, reason: str) -> Transfer:

@@ -4,11 +4,12 @@ from gateway.canonical.task import TaskState as SharedTaskState
 from gateway.durable.shapes import CURRENT
 from process_apis.order_to_ship import models as orders
 from process_apis.order_to_ship.steps import StepKind
+from process_apis.procure_to_pay import posting
 from process_apis.returns import models as returns
 from process_apis.stock_operations import models as stock_operations
 
 _WORDS = {
-    "workflows": (orders.WORKFLOW, returns.WORKFLOW, stock_operations.WORKFLOW),
+    "workflows": (orders.WORKFLOW, posting.WORKFLOW, returns.WORKFLOW, stock_operations.WORKFLOW),
     "states of tasks": SharedTaskState,
     "kinds of an order's steps": StepKind,
     "kinds of an order's tasks": orders.TaskKind,

@@ -1,0 +1,156 @@
+"""What stands still of transfers, status changes and counts, in the queue of exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from gateway.canonical.capabilities import Connection
+from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb
+from gateway.kernel.clock import Clock
+from gateway.kernel.context import Caller
+from gateway.kernel.errors import Conflict, NotFound
+from process_apis.stock_operations.count_rules import needs_of_count
+from process_apis.stock_operations.models import Need, StatusChange, StockCount, Transfer
+from process_apis.stock_operations.records import (
+    audit,
+    change_of_text,
+    count_of_text,
+    load_change,
+    load_count,
+    load_transfer,
+    lock,
+    sql,
+    transfer_of_text,
+    wake,
+)
+from process_apis.stock_operations.restating import StatusChanges
+from process_apis.stock_operations.rules import needs_of, needs_of_change
+from process_apis.stock_operations.transferring import Transfers
+
+Operation = Transfer | StatusChange | StockCount
+
+_UNANSWERED: Final = "unanswered"
+_REFUSED: Final = frozenset({"transfer.refused", "status.refused"})
+_EFFECTS: Final = {
+    "transfer.stray": Effect.MISBOOKS,
+    "transfer.surplus": Effect.MISBOOKS,
+    "transfer.overdue": Effect.HIDES_STOCK,
+    "status.refused": Effect.HIDES_STOCK,
+    "status.unanswered": Effect.HIDES_STOCK,
+    "count.refused": Effect.MISBOOKS,
+    "count.unanswered": Effect.MISBOOKS,
+    "count.to_approve": Effect.MISBOOKS,
+    "count.lot_unknown": Effect.MISBOOKS,
+}
+
+
+class OperationTroubles:
+    """`key` is ``<operation>/<code of the need>``: what a person should look at of one that is not over.
+
+    `retry` asks again what was refused or is not answered; ignoring a refused status change withdraws it. The rest is
+    decided where it is shown, on the operation itself.
+    """
+
+    kind = "stock_operation"
+
+    def __init__(self, transfers: Transfers, changes: StatusChanges, clock: Clock, *, alert_after: int) -> None:
+        self._transfers = transfers
+        self._changes = changes
+        self._clock = clock
+        self._alert_after = alert_after
+
+    async def troubles(self, connection: Connection, tenant: str, *, limit: int) -> Sequence[Trouble]:
+        """Of every operation that is not over what a person should look at."""
+        found: list[Trouble] = []
+        wanted = (tenant, None, None, True, None, limit)
+        for row in await connection.fetch(sql.list_transfers, *wanted):
+            found += self._of(transfer_of_text(row["body"]))
+        for row in await connection.fetch(sql.list_changes, *wanted):
+            found += self._of(change_of_text(row["body"]))
+        for row in await connection.fetch(sql.list_counts, *wanted):
+            found += self._of(count_of_text(row["body"]))
+        return found[:limit]
+
+    async def retry(self, connection: Connection, caller: Caller, key: str) -> None:
+        """Ask again at once."""
+        subject, _, code = key.partition("/")
+        operation = await self._open(connection, caller.tenant, subject, code)
+        if code == "transfer.refused":
+            await self._transfers.release_within(connection, caller, subject)
+        elif code == "status.refused":
+            await self._changes.retry_within(connection, caller, subject)
+        elif code.endswith(_UNANSWERED):
+            _, now = await lock(connection, subject, caller.tenant)
+            await wake(connection, replace(operation.task, not_before=None), now)
+            await audit(connection, caller, "operation.retry", subject, str(operation.state), {"code": code})
+        else:
+            raise Conflict("a person decides this on the operation itself", code="exceptions.not_allowed")
+
+    async def ignore(self, connection: Connection, caller: Caller, key: str, reason: str) -> None:
+        """Withdraw a status change that was refused."""
+        subject, _, code = key.partition("/")
+        await self._open(connection, caller.tenant, subject, code)
+        if code != "status.refused":
+            raise Conflict("a person decides this on the operation itself", code="exceptions.not_allowed")
+        await self._changes.withdraw_within(connection, caller, subject, reason=reason)
+
+    async def _open(self, connection: Connection, tenant: str, subject: str, code: str) -> Operation:
+        try:
+            kind, _ = await lock(connection, subject, tenant)
+        except NotFound:
+            raise Conflict("it is settled meanwhile: read it again", code="exceptions.over") from None
+        operation = await _load(connection, kind, subject, tenant)
+        if all(need.code != code for need in self._needs(operation)):
+            raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+        return operation
+
+    def _needs(self, operation: Operation) -> Sequence[Need]:
+        if isinstance(operation, Transfer):
+            return needs_of(operation, self._clock.now().date(), self._alert_after)
+        if isinstance(operation, StatusChange):
+            return needs_of_change(operation, self._alert_after)
+        return needs_of_count(operation, self._alert_after)
+
+    def _of(self, operation: Operation) -> Iterator[Trouble]:
+        told: dict[str, list[str]] = {}
+        for need in self._needs(operation):
+            told.setdefault(need.code, []).append(need.detail)
+        for code, details in told.items():
+            yield _trouble(operation, code, details)
+
+
+async def _load(connection: Connection, kind: str, subject: str, tenant: str) -> Operation:
+    if kind == "transfer":
+        return await load_transfer(connection, subject, tenant)
+    if kind == "status":
+        return await load_change(connection, subject, tenant)
+    return await load_count(connection, subject, tenant)
+
+
+def _trouble(operation: Operation, code: str, details: Sequence[str]) -> Trouble:
+    task = operation.task
+    unanswered = code.endswith(_UNANSWERED)
+    asked = unanswered or code.endswith("refused")
+    return Trouble(
+        key=f"{task.subject}/{code}",
+        error_class=TroubleClass.VENDOR_OUTAGE if unanswered else TroubleClass.BUSINESS,
+        effect=_EFFECTS.get(code, Effect.DELAYS),
+        fault_domain=(task.system if asked else None) or OURS,
+        code=code,
+        detail="; ".join(details),
+        about=task.subject,
+        count=len(details),
+        raised_at=operation.changed_at,
+        last_at=operation.changed_at,
+        by_itself_at=task.not_before if unanswered else None,
+        verbs=_verbs(code),
+    )
+
+
+def _verbs(code: str) -> tuple[Verb, ...]:
+    if code == "status.refused":
+        return (Verb.RETRY, Verb.IGNORE)
+    return (Verb.RETRY,) if code in _REFUSED or code.endswith(_UNANSWERED) else ()
