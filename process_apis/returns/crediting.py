@@ -121,7 +121,21 @@ class CreditWork:
         self._creditors = creditors
 
     async def prepare(self, subject: str) -> None:
-        """Nothing is told beforehand."""
+        """Leave to a person what the order's ERP issues no credit notes for, while nothing was asked of it."""
+        async with self._store.connection() as connection:
+            _, credit = await self._known(connection, subject)
+        if credit.task.state is not TaskState.PENDING or credit.task.look:
+            return
+        if self._creditors.issues_credits(credit.system or "") is not None:
+            return
+        async with self._store.transaction() as connection:
+            known, credit, now = await _locked(connection, subject, None)
+            if credit.task.state is TaskState.PENDING and not credit.task.look:
+                task = replace(credit.task, state=TaskState.WAITING, error_code=None, error_detail=None)
+                await tasks.save(connection, task, None)
+                by_hand = replace(credit, state=CreditState.BY_HAND, task=task)
+                await save_credit(connection, by_hand)
+                await save(connection, known, with_credit(known, by_hand), now)
 
     async def task(self, connection: Connection, subject: str) -> Task:
         """The credit's task."""

@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import yaml
+
+from gateway.contracts.reading import read_document
 
 CONTRACTS = Path(__file__).parents[2] / "openapi"
 Values = Mapping[str, Any]
@@ -130,7 +131,7 @@ class Operation:
 def all_operations() -> Iterator[Operation]:
     """Those of every published document."""
     for path in sorted(CONTRACTS.glob("*/*/v*.yaml")):
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = read_document(path.name, path.read_bytes())
         for template, item in document["paths"].items():
             for method, definition in item.items():
                 yield Operation(path.parts[-3], method.upper(), template, definition, document)

@@ -15,7 +15,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from openapi_spec_validator import OpenAPIV30SpecValidator
 from parts_sandbox import SECRET
 from running_gateway import RunningGateway
@@ -23,6 +22,7 @@ from schemathesis.checks import CHECKS
 from schemathesis_run import SECOND, run_schemathesis
 
 from gateway.cli import main
+from gateway.contracts.reading import read_document
 from gateway.engines import EngineUrls
 from gateway.engines.ports import free_port
 from gateway.engines.process import spawn
@@ -132,8 +132,7 @@ def _brownout(around: datetime) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return found
+    return read_document(path.name, path.read_bytes())
 
 
 async def test_what_is_exported_is_what_the_catalogue_serves_and_a_validator_takes_it(parts, contract):

@@ -11,6 +11,16 @@ where item = $1 order by location
 _CLAIMS = """
 select state, location, amount, consumed, released from availability.claim where item = $1 order by 1, 2, 3, 4, 5
 """
+_RETURN = """
+select r.state, l.amount, l.received, l.sellable, l.damaged, l.quality_hold, l."out", l.refused, l.credited,
+  (select count(*) from returns.credit c where c.return_id = r.return_id and c.state = 'issued') as credits
+from returns.return_order r join returns.return_line l using (return_id) where return_id = $1 order by line
+"""
+_RETURN_TASKS = """
+select t.kind, t.state, t.look from returns.task t
+where subject in (select disposition from returns.disposition where return_id = $1
+  union all select credit from returns.credit where return_id = $1) order by 1, 2, 3
+"""
 _OPERATION = "select kind, state, look from stock_operations.task where subject = $1"
 _ORDER = """
 select state, exposure, due_at is null as rests, (select count(*) from order_to_ship.exception e
@@ -41,21 +51,22 @@ select (select count(*) from store.dead_letter where resolved_at is null) as let
 """
 
 
-async def books_of(site, article, subject):
+async def books_of(site, article, subjects):
     """Everything that must be the same however often something failed on the way; without ids and times."""
     found = {name: [tuple(row) for row in await site.sql(query, article.item)] for name, query in (
         ("lines", _LINES), ("claims", _CLAIMS))}  # fmt: skip
     found["movements"] = Counter(tuple(row) for row in await site.sql(_MOVEMENTS, article.item))
-    for name, query in (
-        ("operation", _OPERATION), ("order", _ORDER), ("order lines", _ORDER_LINES), ("tasks", _ORDER_TASKS),
-        ("postings", _POSTINGS),
-    ):  # fmt: skip
-        found[name] = [tuple(row) for row in await site.sql(query, subject)]
-    found["events"] = await _events(site, subject)
     found["left"] = [tuple(row) for row in await site.sql(_LEFT)]
     for name, sandbox in site.sandboxes.items():
-        looks = {"erp": _erp, "carrier": _carrier}.get(name, _warehouse)
-        found[name] = await looks(sandbox, article, subject)
+        looks = {"erp": _erp, "carrier": _carrier}.get(name.partition("_")[0], _warehouse)
+        found[name] = await looks(sandbox, article, subjects)
+    for rank, subject in enumerate(subjects, start=1):
+        for name, query in (
+            ("operation", _OPERATION), ("order", _ORDER), ("order lines", _ORDER_LINES), ("tasks", _ORDER_TASKS),
+            ("postings", _POSTINGS), ("return", _RETURN), ("return tasks", _RETURN_TASKS),
+        ):  # fmt: skip
+            found[name, rank] = [tuple(row) for row in await site.sql(query, subject)]
+        found["events", rank] = await _events(site, subject)
     return found
 
 
@@ -68,8 +79,19 @@ async def _events(site, subject):
     return Counter(row["type"] for row in rows if row["type"] not in _OVERTAKEN)
 
 
-async def _warehouse(sandbox, article, subject):
-    orders = [order for order in (await sandbox.look("orders"))["orders"] if order["client_reference"] == subject]
+def _of(subjects, documents, name):
+    """What a system has under references of ours, a later release's (``id.2``) too; in the order of the references."""
+    wanted = [
+        (subjects.index(subject), part, each)
+        for each in documents
+        for subject, _, part in [each[name].partition(".")]
+        if subject in subjects
+    ]
+    return [each for _, _, each in sorted(wanted, key=lambda one: one[:2])]
+
+
+async def _warehouse(sandbox, article, subjects):
+    orders = _of(subjects, (await sandbox.look("orders"))["orders"], "client_reference")
     stock = [
         (line["state"], line["quantity"])
         for line in (await sandbox.look("stock"))["lines"]
@@ -79,8 +101,8 @@ async def _warehouse(sandbox, article, subject):
     return [order["status"] for order in orders], lines, sorted(stock)
 
 
-async def _erp(sandbox, article, subject):
-    orders = [each for each in (await sandbox.look("orders"))["orders"] if each["external_reference"] == subject]
+async def _erp(sandbox, article, subjects):
+    orders = _of(subjects, (await sandbox.look("orders"))["orders"], "external_reference")
     return [
         (
             order["status"],
@@ -95,6 +117,6 @@ async def _erp(sandbox, article, subject):
     )
 
 
-async def _carrier(sandbox, _, subject):
+async def _carrier(sandbox, _, subjects):
     bookings = (await sandbox.look("shipments"))["shipments"]
-    return sorted(each["status"] for each in bookings if each["reference"].startswith(subject))
+    return sorted(each["status"] for each in bookings if each["reference"].startswith(subjects))

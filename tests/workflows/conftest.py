@@ -1,9 +1,11 @@
-"""One distributor for all tests of a module: a record, two warehouses and an ERP of its own."""
+"""One distributor for all tests of a module: a record, two warehouses, a carrier and two ERPs of its own."""
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -18,71 +20,88 @@ from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.workflows.seams import Seams, watch_commits
 from tests.workflows.site import SETTLE, Site, hurried
 
-ITEMS = 900
+SOME, MANY = 80, 900
+"""Articles of a site: one for each telling."""
 WAREHOUSES = {"wms_north": ("north", "NOR1"), "wms_west": ("west", "WES1")}
+ERPS = ("erp", "erp_new")
 
 
 @pytest.fixture(scope="module")
-async def sandboxes(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, Any]]:
-    """The systems of others, by instance."""
-    running = {}
-    for name, (_, code) in WAREHOUSES.items():
-        running[name] = WmsSandbox(tmp_path_factory.mktemp(name), seed=_seed(code))
-        await running[name].start()
-    depots = {code: {"postcode": "10118", "country": "US", "currency": "USD"} for _, code in WAREHOUSES.values()}
-    running["carrier"] = CarrierSandbox(tmp_path_factory.mktemp("carrier"), depots=depots)
-    await running["carrier"].start()
-    running["erp"] = ErpSandbox(tmp_path_factory.mktemp("erp"), seed=_books())
-    await running["erp"].start()
-    yield running
-    for sandbox in running.values():
-        await sandbox.stop()
-
-
-@pytest.fixture(scope="module")
-async def site(
-    urls: EngineUrls, sandboxes: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Site]:
+async def site(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """Everything known and at rest; the first article nobody has touched is `site.article()`."""
-    folder = tmp_path_factory.mktemp("site")
+    async with running_site(urls, tmp_path_factory, SOME) as made:
+        yield made
+
+
+@pytest.fixture
+async def large_site(urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """The same with articles for every seam of a story, and nothing of another one's in it."""
+    async with running_site(urls, tmp_path_factory, MANY) as made:
+        yield made
+
+
+@asynccontextmanager
+async def running_sandboxes(folders: pytest.TempPathFactory, items: int) -> AsyncIterator[dict[str, Any]]:
+    """The systems of others, by instance."""
+    depots = {code: {"postcode": "10118", "country": "US", "currency": "USD"} for _, code in WAREHOUSES.values()}
+    running: dict[str, Any] = {
+        name: WmsSandbox(folders.mktemp(name), seed=_seed(code, items)) for name, (_, code) in WAREHOUSES.items()
+    }
+    running["carrier"] = CarrierSandbox(folders.mktemp("carrier"), depots=depots, rate=0)
+    running |= {name: ErpSandbox(folders.mktemp(name), seed=_books(items)) for name in ERPS}
+    await asyncio.gather(*(sandbox.start() for sandbox in running.values()))
+    try:
+        yield running
+    finally:
+        await asyncio.gather(*(sandbox.stop() for sandbox in running.values()))
+
+
+@asynccontextmanager
+async def running_site(urls: EngineUrls, folders: pytest.TempPathFactory, items: int) -> AsyncIterator[Site]:
+    """A distributor of `items` articles."""
+    folder = folders.mktemp("site")
     name = f"workflows_{folder.name}".replace("-", "_")
     record = await _database(urls, name)
     settings = folder / "settings.toml"
     installation = await migrate_record(record, progress=lambda _: None)
-    write_settings(
-        settings,
-        secrets_folder=folder,
-        urls=EngineUrls(postgres=record, nats=urls.nats, valkey=f"{urls.valkey.rpartition('/')[0]}/0"),
-        installation=installation,
-        ports=(1, 2),
-        gateway_workers=1,
-        demo=None,
-        more=_settings(sandboxes),
-    )
-    with pytest.MonkeyPatch.context() as patches:
-        seams = Seams()
-        hurried(patches)
-        watch_commits(patches, seams)
-        made = Site(settings, seams, sandboxes)
-        await made.open()
-        await made.know_items()
-        await made.rest()
-        yield made
-        await made.close()
+    async with running_sandboxes(folders, items) as sandboxes:
+        write_settings(
+            settings,
+            secrets_folder=folder,
+            urls=EngineUrls(postgres=record, nats=urls.nats, valkey=f"{urls.valkey.rpartition('/')[0]}/0"),
+            installation=installation,
+            ports=(1, 2),
+            gateway_workers=1,
+            demo=None,
+            more=_settings(sandboxes),
+        )
+        with pytest.MonkeyPatch.context() as patches:
+            seams = Seams()
+            hurried(patches)
+            watch_commits(patches, seams)
+            made = Site(settings, seams, sandboxes)
+            await made.open()
+            await made.know_items()
+            await made.rest()
+            yield made
+            await made.close()
     await _drop(urls, name)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _settings(sandboxes: dict[str, Any]) -> dict[str, Any]:
     warehouses = {name: {"product": "regional_wms", "settings": sandboxes[name].settings()} for name in WAREHOUSES}
-    erp = {"product": "regional_erp", "settings": {**sandboxes["erp"].settings(), "settle_time_s": SETTLE}}
+    erps = {
+        name: {"product": "regional_erp", "settings": {**sandboxes[name].settings(), "settle_time_s": SETTLE}}
+        for name in ERPS
+    }
     carrier = {"product": "parcel_carrier", "settings": sandboxes["carrier"].settings()}
     return {
-        "systems": {"erp": erp, "carrier": carrier, **warehouses},
+        "systems": {"carrier": carrier, **erps, **warehouses},
         "locations": [
             {
                 "location": location, "name": location, "region": "na", "time_zone": "UTC", "holder": name,
-                "poster_to": "erp", "codes": {name: code, "erp": code, "carrier": code}, "priority": rank,
+                "poster_to": "erp", "codes": dict.fromkeys((name, "carrier", *ERPS), code), "priority": rank,
             }
             for rank, (name, (location, code)) in enumerate(WAREHOUSES.items(), start=1)
         ],
@@ -92,7 +111,7 @@ def _settings(sandboxes: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _books() -> dict[str, Any]:
+def _books(items: int) -> dict[str, Any]:
     return {
         "sites": [code for _, code in WAREHOUSES.values()],
         "articles": [
@@ -100,15 +119,15 @@ def _books() -> dict[str, Any]:
                 "article": f"A-{number:06d}", "sku": f"SKU-{number:04d}", "name": f"Article {number}",
                 "base_unit": "PCE", "price": "2.50", "currency": "USD",
             }
-            for number in range(ITEMS)
+            for number in range(items)
         ],
         "stock": [],
         "customers": [{"number": "CUST1", "name": "One", "currency": "USD"}],
     }  # fmt: skip
 
 
-def _seed(warehouse: str) -> dict[str, Any]:
-    codes = [f"W-{number:06d}" for number in range(ITEMS)]
+def _seed(warehouse: str, items: int) -> dict[str, Any]:
+    codes = [f"W-{number:06d}" for number in range(items)]
     return {
         "warehouses": [warehouse],
         "items": [

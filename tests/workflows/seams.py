@@ -23,13 +23,17 @@ COMMIT = "commit"
 # What a call, and what a commit, may come to. A slow twin is a request whose sender has given it up, and which arrives
 # all the same: right after the next call to its system (the look-up), or only after itself was sent once more.
 FAULTS = {
-    CALL: ("error", "timeout", "timeout after success", "slow twin", "slower twin", "crash before", "crash after"),
+    CALL: (
+        "error", "throttled", "timeout", "timeout after success", "slow twin", "slower twin", "crash before",
+        "crash after",
+    ),
     COMMIT: ("lost", "lost after success", "crash before", "crash after"),
-}
+}  # fmt: skip
 _TWINS = {"slow twin", "slower twin"}
 _WRITES = re.compile(r"\b(insert|update|delete|merge)\b(?! skip| of)", re.IGNORECASE)
 _LOCKS = re.compile(r"\bfor (no key )?update\b", re.IGNORECASE)
 _WROTE = "select pg_current_xact_id_if_assigned() is not null"
+_NUMBERS = re.compile(r"/(?!v\d)[^/]*\d[^/]*")
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -50,13 +54,13 @@ class Seams:
         self._armed = None
 
     def watch(self, armed=None):
-        """From now on; `armed` is the number of a seam, from 1, and the fault that it meets."""
+        """From now on; `armed` are a seam, the how manieth of its name from 1, its kind and name, and its fault."""
         self.watching, self.passed, self.idle, self.met, self._armed = True, [], set(), False, armed
 
     @property
     def points(self):
-        """Number, kind and name of each that was passed while something was done."""
-        return [(n, kind, what) for n, (kind, what) in enumerate(self.passed, start=1) if n not in self.idle]
+        """Each that was passed while something was done: the how manieth of its kind and name, kind and name."""
+        return [(self.passed[:n].count(each), *each) for n, each in enumerate(self.passed, 1) if n not in self.idle]
 
     @contextlib.contextmanager
     def part(self, done):
@@ -70,6 +74,13 @@ class Seams:
         """No longer."""
         self.watching = False
 
+    @contextlib.contextmanager
+    def aside(self):
+        """What comes before a story, and is another one's: nothing that is passed in it is a seam of this one."""
+        watching, self.watching = self.watching, False
+        yield
+        self.watching = watching
+
     def reborn(self):
         """The process is another one."""
         self.died.clear()
@@ -81,10 +92,10 @@ class Seams:
         if not self.watching:
             return None
         self.passed.append((kind, what))
-        if self._armed is None or len(self.passed) != self._armed[0]:
+        if self._armed is None or (self.passed.count((kind, what)), kind, what) != self._armed[:3]:
             return None
         self.met = True
-        return self._armed[1]
+        return self._armed[3]
 
     def die(self):
         """End here."""
@@ -109,8 +120,8 @@ class SeamTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request):
         called = f"{request.method} {request.url.path}"
-        fault = self._seams.reach(CALL, f"{called} {_who()}")
-        if fault in ("crash before", "error", "timeout") or fault in _TWINS:
+        fault = self._seams.reach(CALL, f"{_NUMBERS.sub('/…', called)} {_who()}")
+        if fault in ("crash before", "error", "throttled", "timeout") or fault in _TWINS:
             return self._kept_from(request, called, fault)
         answer = await self._inner.handle_async_request(request)
         if fault == "crash after":
@@ -129,6 +140,8 @@ class SeamTransport(httpx.AsyncBaseTransport):
             self._seams.die()
         if fault == "error":
             return httpx.Response(503, text="unavailable", request=request)
+        if fault == "throttled":
+            return httpx.Response(429, headers={"retry-after": "0"}, request=request)
         if fault in _TWINS and request.method != "GET":
             send = lambda: self._inner.handle_async_request(request)  # noqa: E731
             self._seams.held.append((self._system, called, fault, send))

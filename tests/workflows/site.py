@@ -10,7 +10,9 @@ import asyncio
 import itertools
 import json
 import sys
+from collections import Counter
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from gateway import app
 from gateway.app import Core
 from gateway.backbone.consumer import Runner
 from gateway.canonical.capabilities import Call, ReadsItems
+from gateway.durable.calling import Calling
 from gateway.kernel.errors import Conflict, CrossdockError
 from gateway.settings import load_settings
 from gateway.store.log_reader import LogReader
@@ -71,17 +74,21 @@ class Site:
         self.seams = seams
         self.sandboxes = sandboxes
         self._articles = itertools.count()
+        self._paces = {}
+        self._aside = None
         self.deaths = 0
         self.core = None
 
     async def open(self):
         """A process that has read nothing yet."""
         self.core = core = Core(self._settings)
+        core.windows.paces = core.visits.paces = self._paces
         watch_calls(core.outbound, self.seams)
         self._opened = core.opened()
         await self._opened.__aenter__()
         self._sessions = Store(core.store.url, size=4)
         await self._sessions.open()
+        self._subscriptions, self._heard = self.core.subscriptions(), {}
         self._runs = {
             workflow.name: workflow.run
             for process in vars(core).values()
@@ -90,13 +97,16 @@ class Site:
         }
         self._poller = Poller(
             core.store, core.directory, core.availability, core.clock, tenant=self._settings.tenant,
-            snapshot_every=1e9, demand=core.availability,
+            snapshot_every=1e9, demand=core.availability, milestones=core.orders.milestones,
         )  # fmt: skip
         self._polled = [system.name for system in core.directory.systems if self._poller._polled(system.name)]
 
     async def close(self):
         """End in order."""
         await self._sessions.close()
+        if self._aside is not None:
+            await self._aside.close()
+            self._aside = None
         await self._opened.__aexit__(None, None, None)
 
     async def reborn(self):
@@ -124,6 +134,11 @@ class Site:
         number = next(self._articles)
         return Article(number, self._known[f"SKU-{number:04d}"], f"SKU-{number:04d}", f"W-{number:06d}")
 
+    def pace(self, **paces):
+        """From now on these systems are paced so, and no others."""
+        self._paces.clear()
+        self._paces.update(paces)
+
     async def work(self, system, name, **body):
         """People in a warehouse."""
         await self.sandboxes[system].control(name, **body)
@@ -135,11 +150,24 @@ class Site:
 
     async def sql(self, query, *args):
         """Rows, read past all seams."""
-        connection = await asyncpg.connect(self.core.store.url)
-        try:
-            return await connection.fetch(query, *args)
-        finally:
-            await connection.close()
+        return await (await self._beside()).fetch(query, *args)
+
+    async def _beside(self):
+        """A connection without seams."""
+        if self._aside is None:
+            self._aside = await asyncpg.connect(self.core.store.url)
+        return self._aside
+
+    async def tasks(self):
+        """How many of each kind the record has, in whatever schema: ``schema.kind``."""
+        schemas = await self.sql("select table_schema as name from information_schema.tables where table_name = 'task'")
+        return Counter(
+            {
+                f"{schema['name']}.{row['kind']}": row["count"]
+                for schema in schemas
+                for row in await self.sql(f"select kind, count(*) from {schema['name']}.task group by kind")
+            }
+        )
 
     async def do(self, act):
         """What somebody asks of us, again where nothing came back; None where the answer then is that it is done."""
@@ -200,8 +228,11 @@ class Site:
         moved = await self._tried(self._turn)
         for name in self._polled:
             moved = await self._tried(lambda name=name: self._poller.poll(name)) or moved
-        for subscription in self.core.subscriptions():
+        for subscription in await self._behind():
             moved = await self._tried(lambda subscription=subscription: self._hear(subscription)) or moved
+        if self._paces:
+            moved = await self._tried(Calling(self.core.store, self.core.visits).look) or moved
+            moved = await self._paused() or moved
         for sweep in (self.core.availability.expire, self.core.availability.shortages.relieve):
             await self._tried(sweep, counts=False)
         return moved
@@ -215,6 +246,15 @@ class Site:
             except CrossdockError:
                 done.append(True)
         return counts and any(done)
+
+    async def _paused(self):
+        """Whether somebody waits for a system that is left alone for a while: until then."""
+        resting = [
+            each.paused_until for each in await self.core.visits.backlogs() if each.waiting and each.paused_until
+        ]
+        if resting:
+            await asyncio.sleep(max(0.0, (min(resting) - datetime.now(UTC)).total_seconds()))
+        return bool(resting)
 
     async def _turn(self):
         """The next turn that is due, or will be."""
@@ -231,8 +271,19 @@ class Site:
         await self.sql(_DONE, row["workflow_uuid"])
         return True
 
+    async def _behind(self):
+        """Subscriptions with something to hear, or to try again."""
+        [letters] = await self.sql("select count(*) from store.dead_letter where resolved_at is null")
+        ends = {stream: await self._end(stream) for stream in {each.stream for each in self._subscriptions}}
+        return [
+            each for each in self._subscriptions if letters["count"] or self._heard.get(each.name) != ends[each.stream]
+        ]
+
+    async def _end(self, stream):
+        return await LogReader().end(await self._beside(), stream=stream)
+
     async def _hear(self, subscription):
-        reader = LogReader()
+        end, reader = await self._end(subscription.stream), LogReader()
         tail = RecordTail(self.core.store, reader, subscription)
         runner = Runner(subscription, self.core.store, reader, tail, self.core.clock)
         await runner._load()
@@ -241,6 +292,7 @@ class Site:
             await runner._deliver(stretch)
             heard += len(stretch.events)
         await runner._retry_due()
+        self._heard[subscription.name] = end
         return heard
 
 

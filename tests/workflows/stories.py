@@ -1,22 +1,43 @@
 """What is told with every seam failed in turn: each story takes an article that nobody has touched yet.
 
 A story asks as a client would (`site.do`), has people in a warehouse do their work, and lets everything come to rest
-(`site.rest`). It returns the subject that it was about, in which `books.py` finds what became of it.
+(`site.rest`). It returns the subjects that it was about, in which `books.py` finds what became of them. What comes
+before it and is another story's own is told `site.seams.aside()`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller, Principal, Zone
-from process_apis.order_to_ship.models import AskedLine, PlaceOrder
+from gateway.pacing.options import SystemPace, Work
+from gateway.pacing.places import Visit
+from process_apis.order_to_ship.models import QUEUE, WORKFLOW, AskedLine, PlaceOrder, ReworkLine, Verb
+from process_apis.order_to_ship.moving import Mover
+from process_apis.order_to_ship.rework_rules import Intervention
+from process_apis.returns.models import AskedBack, AskReturn, Dispose
 from process_apis.stock_operations.models import AskCount, ChangeStatus, Counted, Figure, PlanTransfer, TransferWish
 
 CALLER = Caller(
     Principal("demo", "app", "cred", frozenset({Zone.PROCESS}), frozenset()), "req_1", "cor_1", float("inf")
 )
+WAREHOUSES = ("wms_north", "wms_west")
+
+
+class Story(NamedTuple):
+    """`tell` is told; `kinds` are the tasks that it asks of systems: ``schema.kind``. A person does those `by_hand`."""
+
+    tell: Callable[..., Awaitable[tuple[str, ...]]]
+    kinds: frozenset[str]
+    by_hand: frozenset[str] = frozenset()
+
+    @property
+    def name(self):
+        return self.tell.__name__
 
 
 async def transfer(site, article):
@@ -36,7 +57,7 @@ async def transfer(site, article):
         document=planned.transfer,
     )  # fmt: skip
     await site.rest()
-    return planned.transfer
+    return (planned.transfer,)
 
 
 async def transfer_withdrawn(site, article):
@@ -49,7 +70,7 @@ async def transfer_withdrawn(site, article):
     await site.rest()
     await site.do(lambda core: core.stock_operations.transfers.cancel(CALLER, planned.transfer, reason="mistake"))
     await site.rest()
-    return planned.transfer
+    return (planned.transfer,)
 
 
 async def status_change(site, article):
@@ -59,7 +80,7 @@ async def status_change(site, article):
     )
     change = await site.do(lambda core: core.stock_operations.changes.ask(CALLER, asked))
     await site.rest()
-    return change.change
+    return (change.change,)
 
 
 async def count(site, article):
@@ -74,7 +95,7 @@ async def count(site, article):
         await site.do(lambda core, told=told: core.stock_operations.counts.report(CALLER, made.count, told))
     await site.do(lambda core: core.stock_operations.counts.approve(CALLER, made.count, reason="seen"))
     await site.rest()
-    return made.count
+    return (made.count,)
 
 
 async def order(site, article):
@@ -85,7 +106,7 @@ async def order(site, article):
         lines = [{"line_number": 1, "quantity": amount}]
         await site.work(system, "ship", client_reference=placed.order.order_id, lines=lines)
         await site.rest()
-    return placed.order.order_id
+    return (placed.order.order_id,)
 
 
 async def order_cancelled(site, article):
@@ -95,7 +116,7 @@ async def order_cancelled(site, article):
     await site.rest()
     await site.do(lambda core: core.orders.cancel_order(CALLER, order_id, reason="mistake"))
     await site.rest()
-    return order_id
+    return (order_id,)
 
 
 async def order_freighted(site, article):
@@ -105,22 +126,186 @@ async def order_freighted(site, article):
     await site.rest()
     await site.do(lambda core: core.orders.cancel_order(CALLER, order_id, reason="mistake"))
     await site.rest()
-    return order_id
+    return (order_id,)
 
 
 async def order_refused(site, article):
     """The ERP does not know its customer."""
     placed = await site.do(lambda core: core.orders.place_order(_order(article, "5", sold_to="CUST-GONE")))
     await site.rest()
-    return placed.order.order_id
+    return (placed.order.order_id,)
 
 
-def _order(article, amount, sold_to="CUST1", channel="web"):
+async def order_carried(site, article):
+    """A carrier is booked, takes the goods on and delivers them."""
+    (order_id,) = await _handed(site, article, "5", channel="freighted")
+    await _ship(site, order_id)
+    for code in ("PU", "DLV"):
+        shipments = (await site.sandboxes["carrier"].look("shipments"))["shipments"]
+        [booked] = [each["reference"] for each in shipments if each["reference"].startswith(order_id)]
+        await site.work("carrier", "track", reference=booked, code=code)
+        await site.rest()
+    return (order_id,)
+
+
+async def order_paced(site, article):
+    """The ERP bears one visitor: an order waits while another one is there, then both go on, one after the other."""
+    site.pace(erp=SystemPace(visits=1))
+    before = Visit(
+        system="erp", subject=f"before-{article.number}", work=Work.ORDINARY, since=datetime.now(UTC),
+        workflow=WORKFLOW, queue=QUEUE, args=(f"before-{article.number}", 1),
+    )  # fmt: skip
+    await site.do(lambda core: _in_record(core, lambda connection: core.visits.enter(connection, before)))
+    asked = [_order(article, amount, part=part) for part, amount in (("a", "5"), ("b", "3"))]
+    placed = [(await site.do(lambda core, one=one: core.orders.place_order(one))).order.order_id for one in asked]
+    await site.rest()
+    await site.do(lambda core: _in_record(core, lambda connection: core.visits.leave(connection, before.subject)))
+    await site.rest()
+    for order_id in placed:
+        await _ship(site, order_id)
+    site.pace()
+    return tuple(placed)
+
+
+async def order_moved(site, article):
+    """The business unit goes from one ERP to another: the order is withdrawn there, taken here, shipped and posted."""
+    with site.seams.aside():
+        (order_id,) = await _handed(site, article, "104")
+    mover = Mover(tenant=CALLER.tenant, actor="app", correlation_id="cor_1", from_erp="erp", to_erp="erp_new")
+    await site.do(lambda core: core.orders.moving.move(mover))
+    await site.rest()
+    await _ship(site, order_id)
+    return (order_id,)
+
+
+async def order_held(site, article):
+    """Customer service holds an order that everybody has, and lets it go on."""
+    with site.seams.aside():
+        (order_id,) = await _handed(site, article, "104")
+    await _intervene(site, order_id, Verb.HOLD)
+    await site.do(lambda core: core.orders.release_hold(CALLER, order_id, reason="looked at"))
+    await site.rest()
+    return await _shipped(site, order_id)
+
+
+async def order_reallocated(site, article):
+    """What the north was to ship comes from the west."""
+    with site.seams.aside():
+        (order_id,) = await _handed(site, article, "5")
+    await _intervene(site, order_id, Verb.REALLOCATE, amount=Decimal(5), location="west")
+    return await _shipped(site, order_id)
+
+
+async def order_split(site, article):
+    """Two of five are handed over apart."""
+    with site.seams.aside():
+        (order_id,) = await _handed(site, article, "5")
+    await _intervene(site, order_id, Verb.SPLIT, amount=Decimal(2))
+    return await _shipped(site, order_id)
+
+
+async def order_lessened(site, article):
+    """Two of five are cancelled while the warehouse has them."""
+    with site.seams.aside():
+        (order_id,) = await _handed(site, article, "5")
+    await _intervene(site, order_id, Verb.CANCEL, amount=Decimal(2))
+    return await _shipped(site, order_id)
+
+
+async def return_dispositioned(site, article):
+    """Two of five come back: one is put into stock again when we ask for it, one is damaged; a person credits them."""
+    with site.seams.aside():
+        (order_id,) = await _handed(site, article, "5")
+        await _ship(site, order_id)
+    asked = AskReturn(
+        action=f"r-{article.number}", order=order_id,
+        lines=(AskedBack(line=1, amount=Decimal(2), reason="damaged"),), location="north",
+    )  # fmt: skip
+    made = await site.do(lambda core: core.returns.authorisations.ask(CALLER, asked))
+    came = {"warehouse": "NOR1", "item_code": article.code, "document": made.return_id}
+    await site.work("wms_north", "return", quantity="2", **came)
+    await site.rest()
+    for target in ("sellable", "damaged"):
+        put = Dispose(action=f"{target}-{article.number}", line=1, amount=Decimal(1), target=target)
+        await site.do(lambda core, put=put: core.returns.dispositions.ask(CALLER, made.return_id, put))
+        await site.rest()
+    known = await site.do(lambda core: core.returns.get(CALLER.tenant, made.return_id))
+    [credit] = known.credits
+    await site.do(lambda core: core.returns.credits.settle(CALLER, credit.credit, number=f"CN-{article.number}"))
+    await site.rest()
+    return order_id, made.return_id
+
+
+async def _handed(site, article, amount, **more):
+    """An order that every system has."""
+    placed = await site.do(lambda core: core.orders.place_order(_order(article, amount, **more)))
+    await site.rest()
+    return (placed.order.order_id,)
+
+
+async def _shipped(site, order_id):
+    await _ship(site, order_id)
+    return (order_id,)
+
+
+async def _ship(site, order_id):
+    """Every warehouse ships what it has of the order."""
+    for system in WAREHOUSES:
+        works = (await site.sandboxes[system].look("orders"))["orders"]
+        for work in sorted(works, key=lambda each: each["client_reference"]):
+            if work["client_reference"].partition(".")[0] == order_id and work["status"] == "RELEASED":
+                lines = [{"line_number": line["line_number"], "quantity": line["ordered"]} for line in work["lines"]]
+                await site.work(system, "ship", client_reference=work["client_reference"], lines=lines)
+                await site.rest()
+
+
+async def _intervene(site, order_id, verb, **line):
+    asked = Intervention(
+        action=f"{verb}-1", verb=verb, reason="the buyer called", lines=(ReworkLine(line=1, **line),) if line else ()
+    )
+    await site.do(lambda core: core.orders.interventions.intervene(CALLER, order_id, asked))
+    await site.rest()
+
+
+async def _in_record(core, act):
+    async with core.store.transaction() as connection:
+        return await act(connection)
+
+
+def _order(article, amount, sold_to="CUST1", channel="web", part=""):
     return PlaceOrder(
-        caller=CALLER, channel=channel, partner="P1", sold_to=sold_to, external_number=f"PO-{article.number}",
+        caller=CALLER, channel=channel, partner="P1", sold_to=sold_to, external_number=f"PO-{article.number}{part}",
         currency="USD", ship_to=Address(name="A", street="B 1", city="C", postal_code="97201", country="US"),
         lines=(AskedLine(sku=article.sku, amount=Decimal(amount), uom=None),),
     )  # fmt: skip
 
 
-STORIES = (order, order_cancelled, order_freighted, order_refused, transfer, transfer_withdrawn, status_change, count)
+def _story(tell, schema, *kinds):
+    return Story(tell, frozenset(f"{schema}.{kind}" for kind in kinds))
+
+
+_BOUGHT = ("terms", "erp_order", "warehouse_work")
+_SOLD = (*_BOUGHT, "shipment_posting")
+
+STORIES = (
+    _story(order, "order_to_ship", *_SOLD),
+    _story(order_cancelled, "order_to_ship", *_BOUGHT),
+    _story(order_freighted, "order_to_ship", *_BOUGHT, "freight_quote", "freight_booking"),
+    _story(order_carried, "order_to_ship", *_SOLD, "freight_quote", "freight_booking"),
+    _story(order_refused, "order_to_ship", "terms"),
+    _story(order_paced, "order_to_ship", *_SOLD),
+    _story(order_moved, "order_to_ship", *_SOLD, "erp_withdrawal"),
+    _story(order_held, "order_to_ship", *_SOLD),
+    _story(order_reallocated, "order_to_ship", *_SOLD),
+    _story(order_split, "order_to_ship", *_SOLD),
+    _story(order_lessened, "order_to_ship", *_SOLD),
+    _story(transfer, "stock_operations", "transfer"),
+    _story(transfer_withdrawn, "stock_operations", "transfer"),
+    _story(status_change, "stock_operations", "status"),
+    _story(count, "stock_operations", "count"),
+    Story(
+        return_dispositioned,
+        frozenset({*(f"order_to_ship.{kind}" for kind in _SOLD), "returns.disposition"}),
+        by_hand=frozenset({"returns.credit"}),
+    ),
+)

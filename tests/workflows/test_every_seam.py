@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 
 import pytest
@@ -10,8 +11,10 @@ from tests.workflows.books import books_of
 from tests.workflows.seams import FAULTS
 from tests.workflows.stories import STORIES
 
-pytestmark = pytest.mark.integration
-_EACH_DAY = 3
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("workflows")]
+_EACH_DAY = 2
+_MET = 0.9
+_EVERY_STORY = pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 
 
 async def told(site, story, armed=None):
@@ -19,36 +22,41 @@ async def told(site, story, armed=None):
     article = site.article()
     site.seams.watch(armed)
     try:
-        subject = await story(site, article)
+        subjects = await story.tell(site, article)
     finally:
         site.seams.rest()
+        site.pace()
     await site.rest()
-    return await books_of(site, article, subject)
+    return await books_of(site, article, subjects)
 
 
 async def clean(site, story):
-    """The books after a run without a fault, twice the same, and its seams."""
+    """The books after a run without a fault, and its seams. It has asked for the kinds of tasks that it says."""
+    before = await site.tasks()
     expected = await told(site, story)
-    seams = site.seams.points
-    assert await told(site, story) == expected, "two clean runs differ"
-    return expected, seams
+    assert (await site.tasks() - before).keys() == story.kinds | story.by_hand
+    return expected, site.seams.points
 
 
-async def wrong_after(site, story, expected, points):
-    """What is not as `expected` after faults at `points`, by point."""
-    wrong = {}
-    for number, kind, what, fault in points:
+async def failed(site, story, expected, points, enough):
+    """Faults at `points` until `enough` were met: how many were, and what is not as `expected` after them, by point.
+
+    A seam that only some clean runs pass (a turn that came late, and found all done) may not be met.
+    """
+    wrong, met = {}, 0
+    for point in points:
         found = {}
         try:
-            found = await told(site, story, (number, fault))
+            found = await told(site, story, point)
         except Exception as error:  # noqa: BLE001 - told with its seam
             found["raised"] = f"{type(error).__name__}: {error}"
-        if not site.seams.met:
-            found["met"] = False
+        met += site.seams.met
         if found != expected:
             differing = {name for name in {*found, *expected} if found.get(name) != expected.get(name)}
-            wrong[number, kind, what, fault] = {name: (found.get(name), expected.get(name)) for name in differing}
-    return wrong
+            wrong[point] = {name: (found.get(name), expected.get(name)) for name in differing}
+        if met == enough:
+            break
+    return met, wrong
 
 
 def every(seams):
@@ -58,34 +66,38 @@ def every(seams):
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
-@pytest.mark.xdist_group("workflows")
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-async def test_whatever_fails_at_any_seam_the_books_end_as_if_nothing_had(site, story):
+@_EVERY_STORY
+async def test_whatever_fails_at_any_seam_the_books_end_as_if_nothing_had(large_site, story):
+    site = large_site
     expected, seams = await clean(site, story)
+    assert await told(site, story) == expected, "two clean runs differ"
     points = every(seams)
-    deaths = site.deaths
-    wrong = await wrong_after(site, story, expected, points)
+    met, wrong = await failed(site, story, expected, points, len(points))
     ways = Counter(f"{kind} {fault}" for _, kind, _, fault in points)
     print(*(f"{number:3d} {kind} {what}" for number, kind, what in seams), sep="\n")  # noqa: T201
-    print(f"{story.__name__}: {len(seams)} seams, {len(points)} faults, {site.deaths - deaths} deaths", dict(ways))  # noqa: T201
+    print(f"{story.name}: {len(seams)} seams, {met} of {len(points)} faults met, {site.deaths} deaths", dict(ways))  # noqa: T201
     assert not wrong, f"{len(wrong)} of {len(points)}: {list(wrong.items())[:6]}"
+    assert met >= len(points) * _MET
     await site.is_lawful()
 
 
-@pytest.mark.xdist_group("workflows")
-async def test_some_of_them_every_day_and_what_is_left_behind_is_seen(site):
-    story = STORIES[0]
+@_EVERY_STORY
+async def test_some_seams_of_every_story_fail_every_day(site, story):
     expected, seams = await clean(site, story)
     points = every(seams)
-    some = points[1 :: len(points) // _EACH_DAY][:_EACH_DAY]
-    wrong = await wrong_after(site, story, expected, some)
-    assert not wrong, wrong
+    met, wrong = await failed(site, story, expected, random.Random(story.name).sample(points, len(points)), _EACH_DAY)
+    assert (met, wrong) == (_EACH_DAY, {})
+
+
+async def test_after_all_of_them_the_books_are_lawful_and_what_is_left_behind_would_be_seen(site):
+    story = STORIES[0]
+    expected = await told(site, story)
     await site.is_lawful()
-    assert await told(site, spoilt) != expected, "a missing piece was not seen"
+    assert await told(site, story._replace(tell=spoilt)) != expected, "a missing piece was not seen"
 
 
 async def spoilt(site, article):
     """The first story, but that a piece goes missing beside it."""
-    subject = await STORIES[0](site, article)
+    subjects = await STORIES[0].tell(site, article)
     await site.work("wms_north", "adjust", warehouse="NOR1", item_code=article.code, quantity="-1", reason="lost")
-    return subject
+    return subjects

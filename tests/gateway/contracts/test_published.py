@@ -8,12 +8,12 @@ from typing import Any
 
 import jsonschema_rs
 import pytest
-import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.app import published_apis
 from gateway.cli import main
 from gateway.contracts.document import build_document
+from gateway.contracts.reading import read_document
 
 FOLDER = Path(__file__).parents[3] / "openapi"
 DOCUMENTS = sorted(FOLDER.rglob("v*.yaml"))
@@ -21,8 +21,7 @@ STOREFRONT = FOLDER / "experience" / "storefront" / "v1.yaml"
 
 
 def read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return found
+    return read_document(path.name, path.read_bytes())
 
 
 def operations(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -80,6 +80,21 @@ async def test_a_turn_that_dies_while_the_erp_issues_the_credit_note_is_followed
     assert (len(world.creditor.issued), len(await world.told("return.credited"))) == (1, 1)
 
 
+async def test_what_an_erp_issues_no_credit_notes_for_is_left_to_a_person(world):
+    order = await world.sell(place="south", system="another")
+    known = await world.ask("a", (1, 1), location="south", order=order)
+    await world.tell("return_received", 1, document=known.return_id)
+    await world.tell("return_dispositioned", 1, document=known.return_id)
+    [credit] = (await world.known(known.return_id)).credits
+    for _ in range(2):
+        await world.work(credit.credit)
+    assert (await world.known(known.return_id)).credits[0].state is CreditState.BY_HAND
+    assert list(await world.troubles()) == ["return.credit_by_hand"]
+    settled = await world.returns.credits.settle(world.caller(), credit.credit, number="CN-9")
+    assert (settled.state, settled.credits[0].number) == (ReturnState.CREDITED, "CN-9")
+    assert await world.troubles() == {}
+
+
 async def test_a_refused_credit_note_waits_for_a_person_who_has_it_tried_again(world):
     known = await world.ask("a", (1, 1), location="south")
     await world.tell("return_received", 1, document=known.return_id)
