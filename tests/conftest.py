@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping, Sequence
 from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -50,11 +50,28 @@ def pytest_runtest_makereport(
     return report
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests open no socket (`--disable-socket`); integration tests may."""
+    """Unit tests open no socket (`--disable-socket`); integration tests may.
+
+    Those that share something large are one group, so that one worker starts it and not each.
+    """
     for item in items:
         if item.get_closest_marker("integration"):
             item.add_marker("enable_socket")
+        placed = item.get_closest_marker("xdist_group") or item.get_closest_marker("long")
+        shared = None if placed else _shared_by(item)
+        if shared is not None:
+            item.add_marker(pytest.mark.xdist_group(shared))
+
+
+def _shared_by(item: pytest.Item) -> str | None:
+    """What `item` shares with others: a Tryton, or what its module has started for all its tests."""
+    fixtures: Mapping[str, Sequence[pytest.FixtureDef[Any]]] = item._fixtureinfo.name2fixturedefs
+    if "tryton" in fixtures:
+        return "tryton"
+    of_module = any(fixture.scope == "module" and fixture.baseid for found in fixtures.values() for fixture in found)
+    return item.location[0] if of_module else None
 
 
 # --- engines ----------------------------------------------------------------------------------------------------------

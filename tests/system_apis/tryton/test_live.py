@@ -181,7 +181,7 @@ async def test_goods_that_left_are_booked_even_where_tryton_counts_none(adapter)
     assert [f.amount for f in snapshot.figures if f.source_item == sku] == [Decimal(-5)]
 
 
-@pytest.mark.parametrize(("lose", "sent"), [(1, True), (2, False), (3, True), *also((1, False), (2, True), (3, False))])
+@pytest.mark.parametrize(("lose", "sent"), [(2, False), (3, True), *also((1, True), (1, False), (2, True), (3, False))])
 async def test_an_order_cut_off_at_any_step_is_finished_as_one_sale(tryton, session, adapter, admin, lose, sent):
     reference = new_id("ord")
     asked = order(reference, ("SKU-0032", "2", "WH-N"), ("SKU-0033", "1", "WH-W"))
@@ -196,7 +196,7 @@ async def test_an_order_cut_off_at_any_step_is_finished_as_one_sale(tryton, sess
 
 @pytest.mark.parametrize(
     ("lose", "sent"),
-    [(1, True), (3, False), (4, True), *also((1, False), (2, True), (2, False), (3, True), (4, False), (5, True))],
+    [(3, False), (4, True), *also((1, True), (1, False), (2, True), (2, False), (3, True), (4, False), (5, True))],
 )
 async def test_a_posting_cut_off_at_any_step_ships_once(tryton, session, adapter, lose, sent):
     reference, posting = new_id("ord"), new_id("pst")
@@ -214,7 +214,7 @@ async def test_a_posting_cut_off_at_any_step_ships_once(tryton, session, adapter
     ]
 
 
-@pytest.mark.parametrize("lose", [1, 2, 3])
+@pytest.mark.parametrize("lose", [2, *also((1,), (3,))])
 async def test_a_cancellation_cut_off_at_any_step_is_finished(tryton, session, adapter, lose):
     reference = new_id("ord")
     await adapter.submit_order(call(), order=order(reference, ("SKU-0036", "3", "WH-N")))
