@@ -31,10 +31,10 @@ async def told(site, story, armed=None):
 
 
 async def clean(site, story):
-    """The books after a run without a fault, and its seams. It has asked for the kinds of tasks that it says."""
+    """The books after a run without a fault, and its seams; it has asked for the kinds of tasks that it says."""
     before = await site.tasks()
     expected = await told(site, story)
-    assert (await site.tasks() - before).keys() == story.kinds | story.by_hand
+    assert (await site.tasks() - before).keys() >= story.kinds | story.by_hand
     return expected, site.seams.points
 
 
