@@ -84,11 +84,15 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def own_and_ended_seconds(pid: int) -> float:
+    """Of a process, and of the children that it had and waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
 def seconds_of_family(pid: int) -> float:
     """Of a process, the children that it has, and those that it had and waited for."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    ended = (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
-    return processor_seconds(pid) + ended + sum(seconds_of_children(pid).values())
+    return own_and_ended_seconds(pid) + sum(seconds_of_children(pid).values())
 
 
 def free_port() -> int:

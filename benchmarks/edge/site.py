@@ -166,6 +166,6 @@ def tokens_of(port: int, credentials: list[Any], count: int) -> list[str]:
             "client_secret": credential.client_secret,
         }
         request = urllib.request.Request(f"http://127.0.0.1:{port}/oauth2/token", urllib.parse.urlencode(form).encode())
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             tokens.append(json.load(answer)["access_token"])
     return tokens

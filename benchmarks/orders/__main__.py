@@ -23,8 +23,9 @@ from typing import Any, Final
 from benchmarks.acceptance.sides import ours_serving
 from benchmarks.edge.site import tokens_of
 from benchmarks.orders import checker
+from benchmarks.orders.processor import seconds_by_kind
 from benchmarks.orders.site import WAREHOUSES, Site
-from benchmarks.processes import ROOT, machine, seconds_of_children, seconds_of_family
+from benchmarks.processes import ROOT, machine
 from gateway.engines import Engines
 
 _TOKENS: Final = 40
@@ -62,7 +63,7 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 async def _measured(site: Site, folder: Path, url: str, given: argparse.Namespace) -> dict[str, Any]:
     with ExitStack() as serving:
-        port, server = serving.enter_context(ours_serving(site.settings))
+        port, _ = serving.enter_context(ours_serving(site.settings))
         plan = {
             "port": port, "tokens": await asyncio.to_thread(tokens_of, port, site.credentials, _TOKENS),
             "connections": given.connections, "items": given.items, "lines": given.lines,
@@ -72,8 +73,10 @@ async def _measured(site: Site, folder: Path, url: str, given: argparse.Namespac
         accepted = burst["statuses"].get("201", 0) + half["statuses"].get("201", 0)
         for sandbox in site.warehouses.values():
             serving.enter_context(_people(sandbox.url, sandbox.folder / "received.jsonl"))
+        before = seconds_by_kind()
         began = time.time()
-        workers = [serving.enter_context(site.worker(number + 1)) for number in range(given.workers)]
+        for number in range(given.workers):
+            serving.enter_context(site.worker(number + 1))
         left = max(0, given.orders - accepted)
         rate = max(10.0, given.orders / 600)
         few = plan | {"connections": 4}  # at this rate the server would end more of them for doing nothing
@@ -81,17 +84,17 @@ async def _measured(site: Site, folder: Path, url: str, given: argparse.Namespac
         done = await _until_complete(url, given.orders if left else accepted, coming, began)
         if coming is not None:
             accepted += (await coming)["statuses"].get("201", 0)
-        spent = {
-            "gateway": round(sum(seconds_of_children(server).values())),
-            "workers": round(sum(seconds_of_family(pid) for pid in workers)),
-        }
+        spent = {kind: after - before.get(kind, 0.0) for kind, after in seconds_by_kind().items() if kind != "load"}
     counted = await checker.count(url, folder, list(WAREHOUSES), accepted)
     return {
         "accepted_per_s": round(burst["per_second"]),
         "accept_p99_ms": round(half["p99_ms"]),
         "saga_minutes": round((done - began) / 60, 2),
         **counted,
-        "cpu_seconds": spent,
+        "processor_ms_per_order": {
+            kind: round(1_000 * seconds / max(1, counted["completed"]), 1)
+            for kind, seconds in {**spent, "all": sum(spent.values())}.items()
+        },
         "statuses": {"burst": burst["statuses"], "half": half["statuses"]},
     }
 

@@ -79,7 +79,7 @@ def _done(step: Step, task: Task, outcome: Outcome, now: datetime) -> Verdict:
     settled = replace(
         task, state=TaskState.DONE, settling=False, not_before=None, error_code=None, attempts=0, verify_at=None
     )
-    if answer is None or (isinstance(answer, SystemOrder) and answer.cancelled):
+    if _is_gone(answer):
         return Verdict(task=replace(settled, state=TaskState.ABSENT), finding=_gone(step))
     if isinstance(answer, (SystemOrder, SystemShipment, WarehouseWork)):
         settled = replace(settled, number=answer.number)
@@ -88,9 +88,21 @@ def _done(step: Step, task: Task, outcome: Outcome, now: datetime) -> Verdict:
     return Verdict(task=settled)
 
 
+def _is_gone(answer: object) -> bool:
+    """Nothing is there, or it is cancelled there: a warehouse answers a repetition with what the first one made."""
+    if isinstance(answer, WarehouseWork):
+        return answer.state is WorkState.CANCELLED
+    return answer is None or (isinstance(answer, SystemOrder) and answer.cancelled)
+
+
 def _gone(step: Step) -> Finding:
     system = step.the_task.system
     detail = f"{system} no longer holds the order, or has cancelled it: cancel it here, or retry to submit it again"
+    if step.kind is StepKind.RELEASE_WORK:
+        detail = (
+            f"{system} has cancelled the work and may never take its reference again: have it reopened there and retry,"
+            " or cancel the order here"
+        )
     return _finding(step, ExceptionClass.CLASHED, "order.cancelled_elsewhere", detail, blocking=True)
 
 

@@ -71,7 +71,12 @@ class KilledError(BaseException):
 
 
 class Seams:
-    """Where calls leave us: each on a connection of its own, committed at once."""
+    """Where calls leave us: each on a connection of its own, committed at once.
+
+    `unique_work`: warehouses take a reference once for ever, and answer a repetition with what stands under it.
+    """
+
+    unique_work = False
 
     def __init__(self, url, *, really_kill=False):
         self.url = url
@@ -262,6 +267,9 @@ class Warehouse:
         lines = [[line.line, line.item, str(line.amount)] for line in order.lines]
 
         async def do():
+            known = await self.seams.pool.fetchrow("select * from fake.work where reference = $1", order.order)
+            if known is not None and self.seams.unique_work:
+                return self._work(known)
             row = await self.seams.pool.fetchrow(
                 "insert into fake.work (reference, location, lines) values ($1, $2, $3) returning *",
                 order.order, location, json.dumps(lines),

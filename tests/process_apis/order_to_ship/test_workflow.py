@@ -312,6 +312,23 @@ async def test_a_sale_cancelled_in_the_erp_itself_is_not_taken_for_ours(world):
     assert found.code == "order.cancelled_elsewhere"
 
 
+async def test_work_cancelled_in_the_warehouse_itself_is_not_taken_for_released(world, monkeypatch):
+    monkeypatch.setattr(world.seams, "unique_work", True)
+    order_id = await accepted(world)
+    await world.fault("release_work", "unknown_after")
+    await world.process.workflows()[0].run(order_id, 1)
+    await world.store.execute("update fake.work set state = 'cancelled'")
+    order = await world.drain(order_id)
+    assert order.state is OrderState.EXCEPTION
+    assert "released" not in await world.events(order_id)
+    [found] = await world.process.list_exceptions("acme")
+    assert (found.code, found.fault_domain) == ("order.cancelled_elsewhere", "wms_n")
+    await world.store.execute("update fake.work set state = 'released'")
+    await world.process.retry_exception(CALLER, found.exception_id)
+    assert (await world.drain(order_id)).state is OrderState.RELEASED
+    assert len(await world.works(order_id)) == 1
+
+
 # --- outages and waking -----------------------------------------------------------------------------------------------
 
 
