@@ -1,4 +1,4 @@
-"""Processor time by kind of process, of everything that this process started: wall clocks tell little on a busy machine."""
+"""Processor time by kind of process, of all that this process started: on a busy machine wall clocks tell little."""
 
 from __future__ import annotations
 

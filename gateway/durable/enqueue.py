@@ -11,6 +11,8 @@ from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.durable.shapes import CURRENT
 
 ROUTINE: Final = 50
+GOING_ON: Final = 40
+"""The turns of work that has begun: they go before the first turns of others, so that what began comes to its end."""
 _ENQUEUE: Final = """
 select dbos.enqueue_workflow(
     workflow_name => $1, queue_name => $2, workflow_id => $3, positional_args => $4::json[], priority => $5,

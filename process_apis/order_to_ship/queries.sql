@@ -135,8 +135,8 @@ insert into order_to_ship.shipment_line (movement, shipment_id, line, item, amou
 -- name: withdraw_movement
 delete from order_to_ship.shipment_line where movement = $1 returning shipment_id, line, amount
 
--- name: movement_known
-select exists (select from order_to_ship.shipment_line where movement = $1)
+-- name: movements_known
+select movement from order_to_ship.shipment_line where movement = any($1::text[])
 
 -- name: raise_exception
 insert into order_to_ship.exception

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
-from gateway.durable.enqueue import ROUTINE, enqueue
+from gateway.durable.enqueue import GOING_ON, enqueue
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
 from gateway.store import log
@@ -112,7 +112,7 @@ class Change:
         """What is due now."""
         return next_step(self.order, self.now)
 
-    async def wake(self, delay: float = 0.0, *, priority: int = ROUTINE) -> None:
+    async def wake(self, delay: float = 0.0, *, priority: int = GOING_ON) -> None:
         """Enqueue another turn in this transaction, `delay` seconds from now; one that waits is remembered."""
         turn = self.order.turn + 1
         self.set(turn=turn, waiting_turn=turn if delay > 0 else self.order.waiting_turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -9,7 +10,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection, FindsSystems
-from gateway.canonical.events import Recorded
+from gateway.canonical.events import Event, Recorded
 from gateway.canonical.stock import MovementType
 from gateway.canonical.warehouse import TRANSFER_PREFIX
 from gateway.kernel.errors import CrossdockError, NotFound
@@ -38,6 +39,8 @@ from process_apis.order_to_ship.steps import is_going_back, is_withdrawn, with_t
 _GATHER_S: Final = 0.2
 _TRANSFER: Final = f"{TRANSFER_PREFIX}_"
 _HEARD: Final = frozenset({MovementType.SHIPMENT_CONFIRMED, MovementType.PICK_CONFIRMED})
+Data = dict[str, Any]
+"""What a `stock.movement_recorded` says."""
 
 
 class Shipping:
@@ -48,35 +51,53 @@ class Shipping:
 
     async def on_movement(self, connection: Connection, recorded: Recorded) -> None:
         """Note that picking began, or count a shipment. What names no order of ours is left alone."""
-        data = recorded.event.data
-        order_id = data.get("order")
-        if not order_id or order_id.startswith(_TRANSFER) or (data["type"] not in _HEARD and not data.get("replaces")):
-            return
+        await self.on_movements(connection, [recorded])
+
+    async def on_movements(self, connection: Connection, recorded: Sequence[Recorded]) -> None:
+        """As `on_movement` for each in turn; each order is read and written once."""
+        by_order: dict[tuple[str, str], list[Event]] = defaultdict(list)
+        for each in recorded:
+            if _concerns_orders(each.event.data):
+                by_order[each.event.tenant, each.event.data["order"]].append(each.event)
+        for (tenant, order_id), events in by_order.items():
+            await self._count(connection, tenant, order_id, [event.data for event in events])
+
+    async def _count(self, connection: Connection, tenant: str, order_id: str, movements: Sequence[Data]) -> None:
         try:
             order, now = await lock(connection, order_id)
         except NotFound:
-            await _unknown_order(connection, recorded.event.tenant, order_id, data)
-            return
-        if order.tenant != recorded.event.tenant:
-            await _unknown_order(connection, recorded.event.tenant, order_id, data)
+            order = None
+        if order is None or order.tenant != tenant:
+            for data in movements:
+                await _unknown_order(connection, tenant, order_id, data)
             return
         change = Change(connection, order, now)
+        ids = [str(data["movement"]) for data in movements]
+        known = {row["movement"] for row in await connection.fetch(sql.movements_known, ids)}
+        for data in movements:
+            await self._count_one(change, data, known)
+            _drop_empty_documents(change)
+        await change.save()
+
+    async def _count_one(self, change: Change, data: Data, known: set[str]) -> None:
+        """Count one movement unless it is among the `known`, those that are on a document; adds it to them."""
+        order, movement = change.order, str(data["movement"])
         told = bool(data.get("replaces")) and await _take_back(change, data)
+        known.discard(str(data.get("replaces")))
         if data["type"] == MovementType.PICK_CONFIRMED and order.picking_began_at is None:
-            change.set(picking_began_at=now)
-        kit_lines = await lines_concerned(connection, change.order, data)
+            change.set(picking_began_at=change.now)
+        kit_lines = await lines_concerned(change.connection, change.order, data)
         if unclear := _is_unclear(order, data, kit_lines):
             detail = (
                 f"{data['type']} of {data['item']} names no line, and several have it: its source must name the line"
             )
             change.find(replace(_mismatch(data, detail), code="order.line_unclear"))
         shipped = data["type"] == MovementType.SHIPMENT_CONFIRMED and Decimal(data["amount"]) > 0
-        if shipped and not unclear and not await connection.fetchval(sql.movement_known, str(data["movement"])):
+        if shipped and not unclear and movement not in known:
             await self._ship(change, data, kit_lines, told=told)
-        _drop_empty_documents(change)
-        await change.save()
+            known.add(movement)
 
-    async def _ship(self, change: Change, data: dict[str, Any], kit_lines: Sequence[OrderLine], *, told: bool) -> None:
+    async def _ship(self, change: Change, data: Data, kit_lines: Sequence[OrderLine], *, told: bool) -> None:
         """Count one line. `told`: the ERP knows what this one corrects, so that a person tells it the difference.
 
         Of `kit_lines`, which has the line that it is a component of, the kits count that are whole with it.
@@ -111,7 +132,7 @@ class Shipping:
             uom=line.uom,
         )
 
-    async def _document(self, change: Change, data: dict[str, Any], part: ShippedLine, *, told: bool) -> Shipment:
+    async def _document(self, change: Change, data: Data, part: ShippedLine, *, told: bool) -> Shipment:
         """Put the line on the document it belongs to, or, where that is posted already, on a new one."""
         order = change.order
         key = (data["source"], data["event_id"], data["location"], data.get("release", 1))
@@ -134,7 +155,7 @@ class Shipping:
         change.set(shipments=tuple(filled if one.shipment_id == filled.shipment_id else one for one in known))
         return filled
 
-    async def _open_document(self, change: Change, data: dict[str, Any], *, told: bool) -> Shipment:
+    async def _open_document(self, change: Change, data: Data, *, told: bool) -> Shipment:
         order = change.order
         shipment = Shipment(
             shipment_id=new_id(SHIPMENT_PREFIX),
@@ -166,7 +187,14 @@ class Shipping:
             return "unknown"
 
 
-async def _take_back(change: Change, data: dict[str, Any]) -> bool:
+def _concerns_orders(data: Data) -> bool:
+    order_id = data.get("order")
+    if not order_id or order_id.startswith(_TRANSFER):
+        return False
+    return data["type"] in _HEARD or bool(data.get("replaces"))
+
+
+async def _take_back(change: Change, data: Data) -> bool:
     """A revision replaces a movement: take back what that one counted. True when the ERP was told of it already."""
     row = await change.connection.fetchrow(sql.withdraw_movement, str(data["replaces"]))
     await _take_back_component(change, data)
@@ -187,7 +215,7 @@ async def _take_back(change: Change, data: dict[str, Any]) -> bool:
     return True
 
 
-async def _take_back_component(change: Change, data: dict[str, Any]) -> None:
+async def _take_back_component(change: Change, data: Data) -> None:
     taken = await withdraw_component(change.connection, change.order, str(data["replaces"]))
     if taken is None or not taken[1]:
         return
@@ -210,13 +238,13 @@ def _is_open(order: Order, shipment_id: str) -> bool:
     return task is not None and task.state is TaskState.PENDING and task.attempts == 0
 
 
-def _is_unclear(order: Order, data: dict[str, Any], kit_lines: Sequence[OrderLine]) -> bool:
+def _is_unclear(order: Order, data: Data, kit_lines: Sequence[OrderLine]) -> bool:
     """Goods of a movement without a line could belong to several: they wait for a revision that names one."""
     alone = sum(line.item == data["item"] for line in order.lines)
     return data.get("order_line") is None and alone + len(kit_lines) > 1
 
 
-def _line_of(order: Order, data: dict[str, Any]) -> OrderLine | None:
+def _line_of(order: Order, data: Data) -> OrderLine | None:
     number, item = data.get("order_line"), data["item"]
     by_number = next((line for line in order.lines if line.line == number), None)
     if by_number is not None:
@@ -225,7 +253,7 @@ def _line_of(order: Order, data: dict[str, Any]) -> OrderLine | None:
     return same_item[0] if same_item else None
 
 
-def _mismatch(data: dict[str, Any], detail: str) -> Finding:
+def _mismatch(data: Data, detail: str) -> Finding:
     return Finding(
         exception=ExceptionClass.SHIPMENT_MISMATCH,
         fault_domain=str(data["source"]),
@@ -237,7 +265,7 @@ def _mismatch(data: dict[str, Any], detail: str) -> Finding:
     )
 
 
-async def _unknown_order(connection: Connection, tenant: str, order_id: str, data: dict[str, Any]) -> None:
+async def _unknown_order(connection: Connection, tenant: str, order_id: str, data: Data) -> None:
     found = replace(
         _mismatch(data, f"a movement names the order {order_id}, which does not exist"), code="order.unknown"
     )

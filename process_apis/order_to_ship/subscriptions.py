@@ -13,6 +13,7 @@ def subscriptions(orders: OrderToShip) -> list[Subscription]:
             name="order_to_ship.shipping",
             types=frozenset({"stock.movement_recorded"}),
             handler=orders.shipping.on_movement,
+            together=orders.shipping.on_movements,
         ),
         Subscription(
             name="order_to_ship.covering",

@@ -80,7 +80,7 @@ class World:
         assert versions == sorted(set(versions)), "every event has a version of its own, rising"
         return [row["type"].removeprefix("order.") for row in rows]
 
-    async def ship(
+    def shipped(
         self,
         order,
         line,
@@ -93,6 +93,7 @@ class World:
         movement=None,
         replaces=None,
     ):
+        """What availability tells of a warehouse's movement."""
         movement = movement or f"mov_{order}_{next(self._movements)}"
         data = {
             "type": kind, "item": item or f"itm_{line}", "location": location, "amount": str(amount), "order": order,
@@ -102,10 +103,18 @@ class World:
             tenant="acme", type="stock.movement_recorded", aggregate=movement, aggregate_version=1,
             occurred_at=datetime.now(UTC), data=data, correlation_id="cor_2",
         )  # fmt: skip
-        recorded = Recorded(position=Position(1, 1, 1), recorded_at=datetime.now(UTC), event=event)
+        return Recorded(position=Position(1, 1, 1), recorded_at=datetime.now(UTC), event=event)
+
+    async def hear(self, *recorded):
+        """Count movements that came together."""
+        async with self.store.transaction() as connection:
+            await self.process.shipping.on_movements(connection, recorded)
+
+    async def ship(self, *args, **kwargs):
+        recorded = self.shipped(*args, **kwargs)
         async with self.store.transaction() as connection:
             await self.process.shipping.on_movement(connection, recorded)
-        return movement
+        return recorded.event.data["movement"]
 
     async def drain(self, order, seconds=60.0):
         """Run the order's turns until none is left; one that was killed is started again, as DBOS would."""

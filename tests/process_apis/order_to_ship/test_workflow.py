@@ -56,6 +56,40 @@ async def test_lines_of_one_document_are_posted_together_and_movements_count_onc
     assert posting["lines"] == '[[1, "itm_1", "2"], [2, "itm_2", "3"]]'
 
 
+async def test_movements_that_come_together_are_counted_as_one_by_one(world):
+    order_id = await accepted(world, "PO-1", ("SKU-1", "2"), ("SKU-2", "3"))
+    other_id = await accepted(world, "PO-2", ("SKU-1", "1"))
+    for each in (order_id, other_id):
+        await world.drain(each)
+    wrong = world.shipped(order_id, 1, 1)
+    await world.hear(
+        wrong,
+        world.shipped(other_id, 1, 1),
+        world.shipped(order_id, 2, 3),
+        wrong,
+        world.shipped("so_unknown", 1, 1),
+        world.shipped(order_id, 1, 2, replaces=wrong.event.data["movement"]),
+    )
+    order = await world.process.get_order("acme", order_id)
+    assert [(line.shipped, line.over_shipped) for line in order.lines] == [(2, 0), (3, 0)]
+    assert (await world.events(order_id))[-3:] == ["shipment_confirmed"] * 3
+    [unknown] = await world.process.list_exceptions("acme")
+    assert (unknown.code, unknown.order_id) == ("order.unknown", "so_unknown")
+    assert (await world.drain(order_id)).state is (await world.drain(other_id)).state is OrderState.COMPLETED
+    assert len(await world.postings(order_id)) == 1
+
+
+async def test_the_turns_of_orders_that_have_begun_go_before_the_first_turns_of_others(world):
+    begun = await accepted(world, "PO-1")
+    await world.drain(begun)
+    await accepted(world, "PO-2")
+    await world.ship(begun, 1, 2)
+    rows = await world.store.fetch(
+        "select workflow_uuid from dbos.workflow_status where status in ('ENQUEUED', 'DELAYED') order by priority"
+    )
+    assert [row["workflow_uuid"].startswith(begun) for row in rows] == [True, False]
+
+
 async def test_postings_keep_the_order_of_the_shipments(world):
     order_id = await accepted(world, "PO-1", ("SKU-1", "3"))
     await world.drain(order_id)
