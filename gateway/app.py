@@ -266,6 +266,7 @@ class Core:
                 per_worker=settings.worker.concurrency,
                 freight=settings.freight,
                 criticality=settings.orders.criticality,
+                invoicing=settings.orders.invoicing,
             ),
             committed=[channel.name for channel in settings.channels if channel.is_committed],
             dated=[channel.name for channel in settings.channels if channel.promise_supply],

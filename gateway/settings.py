@@ -38,6 +38,7 @@ from process_apis.availability.history import HistoryOptions
 from process_apis.customers.models import SourceOptions as CustomerSourceOptions
 from process_apis.exceptions.options import ExceptionOptions
 from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
+from process_apis.order_to_ship.invoice_rules import InvoicingOptions
 from process_apis.procure_to_pay.options import ProcurementOptions
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.returns.options import ReturnOptions
@@ -272,12 +273,14 @@ class OrderSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     A call to another system that has not answered after `call_seconds` is given up, and what it did is looked up.
     `criticality` says, by instance, what an order does while a system beside ERPs and warehouses is down: ``degrade``
-    (go on, and ask it later; the default) or ``critical`` (wait for it).
+    (go on, and ask it later; the default) or ``critical`` (wait for it). `invoicing` names the ERPs that are asked to
+    bill each shipment; an order there is completed when all of it is billed.
     """
 
     erp: str | None = None
     call_seconds: float = 20.0
     criticality: Mapping[str, Criticality] = {}
+    invoicing: InvoicingOptions = InvoicingOptions()
 
 
 class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -409,9 +412,11 @@ def _sources_of(settings: Settings, name: str) -> frozenset[str]:
 
 def _check_lists(settings: Settings, name: str) -> None:
     carriers = {carrier for rule in settings.freight.rules for carrier in rule.carriers}
-    for instance in sorted({*carriers, *settings.orders.criticality}):
+    for instance in sorted({*carriers, *settings.orders.criticality, *settings.orders.invoicing.systems}):
         if instance not in settings.systems:
-            raise Misconfigured(f"{name}: freight or orders.criticality name {instance!r}: define it in [systems]")
+            raise Misconfigured(
+                f"{name}: freight, orders.criticality or orders.invoicing name {instance!r}: define it in [systems]"
+            )
     for instance in settings.customers:
         if instance not in settings.systems:
             raise Misconfigured(f"{name}: [customers.{instance}] is about no system: define {instance!r} in [systems]")

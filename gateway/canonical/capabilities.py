@@ -199,6 +199,20 @@ class ReadsInvoices(Protocol):
 
 
 @runtime_checkable
+class BillsShipments(Protocol):
+    """An ERP that bills what was posted to it when it is asked, each posting once.
+
+    `bill_shipment` may be called for one that was begun and not finished: it finishes it. `find_bill` answers only what
+    is finished: an invoice that is posted and has a number. Its lines that bill the posting bear its id. Raises
+    `Conflict` (``erp.not_billed``) where the ERP makes no invoice of this shipment.
+    """
+
+    async def find_bill(self, call: Call, *, reference: str, posting: str) -> SystemInvoice | None: ...
+
+    async def bill_shipment(self, call: Call, *, reference: str, posting: str) -> SystemInvoice: ...
+
+
+@runtime_checkable
 class IssuesCredits(Protocol):
     """An ERP that issues credit notes under our reference, looked up before a retry.
 
@@ -419,6 +433,8 @@ class FindsSystems(Protocol):
     def reads_customers(self, instance: str) -> ReadsCustomers: ...
 
     def posts_shipments(self, instance: str) -> PostsShipments: ...
+
+    def bills_shipments(self, instance: str) -> BillsShipments: ...
 
     def releases_work(self, instance: str) -> ReleasesWork: ...
 

@@ -156,6 +156,8 @@ TAXONOMY: Final[dict[str, EventType]] = {
         EventType("order.freight_booked", 1, "order", "a carrier took the goods of an order on"),
         EventType("order.milestone_reached", 1, "order", "a carrier told how far goods of an order are on their way"),
         EventType("order.shipment_confirmed", 1, "order", "goods of an order left a warehouse"),
+        EventType("invoice.issued", 1, "order", "the ERP billed a shipment of an order"),
+        EventType("order.invoiced", 1, "order", "all that was shipped of an order so far is billed"),
         EventType("order.completed", 1, "order", "everything ordered was shipped or cancelled and the order is closed"),
         EventType("order.cancelled", 1, "order", "an order, or what was open of it, was cancelled"),
         EventType("order.redated", 1, "order", "what waits of an order is expected at another date than told before"),

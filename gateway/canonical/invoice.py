@@ -30,7 +30,8 @@ class InvoiceLine(Struct, frozen=True, kw_only=True):
     """One line: `amount` in base units at `unit_price` (less than zero on a credit note), `net` as the ERP rounds it.
 
     `line` is the order line, `posting` our id of the shipment it bills; None where the ERP does not say, or where it
-    bills something else. `code` is the ERP's own code of the item, None for what is no item (freight, a fee).
+    bills something else. `code` is the ERP's own code of the item, None for what is no item (freight, a fee). `tax` is
+    what the ERP charges on the line, None where it says so of the whole invoice only.
     """
 
     line: int | None
@@ -39,6 +40,7 @@ class InvoiceLine(Struct, frozen=True, kw_only=True):
     unit_price: Decimal
     net: Decimal
     posting: str | None = None
+    tax: Decimal | None = None
 
 
 class SystemInvoice(Struct, frozen=True, kw_only=True):

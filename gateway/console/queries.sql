@@ -123,7 +123,7 @@ left join lateral (
     select kind, system, target, state, attempts, error_code
     from order_to_ship.task
     where order_id = o.order_id and state not in ('done', 'absent', 'withdrawn')
-    order by array_position(array['terms', 'freight_quote', 'erp_order', 'warehouse_work', 'freight_booking', 'shipment_posting'], kind), target
+    order by array_position(array['terms', 'freight_quote', 'erp_order', 'warehouse_work', 'freight_booking', 'shipment_posting', 'invoice'], kind), target
     limit 1
 ) n on true
 order by coalesce(t.blocking, false) desc, (t.exceptions is not null) desc,
@@ -152,7 +152,7 @@ limit 500;
 select kind, target, system, state, attempts, settling, not_before, number, error_code, changed_at
 from order_to_ship.task
 where order_id = $1
-order by array_position(array['terms', 'freight_quote', 'erp_order', 'warehouse_work', 'freight_booking', 'shipment_posting'], kind), target
+order by array_position(array['terms', 'freight_quote', 'erp_order', 'warehouse_work', 'freight_booking', 'shipment_posting', 'invoice'], kind), target
 limit 100;
 
 -- name: order_shipments

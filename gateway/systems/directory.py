@@ -11,6 +11,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from gateway.canonical.capabilities import (
+    BillsShipments,
     BooksFreight,
     BooksReceipts,
     BooksSupplierInvoices,
@@ -153,6 +154,10 @@ class Directory:
     def posts_shipments(self, instance: str) -> PostsShipments:
         """The instance as an ERP that is told of shipments, in our location codes."""
         return TranslatedPostings(self.instance(instance, PostsShipments), self._codes(instance))
+
+    def bills_shipments(self, instance: str) -> BillsShipments:
+        """The instance as an ERP that bills shipments."""
+        return self.instance(instance, BillsShipments)
 
     def releases_work(self, instance: str) -> ReleasesWork:
         """The instance as a warehouse that takes work, in our location codes."""

@@ -30,6 +30,7 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.TakesOrders,
         capabilities.CancelsTwins,
         capabilities.PostsShipments,
+        capabilities.BillsShipments,
         capabilities.PostsAdjustments,
         capabilities.ReadsInvoices,
         capabilities.IssuesCredits,

@@ -49,6 +49,7 @@ class Handover:
             StepKind.VERIFY_ORDER: self._verify_order,
             StepKind.RELEASE_WORK: self._release_work,
             StepKind.POST_SHIPMENT: self._post_shipment,
+            StepKind.BILL_SHIPMENT: self._bill_shipment,
             StepKind.CANCEL_WORK: self._cancel_work,
             StepKind.CANCEL_ORDER: self._cancel_order,
             **FreightCalls(systems, clock, freight).performers,
@@ -99,6 +100,7 @@ class Handover:
             TaskKind.ERP_WITHDRAWAL: self._systems.takes_orders,
             TaskKind.WAREHOUSE_WORK: self._systems.releases_work,
             TaskKind.SHIPMENT_POSTING: self._systems.posts_shipments,
+            TaskKind.INVOICE: self._systems.bills_shipments,
             TaskKind.FREIGHT_QUOTE: self._systems.offers_freight,
             TaskKind.FREIGHT_BOOKING: self._systems.books_freight,
         }
@@ -163,6 +165,15 @@ class Handover:
 
         return await self._without_twins(call, order, step, post)
 
+    async def _bill_shipment(self, call: Call, order: Order, step: Step) -> object:
+        erp = self._systems.bills_shipments(step.the_task.system)
+        reference, posting = _reference(order, step), step.the_task.target
+        if step.look_first:
+            found = await erp.find_bill(call, reference=reference, posting=posting)
+            if found is not None:
+                return found
+        return await erp.bill_shipment(call, reference=reference, posting=posting)
+
     async def _cancel_work(self, call: Call, order: Order, step: Step) -> WarehouseWork | None:
         warehouse = self._systems.releases_work(step.the_task.system)
         if step.look_first:
@@ -196,9 +207,9 @@ class Handover:
 
 
 def _reference(order: Order, step: Step) -> str:
-    """What the step's system knows the order by. A shipment is posted to the release that it left for."""
+    """What the step's system knows the order by. A shipment is posted to, and billed for, the release it left for."""
     task = step.the_task
-    if task.kind is TaskKind.SHIPMENT_POSTING:
+    if task.kind in (TaskKind.SHIPMENT_POSTING, TaskKind.INVOICE):
         shipment = next(known for known in order.shipments if known.shipment_id == task.target)
         return reference_of(order, shipment.release)
     return reference_of(order, release_of(task))

@@ -147,6 +147,7 @@ class TaskKind(StrEnum):
     ERP_WITHDRAWAL = "erp_withdrawal"
     WAREHOUSE_WORK = "warehouse_work"
     SHIPMENT_POSTING = "shipment_posting"
+    INVOICE = "invoice"
     FREIGHT_QUOTE = "freight_quote"
     FREIGHT_BOOKING = "freight_booking"
 
@@ -170,8 +171,8 @@ class TaskState(StrEnum):
 class Task(Struct, frozen=True, kw_only=True):
     """One thing asked of one system. `settling`: its outcome is unknown and it is looked up after `not_before`.
 
-    `target` is a location, a shipment or the system itself, of a later release with its number. `verify_at`: when to
-    look for a twin, where one attempt followed another whose outcome was unknown.
+    `target` is a location, a shipment (of its posting and its invoice) or the system itself, of a later release with
+    its number. `verify_at`: when to look for a twin, where one attempt followed another whose outcome was unknown.
     """
 
     kind: TaskKind
@@ -205,6 +206,36 @@ class Shipment(Struct, frozen=True, kw_only=True):
     location: str
     lines: tuple[ShippedLine, ...]
     release: int = 1
+
+
+class InvoicedLine(Struct, frozen=True, kw_only=True):
+    """What the ERP billed of one line of a shipment: base units, price, net and tax in the invoice's currency.
+
+    `tax` is None where the ERP says it of the whole invoice only.
+    """
+
+    line: int
+    amount: Decimal
+    unit_price: Decimal
+    net: Decimal
+    tax: Decimal | None = None
+
+
+class Invoice(Struct, frozen=True, kw_only=True):
+    """The invoice that bills a shipment, as the ERP posted it. One invoice may bill several shipments.
+
+    `lines` are those of this shipment; `net`, `tax` and `total` are of the whole invoice.
+    """
+
+    shipment: str
+    system: str
+    number: str
+    issued_on: date | None
+    currency: str
+    net: Decimal
+    tax: Decimal
+    total: Decimal
+    lines: tuple[InvoicedLine, ...]
 
 
 class FreightOffer(Struct, frozen=True, kw_only=True):
@@ -332,6 +363,7 @@ class Order(Struct, frozen=True, kw_only=True):
     freight: tuple[Freight, ...] = ()
     cut_overs: tuple[CutOver, ...] = ()
     moves: tuple[ErpMove, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
     version: int = 1
     approved_at: datetime | None = None
     allocated_at: datetime | None = None

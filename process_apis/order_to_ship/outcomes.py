@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.canonical.invoice import SystemInvoice
 from gateway.canonical.order import ExternalReference, SystemOrder, SystemShipment, WarehouseWork, WorkState
 from gateway.kernel.errors import (
     BrokenUpstream,
@@ -81,7 +82,7 @@ def _done(step: Step, task: Task, outcome: Outcome, now: datetime) -> Verdict:
     )
     if _is_gone(answer):
         return Verdict(task=replace(settled, state=TaskState.ABSENT), finding=_gone(step))
-    if isinstance(answer, (SystemOrder, SystemShipment, WarehouseWork)):
+    if isinstance(answer, (SystemOrder, SystemShipment, SystemInvoice, WarehouseWork)):
         settled = replace(settled, number=answer.number)
     if step.kind is StepKind.SUBMIT_ORDER and step.look_first and outcome.reference is ExternalReference.SEARCHABLE:
         settled = replace(settled, verify_at=now + outcome.settle)

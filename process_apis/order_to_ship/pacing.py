@@ -29,7 +29,7 @@ def work_of(order: Order, step: Step, urgent: Collection[str]) -> Work:
         return Work.COMMITTED
     if step.kind in UNDO_STEPS:
         return Work.UNDO
-    return Work.POSTING if step.kind is StepKind.POST_SHIPMENT else Work.ORDINARY
+    return Work.POSTING if step.kind in (StepKind.POST_SHIPMENT, StepKind.BILL_SHIPMENT) else Work.ORDINARY
 
 
 class Gate:

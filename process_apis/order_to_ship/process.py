@@ -42,6 +42,7 @@ from process_apis.order_to_ship.covering import Covering
 from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
 from process_apis.order_to_ship.hold_rulebook import HoldRulebook
 from process_apis.order_to_ship.intervening import Interventions
+from process_apis.order_to_ship.invoice_rules import InvoicingOptions
 from process_apis.order_to_ship.milestones import Milestones
 from process_apis.order_to_ship.models import (
     QUEUE,
@@ -92,6 +93,7 @@ class Options(Struct, frozen=True, kw_only=True):
     pace: Pace = Pace()
     freight: FreightOptions = FreightOptions()
     criticality: Mapping[str, Criticality] = {}
+    invoicing: InvoicingOptions = InvoicingOptions()
 
 
 class OrderToShip:
@@ -118,7 +120,7 @@ class OrderToShip:
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
         channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
         lines leave. `visits` keeps the places at paced systems. `customers` tells who may order. Raises `Misconfigured`
-        for a carrier of a freight rule that is none.
+        for a carrier of a freight rule that is none, and an ERP in `invoicing` that does not bill.
         """
         self._visits = visits
         self._cancel_after = dict(cancel_after or {})
@@ -129,6 +131,8 @@ class OrderToShip:
         for carrier in {name for rule in self._options.freight.rules for name in rule.carriers}:
             systems.offers_freight(carrier)
             systems.books_freight(carrier)
+        for erp in self._options.invoicing.systems:
+            systems.bills_shipments(erp)
         self._clock = clock
         self.hold_rules = HoldRulebook(store, clock)
         vetting = Vetting(self.hold_rules, customers or WithoutCustomers(), items)
@@ -138,7 +142,7 @@ class OrderToShip:
         self._turns = partial(
             Turns, clock=clock, claims=claims, systems=systems, vetting=vetting, pace=self._options.pace,
             call_timeout=self._options.call_timeout, gate=Gate(visits, committed), freight=self._options.freight,
-            criticality=self._options.criticality,
+            criticality=self._options.criticality, invoicing=self._options.invoicing,
         )  # fmt: skip
         self.interventions = Interventions(store, claims, systems, self._cancel)
         self.shipping = Shipping(systems)

@@ -33,6 +33,7 @@ from process_apis.order_to_ship.steps import Step, Wait, next_step
 sql: Final = queries_beside(__file__)
 _service: Final = queries_beside(__file__, "service_queries.sql")
 _freight: Final = queries_beside(__file__, "freight_queries.sql")
+_invoices: Final = queries_beside(__file__, "invoice_queries.sql")
 _move_sql: Final = queries_beside(__file__, "erp_move_queries.sql")
 _decode: Final = msgspec.json.Decoder(Order).decode
 _STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
@@ -161,6 +162,9 @@ class Change:
         if order.freight != self._before.freight:
             text = msgspec.json.encode(order.freight).decode()
             await self.connection.execute(_freight.update_freight, order.order_id, text)
+        if order.invoices != self._before.invoices:
+            text = msgspec.json.encode(order.invoices).decode()
+            await self.connection.execute(_invoices.update_invoices, order.order_id, text)
 
     async def _write_lines(self) -> None:
         changed = [line for line in self.order.lines if line not in self._before.lines]

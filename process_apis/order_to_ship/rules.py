@@ -195,6 +195,7 @@ def derive_state(order: Order) -> OrderState:
         (order.completed_at, OrderState.COMPLETED),
         (any(finding.blocking for finding in order.exceptions), OrderState.EXCEPTION),
         (shipped and waiting, OrderState.PARTIALLY_SHIPPED),
+        (shipped and _all_there(order, TaskKind.INVOICE), OrderState.INVOICED),
         (shipped, OrderState.SHIPPED),
         (order.hold_reason, OrderState.HELD),
         (_all_there(order, TaskKind.WAREHOUSE_WORK), OrderState.RELEASED),

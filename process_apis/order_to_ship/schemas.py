@@ -14,6 +14,7 @@ from gateway.pacing.places import Waiting
 from process_apis.order_to_ship.models import (
     AskedLine,
     Freight,
+    Invoice,
     Order,
     OrderException,
     OrderSummary,
@@ -138,8 +139,34 @@ class FreightView(Struct, kw_only=True):
     milestones: list[MilestoneView]
 
 
+class InvoicedLineView(Struct, kw_only=True):
+    """What is billed of a line, in base units; `tax` is null where the ERP says it of the whole invoice only."""
+
+    line: int
+    amount: Figure
+    unit_price: MoneyView
+    net: MoneyView
+    tax: MoneyView | None
+
+
+class InvoiceView(Struct, kw_only=True):
+    """The invoice that bills one shipment; its sums are of the whole, which may bill others as well."""
+
+    shipment: str
+    system: str
+    number: str
+    issued_on: date | None
+    net: MoneyView
+    tax: MoneyView
+    total: MoneyView
+    lines: list[InvoicedLineView]
+
+
 class OrderView(Struct, kw_only=True):
-    """An order as internal applications see it. `waiting` is null where it waits for no paced system."""
+    """An order as internal applications see it. `waiting` is null where it waits for no paced system.
+
+    `invoices` are those of ERPs that are asked to bill.
+    """
 
     id: str
     external_number: str
@@ -156,6 +183,7 @@ class OrderView(Struct, kw_only=True):
     ship_to: AddressBody
     lines: list[LineView]
     freight: list[FreightView]
+    invoices: list[InvoiceView]
     version: int
     waiting: WaitingView | None
 
@@ -312,6 +340,7 @@ def order_view(order: Order) -> OrderView:
             for line in order.lines
         ],
         freight=[freight_view(freight) for freight in order.freight],
+        invoices=[invoice_view(invoice) for invoice in order.invoices],
         version=order.version,
         waiting=_waiting(order.waiting),
     )
@@ -334,6 +363,30 @@ def freight_view(freight: Freight) -> FreightView:
         milestones=[
             MilestoneView(kind=each.kind, tracking=each.tracking, occurred_at=each.occurred_at, place=each.place)
             for each in freight.milestones
+        ],
+    )
+
+
+def invoice_view(invoice: Invoice) -> InvoiceView:
+    """What was billed of one shipment."""
+    currency = invoice.currency
+    return InvoiceView(
+        shipment=invoice.shipment,
+        system=invoice.system,
+        number=invoice.number,
+        issued_on=invoice.issued_on,
+        net=_money(invoice.net, currency),
+        tax=_money(invoice.tax, currency),
+        total=_money(invoice.total, currency),
+        lines=[
+            InvoicedLineView(
+                line=each.line,
+                amount=plain(each.amount),
+                unit_price=_money(each.unit_price, currency),
+                net=_money(each.net, currency),
+                tax=None if each.tax is None else _money(each.tax, currency),
+            )
+            for each in invoice.lines
         ],
     )
 

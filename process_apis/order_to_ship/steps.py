@@ -1,8 +1,8 @@
 """What an order needs next, purely from its facts: the whole flow of order to ship stands here.
 
-Forward: terms and credit, allocation, freight offers, ERP order, warehouse work, shipment postings, close. Backward (a
-cancel, or an ERP's refusal): warehouse work, then ERP order, then the claims, each only when the one before is
-confirmed gone. What people ask of an order that is handed over goes back in the same way as far as it is concerned,
+Forward: terms and credit, allocation, freight offers, ERP order, warehouse work, shipment postings, invoices, close.
+Backward (a cancel, or an ERP's refusal): warehouse work, then ERP order, then the claims, each only when the one before
+is confirmed gone. What people ask of an order that is handed over goes back in the same way as far as it is concerned,
 then forward again. Beside all of it, and after the order's end where it takes so long: what carriers are told.
 """
 
@@ -30,6 +30,7 @@ class StepKind(StrEnum):
     VERIFY_ORDER = "verify_order"
     RELEASE_WORK = "release_work"
     POST_SHIPMENT = "post_shipment"
+    BILL_SHIPMENT = "bill_shipment"
     CANCEL_WORK = "cancel_work"
     CANCEL_ORDER = "cancel_order"
     WITHDRAW_ORDER = "withdraw_order"
@@ -47,7 +48,7 @@ UNDO_STEPS: Final = frozenset(
     {StepKind.CANCEL_WORK, StepKind.CANCEL_ORDER, StepKind.CANCEL_FREIGHT, StepKind.WITHDRAW_ORDER}
 )
 FREIGHT_STEPS: Final = frozenset({StepKind.QUOTE_FREIGHT, StepKind.BOOK_FREIGHT, StepKind.CANCEL_FREIGHT})
-_BESIDE: Final = frozenset({TaskKind.SHIPMENT_POSTING, TaskKind.FREIGHT_BOOKING})
+_BESIDE: Final = frozenset({TaskKind.SHIPMENT_POSTING, TaskKind.INVOICE, TaskKind.FREIGHT_BOOKING})
 _TO_DO: Final = frozenset({TaskState.PENDING, TaskState.ATTEMPTED, TaskState.ABSENT})
 _MAY_BE_THERE: Final = frozenset({TaskState.ATTEMPTED, TaskState.DONE, TaskState.UNDOING})
 
@@ -85,7 +86,7 @@ def next_step(order: Order, now: datetime) -> Next:
     forward = None if _blocked(order) else _leaving(order, now) or _forward(order, now)
     if isinstance(forward, Step):
         return forward
-    shipping = _after_shipping(order, now)
+    shipping = _sooner(_after_shipping(order, now), _billing(order, now))
     if isinstance(shipping, Step):
         return shipping
     if forward is None and shipping is None and _is_over(order):
@@ -210,11 +211,19 @@ def _after_shipping(order: Order, now: datetime) -> Next:
     return _first(StepKind.POST_SHIPMENT, [oldest], now)
 
 
+def _billing(order: Order, now: datetime) -> Next:
+    """What is posted is billed, each shipment by itself: one that a person has to look at keeps no other."""
+    stuck = {found.target for found in order.exceptions if found.blocking and found.kind == TaskKind.INVOICE}
+    due = [task for task in order.of_kind(TaskKind.INVOICE) if task.state in _TO_DO and task.target not in stuck]
+    return _first(StepKind.BILL_SHIPMENT, due, now) if due else None
+
+
 def _is_over(order: Order) -> bool:
-    """Nothing is to be shipped any more, and everything that was shipped is told."""
+    """Nothing is to be shipped any more, and everything that was shipped is told, and billed where it is to be."""
     waiting = any(line.open or line.backordered for line in order.lines)
     blocked = any(finding.blocking for finding in order.exceptions)
-    told = all(task.state is TaskState.DONE for task in order.of_kind(TaskKind.SHIPMENT_POSTING))
+    after = (*order.of_kind(TaskKind.SHIPMENT_POSTING), *order.of_kind(TaskKind.INVOICE))
+    told = all(task.state is TaskState.DONE for task in after)
     return order.allocated_at is not None and told and not waiting and not blocked
 
 

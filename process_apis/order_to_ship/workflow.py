@@ -26,6 +26,8 @@ from process_apis.order_to_ship.erp_moves import spared
 from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
 from process_apis.order_to_ship.freight_settling import FreightDesk
 from process_apis.order_to_ship.handover import Handover
+from process_apis.order_to_ship.invoice_rules import InvoicingOptions
+from process_apis.order_to_ship.invoicing import InvoiceDesk
 from process_apis.order_to_ship.models import MoveState, Order, Task
 from process_apis.order_to_ship.outcomes import Outcome, Pace, judge
 from process_apis.order_to_ship.pacing import Gate
@@ -74,6 +76,7 @@ class Turns:
         gate: Gate,
         freight: FreightOptions,
         criticality: Mapping[str, Criticality],
+        invoicing: InvoicingOptions,
     ) -> None:
         self._vetting = vetting
         self._store = store
@@ -83,6 +86,7 @@ class Turns:
         self._pace = pace
         self._handover = Handover(systems, clock, pace, call_timeout, freight)
         self._freight = FreightDesk(freight, criticality)
+        self._invoices = InvoiceDesk(invoicing)
 
     async def run(self, order_id: str, turn: int) -> None:
         """One turn. While the record is away it is tried again, because then nothing of it can be written down."""
@@ -161,6 +165,8 @@ class Turns:
     def _apply(self, change: Change, step: Step, outcome: Outcome) -> None:
         verdict = judge(step, outcome, change.now, self._pace)
         change.order, verdict = spared(change.order, step, verdict, change.now)
+        if step.kind is StepKind.BILL_SHIPMENT:
+            verdict = self._invoices.settle(change, step.the_task, outcome, verdict)
         if step.kind not in FREIGHT_STEPS:
             apply_verdict(change, step, verdict)
             return
@@ -172,6 +178,7 @@ class Turns:
     async def _go_on(self, change: Change, *, may_wait: bool) -> _Begun | None:
         """Apply our own steps, begin the next call, or enqueue the turn that comes after the wait; then save."""
         self._freight.plan(change)
+        self._invoices.plan(change)
         upcoming = change.next()
         while isinstance(upcoming, Step) and upcoming.kind in OWN_STEPS:
             before = change.order

@@ -19,6 +19,7 @@ MESSAGE_OF_EVENT: Final = {
     "order.freight_booked": ORDER_UPDATED,
     "order.milestone_reached": ORDER_UPDATED,
     "order.shipment_confirmed": ORDER_UPDATED,
+    "order.invoiced": ORDER_UPDATED,
     "order.completed": ORDER_UPDATED,
     "order.cancelled": ORDER_UPDATED,
     "order.redated": ORDER_UPDATED,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from gateway.canonical.capabilities import Call, Page
+from gateway.canonical.invoice import SystemInvoice
 from gateway.canonical.order import ExternalReference, SalesOrder, ShipmentLine, SystemOrder, SystemShipment
 from gateway.canonical.party import CustomerAccount
 from gateway.canonical.stock import ReportedSnapshot
@@ -122,6 +123,26 @@ class Adapter:
                 _differs(posting)
         return mapping.shipment(made)
 
+    async def find_bill(self, call: Call, *, reference: str, posting: str) -> SystemInvoice | None:
+        """The invoice of the delivery that was told under `posting`."""
+        found = _bill_of(await self._find(call, reference), posting)
+        return None if found is None else mapping.invoice(found, reference)
+
+    async def bill_shipment(self, call: Call, *, reference: str, posting: str) -> SystemInvoice:
+        """Bill that delivery; a repetition returns what the first one made.
+
+        Raises `Rejected` where the ERP knows no such delivery.
+        """
+        present = await self._present(call, reference)
+        try:
+            made = await self._client.bill(call, number=present.number, invoice=wire.NewInvoice(delivery=posting))
+        except Conflict as conflict:
+            known = _bill_of(await self._present(call, reference), posting)
+            if conflict.code != _DUPLICATE or known is None:
+                raise
+            made = known
+        return mapping.invoice(made, reference)
+
     async def _present(self, call: Call, reference: str) -> wire.Order:
         found = await self._find(call, reference)
         if found is None:
@@ -136,6 +157,11 @@ class Adapter:
                 code="erp.broken_contract",
             )
         return orders[0] if orders else None
+
+
+def _bill_of(order: wire.Order | None, posting: str) -> wire.Invoice | None:
+    bills = () if order is None else order.invoices
+    return next((each for each in bills if each.delivery == posting), None)
 
 
 def _differs(posting: str) -> wire.Delivery:

@@ -81,6 +81,12 @@ class Client:
         made: wire.Delivery = await self._api.change(call, path, wire.Delivery, msgspec.json.encode(delivery))
         return made
 
+    async def bill(self, call: Call, *, number: str, invoice: wire.NewInvoice) -> wire.Invoice:
+        """``POST /sales-orders/{number}/invoices``."""
+        path = f"{_ROOT}/sales-orders/{quote(number, safe='')}/invoices"
+        made: wire.Invoice = await self._api.change(call, path, wire.Invoice, msgspec.json.encode(invoice))
+        return made
+
 
 def _fault(body: bytes) -> Fault:
     found: _FaultAnswer = decode(body, _FaultAnswer)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Final
 
 from gateway.canonical.capabilities import Page
+from gateway.canonical.invoice import InvoiceLine, InvoiceState, SystemInvoice
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.order import SalesOrder, ShipmentLine, SystemOrder, SystemShipment
 from gateway.canonical.party import CustomerAccount
@@ -144,4 +145,31 @@ def shipment(delivery: wire.Delivery) -> SystemShipment:
         state="done",
         location=delivery.site,
         lines=tuple(ShipmentLine(line=line.line, item=line.article, amount=line.quantity) for line in delivery.lines),
+    )
+
+
+def invoice(found: wire.Invoice, reference: str) -> SystemInvoice:
+    """What billed one delivery of the order `reference`. Invoices are posted when they are made."""
+    return SystemInvoice(
+        identity=found.number,
+        number=found.number,
+        state=InvoiceState.POSTED,
+        issued_on=found.issued_on,
+        currency=found.currency,
+        net=found.net,
+        tax=found.tax,
+        total=found.total,
+        lines=tuple(
+            InvoiceLine(
+                line=line.line,
+                code=line.article,
+                amount=line.quantity,
+                unit_price=line.price,
+                net=line.net,
+                posting=found.delivery,
+                tax=line.tax,
+            )
+            for line in found.lines
+        ),
+        reference=reference,
     )

@@ -128,6 +128,36 @@ class Delivery(Struct, frozen=True, kw_only=True):
     lines: tuple[DeliveryLine, ...]
 
 
+class InvoiceLine(Struct, frozen=True, kw_only=True):
+    """What is billed of a line: `net` is `quantity` at `price`, rounded to cents, `tax` at the article's rate."""
+
+    line: int
+    article: str
+    quantity: Decimal
+    price: Decimal
+    net: Decimal
+    tax: Decimal
+
+
+class Invoice(Struct, frozen=True, kw_only=True):
+    """What was billed for one delivery, named by the delivery's own `external_reference`."""
+
+    number: str
+    delivery: str
+    issued_on: date
+    currency: str
+    net: Decimal
+    tax: Decimal
+    total: Decimal
+    lines: tuple[InvoiceLine, ...]
+
+
+class NewInvoice(Struct, frozen=True, kw_only=True):
+    """``POST /api/v1/sales-orders/{number}/invoices``: bill the delivery with this `external_reference`, once."""
+
+    delivery: str
+
+
 class Order(Struct, frozen=True, kw_only=True):
     """A sales order; `status` is OPEN, IN_FULFILMENT, DELIVERED or CANCELLED."""
 
@@ -138,6 +168,7 @@ class Order(Struct, frozen=True, kw_only=True):
     status: str
     lines: tuple[OrderLine, ...]
     deliveries: tuple[Delivery, ...] = ()
+    invoices: tuple[Invoice, ...] = ()
 
 
 class OrderList(Struct, frozen=True):

@@ -58,7 +58,7 @@ class Adapter:
         self._receipts = Receipts(self._client, self._directory, self._orders, self._units)
         self._bills = Bills(self._client, self._directory, self._orders)
         self._adjustments = Adjustments(self._client, self._directory, self._orders, self._units)
-        self._invoices = Invoices(self._directory)
+        self._invoices = Invoices(self._directory, self._orders)
         self._credits = Credits(
             self._client, self._directory, self._orders, self._adjustments, self._invoices, self._units
         )
@@ -215,6 +215,14 @@ class Adapter:
     async def read_invoices(self, call: Call, *, reference: str) -> Sequence[SystemInvoice]:
         """Those that bill the order, and those that give something of it back."""
         return await self._invoices.read(call, reference)
+
+    async def find_bill(self, call: Call, *, reference: str, posting: str) -> SystemInvoice | None:
+        """The posted invoice; None also while it is a draft, for then `bill_shipment` posts it."""
+        return await self._invoices.find(call, reference, posting)
+
+    async def bill_shipment(self, call: Call, *, reference: str, posting: str) -> SystemInvoice:
+        """The draft that Tryton made of the shipment is posted. Raises `Conflict` (``erp.not_billed``)."""
+        return await self._invoices.bill(call, reference, posting)
 
     async def find_credit(self, call: Call, *, credit: str) -> SystemInvoice | None:
         """The posted credit note; None also while it is under way, for then `issue_credit` finishes it."""

@@ -12,11 +12,10 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec.structs import replace
-
 from gateway.canonical.order import SalesLine
 from gateway.kernel.errors import Conflict, NotFound, Rejected, Unavailable
 from system_apis.tryton import mapping, wire
+from system_apis.tryton.invoices import added_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -82,7 +81,7 @@ class Credits:
                 posting = f"{order.credit}.{line.line}"
                 await self._adjustments.post(call, posting, order.location, line.sku, -gone, line.uom)
         for number in known.invoices:
-            await self._post(call, number)
+            await self._invoices.post(call, number)
         posted = await self._posted(call, known)
         if posted is None:
             raise Unavailable(f"Tryton has not posted credit {order.credit} yet", code="erp.not_processed")
@@ -181,27 +180,10 @@ class Credits:
                     code="erp.return_state",
                 )
 
-    async def _post(self, call: Call, number: int) -> None:
-        [row] = await self._directory.rows(call, wire.Invoice, [("id", "=", number)])
-        if row.state in ("draft", "validated"):
-            stamp = {f"{wire.Invoice.MODEL},{row.id}": row.timestamp}
-            await self._orders.press(call, wire.Invoice.MODEL, "post", [row.id], _timestamp=stamp)
-
     async def _posted(self, call: Call, sale: wire.BilledSale) -> SystemInvoice | None:
         """The credit note of a sale, once all that it has are posted; several are added up under their numbers."""
         found: Sequence[SystemInvoice] = await self._invoices.of(call, [sale])
-        live = [each for each in found if each.state != "cancelled"]
-        if not live or not all(each.owed for each in live):
-            return None
-        first = live[0]
-        return replace(
-            first,
-            number="+".join(each.number or each.identity for each in live),
-            net=sum((each.net for each in live), Decimal(0)),
-            tax=sum((each.tax for each in live), Decimal(0)),
-            total=sum((each.total for each in live), Decimal(0)),
-            lines=tuple(line for each in live for line in each.lines),
-        )
+        return added_up([each for each in found if each.state != "cancelled"])
 
 
 def _holds(sale: wire.BilledSale, order: CreditOrder) -> bool:

@@ -203,6 +203,41 @@ class ReadsInvoicesCases:
         assert list(await bench.adapter.read_invoices(call(), reference=bench.ref("ord"))) == []
 
 
+class BillsShipmentsCases:
+    @live_only
+    async def test_a_shipment_is_billed_once_by_the_posting_it_was_told_under(self, bench):
+        order, posting = await self._posted(bench)
+        assert await bench.adapter.find_bill(call(), reference=order.order, posting=posting) is None
+        billed = await settled(lambda: self._bill(bench.adapter, order, posting))
+        assert (billed.owed, billed.currency, billed.net + billed.tax) == (True, order.currency, billed.total)
+        assert {line.line: line.amount for line in billed.lines if line.posting == posting} == {
+            line.line: line.amount for line in order.lines
+        }
+        assert await self._bill(bench.adapter, order, posting) == billed
+        assert await bench.adapter.find_bill(call(), reference=order.order, posting=posting) == billed
+
+    @live_only
+    async def test_a_lost_answer_is_unknown_and_asking_again_bills_once(self, bench):
+        order, posting = await self._posted(bench)
+        with pytest.raises(OutcomeUnknown):
+            await self._bill(bench.failing("cut"), order, posting)
+        billed = await settled(lambda: self._bill(bench.adapter, order, posting))
+        found = await bench.adapter.find_bill(call(), reference=order.order, posting=posting)
+        assert (billed.number, found) == (found.number, billed)
+
+    async def _posted(self, bench):
+        order, posting = bench.order(), bench.ref("pst")
+        await bench.adapter.submit_order(call(60), order=order)
+        await bench.adapter.post_shipment(
+            call(60), reference=order.order, posting=posting, location=order.lines[0].location,
+            lines=[ShipmentLine(line=line.line, item=line.item, amount=line.amount) for line in order.lines],
+        )  # fmt: skip
+        return order, posting
+
+    async def _bill(self, adapter, order, posting):
+        return await adapter.bill_shipment(call(60), reference=order.order, posting=posting)
+
+
 class IssuesCreditsCases:
     @live_only
     async def test_a_lost_answer_is_unknown_and_asking_again_credits_once(self, bench):

@@ -33,13 +33,17 @@ where order_id = $1 order by line
 """
 _ORDER_TASKS = """
 select kind, system, state, verify_at is null as verified from order_to_ship.task
-where order_id = $1 and kind <> 'shipment_posting' order by kind, system
+where order_id = $1 and kind not in ('shipment_posting', 'invoice') order by kind, system
 """
 _POSTINGS = """
 select count(*), count(*) filter (where t.state = 'done') as done, sum(l.amount) as amount
 from order_to_ship.shipment s join order_to_ship.shipment_line l using (shipment_id)
-left join order_to_ship.task t on t.order_id = s.order_id and t.target = s.shipment_id
+left join order_to_ship.task t on t.order_id = s.order_id and t.target = s.shipment_id and t.kind = 'shipment_posting'
 where s.order_id = $1
+"""
+_INVOICES = """
+select i ->> 'currency', (i ->> 'net')::numeric, (i ->> 'tax')::numeric, (i ->> 'total')::numeric
+from order_to_ship.sales_order, jsonb_array_elements(invoices) i where order_id = $1 order by 2
 """
 _MOVEMENTS = """
 select source, type, location, amount, from_bucket, to_bucket from availability.movement
@@ -63,7 +67,7 @@ async def books_of(site, article, subjects):
     for rank, subject in enumerate(subjects, start=1):
         for name, query in (
             ("operation", _OPERATION), ("order", _ORDER), ("order lines", _ORDER_LINES), ("tasks", _ORDER_TASKS),
-            ("postings", _POSTINGS), ("return", _RETURN), ("return tasks", _RETURN_TASKS),
+            ("postings", _POSTINGS), ("invoices", _INVOICES), ("return", _RETURN), ("return tasks", _RETURN_TASKS),
         ):  # fmt: skip
             found[name, rank] = [tuple(row) for row in await site.sql(query, subject)]
         found["events", rank] = await _events(site, subject)
@@ -108,6 +112,7 @@ async def _erp(sandbox, article, subjects):
             order["status"],
             [(line["quantity"], line["delivered"], line["site"]) for line in order["lines"]],
             sorted((each["site"], [line["quantity"] for line in each["lines"]]) for each in order["deliveries"]),
+            sorted((each["net"], each["tax"], each["total"]) for each in order["invoices"]),
         )
         for order in orders
     ], sorted(

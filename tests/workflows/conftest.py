@@ -106,7 +106,7 @@ def _settings(sandboxes: dict[str, Any]) -> dict[str, Any]:
             for rank, (name, (location, code)) in enumerate(WAREHOUSES.items(), start=1)
         ],
         "channels": [{"name": "web"}, {"name": "freighted"}],
-        "orders": {"erp": "erp"},
+        "orders": {"erp": "erp", "invoicing": {"systems": ["erp"]}},
         "freight": {"rules": [{"carriers": ["carrier"], "channel": "freighted"}]},
     }  # fmt: skip
 
@@ -117,7 +117,7 @@ def _books(items: int) -> dict[str, Any]:
         "articles": [
             {
                 "article": f"A-{number:06d}", "sku": f"SKU-{number:04d}", "name": f"Article {number}",
-                "base_unit": "PCE", "price": "2.50", "currency": "USD",
+                "base_unit": "PCE", "price": "2.50", "currency": "USD", "tax_percent": "10",
             }
             for number in range(items)
         ],

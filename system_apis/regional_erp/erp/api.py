@@ -60,6 +60,8 @@ class Api(VendorApi):
                 return 200, self._ledger.cancel(number)
             case "POST", ["sales-orders", number, "deliveries"]:
                 return 201, self._ledger.deliver(number, body)
+            case "POST", ["sales-orders", number, "invoices"]:
+                return 201, self._ledger.bill(number, body)
         raise no_such("resource")
 
     def _articles(self, query: Query) -> dict[str, Any]:

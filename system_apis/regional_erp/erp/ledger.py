@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +34,13 @@ create table if not exists delivery (
     body text not null
 );
 create index if not exists deliveries_of on delivery (order_id);
+create table if not exists invoice (
+    id integer primary key autoincrement, order_id integer not null, delivery text not null unique, body text not null
+);
+create index if not exists invoices_of on invoice (order_id);
 """
 _LONGEST: Final = 64
+_CENT: Final = Decimal("0.01")
 
 
 class Ledger(SqliteBooks):
@@ -201,6 +207,43 @@ class Ledger(SqliteBooks):
             db.execute("update sales_order set status = ? where id = ?", (status, _id(number)))
         return {"number": f"DN-{made.lastrowid:07d}", **delivery, "lines": told}
 
+    def bill(self, number: str, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Bill a delivery, named by its external reference, once, at the order's prices with each article's tax."""
+        with self.transaction() as db:
+            order = self._one(number)
+            delivery = next(
+                (each for each in order["deliveries"] if each["external_reference"] == wanted["delivery"]), None
+            )
+            if delivery is None:
+                raise Refusal(422, "UNKNOWN_DELIVERY", f"{number} has no delivery {wanted['delivery']!r}")
+            if self.rows("select 1 from invoice where delivery = ?", wanted["delivery"]):
+                raise Refusal(409, "DUPLICATE_REFERENCE", f"{wanted['delivery']} is billed")
+            lines = [self._billed(order, each) for each in delivery["lines"]]
+            net, tax = (sum((Decimal(line[name]) for line in lines), Decimal(0)) for name in ("net", "tax"))
+            body = {
+                "delivery": wanted["delivery"],
+                "issued_on": datetime.now(UTC).date().isoformat(),
+                "currency": order["currency"],
+                "net": str(net),
+                "tax": str(tax),
+                "total": str(net + tax),
+                "lines": lines,
+            }
+            made = db.execute(
+                "insert into invoice (order_id, delivery, body) values (?, ?, ?)",
+                (_id(number), wanted["delivery"], json.dumps(body)),
+            )
+        return {"number": f"IN-{made.lastrowid:07d}", **body}
+
+    def _billed(self, order: dict[str, Any], left: dict[str, Any]) -> dict[str, Any]:
+        line = next(each for each in order["lines"] if each["line"] == left["line"])
+        [row] = self.rows("select body from article where article = ?", line["article"])
+        rate = Decimal(json.loads(row["body"]).get("tax_percent", "0"))
+        net = (Decimal(left["quantity"]) * Decimal(line["price"])).quantize(_CENT)
+        tax = (net * rate / 100).quantize(_CENT)
+        told = {name: left[name] for name in ("line", "article", "quantity")}
+        return {**told, "price": line["price"], "net": str(net), "tax": str(tax)}
+
     def _leave(self, db: sqlite3.Connection, order_id: int, line: dict[str, Any], site: str, amount: Decimal) -> None:
         rows = self.rows("select quantity from stock where site = ? and article = ?", site, line["article"])
         before = Decimal(rows[0]["quantity"]) if rows else Decimal(0)
@@ -219,6 +262,7 @@ class Ledger(SqliteBooks):
     def _shown(self, row: sqlite3.Row) -> dict[str, Any]:
         lines = self.rows("select body, delivered from order_line where order_id = ? order by line, site", row["id"])
         posted = self.rows("select id, body from delivery where order_id = ? order by id", row["id"])
+        billed = self.rows("select id, body from invoice where order_id = ? order by id", row["id"])
         return {
             "number": f"SO-{row['id']:07d}",
             "external_reference": row["external_reference"],
@@ -227,6 +271,7 @@ class Ledger(SqliteBooks):
             "status": row["status"],
             "lines": [{**json.loads(line["body"]), "delivered": line["delivered"]} for line in lines],
             "deliveries": [{"number": f"DN-{each['id']:07d}", **json.loads(each["body"])} for each in posted],
+            "invoices": [{"number": f"IN-{each['id']:07d}", **json.loads(each["body"])} for each in billed],
         }
 
 

@@ -15,6 +15,7 @@ from gateway.durable.schema import migrate_durable
 from gateway.kernel.clock import SystemClock
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
+from process_apis.order_to_ship.invoice_rules import InvoicingOptions
 from process_apis.order_to_ship.process import Options, OrderToShip
 
 ROOT = Path(__file__).parents[3]
@@ -52,14 +53,14 @@ async def _copied(urls, template):
         await connection.close()
 
 
-async def _world(url, call_timeout):
+async def _world(url, call_timeout, invoicing):
     store = Store(url, size=24)
     await store.open()
     seams = fakes.Seams(url)
     await seams.open()
     process = OrderToShip(
         store, SystemClock(), items=fakes.Items(), claims=fakes.Claims(), systems=fakes.Systems(seams),
-        options=Options(pace=PACE, call_timeout=call_timeout),
+        options=Options(pace=PACE, call_timeout=call_timeout, invoicing=invoicing),
     )  # fmt: skip
     yield World(url, store, seams, process)
     await seams.close()
@@ -80,8 +81,12 @@ async def shared_database(urls, order_template):
 
 @pytest.fixture(scope="module")
 async def shared_world(request, shared_database):
-    """One world for many cases, each with orders and items of its own. A call is given up after `CALL_TIMEOUT`."""
-    async for one in _world(shared_database, getattr(request.module, "CALL_TIMEOUT", 30.0)):
+    """One world for many cases, each with orders and items of its own. A call is given up after `CALL_TIMEOUT`.
+
+    ERPs in `BILLING` are asked to bill.
+    """
+    timeout, erps = getattr(request.module, "CALL_TIMEOUT", 30.0), getattr(request.module, "BILLING", ())
+    async for one in _world(shared_database, timeout, InvoicingOptions(systems=erps)):
         yield one
 
 

@@ -9,12 +9,13 @@ import asyncio
 import json
 import os
 import signal
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import asyncpg
 
 from gateway.canonical.freight import Booking, FreightOption
+from gateway.canonical.invoice import InvoiceLine, InvoiceState, SystemInvoice
 from gateway.canonical.item import Item
 from gateway.canonical.order import ExternalReference, SystemOrder, SystemShipment, WarehouseWork, WorkState
 from gateway.canonical.party import CustomerAccount
@@ -31,6 +32,7 @@ from gateway.kernel.errors import (
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 
+PRICE = Decimal("2.50")
 SCHEMA = """
 create schema fake;
 create table fake.called (id bigint generated always as identity primary key, name text, reference text, what text);
@@ -42,6 +44,8 @@ create table fake.work (number bigint generated always as identity primary key, 
     lines jsonb, state text default 'released');
 create table fake.posting (posting text primary key, number bigint generated always as identity, reference text,
     location text, lines jsonb, system text not null default 'erp_na');
+create table fake.bill (posting text primary key, number bigint generated always as identity, reference text,
+    too_much numeric not null default 0);
 create table fake.booking (reference text primary key, number bigint generated always as identity, service text,
     grams bigint, collected boolean default false, cancelled boolean default false);
 create table fake.customer (code text primary key, credit_limit numeric, balance numeric default 0,
@@ -58,7 +62,7 @@ order_to_ship.erp_move order_to_ship.cut_over order_to_ship.task
 order_to_ship.shipment_line order_to_ship.shipment order_to_ship.line
 order_to_ship.action order_to_ship.exception order_to_ship.sales_order store.event store.audit dbos.workflow_status
 dbos.workflow_input dbos.workflow_output dbos.operation_outputs
-fake.called fake.fault fake.sale fake.work fake.posting fake.customer
+fake.called fake.fault fake.sale fake.work fake.posting fake.bill fake.customer
 fake.stock fake.claim fake.booking
 """
 EMPTY = "".join(f"delete from {table};" for table in _TABLES.split()) + (
@@ -148,6 +152,7 @@ class Erp:
         self.system = system
         self.external_reference = reference
         self.settle_time = timedelta(seconds=0.05)
+        self.bills_too_much = Decimal(0)
 
     async def find_order(self, call, *, reference):
         return await self.seams.call("find_order", reference, lambda: self._find(reference))
@@ -236,6 +241,40 @@ class Erp:
             return self._shipment(row)
 
         return await self.seams.call("post_shipment", reference, do)
+
+    async def find_bill(self, call, *, reference, posting):
+        async def do():
+            row = await self.seams.pool.fetchrow("select * from fake.bill where posting = $1", posting)
+            return None if row is None else await self._bill(row)
+
+        return await self.seams.call("find_bill", reference, do)
+
+    async def bill_shipment(self, call, *, reference, posting):
+        async def do():
+            row = await self.seams.pool.fetchrow(
+                "insert into fake.bill (posting, reference, too_much) values ($1, $2, $3) returning *",
+                posting, reference, self.bills_too_much,
+            )  # fmt: skip
+            return await self._bill(row)
+
+        return await self.seams.call("bill_shipment", reference, do)
+
+    async def _bill(self, row):
+        """At ``PRICE`` a piece and a tenth of tax."""
+        told = await self.seams.pool.fetchval("select lines from fake.posting where posting = $1", row["posting"])
+        lines = tuple(
+            InvoiceLine(
+                line=line, code=item, amount=Decimal(amount), unit_price=PRICE,
+                net=Decimal(amount) * PRICE + row["too_much"], posting=row["posting"],
+            )
+            for line, item, amount in json.loads(told)
+        )  # fmt: skip
+        net = sum((line.net for line in lines), Decimal(0))
+        return SystemInvoice(
+            identity=str(row["number"]), number=f"INV{row['number']}", state=InvoiceState.POSTED,
+            issued_on=date(2026, 10, 1), currency="USD", net=net, tax=net / 10, total=net + net / 10, lines=lines,
+            reference=row["reference"],
+        )  # fmt: skip
 
     def _order(self, row):
         return SystemOrder(
@@ -381,6 +420,7 @@ class Systems:
 
     reads_customers = takes_orders
     posts_shipments = takes_orders
+    bills_shipments = takes_orders
 
     def releases_work(self, instance):
         return self.warehouses[instance]
@@ -412,7 +452,7 @@ class Items:
             name=number,
             base_uom="EA",
             packs=(UnitConversion("CS", Decimal(12)),),
-            list_price=Money(Decimal("2.50"), "USD"),
+            list_price=Money(PRICE, "USD"),
         )
 
 
