@@ -46,7 +46,13 @@ from gateway.backbone.backbone import Backbone
 from gateway.backbone.consumer import Subscription
 from gateway.backbone.letter_troubles import LetterTroubles
 from gateway.cache.valkey import Cache
-from gateway.canonical.capabilities import Connection, PublishesAvailability, ReadsChannelOrders, ReadsPurchases
+from gateway.canonical.capabilities import (
+    Connection,
+    PublishesAvailability,
+    ReadsChannelOrders,
+    ReadsPurchases,
+    TakesOrderUpdates,
+)
 from gateway.canonical.stock import OWN_SOURCE
 from gateway.configuration.following import Follower
 from gateway.configuration.tree import Configuration, Notifications, Peers, check, check_names, unknown_names
@@ -144,6 +150,7 @@ from process_apis.channel_publication.feeding import FeedOptions
 from process_apis.channel_publication.models import Options as PublicationOptions
 from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
+from process_apis.channel_publication.troubles import TellingTroubles
 from process_apis.customers import routes as customers_routes
 from process_apis.customers.known import KnownCustomers
 from process_apis.customers.process import Customers
@@ -161,6 +168,7 @@ from process_apis.locations.known import KnownLocations
 from process_apis.locations.process import Locations
 from process_apis.order_to_ship import routes as order_routes
 from process_apis.order_to_ship import subscriptions as order_subscriptions
+from process_apis.order_to_ship.channel_progress import OrderProgress
 from process_apis.order_to_ship.process import Options as OrderOptions
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.order_to_ship.recalling import order_recallers
@@ -336,6 +344,7 @@ class Core:
             claims=self.availability,
             rules=self._rule_version,
             orders=self.orders,
+            progress=OrderProgress(),
             feeds=[
                 FeedOptions(
                     channel=channel.name,
@@ -358,6 +367,7 @@ class Core:
                 self.returns.troubles(),
                 self.stock_operations.troubles(),
                 self.procurement.troubles(),
+                TellingTroubles(self.publication.told, OrderProgress()),
             ],
             settings.exceptions,
         )
@@ -454,6 +464,7 @@ class Core:
             *order_subscriptions.subscriptions(self.orders),
             *notification_subscriptions.subscriptions(self.notifications.hint),
             *publication_subscriptions.subscriptions(self.publication.followed, self.publication.hint),
+            *publication_subscriptions.telling_subscriptions(list(self.publication.told), self.publication.hint),
             *stock_operation_subscriptions.subscriptions(self.returns.hear, self.procurement.receiving.on_movement),
             *procurement_subscriptions.subscriptions(self.procurement),
         )
@@ -491,6 +502,7 @@ def _published(settings: Settings, directory: Directory) -> list[PublishedChanne
             continue
         system = directory.system(chosen.system)
         sells = system.offers(ReadsChannelOrders)
+        told = chosen.sold_to is not None and system.offers(TakesOrderUpdates)
         channels.append(
             PublishedChannel(
                 name=channel.name,
@@ -500,6 +512,7 @@ def _published(settings: Settings, directory: Directory) -> list[PublishedChanne
                 sold_to=chosen.sold_to,
                 currency=channel.currency,
                 selling_unit=channel.selling_unit,
+                updates=directory.instance(system.name, TakesOrderUpdates) if told else None,
                 options=PublicationOptions(
                     in_flight_buffer=chosen.in_flight_buffer,
                     import_seconds=chosen.import_seconds,

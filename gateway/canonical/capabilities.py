@@ -14,7 +14,15 @@ from typing import Any, Protocol, runtime_checkable
 
 from msgspec import Struct
 
-from gateway.canonical.channel import ChannelOrder, ChannelOrderPage, PublishedFigure, ShownFigure, WantedFigure
+from gateway.canonical.channel import (
+    ChannelOrder,
+    ChannelOrderPage,
+    ChannelProgress,
+    ChannelUpdate,
+    PublishedFigure,
+    ShownFigure,
+    WantedFigure,
+)
 from gateway.canonical.events import Event
 from gateway.canonical.freight import Booking, Consignment, FreightOption, ReportedMilestone
 from gateway.canonical.invoice import CreditOrder, SystemInvoice
@@ -415,6 +423,16 @@ class ReadsChannelOrders(Protocol):
     async def read_channel_orders(self, call: Call, *, cursor: str | None) -> ChannelOrderPage: ...
 
 
+@runtime_checkable
+class TakesOrderUpdates(Protocol):
+    """A channel that is told how its orders go on, each update once by its id: the same again changes nothing.
+
+    Raises `Rejected`, `NotFound` or `Conflict` for what it will not take; then it has taken nothing of it.
+    """
+
+    async def update_order(self, call: Call, *, update: ChannelUpdate) -> None: ...
+
+
 class FindsSystems(Protocol):
     """Which configured instance answers for a location, and the instance behind a name.
 
@@ -648,6 +666,12 @@ class TellsSold(Protocol):
     """
 
     async def sold(self, connection: Connection, *, tenant: str, order: str, partner: str | None) -> SoldOrder: ...
+
+
+class TellsProgress(Protocol):
+    """How far an order is, for the channel that sold it, inside the caller's transaction; None where there is none."""
+
+    async def channel_progress(self, connection: Connection, *, tenant: str, order: str) -> ChannelProgress | None: ...
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@ Quantities are whole selling units, which are the items' base units here.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -86,3 +86,33 @@ class ChannelOrderPage(Struct, frozen=True):
 
     orders: tuple[ChannelOrder, ...]
     cursor: str
+
+
+class ProgressLine(Struct, frozen=True, kw_only=True):
+    """What left of a line, and what of it will not come, in base units."""
+
+    line: int
+    fulfilled: Decimal = Decimal(0)
+    cancelled: Decimal = Decimal(0)
+
+
+class ChannelProgress(Struct, frozen=True, kw_only=True):
+    """How far an order of a channel is, all told. `reference` is the channel's own number of it.
+
+    `promised_on` is when all of it is expected, None where that is not known.
+    """
+
+    reference: str
+    promised_on: date | None
+    lines: tuple[ProgressLine, ...]
+    tracking: tuple[str, ...] = ()
+
+
+class ChannelUpdate(Struct, frozen=True, kw_only=True):
+    """What a channel is told of an order once, by our `update` id: what came since the update before, and the date."""
+
+    update: str
+    reference: str
+    promised_on: date | None
+    lines: tuple[ProgressLine, ...] = ()
+    tracking: tuple[str, ...] = ()

@@ -48,6 +48,7 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReportsMilestones,
         capabilities.PublishesAvailability,
         capabilities.ReadsChannelOrders,
+        capabilities.TakesOrderUpdates,
     )
 }
 

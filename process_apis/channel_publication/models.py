@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gateway.canonical.capabilities import PublishesAvailability, ReadsChannelOrders
+from gateway.canonical.capabilities import PublishesAvailability, ReadsChannelOrders, TakesOrderUpdates
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -30,7 +30,8 @@ class PublishedChannel(Struct, frozen=True, kw_only=True, eq=False):
     """One channel, the instance that shows it, and what that can do.
 
     With `sold_to`, the account that they are booked under, its orders go on to ERP and warehouse as all others do.
-    `selling_unit` is what it counts in, of items that have it (see `unit_of`).
+    `selling_unit` is what it counts in, of items that have it (see `unit_of`). With `updates` it is told how those
+    orders go on.
     """
 
     name: str
@@ -41,6 +42,7 @@ class PublishedChannel(Struct, frozen=True, kw_only=True, eq=False):
     sold_to: str | None = None
     currency: str = "USD"
     selling_unit: str | None = None
+    updates: TakesOrderUpdates | None = None
 
 
 class FigureState(StrEnum):

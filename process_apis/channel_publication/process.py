@@ -9,7 +9,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.backbone.leases import Leases
-from gateway.canonical.capabilities import AnswersAvailability, Call, ClaimsStock, ResolvesItems, TakesChannelOrders
+from gateway.canonical.capabilities import (
+    AnswersAvailability,
+    Call,
+    ClaimsStock,
+    ResolvesItems,
+    TakesChannelOrders,
+    TellsProgress,
+)
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound, Throttled, Unavailable
 from gateway.kernel.ids import new_id
@@ -24,6 +31,7 @@ from process_apis.channel_publication.figures import Reckoning
 from process_apis.channel_publication.importing import Importer
 from process_apis.channel_publication.models import ChannelRules, PublishedChannel
 from process_apis.channel_publication.publishing import Publisher
+from process_apis.channel_publication.telling import Teller
 
 _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger(__name__)
@@ -40,7 +48,7 @@ _GAUGES: Final = (
 
 
 class ChannelPublication:
-    """Publishes every channel of `channels`, each by one worker at a time."""
+    """Publishes every channel of `channels`, each by one worker at a time, and tells it of its orders' `progress`."""
 
     def __init__(
         self,
@@ -55,6 +63,7 @@ class ChannelPublication:
         rules: ChannelRules,
         feeds: Sequence[FeedOptions] = (),
         orders: TakesChannelOrders | None = None,
+        progress: TellsProgress | None = None,
     ) -> None:
         self._store = store
         self._tenant = tenant
@@ -74,6 +83,7 @@ class ChannelPublication:
                 claims=claims,
                 rules=rules,
                 orders=orders,
+                progress=progress,
             )
             for channel in channels
         ]
@@ -82,6 +92,11 @@ class ChannelPublication:
     def names(self) -> list[str]:
         """The channels, by name."""
         return [channel.name for channel in self.channels]
+
+    @property
+    def told(self) -> dict[str, str]:
+        """The channels that are told how their orders go on, with the instance behind each."""
+        return {channel.name: channel.system for channel in self.channels if channel.updates is not None}
 
     @property
     def followed(self) -> list[str]:
@@ -196,6 +211,7 @@ class Lane:
         claims: ClaimsStock,
         rules: ChannelRules,
         orders: TakesChannelOrders | None = None,
+        progress: TellsProgress | None = None,
     ) -> None:
         self.name = channel.name
         self._store = store
@@ -218,6 +234,11 @@ class Lane:
         )
         self._comparer = Comparer(
             store, clock, tenant, channel, items=items, reckoning=reckoning, disagreements=disagreements
+        )
+        self._teller = (
+            None
+            if channel.updates is None or progress is None
+            else Teller(store, tenant, channel.name, updates=channel.updates, progress=progress)
         )
         self._rounds_at = float("-inf")
         self.news = asyncio.Event()
@@ -247,10 +268,12 @@ class Lane:
                 await asyncio.sleep(_pause(error, failures))
 
     async def step(self) -> bool:
-        """Reckon what changed, publish one call's worth, and what is due by time; whether there was work."""
+        """What is due by time, what changed, one call's worth of figures, and of one order; whether there was work."""
         await self._regular()
         reckoned = await self._publisher.reckon(self._call())
-        return await self._publisher.publish(self._call()) or reckoned
+        published = await self._publisher.publish(self._call())
+        told = self._teller is not None and await self._teller.tell(self._call())
+        return reckoned or published or told
 
     async def read_back(self) -> int:
         """Import, then read a sample back."""

@@ -1,4 +1,4 @@
-"""Events in, figures to reckon out: in the transaction that moves the consumer's position."""
+"""Events in, figures to reckon and orders to tell of out: in the transaction that moves the consumer's position."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ from gateway.canonical.events import Recorded
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__)
+_telling: Final = queries_beside(__file__, "telling_queries.sql")
 _TOGETHER: Final = 500
 _CHANGES: Final = frozenset({"availability.changed", "availability.kit_changed"})
+_NEWS: Final = frozenset(
+    f"order.{name}"
+    for name in (
+        "accepted", "changed", "redated", "freight_booked", "shipment_confirmed", "shortened", "cancelled", "rejected",
+    )
+)  # fmt: skip
 
 
 def subscriptions(channels: Sequence[str], marked: Callable[[], object] | None = None) -> list[Subscription]:
@@ -45,4 +52,20 @@ def subscriptions(channels: Sequence[str], marked: Callable[[], object] | None =
             ordered=False,
             afterwards=marked,
         )
+    ]
+
+
+def telling_subscriptions(channels: Sequence[str], marked: Callable[[], object] | None = None) -> list[Subscription]:
+    """Who listens to the log for orders that `channels` sold and are told of; only what comes from now on is told."""
+    if not channels:
+        return []
+    names = frozenset(channels)
+
+    async def note(connection: Connection, recorded: Recorded) -> None:
+        event = recorded.event
+        if event.data["channel"] in names:
+            await connection.execute(_telling.news, event.tenant, event.data["channel"], event.aggregate)
+
+    return [
+        Subscription(name="channel_telling", types=_NEWS, handler=note, ordered=False, from_now=True, afterwards=marked)
     ]

@@ -25,6 +25,7 @@ _WITHIN: Final = 9
 _OF_CONSUMER: Final = {
     "availability.projection": Effect.OVERSELLS,
     "channel_publication": Effect.OVERSELLS,
+    "channel_telling": Effect.TELLS_LATE,
     "order_to_ship.shipping": Effect.MISBOOKS,
     "order_to_ship.covering": Effect.STOPS_ORDER,
     "availability.mending": Effect.HIDES_STOCK,

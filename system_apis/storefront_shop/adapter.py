@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gateway.canonical.capabilities import Call
-from gateway.canonical.channel import ChannelOrderPage, Published, PublishedFigure, ShownFigure, WantedFigure
+from gateway.canonical.channel import (
+    ChannelOrderPage,
+    ChannelUpdate,
+    Published,
+    PublishedFigure,
+    ShownFigure,
+    WantedFigure,
+)
 from gateway.kernel.clock import Clock
 from gateway.kernel.secrets import resolve_secret
 from gateway.outbound.session import Session
@@ -52,3 +59,7 @@ class Adapter:
     async def read_channel_orders(self, call: Call, *, cursor: str | None) -> ChannelOrderPage:
         """What happened to the shop's orders after `cursor`; an empty page is the end and repeats it."""
         return mapping.orders(await self._client.order_events(call, after=cursor, limit=self._settings.page_size))
+
+    async def update_order(self, call: Call, *, update: ChannelUpdate) -> None:
+        """Tell what left, what will not come, its parcels and its date; the same update again changes nothing."""
+        await self._client.update_order(call, order=update.reference, update=mapping.order_update(update))

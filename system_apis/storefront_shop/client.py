@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -58,6 +58,15 @@ class Client:
         query = urlencode({"limit": str(limit)} | ({"after": after} if after else {}))
         page: wire.OrderEventPage = await self._api.ask(call, f"{_ROOT}/order-events?{query}", wire.OrderEventPage)
         return page
+
+    async def update_order(self, call: Call, *, order: str, update: wire.OrderUpdate) -> None:
+        """``POST /orders/{order}/updates``; one that it has already is answered as the first time."""
+        path = f"{_ROOT}/orders/{quote(order, safe='')}/updates"
+        taken: wire.UpdateTaken = await self._api.change(call, path, wire.UpdateTaken, msgspec.json.encode(update))
+        if taken.update != update.update:
+            raise OutcomeUnknown(
+                "the shop answered for another update: tell it again under the same id", code="shop.outcome_unknown"
+            )
 
 
 def _fault(body: bytes) -> Fault:

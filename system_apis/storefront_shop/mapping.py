@@ -14,6 +14,7 @@ from gateway.canonical.channel import (
     ChannelOrderKind,
     ChannelOrderLine,
     ChannelOrderPage,
+    ChannelUpdate,
     Published,
     PublishedFigure,
     ShownFigure,
@@ -104,3 +105,22 @@ def _price(text: str | None) -> Decimal | None:
     if not _PRICE.fullmatch(text):
         raise BrokenUpstream(f"the shop tells of a price {text[:40]!r}", code="shop.broken_contract")
     return Decimal(text)
+
+
+def order_update(update: ChannelUpdate) -> wire.OrderUpdate:
+    """What the shop is told; raises `Rejected` (``shop.part_of_a_unit``), for it counts in whole units."""
+    return wire.OrderUpdate(
+        update=update.update,
+        promised_on=update.promised_on,
+        fulfilled=_whole({line.line: line.fulfilled for line in update.lines}),
+        cancelled=_whole({line.line: line.cancelled for line in update.lines}),
+        tracking=update.tracking,
+    )
+
+
+def _whole(amounts: Mapping[int, Decimal]) -> tuple[wire.FulfilledLine, ...]:
+    if parts := [line for line, amount in amounts.items() if amount != int(amount)]:
+        raise Rejected(
+            f"of lines {parts} a part of a unit left or is cancelled: tell the shop by hand", code="shop.part_of_a_unit"
+        )
+    return tuple(wire.FulfilledLine(line=line, quantity=int(amount)) for line, amount in amounts.items() if amount)

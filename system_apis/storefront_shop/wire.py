@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from msgspec import Struct
 
@@ -95,6 +95,30 @@ class OrderEventPage(Struct, frozen=True):
 
     events: tuple[OrderEvent, ...]
     next: int
+
+
+class FulfilledLine(Struct, frozen=True, kw_only=True):
+    """So much of a line, in whole units."""
+
+    line: int
+    quantity: int
+
+
+class OrderUpdate(Struct, frozen=True, kw_only=True):
+    """``POST /orders/{order}/updates``; `update` is the caller's own id of it and counts once."""
+
+    update: str
+    promised_on: date | None
+    fulfilled: tuple[FulfilledLine, ...]
+    cancelled: tuple[FulfilledLine, ...]
+    tracking: tuple[str, ...]
+
+
+class UpdateTaken(Struct, frozen=True):
+    """What the shop answers to one; `repeated`: it knew it already."""
+
+    update: str
+    repeated: bool
 
 
 class Problem(Struct, frozen=True):

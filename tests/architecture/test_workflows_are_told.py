@@ -17,9 +17,6 @@ ROOT = Path(__file__).parents[2]
 # What no story asks of a system, or is about to be asked, and the test that cuts it off at every step instead.
 ELSEWHERE = {
     "returns.credit": ("system_apis/tryton/test_live_invoices.py", "a_credit_cut_off_at_any_step_is_issued_once"),
-    "order_to_ship.invoice": (
-        "process_apis/order_to_ship/test_invoicing.py", "whatever_becomes_of_the_call_a_shipment_is_billed_once"
-    ),
     "procure_to_pay.receipt": (
         "system_apis/tryton/test_live_purchases.py", "a_receipt_cut_off_at_any_step_is_booked_once"
     ),

@@ -147,7 +147,7 @@ def book_one(carrier):
 @pytest.fixture
 async def storefront_shop(shop):
     async def sell(sku, quantity):
-        await shop.control("buy", lines=[{"sku": sku, "quantity": quantity}])
+        return (await shop.control("buy", lines=[{"sku": sku, "quantity": quantity}]))["order"]
 
     return Counterpart(
         product="storefront_shop",

@@ -1,19 +1,19 @@
 """Cases for capabilities that write: look first, once under one reference, never lost, never doubled."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
 from msgspec import structs
 
-from gateway.canonical.channel import Published, WantedFigure
+from gateway.canonical.channel import ChannelUpdate, ProgressLine, Published, WantedFigure
 from gateway.canonical.invoice import CreditLine, CreditOrder
 from gateway.canonical.order import ShipmentLine, WorkState
 from gateway.canonical.purchase import BilledLine, GoodsReceipt, ReceivedLine, SupplierInvoice
 from gateway.canonical.stock import Bucket
 from gateway.canonical.warehouse import CountOrder, CountOrderLine, StatusOrder, TransferOrder, TransferOrderLine
-from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound, OutcomeUnknown, Unavailable
+from gateway.kernel.errors import BrokenUpstream, Conflict, NotFound, OutcomeUnknown, Rejected, Unavailable
 from tests.conformance.conftest import call
 from tests.conformance.counterpart import FAULTS, live_only
 
@@ -543,3 +543,35 @@ class PublishesAvailabilityCases:
         adapter = await bench.down()
         with pytest.raises(Unavailable):
             await adapter.publish_figures(call(), figures=[WantedFigure(sku="any", quantity=1, version=1)])
+
+
+class TakesOrderUpdatesCases:
+    async def test_an_update_counts_once_by_its_id_and_never_beyond_what_was_sold(self, bench):
+        order = await self._sold(bench, 3)
+        told = self._update(bench, order, fulfilled=2)
+        await bench.adapter.update_order(call(), update=told)
+        await bench.adapter.update_order(call(), update=told)
+        with pytest.raises(Conflict):
+            await bench.adapter.update_order(call(), update=structs.replace(told, promised_on=date(2027, 1, 1)))
+        with pytest.raises(Rejected):
+            await bench.adapter.update_order(call(), update=self._update(bench, order, fulfilled=2))
+        await bench.adapter.update_order(call(), update=self._update(bench, order, cancelled=1))
+        with pytest.raises(NotFound):
+            await bench.adapter.update_order(call(), update=self._update(bench, "no such order"))
+
+    @live_only
+    async def test_a_lost_answer_is_unknown_and_telling_again_tells_once(self, bench):
+        told = self._update(bench, await self._sold(bench, 1), fulfilled=1)
+        with pytest.raises(OutcomeUnknown):
+            await bench.failing("cut").update_order(call(60), update=told)
+        await bench.adapter.update_order(call(60), update=told)
+
+    async def _sold(self, bench, quantity):
+        sku = next(sku for sku, shown in bench.counterpart.shown.items() if shown > quantity)
+        return await bench.counterpart.sell(sku, quantity)
+
+    def _update(self, bench, order, **amounts):
+        lines = (ProgressLine(line=1, **{name: Decimal(amount) for name, amount in amounts.items()}),)
+        return ChannelUpdate(
+            update=bench.ref("upd"), reference=order, promised_on=date(2026, 12, 1), lines=lines if amounts else ()
+        )

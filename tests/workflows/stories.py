@@ -288,7 +288,7 @@ _BOUGHT = ("terms", "erp_order", "warehouse_work")
 _SOLD = (*_BOUGHT, "shipment_posting")
 
 STORIES = (
-    _story(order, "order_to_ship", *_SOLD),
+    _story(order, "order_to_ship", *_SOLD, "invoice"),
     _story(order_cancelled, "order_to_ship", *_BOUGHT),
     _story(order_freighted, "order_to_ship", *_BOUGHT, "freight_quote", "freight_booking"),
     _story(order_carried, "order_to_ship", *_SOLD, "freight_quote", "freight_booking"),

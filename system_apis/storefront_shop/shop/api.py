@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
+from urllib.parse import unquote
 
 from gateway.sandboxes.api import Answer, Query, VendorApi, first, no_such
 from gateway.sandboxes.books import Refusal
@@ -17,6 +19,7 @@ from system_apis.storefront_shop.shop.books import Books
 from system_apis.storefront_shop.shop.shoppers import Shoppers
 
 _ROOT: Final = "/admin/2026-10"
+_ORDER_UPDATES: Final = re.compile(r"/orders/([^/]+)/updates")
 _MOST_LEVELS: Final = 250
 _MOST_FEED: Final = 5_000
 
@@ -65,6 +68,8 @@ class Api(VendorApi):
                 return 202, self._feed(_bounded(body["levels"], _MOST_FEED))
             case "GET", "/order-events":
                 return 200, self._events(query)
+            case "POST", changed if order := _ORDER_UPDATES.fullmatch(changed):
+                return 200, self._books.update(unquote(order[1]), body)
         raise no_such("resource")
 
     def _levels(self, skus: list[Any]) -> list[dict[str, Any]]:
@@ -137,6 +142,8 @@ class Api(VendorApi):
                 return {"changes": [dict(row) for row in rows]}
             case "orders":
                 return {"events": self._books.events(0, 1_000_000, before=time.time())}
+            case "updates":
+                return {"updates": self._books.updates()}
             case "shoppers":
                 return {"bought": self.shoppers.bought, "refused": self.shoppers.refused}
         raise no_such("control")

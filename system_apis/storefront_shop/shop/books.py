@@ -20,6 +20,9 @@ create table if not exists history (id integer primary key autoincrement, at rea
     was integer not null, quantity integer not null, version integer not null, cause text not null);
 create table if not exists event (sequence integer primary key autoincrement, reference text not null,
     type text not null, at real not null, lines text not null, buyer text not null default '{}');
+create table if not exists told (id text primary key, reference text not null, body text not null,
+    times integer not null default 1);
+create index if not exists told_reference on told (reference);
 create index if not exists event_reference on event (reference);
 create index if not exists history_sku on history (sku, version);
 """
@@ -96,6 +99,38 @@ class Books(SqliteBooks):
                 version = self.put(line["sku"], found[0] + line["quantity"], f"cancel {number}")
                 back.append({**line, "level_version": version})
             self._tell(number, "cancelled", back)
+
+    def update(self, number: str, told: dict[str, Any]) -> dict[str, Any]:
+        """Take how an order goes on, once by its id; together never more than was bought."""
+        body = json.dumps(told, sort_keys=True)
+        with self.transaction():
+            events = self.rows("select type, lines from event where reference = ? order by sequence", number)
+            if not events:
+                raise Refusal(404, "NOT_FOUND", f"no order {number!r}")
+            if known := self.rows("select reference, body from told where id = ?", told["update"]):
+                if (known[0]["reference"], known[0]["body"]) != (number, body):
+                    raise Refusal(409, "UPDATE_USED", f"update {told['update']} said something else before")
+                self._db.execute("update told set times = times + 1 where id = ?", (told["update"],))
+                return {"update": told["update"], "repeated": True}
+            if told["fulfilled"] and events[-1]["type"] == "cancelled":
+                raise Refusal(409, "ORDER_CANCELLED", f"{number} is cancelled")
+            self._within(number, json.loads(events[0]["lines"]), told)
+            self._db.execute("insert into told (id, reference, body) values (?, ?, ?)", (told["update"], number, body))
+        return {"update": told["update"], "repeated": False}
+
+    def _within(self, number: str, bought: Sequence[dict[str, Any]], told: dict[str, Any]) -> None:
+        left = {line["line"]: line["quantity"] for line in bought}
+        before = [json.loads(row["body"]) for row in self.rows("select body from told where reference = ?", number)]
+        for each in (*before, told):
+            for part in (*each["fulfilled"], *each["cancelled"]):
+                if part["quantity"] <= 0 or left.get(part["line"], 0) < part["quantity"]:
+                    raise Refusal(422, "EXCEEDS_ORDER", f"line {part['line']} of {number} has less open than that")
+                left[part["line"]] -= part["quantity"]
+
+    def updates(self) -> list[dict[str, Any]]:
+        """Every update that was taken, in the order of its coming, and how often it was told."""
+        rows = self.rows("select reference, body, times from told order by rowid")
+        return [{"order": row["reference"], "times": row["times"], **json.loads(row["body"])} for row in rows]
 
     def adjust(self, sku: str, amount: int) -> None:
         """What the shop's own people change by hand."""
