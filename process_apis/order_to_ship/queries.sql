@@ -57,9 +57,6 @@ select pg_advisory_unlock(hashtextextended($1, 20481))
 -- name: lock_customer
 select pg_advisory_xact_lock(hashtextextended($1 || chr(31) || $2, 20482))
 
--- name: lock_order
-select clock_timestamp() from order_to_ship.sales_order where order_id = $1 for update
-
 -- name: load_order
 select (to_jsonb(o) - 'fingerprint' || jsonb_build_object(
     'lines', (select jsonb_agg(to_jsonb(l) - 'order_id' order by l.line)
@@ -118,10 +115,11 @@ on conflict (order_id, kind, target) do update set
 select coalesce(sum(exposure), 0) from order_to_ship.sales_order
 where tenant = $1 and sold_to = $2 and currency = $3 and exposure > 0 and (approved_at is not null or order_id = $4)
 
--- name: insert_shipment
+-- name: insert_shipments
 insert into order_to_ship.shipment
     (shipment_id, order_id, sequence, source, event_id, location, confirmed_at, release)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+select * from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::timestamptz[],
+    $8::integer[])
 
 -- name: insert_released
 insert into order_to_ship.released_line (order_id, release, line, location, amount, claims)
@@ -129,8 +127,9 @@ select $1, k.release, k.line, k.location, k.amount, array(select jsonb_array_ele
 from unnest($2::integer[], $3::integer[], $4::text[], $5::numeric[], $6::jsonb[])
     as k (release, line, location, amount, claims)
 
--- name: insert_shipment_line
-insert into order_to_ship.shipment_line (movement, shipment_id, line, item, amount) values ($1, $2, $3, $4, $5)
+-- name: insert_shipment_lines
+insert into order_to_ship.shipment_line (movement, shipment_id, line, item, amount)
+select * from unnest($1::text[], $2::text[], $3::integer[], $4::text[], $5::numeric[])
 
 -- name: withdraw_movement
 delete from order_to_ship.shipment_line where movement = $1 returning shipment_id, line, amount

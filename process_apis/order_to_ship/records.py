@@ -14,8 +14,8 @@ from gateway.canonical.events import Event
 from gateway.durable.enqueue import GOING_ON, enqueue
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
-from gateway.store import log
 from gateway.store.queries import queries_beside
+from gateway.store.together import Together
 from process_apis.order_to_ship.erp_moves import followed
 from process_apis.order_to_ship.models import (
     EXCEPTION_PREFIX,
@@ -37,6 +37,13 @@ _invoices: Final = queries_beside(__file__, "invoice_queries.sql")
 _move_sql: Final = queries_beside(__file__, "erp_move_queries.sql")
 _decode: Final = msgspec.json.Decoder(Order).decode
 _STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
+# What belongs to the order is read as it was when the statement began. Where that was before the lock could be had, and
+# somebody changed the order meanwhile, its row is another one by now: then all of it is read again.
+_LOCK_AND_LOAD: Final = f"""
+select clock_timestamp() as now, ({sql.load_order}) as content,
+       xmin::text = (select seen.xmin::text from order_to_ship.sales_order seen where seen.order_id = $1) as current
+from order_to_ship.sales_order where order_id = $1 for update
+"""
 
 
 async def load(
@@ -57,11 +64,11 @@ async def find_by_identity(connection: Connection, order: Order) -> Order | None
 
 async def lock(connection: Connection, order_id: str) -> tuple[Order, datetime]:
     """The order under its row lock, and the database's time; held until the transaction ends."""
-    now = await connection.fetchval(sql.lock_order, order_id)
-    order = None if now is None else await load(connection, order_id)
-    if order is None:
+    row = await connection.fetchrow(_LOCK_AND_LOAD, order_id, None, None)
+    if row is None:
         raise NotFound(f"there is no order {order_id}", code="order.not_found")
-    return order, now
+    content = row["content"] if row["current"] else await connection.fetchval(sql.load_order, order_id, None, None)
+    return _decode(content), row["now"]
 
 
 class Change:
@@ -72,6 +79,7 @@ class Change:
         self.order = order
         self.now = now
         self._before = order
+        self._writes = Together()
         self._events: list[tuple[str, int, dict[str, Any]]] = []
         self._raised: list[Finding] = []
         self._resolved: list[tuple[str | None, str | None, str, str]] = []
@@ -109,6 +117,15 @@ class Change:
             self.set(exceptions=open_still)
             self._resolved.append((kind, target, by, resolution))
 
+    def write(self, statement: str, *row: Any) -> None:
+        """One row of a statement whose parameters are arrays, written with what is saved, or by `flush`."""
+        self._writes.row(statement, *row)
+
+    async def flush(self) -> None:
+        """Write what was given to `write` so far, for who reads it next."""
+        writes, self._writes = self._writes, Together()
+        await writes.run(self.connection)
+
     def next(self) -> Step | Wait | None:
         """What is due now."""
         return next_step(self.order, self.now)
@@ -137,9 +154,13 @@ class Change:
         if self.order.moves:
             self.order = followed(self.order)
         self.set(state=derive_state(self.order))
-        await self._write_order()
-        await self._write_lines()
-        await self._write_tasks()
+        self._write_order()
+        self._write_lines()
+        self._write_tasks()
+        self._writes.tell([self._event(*told) for told in self._events])
+        await self.flush()
+        await self._write_beside()
+        await self._write_places()
         await self._write_rework()
         await self._write_exceptions()
         for move in self.order.moves:
@@ -147,43 +168,46 @@ class Change:
                 await self.connection.execute(
                     _move_sql.update_move, self.order.order_id, move.from_erp, move.state, move.detail
                 )
-        await log.append(self.connection, [self._event(*told) for told in self._events])
         return self.order
 
-    async def _write_order(self) -> None:
+    def _write_order(self) -> None:
         order, due = self.order, self.next()
         due_at = self.now if isinstance(due, Step) else due.until if due else None
-        await self.connection.execute(
+        self._writes.add(
             sql.update_order, order.order_id, order.version, order.state, order.approved_at, order.allocated_at,
             order.hold_reason, order.cancel_requested_at, order.cancel_reason, order.cancel_refused_at,
             order.picking_began_at, order.rejected_at, order.reject_reason, order.cancelled_at, order.completed_at,
             exposure(order), order.turn, order.waiting_turn, due_at, order.shape,
         )  # fmt: skip
-        if order.freight != self._before.freight:
-            text = msgspec.json.encode(order.freight).decode()
-            await self.connection.execute(_freight.update_freight, order.order_id, text)
-        if order.invoices != self._before.invoices:
-            text = msgspec.json.encode(order.invoices).decode()
-            await self.connection.execute(_invoices.update_invoices, order.order_id, text)
 
-    async def _write_lines(self) -> None:
+    def _write_lines(self) -> None:
         changed = [line for line in self.order.lines if line not in self._before.lines]
         if changed:
             names = ("line", "open", "backordered", "shipped", "cancelled", "over_shipped", "expected")
-            await self.connection.execute(sql.update_lines, self.order.order_id, *_columns(changed, names))
+            self._writes.add(sql.update_lines, self.order.order_id, *_columns(changed, names))
+
+    def _write_tasks(self) -> None:
+        changed = [task for task in self.order.tasks if task not in self._before.tasks]
+        if changed:
+            self._writes.add(sql.upsert_tasks, self.order.order_id, *_columns(changed, Task.__struct_fields__))
+
+    async def _write_beside(self) -> None:
+        """What the order's own row has of freight and invoices: not with the rest, one statement changes a row once."""
+        order, before = self.order, self._before
+        for statement, after, then in (
+            (_freight.update_freight, order.freight, before.freight),
+            (_invoices.update_invoices, order.invoices, before.invoices),
+        ):
+            if after != then:
+                await self.connection.execute(statement, order.order_id, msgspec.json.encode(after).decode())
+
+    async def _write_places(self) -> None:
         if self.order.allocations != self._before.allocations:
             await write_allocations(self.connection, self.order.order_id, self.order.allocations)
         if released := self.order.released[len(self._before.released) :]:
             claims = [msgspec.json.encode(part.claims).decode() for part in released]
             columns = _columns(released, ("release", "line", "location", "amount"))
             await self.connection.execute(sql.insert_released, self.order.order_id, *columns, claims)
-
-    async def _write_tasks(self) -> None:
-        changed = [task for task in self.order.tasks if task not in self._before.tasks]
-        if changed:
-            await self.connection.execute(
-                sql.upsert_tasks, self.order.order_id, *_columns(changed, Task.__struct_fields__)
-            )
 
     async def _write_rework(self) -> None:
         order, before = self.order, self._before

@@ -107,8 +107,10 @@ class Shipping:
             change.find(_mismatch(data, f"{data['item']} was shipped for the order, which has no such line"))
             return
         amount = Decimal(data["amount"])
-        if kit_lines and (amount := await note_component(change.connection, change.order, line.line, data)) <= 0:
-            return
+        if kit_lines:
+            await change.flush()
+            if (amount := await note_component(change.connection, change.order, line.line, data)) <= 0:
+                return
         part = ShippedLine(movement=str(data["movement"]), line=line.line, item=line.item, amount=amount)
         counted = ship(line, amount)
         change.set(lines=tuple(counted if known.line == line.line else known for known in change.order.lines))
@@ -147,9 +149,7 @@ class Shipping:
         )
         if shipment is None:
             shipment = await self._open_document(change, data, told=told)
-        await change.connection.execute(
-            sql.insert_shipment_line, part.movement, shipment.shipment_id, part.line, part.item, part.amount
-        )
+        change.write(sql.insert_shipment_lines, part.movement, shipment.shipment_id, part.line, part.item, part.amount)
         filled = replace(shipment, lines=(*shipment.lines, part))
         known = change.order.shipments
         change.set(shipments=tuple(filled if one.shipment_id == filled.shipment_id else one for one in known))
@@ -166,8 +166,8 @@ class Shipping:
             lines=(),
             release=data.get("release", 1),
         )
-        await change.connection.execute(
-            sql.insert_shipment, shipment.shipment_id, order.order_id, shipment.sequence, shipment.source,
+        change.write(
+            sql.insert_shipments, shipment.shipment_id, order.order_id, shipment.sequence, shipment.source,
             shipment.event_id, shipment.location, change.now, shipment.release,
         )  # fmt: skip
         change.set(shipments=(*change.order.shipments, shipment))
@@ -196,6 +196,7 @@ def _concerns_orders(data: Data) -> bool:
 
 async def _take_back(change: Change, data: Data) -> bool:
     """A revision replaces a movement: take back what that one counted. True when the ERP was told of it already."""
+    await change.flush()
     row = await change.connection.fetchrow(sql.withdraw_movement, str(data["replaces"]))
     await _take_back_component(change, data)
     if row is None:
