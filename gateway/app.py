@@ -30,6 +30,7 @@ from experience_apis.storefront.v1 import recalling as recalling_v1
 from experience_apis.storefront.v1 import routes as storefront_v1
 from experience_apis.storefront.v2 import messages as messages_v2
 from experience_apis.storefront.v2 import recalling as recalling_v2
+from experience_apis.storefront.v2 import return_recalling as returns_v2
 from experience_apis.storefront.v2 import routes as storefront_v2
 from experience_apis.supplier.v1 import routes as supplier_v1
 from gateway.apis import (
@@ -194,6 +195,7 @@ from process_apis.reconciliation.process import Reconciliation
 from process_apis.returns import routes as return_routes
 from process_apis.returns.process import Options as ReturnTurns
 from process_apis.returns.process import Returns
+from process_apis.returns.returned import Returned
 from process_apis.stock_operations import routes as stock_operation_routes
 from process_apis.stock_operations import subscriptions as stock_operation_subscriptions
 from process_apis.stock_operations.process import Options as StockOperationOptions
@@ -286,6 +288,7 @@ class Core:
             fills={channel.name: channel.fill for channel in settings.channels},
             visits=self.visits,
             customers=KnownCustomers(self.store, self.clock),
+            returned=Returned(),
         )
         self.stock_operations = StockOperations(
             self.store,
@@ -384,7 +387,10 @@ class Core:
         self.sender = WebhookSender(_targets(initial_configuration(settings)), self.clock)
         messages = (self.items, self.availability, self.orders)
         self.renderers = RendersByVersion(
-            {"v1": messages_v1.StorefrontMessages(*messages), "v2": messages_v2.StorefrontMessages(*messages)}
+            {
+                "v1": messages_v1.StorefrontMessages(*messages),
+                "v2": messages_v2.StorefrontMessages(*messages, self.returns),
+            }
         )
         self.notifications = PartnerNotifications(
             self.store,
@@ -441,7 +447,8 @@ class Core:
             "currencies": self.currencies,
             "cursors": self.cursors,
         }
-        return {"v1": storefront_v1.routes(**bound), "v2": storefront_v2.routes(**bound, events=self.events)}
+        more: dict[str, Any] = {"events": self.events, "returns": self.returns}
+        return {"v1": storefront_v1.routes(**bound), "v2": storefront_v2.routes(**bound, **more)}
 
     def masters(self) -> dict[str, Items | Locations | Customers]:
         """The processes of master data, by what their records are called."""
@@ -477,6 +484,8 @@ class Core:
             "POST /storefront/v1/orders/{order_id}/cancellation": recalling_v1.RecallsCancellation(self.orders),
             "POST /storefront/v2/orders": recalling_v2.RecallsPlacement(*placing),
             "POST /storefront/v2/orders/{order_id}/cancellation": recalling_v2.RecallsCancellation(self.orders),
+            "POST /storefront/v2/returns": returns_v2.RecallsReturn(self.returns),
+            "POST /storefront/v2/returns/{return_id}/cancellation": returns_v2.RecallsReturnCancellation(self.returns),
             **order_recallers(self.orders),
         }
 

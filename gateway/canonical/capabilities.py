@@ -29,6 +29,7 @@ from gateway.canonical.invoice import CreditOrder, SystemInvoice
 from gateway.canonical.item import GroupMembers, Item, ReportedItem
 from gateway.canonical.order import (
     ExternalReference,
+    ReturnedLine,
     SalesOrder,
     ShipmentLine,
     SoldOrder,
@@ -672,6 +673,12 @@ class TellsProgress(Protocol):
     """How far an order is, for the channel that sold it, inside the caller's transaction; None where there is none."""
 
     async def channel_progress(self, connection: Connection, *, tenant: str, order: str) -> ChannelProgress | None: ...
+
+
+class TellsReturned(Protocol):
+    """What came back of an order, inside the caller's transaction, by line; lines of which nothing did are left out."""
+
+    async def returned(self, connection: Connection, *, order: str) -> Sequence[ReturnedLine]: ...
 
 
 @runtime_checkable

@@ -136,7 +136,10 @@ class WarehouseWork(Struct, frozen=True, kw_only=True):
 
 
 class SoldLine(Struct, frozen=True, kw_only=True):
-    """What a buyer got of one order line, in base units at `unit_price`; by when, and from where the latest of it."""
+    """What a buyer got of one order line, in base units at `unit_price`; by when, and from where the latest of it.
+
+    It was ordered in `asked_uom`, which holds `factor` base units.
+    """
 
     line: int
     item: str
@@ -146,6 +149,16 @@ class SoldLine(Struct, frozen=True, kw_only=True):
     shipped: Decimal
     shipped_at: datetime | None = None
     location: str | None = None
+    asked_uom: str | None = None
+    factor: Decimal = Decimal(1)
+
+
+class ReturnedLine(Struct, frozen=True, kw_only=True):
+    """What came back of one order line, and how much of that is on credit notes that were issued, in base units."""
+
+    line: int
+    returned: Decimal
+    credited: Decimal
 
 
 class SoldOrder(Struct, frozen=True, kw_only=True):

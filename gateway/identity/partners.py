@@ -19,7 +19,14 @@ from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
 from gateway.store.queries import queries_beside
 
-PARTNER_SCOPES: Final = ("items:read", "availability:read", "orders:read", "orders:write")
+PARTNER_SCOPES: Final = (
+    "items:read",
+    "availability:read",
+    "orders:read",
+    "orders:write",
+    "returns:read",
+    "returns:write",
+)
 _sql = queries_beside(__file__)
 
 

@@ -67,7 +67,8 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     """One line and its counters: ordered = open + backordered + shipped + cancelled, always.
 
     `oversold`: what stock could not give when the line was accepted all the same. `expected`: when known supply covers
-    what is backordered (None where none does); where nothing is, when it arrives, if that is after the requested date.
+    what is backordered (None where none does); where nothing is, when it arrives, if that is after the requested
+    date. Of `shipped`, `returned` came back and `credited` of that was credited: told where an order is only read.
     """
 
     line: int
@@ -86,6 +87,8 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     over_shipped: Decimal = Decimal(0)
     oversold: Decimal = Decimal(0)
     expected: date | None = None
+    returned: Decimal = Decimal(0)
+    credited: Decimal = Decimal(0)
 
 
 class Allocation(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from gateway.canonical.capabilities import (
     FindsSystems,
     ResolvesCustomers,
     ResolvesItems,
+    TellsReturned,
     WithoutCustomers,
 )
 from gateway.canonical.channel import ChannelOrder
@@ -114,13 +115,15 @@ class OrderToShip:
         fills: Mapping[str, FillPolicy] | None = None,
         visits: Visits | None = None,
         customers: ResolvesCustomers | None = None,
+        returned: TellsReturned | None = None,
     ) -> None:
         """`committed` are the buyer-committed channels, whose orders are never refused for stock.
 
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
         channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
-        lines leave. `visits` keeps the places at paced systems. `customers` tells who may order. Raises `Misconfigured`
-        for a carrier of a freight rule that is none, and an ERP in `invoicing` that does not bill.
+        lines leave. `visits` keeps the places at paced systems. `customers` tells who may order, `returned` what came
+        back. Raises `Misconfigured` for a carrier of a freight rule that is none, and an ERP in `invoicing` that does
+        not bill.
         """
         self._visits = visits
         self._cancel_after = dict(cancel_after or {})
@@ -138,7 +141,7 @@ class OrderToShip:
         vetting = Vetting(self.hold_rules, customers or WithoutCustomers(), items)
         self._acceptance = Acceptance(store, clock, items, claims, committed, dated, fills, vetting=vetting)
         self._channel_orders = ChannelOrders(self._acceptance)
-        self._reading = Reading(store)
+        self._reading = Reading(store, returned)
         self._turns = partial(
             Turns, clock=clock, claims=claims, systems=systems, vetting=vetting, pace=self._options.pace,
             call_timeout=self._options.call_timeout, gate=Gate(visits, committed), freight=self._options.freight,

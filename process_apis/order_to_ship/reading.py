@@ -8,7 +8,9 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
+from gateway.canonical.capabilities import TellsReturned
 from gateway.canonical.events import Recorded
 from gateway.canonical.order import OrderState
 from gateway.canonical.reconciliation import BookedOrder, BookedShipment, UnpostedLine
@@ -20,7 +22,7 @@ from gateway.store.queries import queries_beside
 from process_apis.order_to_ship.freight_rules import degraded
 from process_apis.order_to_ship.models import ExceptionClass, Order, OrderException, OrderSummary, Progress
 from process_apis.order_to_ship.records import load, sql
-from process_apis.order_to_ship.rules import FINAL
+from process_apis.order_to_ship.rules import FINAL, with_returned
 from process_apis.order_to_ship.steps import is_going_back
 
 _unposted: Final = queries_beside(__file__, "unposted_queries.sql")
@@ -29,17 +31,21 @@ _unposted: Final = queries_beside(__file__, "unposted_queries.sql")
 class Reading:
     """Queries; none of them locks anything."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, returned: TellsReturned | None = None) -> None:
         self._store = store
+        self._returned = returned
         self._log = LogReader()
 
     async def order(self, tenant: str, order_id: str, partner: str | None) -> Order:
         """One order, or `NotFound` (``order.not_found``), which a partner also gets for somebody else's."""
         async with self._store.connection() as connection:
             found = await load(connection, order_id, tenant=tenant, partner=partner)
-        if found is None:
-            raise NotFound(f"there is no order {order_id}", code="order.not_found")
-        return found
+            if found is None:
+                raise NotFound(f"there is no order {order_id}", code="order.not_found")
+            if self._returned is None or not any(line.shipped for line in found.lines):
+                return found
+            returned = await self._returned.returned(connection, order=order_id)
+        return replace(found, lines=with_returned(found.lines, returned)) if returned else found
 
     async def orders(
         self, tenant: str, *, partner: str | None, state: OrderState | None, before: str | None, limit: int

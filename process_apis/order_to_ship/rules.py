@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.canonical.item import Item
-from gateway.canonical.order import OrderState, SalesLine, SalesOrder
+from gateway.canonical.order import OrderState, ReturnedLine, SalesLine, SalesOrder
 from gateway.canonical.party import CustomerAccount
 from gateway.kernel.errors import Conflict, Problem
 from gateway.kernel.money import Money
@@ -147,6 +147,24 @@ def unship(line: OrderLine, amount: Decimal) -> OrderLine:
     too_much = min(amount, line.over_shipped)
     back = min(amount - too_much, line.shipped)
     return replace(line, over_shipped=line.over_shipped - too_much, shipped=line.shipped - back, open=line.open + back)
+
+
+def with_returned(lines: Iterable[OrderLine], returned: Iterable[ReturnedLine]) -> tuple[OrderLine, ...]:
+    """The lines with what came back; never more than was shipped, whatever a warehouse took in."""
+    by_line = {each.line: each for each in returned}
+    told = []
+    for line in lines:
+        back = by_line.get(line.line)
+        told.append(
+            line
+            if back is None
+            else replace(
+                line,
+                returned=min(back.returned, line.shipped),
+                credited=min(back.credited, back.returned, line.shipped),
+            )
+        )
+    return tuple(told)
 
 
 def cancel_rest(line: OrderLine) -> OrderLine:

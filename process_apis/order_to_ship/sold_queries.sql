@@ -5,7 +5,8 @@ select jsonb_build_object(
                where t.order_id = o.order_id and t.kind = 'erp_order' and t.state = 'done' order by t.target limit 1),
     'lines', (select jsonb_agg(jsonb_build_object(
                   'line', l.line, 'item', l.item, 'sku', l.sku, 'uom', l.uom, 'unit_price', l.unit_price,
-                  'shipped', l.shipped + l.over_shipped, 'shipped_at', s.confirmed_at, 'location', s.location
+                  'asked_uom', l.asked_uom,
+                  'factor', l.factor, 'shipped', l.shipped + l.over_shipped, 'shipped_at', s.confirmed_at, 'location', s.location
               ) order by l.line)
               from order_to_ship.line l
               left join lateral (

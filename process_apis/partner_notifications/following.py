@@ -37,7 +37,7 @@ class FollowsLog(Protocol):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What one listener hears: orders of its partner, and availability; of all articles where `items` is None."""
+    """What one listener hears: its partner's orders and returns, and availability; all articles if `items` is None."""
 
     tenant: str
     partner: str

@@ -9,8 +9,9 @@ from msgspec import Struct
 
 
 class Message(Struct, frozen=True, kw_only=True):
-    """One message under way. `subject` says what it is about: ``order/<id>/<event>`` or ``item/<id>``.
+    """One message under way.
 
+    `subject` says what it is about: ``order/<id>/<event>``, ``return/<id>/<event>`` or ``item/<id>``.
     `version` is the API version that its endpoint has chosen.
     """
 
@@ -29,7 +30,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def about(self) -> str:
-        """The id of the order or item."""
+        """The id of the order, return or item."""
         return self.subject.split("/")[1]
 
 

@@ -8,6 +8,7 @@ from gateway.canonical.events import Recorded
 
 ORDER_UPDATED: Final = "order.updated"
 AVAILABILITY_CHANGED: Final = "availability.changed"
+RETURN_UPDATED: Final = "return.updated"
 
 MESSAGE_OF_EVENT: Final = {
     "availability.changed": AVAILABILITY_CHANGED,
@@ -28,24 +29,35 @@ MESSAGE_OF_EVENT: Final = {
     "order.resumed": ORDER_UPDATED,
     "order.rejected": ORDER_UPDATED,
     "order.exception_raised": ORDER_UPDATED,
+    "return.requested": RETURN_UPDATED,
+    "return.authorised": RETURN_UPDATED,
+    "return.refused": RETURN_UPDATED,
+    "return.cancelled": RETURN_UPDATED,
+    "return.received": RETURN_UPDATED,
+    "return.dispositioned": RETURN_UPDATED,
+    "return.corrected": RETURN_UPDATED,
+    "return.lines_refused": RETURN_UPDATED,
+    "return.credited": RETURN_UPDATED,
+    "return.closed": RETURN_UPDATED,
 }
+_ABOUT: Final = {ORDER_UPDATED: "order", RETURN_UPDATED: "return"}
 
 
 def subject_of(recorded: Recorded) -> str:
-    """What the message is about. Order messages are one for each event; changes of one item stand for each other."""
-    data = recorded.event.data
-    if MESSAGE_OF_EVENT[recorded.event.type] == AVAILABILITY_CHANGED:
-        return f"item/{data['item']}"
-    return f"order/{recorded.event.aggregate}/{recorded.position.event}"
+    """What the message is about: one for each event of an order or return; changes of one item stand for each other."""
+    message = MESSAGE_OF_EVENT[recorded.event.type]
+    if message == AVAILABILITY_CHANGED:
+        return f"item/{recorded.event.data['item']}"
+    return f"{_ABOUT[message]}/{recorded.event.aggregate}/{recorded.position.event}"
 
 
 def topic_of(recorded: Recorded) -> str:
-    """The order or item that a message is about, as the column `topic` has it."""
+    """The order, return or item that a message is about, as the column `topic` has it."""
     return "/".join(subject_of(recorded).split("/")[:2])
 
 
 def addressee_of(recorded: Recorded) -> str | None:
-    """The partner an order event is for; None for what concerns everyone who asked."""
+    """The partner an event of an order or return is for; None for what concerns everyone who asked."""
     if MESSAGE_OF_EVENT[recorded.event.type] == AVAILABILITY_CHANGED:
         return None
     return str(recorded.event.data.get("partner") or "")

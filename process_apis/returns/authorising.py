@@ -14,16 +14,16 @@ from gateway.canonical.invoice import RETURN_PREFIX
 from gateway.canonical.location import LocationMap
 from gateway.canonical.order import SoldLine, SoldOrder
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, Rejected
+from gateway.kernel.errors import Conflict, Problem, Rejected
 from gateway.kernel.ids import new_id
-from gateway.kernel.quantity import COUNTED_UNITS, plain
+from gateway.kernel.quantity import plain
 from gateway.store import log
 from gateway.store.postgres import Store
 from process_apis.returns.crediting import credit_if_due
 from process_apis.returns.models import AskedBack, AskReturn, Return, ReturnState
 from process_apis.returns.options import ReturnOptions
 from process_apis.returns.records import action_known, audit, event_of, fingerprint, load, lock, save, sql
-from process_apis.returns.rules import breaches, may_be_credited
+from process_apis.returns.rules import beyond_shipped, breaches, in_base_units, may_be_credited
 
 _ZERO: Final = Decimal(0)
 
@@ -38,22 +38,23 @@ class Authorisations:
         self._options = options
 
     async def ask(self, caller: Caller, command: AskReturn, *, partner: str | None = None) -> Return:
-        """Authorise what the rules allow; else it waits for a person. Of a `partner` its own orders only.
+        """Authorise what the rules allow; else it waits for a person.
 
+        A `partner` asks of its own orders only, never for more than is left to return, and its action is its reference.
         Once per action. Raises `NotFound` (``order.not_found``), `Rejected` (``return.line_unknown``,
-        ``return.reason_unknown``, ``return.location_unknown``), `Conflict` (``return.nothing_shipped``,
-        ``operation.action_reused``).
+        ``return.reason_unknown``, ``return.location_unknown``, ``return.not_exact``), `Conflict`
+        (``return.nothing_shipped``, ``return.beyond_shipped``, ``operation.action_reused``).
         """
-        action = f"{caller.principal.subject}/{command.action}"
+        action = action_of(caller, command, partner)
         async with self._store.transaction() as connection:
             await connection.execute(sql.lock_order, command.order)
             known = await action_known(connection, caller.tenant, action, command)
             if known is not None:
                 return await load(connection, known, caller.tenant, partner)
             sold = await self._orders.sold(connection, tenant=caller.tenant, order=command.order, partner=partner)
-            lines = _lines_of(sold, command.lines)
+            lines, asked = _lines_of(sold, command.lines)
             location = self._location(caller.tenant, command.location, lines)
-            found = await self._breaches(connection, command, lines, "")
+            found = await self._breaches(connection, command.order, lines, asked, final=partner is not None)
             return_id = new_id(RETURN_PREFIX)
             reasons = [self._options.reason(each.reason) for each in command.lines]
             freight = command.freight or ("seller" if any(one.freight == "seller" for one in reasons) else "buyer")
@@ -63,12 +64,12 @@ class Authorisations:
                 sql.insert_return, return_id, caller.tenant, action, fingerprint(command), sold.order, sold.partner,
                 sold.channel, sold.sold_to, sold.currency, sold.system, location, freight, command.note,
                 caller.principal.subject, caller.correlation_id, state, "; ".join(found) or None, decision,
-                None if found else "rule",
+                None if found else "rule", None if partner is None else command.action,
             )  # fmt: skip
             rows = [
-                (sold_line.line, sold_line.item, sold_line.sku, sold_line.uom, sold_line.unit_price, asked.amount,
-                 asked.reason, reason.fee_percent)
-                for sold_line, asked, reason in zip(lines, command.lines, reasons, strict=True)
+                (sold_line.line, sold_line.item, sold_line.sku, sold_line.uom, sold_line.unit_price, back.amount,
+                 back.reason, reason.fee_percent)
+                for sold_line, back, reason in zip(lines, asked, reasons, strict=True)
             ]  # fmt: skip
             await connection.execute(sql.insert_lines, return_id, *map(list, zip(*rows, strict=True)))
             made, now = await lock(connection, return_id)
@@ -171,15 +172,30 @@ class Authorisations:
             await audit(connection, caller, "return.close", return_id, after.state, {"reason": reason})
         return after
 
+    async def recall(self, caller: Caller, command: AskReturn, *, partner: str) -> Return | None:
+        """The return that this command of a partner made, if any; `Conflict` where other content has its action."""
+        async with self._store.connection() as connection:
+            known = await action_known(connection, caller.tenant, action_of(caller, command, partner), command)
+            return None if known is None else await load(connection, known, caller.tenant, partner)
+
     async def _breaches(
-        self, connection: Connection, command: AskReturn, lines: Sequence[SoldLine], but: str
+        self,
+        connection: Connection,
+        order: str,
+        lines: Sequence[SoldLine],
+        asked: Sequence[AskedBack],
+        *,
+        final: bool,
     ) -> Sequence[str]:
-        taken = {row["line"]: row["amount"] for row in await connection.fetch(sql.taken, command.order, but)}
+        """Which rules are broken; where that is `final`, more than is left to return is a `Conflict`."""
+        taken = {row["line"]: row["amount"] for row in await connection.fetch(sql.taken, order, "")}
+        pairs = list(zip(lines, asked, strict=True))
+        if final:
+            _check_left(pairs, taken)
         now: datetime = await connection.fetchval("select clock_timestamp()")
         found: list[str] = []
-        for sold, asked in zip(lines, command.lines, strict=True):
-            window = self._options.window(asked.reason)
-            found += breaches(sold, asked, taken.get(sold.line, _ZERO), now, window)
+        for sold, back in pairs:
+            found += breaches(sold, back, taken.get(sold.line, _ZERO), now, self._options.window(back.reason))
         return found
 
     def _location(self, tenant: str, wanted: str | None, lines: Sequence[SoldLine]) -> str:
@@ -190,21 +206,40 @@ class Authorisations:
         return wanted
 
 
-def _lines_of(sold: SoldOrder, asked: Sequence[AskedBack]) -> Sequence[SoldLine]:
-    """The order's lines in the order asked for; nothing comes back of what never left."""
+def action_of(caller: Caller, command: AskReturn, partner: str | None) -> str:
+    """What names this command for ever: a partner's are one, whichever of its clients asks."""
+    return f"{partner or caller.principal.subject}/{command.action}"
+
+
+def _check_left(pairs: Sequence[tuple[SoldLine, AskedBack]], taken: Mapping[int, Decimal]) -> None:
+    said = [beyond_shipped(sold, back, taken.get(sold.line, _ZERO)) for sold, back in pairs]
+    problems = [Problem(each, pointer=f"/lines/{index}/amount") for index, each in enumerate(said) if each]
+    if problems:
+        raise Conflict(
+            "more is asked back than was shipped and is not on its way back already: read the order and its returns",
+            problems=problems,
+            code="return.beyond_shipped",
+        )
+
+
+def _lines_of(sold: SoldOrder, asked: Sequence[AskedBack]) -> tuple[Sequence[SoldLine], Sequence[AskedBack]]:
+    """The order's lines in the order asked for, and what is asked in base units; nothing comes back that never left."""
     by_number = {line.line: line for line in sold.lines}
     numbers = [each.line for each in asked]
     if len(set(numbers)) != len(numbers):
         raise Rejected("name a line once", code="return.line_unknown")
+    back = []
     for each in asked:
         line = by_number.get(each.line)
         if line is None:
             raise Rejected(f"the order has no line {each.line}", code="return.line_unknown")
         if not line.shipped or line.location is None:
             raise Conflict(f"nothing of line {each.line} has been shipped: cancel it", code="return.nothing_shipped")
-        if line.uom in COUNTED_UNITS and each.amount != each.amount.to_integral_value():
-            raise Rejected(f"line {each.line}: pieces are whole", code="return.not_exact")
-    return [by_number[number] for number in numbers]
+        exact = in_base_units(line, each)
+        if isinstance(exact, str):
+            raise Rejected(exact, code="return.not_exact")
+        back.append(exact)
+    return [by_number[number] for number in numbers], back
 
 
 def _check_lines(known: Return, amounts: Mapping[int, Decimal]) -> None:

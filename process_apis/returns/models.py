@@ -40,12 +40,16 @@ class ReturnState(StrEnum):
 # --- commands ---------------------------------------------------------------------------------------------------------
 
 
-class AskedBack(Struct, frozen=True, kw_only=True):
-    """So much of one order line is to come back, and why (a reason code of the settings)."""
+class AskedBack(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """So much of one order line is to come back, and why (a reason code of the settings).
+
+    `amount` is in `uom`: the unit the line was ordered in, or its base unit, which it is without.
+    """
 
     line: int
     amount: Decimal
     reason: str
+    uom: str | None = None
 
 
 class AskReturn(Struct, frozen=True, kw_only=True):
@@ -184,7 +188,10 @@ class Credit(Struct, frozen=True, kw_only=True):
 
 
 class Return(Struct, frozen=True, kw_only=True):
-    """Everything the record knows about one return. `over` says which rules it breaks, None where none."""
+    """Everything the record knows about one return. `over` says which rules it breaks, None where none.
+
+    `reference` is its partner's own number of it, None where somebody else asked for it.
+    """
 
     return_id: str
     tenant: str
@@ -206,6 +213,7 @@ class Return(Struct, frozen=True, kw_only=True):
     credits: tuple[Credit, ...] = ()
     state: ReturnState = ReturnState.REQUESTED
     version: int = 1
+    reference: str | None = None
     note: str | None = None
     over: str | None = None
     decision: Literal["authorised", "refused"] | None = None

@@ -5,8 +5,8 @@ select pg_advisory_xact_lock(hashtextextended($1, 20485))
 -- name: insert_return
 insert into returns.return_order
     (return_id, tenant, action, fingerprint, order_id, partner, channel, sold_to, currency, system, location, freight,
-     note, asked_by, correlation_id, state, over, decision, decided_by, decided_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+     note, asked_by, correlation_id, state, over, decision, decided_by, reference, decided_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,
         case when $18::text is not null then clock_timestamp() end)
 
 -- name: insert_lines
@@ -24,6 +24,19 @@ select l.line, sum(case when r.state in ('refused', 'cancelled', 'credited', 'cl
 from returns.return_line l join returns.return_order r using (return_id)
 where r.order_id = $1 and r.return_id <> $2
 group by l.line
+
+-- name: returned
+-- What came back of an order's lines, and how much of it is on issued credit notes.
+select l.line, sum(l.received) as returned, coalesce(sum(c.amount), 0) as credited
+from returns.return_order r
+join returns.return_line l using (return_id)
+left join lateral (
+    select sum((part ->> 'amount')::numeric) as amount
+    from returns.credit c, jsonb_array_elements(c.lines) part
+    where c.return_id = r.return_id and c.state = 'issued' and (part ->> 'line')::int = l.line) c on true
+where r.order_id = $1
+group by l.line having sum(l.received) > 0
+order by l.line
 
 -- name: lock_return
 select clock_timestamp() from returns.return_order

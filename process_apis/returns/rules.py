@@ -14,7 +14,7 @@ from gateway.canonical.invoice import CreditLine, CreditOrder
 from gateway.canonical.order import SoldLine
 from gateway.canonical.task import TaskState
 from gateway.kernel.money import Money
-from gateway.kernel.quantity import plain
+from gateway.kernel.quantity import COUNTED_UNITS, plain
 from process_apis.returns.models import (
     AskedBack,
     Credit,
@@ -28,6 +28,7 @@ from process_apis.returns.models import (
 )
 
 _ZERO: Final = Decimal(0)
+_ONE: Final = Decimal(1)
 _CENT: Final = Decimal("0.01")
 _HUNDRED: Final = Decimal(100)
 FIGURES: Final = ("received", "sellable", "damaged", "quality_hold", "out")
@@ -40,13 +41,32 @@ OVER: Final = frozenset({ReturnState.REFUSED, ReturnState.CANCELLED, ReturnState
 def breaches(sold: SoldLine, asked: AskedBack, known: Decimal, now: datetime, window_days: int) -> Sequence[str]:
     """Which rules a line breaks, in words; `known` is what other returns take, or took, of the same order line."""
     found = []
-    left = sold.shipped - known
-    if asked.amount > left:
-        found.append(f"line {sold.line}: {plain(asked.amount)} asked, {plain(max(left, _ZERO))} of it left to return")
+    if (too_much := beyond_shipped(sold, asked, known)) is not None:
+        found.append(too_much)
     if sold.shipped_at is not None and now - sold.shipped_at > timedelta(days=window_days):
         days = (now - sold.shipped_at).days
         found.append(f"line {sold.line}: shipped {days} days ago, {asked.reason} allows {window_days}")
     return found
+
+
+def beyond_shipped(sold: SoldLine, asked: AskedBack, known: Decimal) -> str | None:
+    """That more is asked back than was shipped and is not taken by other returns, in words."""
+    left = max(sold.shipped - known, _ZERO)
+    if asked.amount <= left:
+        return None
+    return f"line {sold.line}: {plain(asked.amount)} asked, {plain(left)} of it left to return"
+
+
+def in_base_units(sold: SoldLine, asked: AskedBack) -> AskedBack | str:
+    """What is asked back, in base units; what is wrong with its unit, in words, where something is."""
+    if asked.uom not in (None, sold.uom, sold.asked_uom):
+        units = " or ".join(dict.fromkeys((sold.uom, sold.asked_uom or sold.uom)))
+        return f"line {sold.line} comes back in {units}"
+    factor = _ONE if asked.uom in (None, sold.uom) else sold.factor
+    amount = asked.amount * factor
+    if sold.uom in COUNTED_UNITS and amount != amount.to_integral_value():
+        return f"line {sold.line}: pieces are whole"
+    return replace(asked, amount=amount, uom=None)
 
 
 def taken(line: ReturnLine, *, live: bool) -> Decimal:

@@ -91,6 +91,7 @@ _CLAIMS = {
     "CountInput.action": "isolated-count",
     "StatusChangeInput.action": "isolated-status-change",
     "ReturnInput.action": "isolated-return",
+    "ReturnInput.reference": "isolated-return-reference",
     "ReturnReceiptInput.action": "isolated-return-receipt",
     "DispositionInput.action": "isolated-disposition",
     "to": "isolated-receiving-order",
@@ -346,7 +347,7 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, 1, 'itm_isolated', 'I', 'EA')",
         count_id,
     )
-    return_id, disposition_id, credit_id = await _come_back(connection, order_id)
+    return_id, disposition_id, credit_id = await _come_back(connection, order_id, partner_id)
     purchase_id, supplier_id = await _buy(connection, partner_id)
     customer_id = new_id("cus")
     await connection.execute(
@@ -379,15 +380,15 @@ async def _buy(connection: Connection, partner_id: str) -> tuple[str, str]:
     return purchase_id, supplier_id
 
 
-async def _come_back(connection: Connection, order_id: str) -> tuple[str, str, str]:
+async def _come_back(connection: Connection, order_id: str, partner_id: str) -> tuple[str, str, str]:
     """A return of the order, with a disposition and a credit that were refused."""
     return_id, disposition_id, credit_id = new_id("ret"), new_id("dsp"), new_id("crd")
     await connection.execute(
-        "insert into returns.return_order (return_id, tenant, action, fingerprint, order_id, channel, sold_to,"
+        "insert into returns.return_order (return_id, tenant, action, fingerprint, order_id, partner, channel, sold_to,"
         " currency, location, freight, asked_by, correlation_id, state, decision)"
-        " values ($1, $2, $1, '', $3, 'web', 'ISO-1', 'USD', 'north', 'buyer', 'test', 'c', 'authorised',"
+        " values ($1, $2, $1, '', $3, $4, 'web', 'ISO-1', 'USD', 'north', 'buyer', 'test', 'c', 'authorised',"
         " 'authorised')",
-        *(return_id, TENANT, order_id),
+        *(return_id, TENANT, order_id, partner_id),
     )
     await connection.execute(
         "insert into returns.return_line (return_id, line, item, sku, uom, unit_price, amount, reason, fee_percent)"

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 
 from gateway.app import Core, administer, migrate_record
-from gateway.canonical.capabilities import Report
+from gateway.canonical.capabilities import Connection, Report
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.engines import EngineUrls
@@ -31,9 +31,11 @@ from gateway.identity.partners import PARTNER_SCOPES, PartnerCredentials, add_pa
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 from gateway.settings import Settings, load_settings
+from tests.shipped_orders import ShippedLine, insert_shipped_order
 
 TENANT = "contract"
 SKUS = ("SKU-0001", "SKU-0002", "SKU/3 #é&=+%2F", "SKU-0004")
+SHIPPED = "ord_01kaj7q5wzf8m0e3r6t9y2b4c7"
 # More than any run can order: a contract test is not a race for stock.
 _STOCK = Decimal(10) ** 15
 _READY_SECONDS = 120
@@ -133,6 +135,7 @@ async def start_gateway(
     partners = [
         await _partner(settings, name, account, scopes) for name, account in (("First", "CUST1"), ("Second", "CUST2"))
     ]
+    await administer(settings, lambda connection, _: _ship(connection, partners[0].partner_id))
     return await _start(folder, settings_path, port, partners)
 
 
@@ -224,6 +227,19 @@ async def _seed(settings: Settings) -> None:
         )
         receipt = await core.availability.record(TENANT, Report(movements=opening))
         assert receipt.recorded == len(SKUS), receipt
+
+
+async def _ship(connection: Connection, partner: str) -> None:
+    """An order of the first partner has left: the one that the contract's example of a return names."""
+    rows = await connection.fetch("select sku, item from items.item where tenant = $1", TENANT)
+    items = {row["sku"]: row["item"] for row in rows}
+    lines = [
+        ShippedLine(items[sku], sku, Decimal("19.99"), amount)
+        for sku, amount in zip(SKUS, (_STOCK, Decimal(5)), strict=False)
+    ]
+    await insert_shipped_order(
+        connection, lines, tenant=TENANT, partner=partner, order=SHIPPED, channel="web", shipped_at=datetime.now(UTC)
+    )
 
 
 async def _ready(running: RunningGateway) -> None:

@@ -26,7 +26,9 @@ class StorefrontMessages:
         self._orders = orders
 
     async def render(self, message: Message, *, channel: str) -> bytes | None:
-        """The body, or None when the item or the order is no longer there."""
+        """The body; None when the item or the order is no longer there, and for what this version does not tell."""
+        if message.type not in MESSAGES:
+            return None
         occurred = mapping.instant(message.occurred_at)
         if message.type == AVAILABILITY_CHANGED:
             figure = await self._figure(message, channel)

@@ -21,9 +21,10 @@ from process_apis.order_to_ship.freight_rules import freight_of
 from process_apis.order_to_ship.models import AskedLine, Freight, Order, OrderLine, OrderSummary, PlaceOrder
 from process_apis.order_to_ship.releases import target_of
 from process_apis.partner_notifications.following import Wanted
-from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, ORDER_UPDATED
+from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, ORDER_UPDATED, RETURN_UPDATED
 
 MESSAGE_TYPES: Final = (ORDER_UPDATED, AVAILABILITY_CHANGED)
+_RETURNS_READ: Final = "returns:read"
 _OUR_MEMBERS: Final = {"amount": "quantity/amount", "uom": "quantity/unit"}
 _SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.REJECTED})
 
@@ -58,13 +59,22 @@ def availability_view(item: Item, figure: ItemAvailability) -> schemas.Availabil
 
 
 def wanted(caller: Caller, types: Sequence[str] | None, skus: Sequence[str], found: Mapping[str, Item]) -> Wanted:
-    """What a stream tells; raises `NotFound` for an article that there is not."""
+    """What a stream tells; raises `NotFound` for an article that there is not.
+
+    Of returns only those are told who may read them: `NotAllowed` for whoever asks for them and may not.
+    """
+    reads_returns = _RETURNS_READ in caller.principal.scopes
+    if types is not None and RETURN_UPDATED in types and not reads_returns:
+        raise NotAllowed(
+            f"{RETURN_UPDATED} needs the scope {_RETURNS_READ}: ask the operator for it", code="authorise.scope"
+        )
+    told = (*MESSAGE_TYPES, RETURN_UPDATED) if reads_returns else MESSAGE_TYPES
     if missing := [sku for sku in skus if sku not in found]:
         raise NotFound(f"no article has the number {missing[0]}: list the items to find it", code="item.not_found")
     return Wanted(
         tenant=caller.tenant,
         partner=caller.principal.partner or "",
-        messages=frozenset(types or MESSAGE_TYPES),
+        messages=frozenset(types or told),
         items=frozenset(item.item for item in found.values()) if skus else None,
     )
 
@@ -204,6 +214,8 @@ def _line_view(line: OrderLine, currency: str) -> schemas.OrderLineView:
             backordered=plain(line.backordered),
             shipped=plain(line.shipped),
             cancelled=plain(line.cancelled),
+            returned=plain(line.returned),
+            credited=plain(line.credited),
         ),
         unit_price=money_view(Money(line.unit_price, currency)),
         expected_date=line.expected,

@@ -6,15 +6,20 @@ from typing import Final
 
 import msgspec
 
-from experience_apis.storefront.v2 import mapping, schemas
+from experience_apis.storefront.v2 import mapping, return_mapping, return_schemas, schemas
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.kernel.errors import NotFound
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.partner_notifications.figuring import Figures
 from process_apis.partner_notifications.models import Message
-from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED
+from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, RETURN_UPDATED
+from process_apis.returns.process import Returns
 
-MESSAGES: Final = {"availability.changed": schemas.AvailabilityChanged, "order.updated": schemas.OrderUpdated}
+MESSAGES: Final = {
+    "availability.changed": schemas.AvailabilityChanged,
+    "order.updated": schemas.OrderUpdated,
+    "return.updated": return_schemas.ReturnUpdated,
+}
 NOTICES: Final = {"stream.ended": schemas.StreamNotice, "stream.reset": schemas.StreamNotice}
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -22,12 +27,15 @@ _encode: Final = msgspec.json.Encoder().encode
 class StorefrontMessages:
     """Renders messages for partners on storefront v2. What is told is the state now, not at the event."""
 
-    def __init__(self, items: ResolvesItems, availability: AnswersAvailability, orders: OrderToShip) -> None:
+    def __init__(
+        self, items: ResolvesItems, availability: AnswersAvailability, orders: OrderToShip, returns: Returns
+    ) -> None:
         self._figures = Figures(items, availability, locations=True)
         self._orders = orders
+        self._returns = returns
 
     async def render(self, message: Message, *, channel: str) -> bytes | None:
-        """The body, or None when the item or the order is no longer there."""
+        """The body, or None when the item, order or return is no longer there."""
         occurred = mapping.instant(message.occurred_at)
         if message.type == AVAILABILITY_CHANGED:
             figure = await self._figure(message, channel)
@@ -38,6 +46,8 @@ class StorefrontMessages:
                     type="availability.changed", api_version="v2", timestamp=occurred, data=figure
                 )
             )
+        if message.type == RETURN_UPDATED:
+            return await self._return(message, occurred)
         order = await self._order(message)
         if order is None:
             return None
@@ -46,6 +56,16 @@ class StorefrontMessages:
     async def _figure(self, message: Message, channel: str) -> schemas.AvailabilityView | None:
         figure = await self._figures.of(message.tenant, channel, message.about)
         return None if figure is None else mapping.availability_view(figure.item, figure.availability)
+
+    async def _return(self, message: Message, occurred: str) -> bytes | None:
+        try:
+            known = await self._returns.get(message.tenant, message.about, partner=message.partner)
+        except NotFound:
+            return None
+        view = return_mapping.return_view(known)
+        return _encode(
+            return_schemas.ReturnUpdated(type="return.updated", api_version="v2", timestamp=occurred, data=view)
+        )
 
     async def _order(self, message: Message) -> schemas.OrderView | None:
         try:

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
-from experience_apis.storefront.v2 import mapping, schemas
+from experience_apis.storefront.v2 import mapping, return_routes, schemas
 from experience_apis.storefront.v2.messages import MESSAGES, NOTICES
 from experience_apis.storefront.v2.recalling import placed_reply
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
@@ -25,6 +25,7 @@ from process_apis.order_to_ship.models import PlacedAnswer
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.partner_notifications.sending import EventStream
 from process_apis.partner_notifications.streaming import EventStreams
+from process_apis.returns.process import Returns
 
 _API: Final[Mapping[str, Any]] = {"zone": "experience", "tenant_aware": True, "api": "storefront", "version": "v2"}
 _LOCATION: Final = ResponseHeader(name="Location", description="Where the order can be read.", value="")
@@ -71,6 +72,7 @@ def routes(
     currencies: Mapping[str, str],
     cursors: Cursors,
     events: EventStreams,
+    returns: Returns,
 ) -> list[HTTPRouteHandler]:
     """Every handler of this version, bound to the processes it calls."""
     return [
@@ -78,6 +80,7 @@ def routes(
         *_availability_routes(items, availability),
         *_order_routes(orders, accounts, currencies),
         *_order_reading_routes(orders, cursors),
+        *return_routes.routes(returns, cursors),
         *_event_routes(items, events),
     ]
 
@@ -337,8 +340,13 @@ def _event_routes(items: ResolvesItems, events: EventStreams) -> list[HTTPRouteH
         request: Request[Any, Any, Any],
         last_event_id: Annotated[str | None, _LAST_EVENT] = None,
         event_type: Annotated[
-            list[Literal["order.updated", "availability.changed"]] | None,
-            QueryParameter(name="type", description="Only these messages; all without it.", min_items=1, max_items=2),
+            list[Literal["order.updated", "availability.changed", "return.updated"]] | None,
+            QueryParameter(
+                name="type",
+                description="Only these messages; all without it. `return.updated` needs the scope returns:read.",
+                min_items=1,
+                max_items=3,
+            ),
         ] = None,
         sku: Annotated[
             list[schemas.Sku] | None,

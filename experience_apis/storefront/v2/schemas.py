@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 TEXT = r"^[^\x00-\x1f\x7f-\x9f]+$(?!\n)"
 ITEM_ID = r"^itm_[0-9a-hjkmnp-tv-z]{26}$(?!\n)"
 ORDER_ID = r"^ord_[0-9a-hjkmnp-tv-z]{26}$(?!\n)"
+RETURN_ID = r"^ret_[0-9a-hjkmnp-tv-z]{26}$(?!\n)"
 CURSOR = r"^[A-Za-z0-9_-]{18,400}$(?!\n)"
 
 Sku = Annotated[
@@ -235,7 +236,10 @@ class DeliveryView(Struct, kw_only=True):
 
 
 class CountersView(Struct, kw_only=True):
-    """How far a line is, in the item's base unit: ordered = open + backordered + shipped + cancelled."""
+    """How far a line is, in the item's base unit: ordered = open + backordered + shipped + cancelled.
+
+    Of `shipped`, `returned` came back, and `credited` of that is on credit notes.
+    """
 
     unit: UnitName
     ordered: Figure
@@ -243,6 +247,8 @@ class CountersView(Struct, kw_only=True):
     backordered: Figure
     shipped: Figure
     cancelled: Figure
+    returned: Figure
+    credited: Figure
 
 
 class OrderLineView(Struct, kw_only=True):

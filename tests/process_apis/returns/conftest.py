@@ -22,7 +22,6 @@ from gateway.canonical.task import Pace
 from gateway.durable.schema import migrate_durable
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
-from gateway.kernel.ids import new_id
 from gateway.outbound.door import Outbound
 from gateway.store.migrations import find_migrations
 from gateway.store.postgres import Store
@@ -38,6 +37,7 @@ from process_apis.returns.process import Options, Returns
 from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.conftest import WMS_SEED
 from tests.records import Records
+from tests.shipped_orders import ShippedLine, insert_shipped_order
 
 ROOT = Path(__file__).parents[3]
 PROCESSES = ("items", "availability", "order_to_ship", "returns")
@@ -128,39 +128,16 @@ class World:
             self.cursor = page[1]
 
     async def sell(self, *, place: str = "north", days: int = 1, system: str | None = "erp") -> str:
-        """An order whose goods have left, as the record has it; its id."""
-        order, shipped = new_id("ord"), self.clock.now() - timedelta(days=days)
+        """An order whose goods have left, as the record has it; its id. Its second line was ordered in pairs."""
+        lines = [
+            ShippedLine(self.item, "SKU-0001", Decimal(10), Decimal(6)),
+            ShippedLine(self.second, "SKU-0002", Decimal("2.5"), Decimal(4), "PR", Decimal(2)),
+        ]
         async with self.store.transaction() as connection:
-            await connection.execute(
-                "insert into order_to_ship.sales_order (order_id, tenant, channel, partner, sold_to, external_number,"
-                " fingerprint, currency, ship_to, total, placed_at, correlation_id, state, exposure)"
-                " values ($1, $2, 'shop', 'ptn_1', 'CUST1', $1, '', 'USD', '{}', 70, now(), 'c', 'shipped', 0)",
-                *(order, self.tenant),
-            )
-            for line, item, price, amount in ((1, self.item, "10", 6), (2, self.second, "2.5", 4)):
-                await connection.execute(
-                    "insert into order_to_ship.line (order_id, line, item, sku, asked_amount, asked_uom, uom, factor,"
-                    " unit_price, ordered, open, shipped) values ($1, $2, $3, $4, $5, 'EA', 'EA', 1, $6, $5, 0, $5)",
-                    *(order, line, item, f"SKU-000{line}", amount, Decimal(price)),
-                )
-            shipment = new_id("shp")
-            await connection.execute(
-                "insert into order_to_ship.shipment (shipment_id, order_id, sequence, source, event_id, location,"
-                " confirmed_at) values ($1, $2, 1, 'wms', 'e', $3, $4)",
-                *(shipment, order, place, shipped),
-            )
-            for line, item, amount in ((1, self.item, 6), (2, self.second, 4)):
-                await connection.execute(
-                    "insert into order_to_ship.shipment_line values ($1, $2, $3, $4, $5)",
-                    *(new_id("mov"), shipment, line, item, amount),
-                )
-            if system is not None:
-                await connection.execute(
-                    "insert into order_to_ship.task (order_id, kind, target, system, state)"
-                    " values ($1, 'erp_order', 'erp', $2, 'done')",
-                    *(order, system),
-                )
-        return order
+            return await insert_shipped_order(
+                connection, lines, tenant=self.tenant, partner="ptn_1", place=place, system=system,
+                shipped_at=self.clock.now() - timedelta(days=days),
+            )  # fmt: skip
 
     def call(self) -> Any:
         return Call(tenant=self.tenant, correlation_id="test", deadline=self.clock.monotonic() + 60)
