@@ -1,11 +1,11 @@
-"""Customer service: hold, reallocate, split, cancel in part, each once per action id, under the order's lock, audited.
+"""Customer service: hold, reallocate, split, cancel in part; its buyer: amend. Once per action id, locked, audited.
 
 What other systems have is withdrawn first, each confirming that it has it no more; until then the claims stand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems
@@ -15,8 +15,9 @@ from gateway.kernel.quantity import plain
 from gateway.store.audit import record_audit
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
-from process_apis.order_to_ship.models import Order, Rework, Verb
-from process_apis.order_to_ship.records import Change, lock
+from process_apis.order_to_ship.amending import difference
+from process_apis.order_to_ship.models import Amendment, Order, Rework, ReworkLine, Verb
+from process_apis.order_to_ship.records import Change, load, lock
 from process_apis.order_to_ship.rework_rules import Intervention, amounts_of, check, concerned, digest, is_all
 from process_apis.order_to_ship.reworking import rework_now
 
@@ -52,16 +53,62 @@ class Interventions:
             self._check_places(order, asked)
             if asked.verb is Verb.CANCEL and is_all(order, asked.lines):
                 return await self._cancel(connection, caller, order_id, asked.reason)
-            change = Change(connection, order, now)
-            change.set(rework=_rework(order, caller, asked))
-            if change.order.rework is not None and change.order.rework.releases:
-                await change.wake(priority=_URGENT)
-            else:
-                await rework_now(change, self._claims, self._systems)
-                await change.wake()
-            order = await change.save()
-            await _audit(connection, caller, order, asked)
+            order = await self._begin(Change(connection, order, now), _rework(order, caller, asked))
+            await _audit(connection, caller, order, asked, asked.lines)
         return order
+
+    async def amend(self, caller: Caller, order_id: str, asked: Intervention, *, partner: str) -> Order:
+        """A buyer's change of its own order, before picking began: as `intervene`, and ``order.picking_began``.
+
+        What is ordered more is promised like an order, in full or not at all; the customer's terms and the rules look
+        at the order anew. An order of which nothing is wanted any more is cancelled.
+        """
+        amendment = asked.amendment or Amendment()
+        async with self._store.transaction() as connection:
+            order, now = await lock(connection, order_id)
+            if order.tenant != caller.tenant or order.partner != partner:
+                raise NotFound(f"there is no order {order_id}", code="order.not_found")
+            if await _is_known(connection, caller, order_id, asked):
+                return order
+            _check_version(order, asked)
+            check(order, asked)
+            wanted = difference(order, amendment)
+            if wanted.is_nothing:
+                return order
+            if is_all(order, wanted.less) and not wanted.more:
+                return await self._cancel(connection, caller, order_id, asked.reason)
+            amounts = None if wanted.concerns_all else amounts_of(order, wanted.less)
+            rework = Rework(
+                action=asked.action,
+                verb=Verb.AMEND,
+                actor=caller.principal.subject,
+                reason=asked.reason,
+                lines=wanted.less,
+                more=wanted.more,
+                ship_to=amendment.ship_to,
+                requested_date=amendment.requested_date,
+                releases=concerned(order, amounts),
+            )
+            order = await self._begin(Change(connection, order, now), rework)
+            await _audit(connection, caller, order, asked, (*wanted.less, *wanted.more))
+        return order
+
+    async def is_amended(self, tenant: str, order_id: str, asked: Intervention, *, partner: str) -> bool:
+        """Whether this very amendment was asked for; certain, since it is kept with what it did."""
+        async with self._store.connection() as connection:
+            order = await load(connection, order_id, tenant=tenant, partner=partner)
+            known = await connection.fetchval(_sql.action_of, order_id, asked.action)
+        return order is not None and known == digest(asked)
+
+    async def _begin(self, change: Change, rework: Rework) -> Order:
+        """Do it now where no system has what it concerns, else once they gave it back."""
+        change.set(rework=rework)
+        if rework.releases:
+            await change.wake(priority=_URGENT)
+        else:
+            await rework_now(change, self._claims, self._systems)
+            await change.wake()
+        return await change.save()
 
     def _check_places(self, order: Order, asked: Intervention) -> None:
         for each in asked.lines:
@@ -113,14 +160,16 @@ async def _is_known(connection: Connection, caller: Caller, order_id: str, asked
     return known is not None
 
 
-async def _audit(connection: Connection, caller: Caller, order: Order, asked: Intervention) -> None:
+async def _audit(
+    connection: Connection, caller: Caller, order: Order, asked: Intervention, meant: Sequence[ReworkLine]
+) -> None:
     lines: list[dict[str, Any]] = [
         {
             "line": each.line,
             **({} if each.amount is None else {"amount": plain(each.amount)}),
             **({} if each.location is None else {"location": each.location}),
         }
-        for each in asked.lines
+        for each in meant
     ]
     await record_audit(
         connection,

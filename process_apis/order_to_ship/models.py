@@ -115,12 +115,13 @@ class ReleasedLine(Struct, frozen=True, kw_only=True):
 
 
 class Verb(StrEnum):
-    """What people do to an order that is under way."""
+    """What people do to an order that is under way; its buyer amends it."""
 
     HOLD = "hold"
     REALLOCATE = "reallocate"
     SPLIT = "split"
     CANCEL = "cancel"
+    AMEND = "amend"
 
 
 class ReworkLine(Struct, frozen=True, kw_only=True):
@@ -131,8 +132,27 @@ class ReworkLine(Struct, frozen=True, kw_only=True):
     location: str | None = None
 
 
+class AmendedLine(Struct, frozen=True, kw_only=True):
+    """How much of a line is wanted in all, in the unit it was ordered in or (None) its base unit; 0 is none of it."""
+
+    line: int
+    amount: Decimal
+    uom: str | None = None
+
+
+class Amendment(Struct, frozen=True, kw_only=True):
+    """What a buyer wants of its order instead; what is left out stays as it is."""
+
+    lines: tuple[AmendedLine, ...] = ()
+    ship_to: Address | None = None
+    requested_date: date | None = None
+
+
 class Rework(Struct, frozen=True, kw_only=True):
-    """What a person asked of an order: done once the `releases` that it concerns are withdrawn from all systems."""
+    """What a person asked of an order: done once the `releases` that it concerns are withdrawn from all systems.
+
+    Of an amendment, `lines` are what is wanted less, `more` what is wanted more, and the rest is the delivery.
+    """
 
     action: str
     verb: Verb
@@ -140,6 +160,9 @@ class Rework(Struct, frozen=True, kw_only=True):
     reason: str
     lines: tuple[ReworkLine, ...] = ()
     releases: tuple[int, ...] = ()
+    more: tuple[ReworkLine, ...] = ()
+    ship_to: Address | None = None
+    requested_date: date | None = None
 
 
 class TaskKind(StrEnum):

@@ -36,6 +36,8 @@ _freight: Final = queries_beside(__file__, "freight_queries.sql")
 _invoices: Final = queries_beside(__file__, "invoice_queries.sql")
 _move_sql: Final = queries_beside(__file__, "erp_move_queries.sql")
 _decode: Final = msgspec.json.Decoder(Order).decode
+_COUNTED: Final = ("open", "backordered", "shipped", "cancelled", "over_shipped", "expected")
+_ORDERED: Final = ("ordered", "asked_amount", "asked_uom", "factor", *_COUNTED)
 _STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
 # What belongs to the order is read as it was when the statement began. Where that was before the lock could be had, and
 # somebody changed the order meanwhile, its row is another one by now: then all of it is read again.
@@ -183,8 +185,10 @@ class Change:
     def _write_lines(self) -> None:
         changed = [line for line in self.order.lines if line not in self._before.lines]
         if changed:
-            names = ("line", "open", "backordered", "shipped", "cancelled", "over_shipped", "expected")
-            self._writes.add(sql.update_lines, self.order.order_id, *_columns(changed, names))
+            longer = self.order.total != self._before.total
+            statement = _service.lengthen_lines if longer else sql.update_lines
+            columns = _columns(changed, ("line", *(_ORDERED if longer else _COUNTED)))
+            self._writes.add(statement, self.order.order_id, *columns)
 
     def _write_tasks(self) -> None:
         changed = [task for task in self.order.tasks if task not in self._before.tasks]
@@ -211,6 +215,9 @@ class Change:
 
     async def _write_rework(self) -> None:
         order, before = self.order, self._before
+        if (order.ship_to, order.requested_date, order.total) != (before.ship_to, before.requested_date, before.total):
+            ship_to = msgspec.json.encode(order.ship_to).decode()
+            await self.connection.execute(_service.amend, order.order_id, ship_to, order.requested_date, order.total)
         after, then = ((each.hold_kind, each.rework, each.vetted_at) for each in (order, before))
         if after != then:
             rework = None if order.rework is None else msgspec.json.encode(order.rework).decode()

@@ -14,7 +14,16 @@ from msgspec.structs import replace
 
 from gateway.kernel.errors import Conflict, Invalid, Problem
 from gateway.kernel.quantity import plain
-from process_apis.order_to_ship.models import Order, OrderLine, ReleasedLine, ReworkLine, TaskKind, TaskState, Verb
+from process_apis.order_to_ship.models import (
+    Amendment,
+    Order,
+    OrderLine,
+    ReleasedLine,
+    ReworkLine,
+    TaskKind,
+    TaskState,
+    Verb,
+)
 from process_apis.order_to_ship.releases import release_of
 from process_apis.order_to_ship.steps import is_going_back
 
@@ -25,18 +34,23 @@ PERSON: Final = "person"
 
 
 class Intervention(Struct, frozen=True, kw_only=True):
-    """A command of customer service, once per `action`. `version` is that of the order they saw; None is any."""
+    """A command of customer service or the buyer, once per `action`.
+
+    `version` is that of the order they saw; None is any. The buyer's is an `amendment`.
+    """
 
     action: str
     verb: Verb
     reason: str
     version: int | None = None
     lines: tuple[ReworkLine, ...] = ()
+    amendment: Amendment | None = None
 
 
 def digest(asked: Intervention) -> bytes:
     """What tells two commands under one action id apart."""
-    return hashlib.sha256(msgspec.json.encode([asked.verb, asked.reason, asked.lines])).digest()
+    content = [asked.verb, asked.reason, asked.lines, *([] if asked.amendment is None else [asked.amendment])]
+    return hashlib.sha256(msgspec.json.encode(content)).digest()
 
 
 # --- what is handed over ----------------------------------------------------------------------------------------------
@@ -132,7 +146,7 @@ def check(order: Order, asked: Intervention) -> None:
         )
     if asked.verb is Verb.SPLIT and (order.approved_at is None or order.hold_reason):
         raise Conflict("an order is split as it is handed over: release its hold first", code="order.not_approved")
-    if asked.verb is not Verb.HOLD and not asked.lines:
+    if asked.verb not in (Verb.HOLD, Verb.AMEND) and not asked.lines:
         raise Invalid("name the lines", code="order.lines_missing", problems=[Problem("no line", pointer="/lines")])
     _check_lines(order, asked)
 

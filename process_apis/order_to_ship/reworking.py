@@ -15,6 +15,7 @@ from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems
 from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
 from gateway.kernel.errors import Conflict, CrossdockError, Unavailable
 from gateway.store.together import Together
+from process_apis.order_to_ship.amending import with_more
 from process_apis.order_to_ship.covering import Lack, merged, note_shortage
 from process_apis.order_to_ship.models import Allocation, ExceptionClass, Finding, Rework, Verb
 from process_apis.order_to_ship.records import Change
@@ -32,6 +33,7 @@ from process_apis.order_to_ship.steps import Step, StepKind, with_task
 
 _US: Final = "crossdock"
 _KIND: Final = "rework"
+_ZERO: Final = Decimal(0)
 
 
 async def own_step(change: Change, step: Step, claims: ClaimsStock, systems: FindsSystems) -> None:
@@ -92,13 +94,15 @@ async def _done(change: Change, rework: Rework, claims: ClaimsStock, systems: Fi
             await _cancel(change, rework, claims, keep)
         elif rework.verb is Verb.REALLOCATE:
             await _reallocate(change, rework, claims, keep)
+        elif rework.verb is Verb.AMEND:
+            await _amend(change, rework, claims, keep)
         else:
             await _split(change, rework, claims, systems, keep)
         await _restate(change, claims)
     except CrossdockError:
         change.order = before
         raise
-    return [line.line for line in rework.lines]
+    return [line.line for line in (*rework.lines, *rework.more)]
 
 
 async def _withdraw(change: Change, rework: Rework, claims: ClaimsStock) -> None:
@@ -138,6 +142,41 @@ async def _cancel(change: Change, rework: Rework, claims: ClaimsStock, keep: Seq
     await _given_back(change, rework, claims, keep)
     lines = change.order.lines
     change.set(lines=tuple(cancel_part(line, amounts[line.line]) if line.line in amounts else line for line in lines))
+
+
+async def _amend(change: Change, rework: Rework, claims: ClaimsStock, keep: Sequence[str]) -> None:
+    """As its buyer wants it. Whoever gets more, or gets it elsewhere, is looked at like whoever orders."""
+    if rework.lines:
+        await _cancel(change, rework, claims, keep)
+    order = change.order
+    change.set(ship_to=rework.ship_to or order.ship_to, requested_date=rework.requested_date or order.requested_date)
+    if rework.more:
+        await _promise_more(change, rework, claims)
+        longer = with_more(change.order, rework.more)
+        change.set(lines=longer.lines, total=longer.total, allocated_at=None)
+    if rework.more or rework.ship_to is not None:
+        change.set(approved_at=None, vetted_at=None)
+
+
+async def _promise_more(change: Change, rework: Rework, claims: ClaimsStock) -> None:
+    """All of it, as for an order: what the channel's rule keeps back is not given."""
+    order, writes = change.order, Together()
+    items = {line.line: line.item for line in order.lines}
+    request = ClaimRequest(
+        action=f"{order.order_id}:{rework.action}:more",
+        order=order.order_id,
+        channel=order.channel,
+        lines=[ClaimLine(line=each.line, item=items[each.line], amount=each.amount or _ZERO) for each in rework.more],
+        correlation_id=order.correlation_id,
+        need_by=order.requested_date,
+        ship_to=f"{order.ship_to.country} {order.ship_to.postal_code}",
+    )
+    [made] = await claims.claim_all(change.connection, tenant=order.tenant, requests=[request], writes=writes)
+    if isinstance(made, Conflict):
+        raise made
+    if kit := next((each for each in made if each.kit is not None), None):
+        raise Conflict(f"line {kit.line} is served in components: order more of it apart", code="claim.kit_divided")
+    await writes.run(change.connection)
 
 
 async def _reallocate(change: Change, rework: Rework, claims: ClaimsStock, keep: Sequence[str]) -> None:

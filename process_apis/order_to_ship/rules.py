@@ -66,7 +66,12 @@ def price_lines(
         raise Conflict(
             "some lines cannot be ordered as they stand: change them", problems=problems, code="order.lines_invalid"
         )
-    return tuple(lines), _value((line.ordered, line.unit_price) for line in lines)
+    return tuple(lines), order_total(lines)
+
+
+def order_total(lines: Iterable[OrderLine]) -> Decimal:
+    """What was ordered, at its prices."""
+    return _value((line.ordered, line.unit_price) for line in lines)
 
 
 def _value(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal:
@@ -86,7 +91,7 @@ def _line(index: int, asked: AskedLine, item: Item | None, currency: str) -> Ord
     if unit is None:
         traded = ", ".join([item.base_uom, *(pack.uom for pack in item.packs)])
         return Problem(f"{item.sku} is not traded in {uom}: use one of {traded}", pointer=f"/lines/{index}/uom")
-    ordered = _exact(asked.amount, unit.factor)
+    ordered = exact_in_base_units(asked.amount, unit.factor)
     if ordered is None:
         return Problem(
             "the amount must be above zero, at most 10^12 base units, and exact in them",
@@ -108,7 +113,8 @@ def _line(index: int, asked: AskedLine, item: Item | None, currency: str) -> Ord
     )
 
 
-def _exact(amount: Decimal, factor: Decimal) -> Decimal | None:
+def exact_in_base_units(amount: Decimal, factor: Decimal) -> Decimal | None:
+    """So many units of `factor` base units each; None where that is nothing, too much, or not exact."""
     if not amount.is_finite() or amount <= 0:
         return None
     with localcontext() as context:

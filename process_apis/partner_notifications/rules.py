@@ -26,6 +26,7 @@ MESSAGE_OF_EVENT: Final = {
     "order.redated": ORDER_UPDATED,
     "order.shortened": ORDER_UPDATED,
     "order.changed": ORDER_UPDATED,
+    "order.change_refused": ORDER_UPDATED,
     "order.resumed": ORDER_UPDATED,
     "order.rejected": ORDER_UPDATED,
     "order.exception_raised": ORDER_UPDATED,

@@ -61,9 +61,9 @@ async def test_what_cannot_come_back_is_refused_with_where_and_why(client):
         {"detail": "line 2: 6 asked, 5 of it left to return", "pointer": "/lines/0/quantity/amount"}
     ]
     for changed, status, code in (
-        ({"lines": [{"line": 9, "quantity": {"amount": "1"}, "reason": "damaged"}]}, 422, "return.line_unknown"),
-        ({"lines": [{"line": 1, "quantity": {"amount": "1"}, "reason": "mood"}]}, 422, "return.reason_unknown"),
-        ({"lines": [{"line": 1, "quantity": {"amount": "1.5"}, "reason": "damaged"}]}, 422, "return.not_exact"),
+        ({"lines": [{"line": 9, "quantity": {"amount": "1"}, "reason": "damaged"}]}, 409, "return.line_unknown"),
+        ({"lines": [{"line": 1, "quantity": {"amount": "1"}, "reason": "mood"}]}, 409, "return.reason_unknown"),
+        ({"lines": [{"line": 1, "quantity": {"amount": "1.5"}, "reason": "damaged"}]}, 409, "return.not_exact"),
         ({"order_id": "ord_01kaj7q5wzf8m0e3r6t9y2b4c8"}, 404, "order.not_found"),
     ):
         answer = await ask(client, body(**changed))

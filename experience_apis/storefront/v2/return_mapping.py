@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from experience_apis.storefront.v2 import return_schemas, schemas
+from experience_apis.storefront.v2 import mapping, return_schemas, schemas
 from experience_apis.storefront.v2.mapping import instant, money_view
+from gateway.kernel.errors import Conflict, Rejected
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
 from process_apis.returns.models import AskedBack, AskReturn, Credit, CreditState, Return, ReturnLine, ReturnState
@@ -23,6 +24,13 @@ def ask_return(data: return_schemas.ReturnInput) -> AskReturn:
         ),
         note=data.note,
     )
+
+
+def refusal(refused: Rejected | Conflict) -> Conflict:
+    """`refused` as this door has it: what fits the contract and cannot be done is a conflict (decision 3)."""
+    if isinstance(refused, Conflict):
+        return mapping.refusal(refused)
+    return Conflict(refused.detail, code=refused.code, context=refused.context)
 
 
 def return_view(known: Return) -> return_schemas.ReturnView:

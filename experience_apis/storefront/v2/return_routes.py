@@ -8,9 +8,9 @@ from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
-from experience_apis.storefront.v2 import mapping, return_mapping, return_schemas, schemas
+from experience_apis.storefront.v2 import return_mapping, return_schemas, schemas
 from gateway.kernel.cursors import Cursors
-from gateway.kernel.errors import Conflict
+from gateway.kernel.errors import Conflict, Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.returns.models import ReturnState
 from process_apis.returns.process import Returns
@@ -61,13 +61,14 @@ def _asking(returns: Returns) -> list[HTTPRouteHandler]:
         """Ask to send goods of one of your orders back.
 
         Within what we agreed on it is `authorised` at once, later than that it is `requested` and somebody decides.
-        409 when more is asked back than was shipped and is not on its way back already; `errors` say of which lines.
+        409 when it cannot come back so: an unknown line, unit or reason, or more than was shipped and is not on its
+        way back already; `code` and `errors` say which.
         """
         caller, command = caller_of(request.scope), return_mapping.ask_return(data)
         try:
             known = await returns.authorisations.ask(caller, command, partner=caller.principal.partner or "")
-        except Conflict as refused:
-            raise mapping.refusal(refused) from refused
+        except (Conflict, Rejected) as refused:
+            raise return_mapping.refusal(refused) from refused
         view = return_mapping.return_view(known)
         return Response(view, status_code=201, headers={"Location": f"{_ROOT}/{view.id}"})
 
