@@ -28,6 +28,7 @@ from opentelemetry.trace import Tracer
 from experience_apis.storefront.v1 import messages as messages_v1
 from experience_apis.storefront.v1 import recalling as recalling_v1
 from experience_apis.storefront.v1 import routes as storefront_v1
+from experience_apis.storefront.v2 import change_routes as changes_v2
 from experience_apis.storefront.v2 import messages as messages_v2
 from experience_apis.storefront.v2 import recalling as recalling_v2
 from experience_apis.storefront.v2 import return_recalling as returns_v2
@@ -289,6 +290,7 @@ class Core:
             visits=self.visits,
             customers=KnownCustomers(self.store, self.clock),
             returned=Returned(),
+            stated_prices={channel.name: channel.stated_prices for channel in settings.channels},
         )
         self.stock_operations = StockOperations(
             self.store,
@@ -484,6 +486,7 @@ class Core:
             "POST /storefront/v1/orders/{order_id}/cancellation": recalling_v1.RecallsCancellation(self.orders),
             "POST /storefront/v2/orders": recalling_v2.RecallsPlacement(*placing),
             "POST /storefront/v2/orders/{order_id}/cancellation": recalling_v2.RecallsCancellation(self.orders),
+            "POST /storefront/v2/orders/{order_id}/changes": changes_v2.RecallsChange(self.orders),
             "POST /storefront/v2/returns": returns_v2.RecallsReturn(self.returns),
             "POST /storefront/v2/returns/{return_id}/cancellation": returns_v2.RecallsReturnCancellation(self.returns),
             **order_recallers(self.orders),
@@ -823,6 +826,7 @@ def build_console(settings: Settings) -> ASGIApp:
         reconciliation=core.reconciliation,
         operations=core.stock_operations,
         queue=core.exceptions,
+        returns=core.returns,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,

@@ -39,6 +39,7 @@ from process_apis.customers.models import SourceOptions as CustomerSourceOptions
 from process_apis.exceptions.options import ExceptionOptions
 from process_apis.order_to_ship.freight_options import Criticality, FreightOptions
 from process_apis.order_to_ship.invoice_rules import InvoicingOptions
+from process_apis.order_to_ship.stated_prices import StatedPrices
 from process_apis.procure_to_pay.options import ProcurementOptions
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.returns.options import ReturnOptions
@@ -230,7 +231,8 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     what its publication and its feed count in, of items that have it in whole base units; others in their base unit.
     `fill` says how lines leave of an order that waits in part, unless the order says so itself: ``complete`` (all
     together), ``line_complete`` (each when all of it is there), ``partial`` (what is there, the rest later). With
-    ``fill_or_kill`` they never wait for supply.
+    ``fill_or_kill`` they never wait for supply. `stated_prices`: how far a price that a buyer states may be off ours,
+    and what becomes of the order where it is further off.
     """
 
     name: str
@@ -242,6 +244,7 @@ class ChannelSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     publication: PublicationSettings | None = None
     feed: FeedSettings | None = None
     selling_unit: str | None = None
+    stated_prices: StatedPrices = StatedPrices()
 
     def __post_init__(self) -> None:
         if self.selling_unit is not None and self.publication is not None and self.publication.sold_to is not None:

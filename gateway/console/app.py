@@ -26,6 +26,7 @@ from gateway.console.reconciling import Reconciles, reconciliation_routes
 from gateway.console.regions import TellsRegions, region_routes
 from gateway.console.rendering import Pages
 from gateway.console.repairs import MendsOrders, RedeliversMessages, Repairs, repair_routes
+from gateway.console.returning import HandlesReturns, return_routes
 from gateway.console.security_headers import with_security_headers
 from gateway.console.serving_customers import CustomerDesk, customer_routes
 from gateway.console.sign_in import Doors, Tokens, password_routes, sign_in_routes
@@ -54,6 +55,7 @@ def make_console(
     reconciliation: Reconciles | None = None,
     operations: Operates | None = None,
     queue: QueuesTroubles | None = None,
+    returns: HandlesReturns | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -93,6 +95,7 @@ def make_console(
         *(operation_routes(pages, operations, tenant, clock) if operations is not None else ()),
         *(queue_routes(pages, queue, tenant, clock) if queue is not None else ()),
         *(bulk_routes(pages, queue, tenant, clock) if queue is not None else ()),
+        *(return_routes(pages, returns, tenant, clock) if returns is not None else ()),
         *explain_routes(pages, store, clock, tenant, hours=explain_hours),
         *people_routes(pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None),
     ]

@@ -23,6 +23,7 @@ _PLACES: Final = {
     "/regions": "Regions",
     "/reconciliation": "Reconciliation",
     "/operations": "Operations",
+    "/returns": "Returns",
     "/channels": "Channels",
     "/master-data": "Master data",
     "/explain": "Explain",

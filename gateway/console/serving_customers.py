@@ -76,9 +76,9 @@ class CustomerDesk:
             verb,
             action=_action(user, order_id, form),
             reason=reason,
-            version=_number(form.get("version", ""), "load the page again"),
-            line=None if verb == "hold" else _number(form.get("line", ""), "name the line"),
-            amount=None if verb == "hold" else _amount(form.get("amount", "").strip()),
+            version=number_in(form.get("version", ""), "load the page again"),
+            line=None if verb == "hold" else number_in(form.get("line", ""), "name the line"),
+            amount=None if verb == "hold" else amount_in(form.get("amount", "").strip()),
             location=location if verb == "reallocate" else None,
         )
         return VERBS[verb]
@@ -108,13 +108,15 @@ def _action(user: ConsoleUser, order_id: str, form: dict[str, str]) -> str:
     return f"console-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
 
 
-def _number(text: str, otherwise: str) -> int:
+def number_in(text: str, otherwise: str) -> int:
+    """A number of a form, 1 or more; raises `Invalid` with what to do `otherwise`."""
     if not text.isascii() or not text.isdigit() or len(text) > 18 or not int(text) > 0:  # noqa: PLR2004
         raise Invalid(otherwise, code="console.number")
     return int(text)
 
 
-def _amount(text: str) -> Decimal | None:
+def amount_in(text: str) -> Decimal | None:
+    """An amount of a form in base units, None where nothing was written; raises `Invalid`."""
     if not text:
         return None
     try:

@@ -80,6 +80,11 @@ def _wanted(order: Order, asked: Sequence[AmendedLine]) -> list[_Wanted]:
         if amount is None:
             problems.append(Problem("not exact in base units, or too much", pointer=f"/lines/{index}/amount"))
             continue
+        more = amount - (line.ordered - line.cancelled)
+        if more > 0 and more / line.factor * line.factor != more:
+            detail = f"more of it is ordered in {line.asked_uom}, as the line was"
+            problems.append(Problem(detail, pointer=f"/lines/{index}/amount"))
+            continue
         found.append(_Wanted(line, amount))
     if problems:
         raise Conflict(
@@ -96,14 +101,9 @@ def with_more(order: Order, more: Sequence[ReworkLine]) -> Order:
 
 
 def _longer(line: OrderLine, amount: Decimal) -> OrderLine:
-    ordered = line.ordered + amount
-    packs = ordered / line.factor
-    whole = packs * line.factor == ordered and packs == packs.to_integral_value()
     return replace(
         line,
-        ordered=ordered,
+        ordered=line.ordered + amount,
         open=line.open + amount,
-        asked_amount=packs if whole else ordered,
-        asked_uom=line.asked_uom if whole else line.uom,
-        factor=line.factor if whole else Decimal(1),
+        asked_amount=line.asked_amount + amount / line.factor,
     )

@@ -33,12 +33,16 @@ QUEUE: Final = "orders"
 
 
 class AskedLine(Struct, frozen=True, kw_only=True):
-    """What a buyer asks for: an item by our id or by SKU, in any unit it is traded in (none: its base unit)."""
+    """What a buyer asks for: an item by our id or by SKU, in any unit it is traded in (none: its base unit).
+
+    `stated_price` is what one of that unit costs, as the buyer has it.
+    """
 
     amount: Decimal
     uom: str | None = None
     sku: str | None = None
     item: str | None = None
+    stated_price: Money | None = None
 
 
 class PlaceOrder(Struct, frozen=True, kw_only=True):
@@ -68,7 +72,8 @@ class OrderLine(Struct, frozen=True, kw_only=True):
 
     `oversold`: what stock could not give when the line was accepted all the same. `expected`: when known supply covers
     what is backordered (None where none does); where nothing is, when it arrives, if that is after the requested
-    date. Of `shipped`, `returned` came back and `credited` of that was credited: told where an order is only read.
+    date. `stated_price` is the buyer's, per `asked_uom`. Of `shipped`, `returned` came back and `credited` of that was
+    credited: told where an order is only read.
     """
 
     line: int
@@ -87,6 +92,7 @@ class OrderLine(Struct, frozen=True, kw_only=True):
     over_shipped: Decimal = Decimal(0)
     oversold: Decimal = Decimal(0)
     expected: date | None = None
+    stated_price: Decimal | None = None
     returned: Decimal = Decimal(0)
     credited: Decimal = Decimal(0)
 

@@ -72,6 +72,7 @@ from process_apis.order_to_ship.rework_rules import Intervention
 from process_apis.order_to_ship.rules import FINAL
 from process_apis.order_to_ship.settling import apply_own_step, cancel_waiting
 from process_apis.order_to_ship.shipping import Shipping
+from process_apis.order_to_ship.stated_prices import StatedPrices
 from process_apis.order_to_ship.steps import Step, StepKind, cancel_refusal, is_going_back, with_task
 from process_apis.order_to_ship.vetting import RULE, Vetting
 from process_apis.order_to_ship.workflow import Turns
@@ -116,14 +117,15 @@ class OrderToShip:
         visits: Visits | None = None,
         customers: ResolvesCustomers | None = None,
         returned: TellsReturned | None = None,
+        stated_prices: Mapping[str, StatedPrices] | None = None,
     ) -> None:
         """`committed` are the buyer-committed channels, whose orders are never refused for stock.
 
         Those of `dated` channels are accepted where known supply covers what lacks. What still waits of an order of a
         channel in `cancel_after` so long after it was placed is cancelled. `fills` are the channels' policies of how
         lines leave. `visits` keeps the places at paced systems. `customers` tells who may order, `returned` what came
-        back. Raises `Misconfigured` for a carrier of a freight rule that is none, and an ERP in `invoicing` that does
-        not bill.
+        back. `stated_prices` are the channels' terms for prices that buyers state. Raises `Misconfigured` for a carrier
+        of a freight rule that is none, and an ERP in `invoicing` that does not bill.
         """
         self._visits = visits
         self._cancel_after = dict(cancel_after or {})
@@ -138,7 +140,7 @@ class OrderToShip:
             systems.bills_shipments(erp)
         self._clock = clock
         self.hold_rules = HoldRulebook(store, clock)
-        vetting = Vetting(self.hold_rules, customers or WithoutCustomers(), items)
+        vetting = Vetting(self.hold_rules, customers or WithoutCustomers(), items, stated_prices)
         self._acceptance = Acceptance(store, clock, items, claims, committed, dated, fills, vetting=vetting)
         self._channel_orders = ChannelOrders(self._acceptance)
         self._reading = Reading(store, returned)

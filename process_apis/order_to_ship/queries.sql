@@ -18,12 +18,12 @@ returning order_id
 ),
 lines as (
     insert into order_to_ship.line
-        (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered, open)
+        (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered, open, stated_price)
     select l.order_id, l.line, l.item, l.sku, l.asked_amount, l.asked_uom, l.uom, l.factor, l.unit_price, l.ordered,
-           l.ordered
+           l.ordered, l.stated_price
     from unnest($15::text[], $16::integer[], $17::text[], $18::text[], $19::numeric[], $20::text[], $21::text[],
-                $22::numeric[], $23::numeric[], $24::numeric[])
-         as l (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered)
+                $22::numeric[], $23::numeric[], $24::numeric[], $27::numeric[])
+         as l (order_id, line, item, sku, asked_amount, asked_uom, uom, factor, unit_price, ordered, stated_price)
     where l.order_id in (select order_id from fresh)
 )
 select order_id from fresh

@@ -37,7 +37,7 @@ _invoices: Final = queries_beside(__file__, "invoice_queries.sql")
 _move_sql: Final = queries_beside(__file__, "erp_move_queries.sql")
 _decode: Final = msgspec.json.Decoder(Order).decode
 _COUNTED: Final = ("open", "backordered", "shipped", "cancelled", "over_shipped", "expected")
-_ORDERED: Final = ("ordered", "asked_amount", "asked_uom", "factor", *_COUNTED)
+_ORDERED: Final = ("ordered", "asked_amount", *_COUNTED)
 _STAYS: Final = ExceptionClass.SHIPMENT_MISMATCH
 # What belongs to the order is read as it was when the statement began. Where that was before the lock could be had, and
 # somebody changed the order meanwhile, its row is another one by now: then all of it is read again.
@@ -284,6 +284,7 @@ async def insert_orders(connection: Connection, orders: Sequence[Order], content
     rows = await connection.fetch(
         sql.insert_orders, orders[0].tenant, *before, list(contents), currencies, addresses, *after, ids, *lines,
         [order.fill for order in orders], orders[0].shape,
+        [line.stated_price for order in orders for line in order.lines],
     )  # fmt: skip
     return frozenset(row["order_id"] for row in rows)
 

@@ -36,11 +36,17 @@ def fingerprint(command: PlaceOrder) -> bytes:
         command.currency,
         msgspec.structs.astuple(command.ship_to),
         command.requested_date,
-        [(line.sku, line.item, plain(line.amount), line.uom) for line in command.lines],
+        [_content(line) for line in command.lines],
     )
     if command.fill is not None:
         content = (*content, command.fill)
     return hashlib.sha256(msgspec.json.encode(content)).digest()
+
+
+def _content(line: AskedLine) -> tuple[object, ...]:
+    asked = (line.sku, line.item, plain(line.amount), line.uom)
+    stated = line.stated_price
+    return asked if stated is None else (*asked, plain(stated.amount), stated.currency)
 
 
 # --- lines ------------------------------------------------------------------------------------------------------------
@@ -99,6 +105,9 @@ def _line(index: int, asked: AskedLine, item: Item | None, currency: str) -> Ord
         )
     if item.list_price is None or item.list_price.currency != currency:
         return Problem(f"{item.sku} has no price in {currency}", pointer=f"/lines/{index}/{named}")
+    stated = asked.stated_price
+    if stated is not None and stated.currency != currency:
+        return Problem(f"you are sold in {currency}: state prices in it", pointer=f"/lines/{index}/unit_price/currency")
     return OrderLine(
         line=index + 1,
         item=item.item,
@@ -110,6 +119,7 @@ def _line(index: int, asked: AskedLine, item: Item | None, currency: str) -> Ord
         unit_price=item.list_price.amount,
         ordered=ordered,
         open=ordered,
+        stated_price=None if stated is None else stated.amount,
     )
 
 

@@ -9,12 +9,11 @@ update order_to_ship.sales_order set ship_to = $2::jsonb, requested_date = $3, t
 -- name: lengthen_lines
 -- What was ordered changes with the counters, in one statement: they add up.
 update order_to_ship.line l set
-    ordered = k.ordered, asked_amount = k.asked_amount, asked_uom = k.asked_uom, factor = k.factor, open = k.open,
-    backordered = k.backordered, shipped = k.shipped, cancelled = k.cancelled, over_shipped = k.over_shipped,
-    expected = k.expected
-from unnest($2::integer[], $3::numeric[], $4::numeric[], $5::text[], $6::numeric[], $7::numeric[], $8::numeric[],
-            $9::numeric[], $10::numeric[], $11::numeric[], $12::date[])
-    k (line, ordered, asked_amount, asked_uom, factor, open, backordered, shipped, cancelled, over_shipped, expected)
+    ordered = k.ordered, asked_amount = k.asked_amount, open = k.open, backordered = k.backordered,
+    shipped = k.shipped, cancelled = k.cancelled, over_shipped = k.over_shipped, expected = k.expected
+from unnest($2::integer[], $3::numeric[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[],
+            $9::numeric[], $10::date[])
+    k (line, ordered, asked_amount, open, backordered, shipped, cancelled, over_shipped, expected)
 where l.order_id = $1 and l.line = k.line
 
 -- name: withdraw_releases

@@ -6,7 +6,7 @@ terms, under the lock of its account: two orders at once don't both pass as the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -14,12 +14,13 @@ from gateway.canonical.capabilities import Connection, ResolvesCustomers, Resolv
 from gateway.canonical.item import Item
 from gateway.canonical.order import ORDER_PREFIX
 from gateway.canonical.party import CustomerStanding
-from gateway.kernel.errors import Conflict
+from gateway.kernel.errors import Conflict, Problem
 from gateway.kernel.ids import first_id_at
 from gateway.store.queries import queries_beside
 from process_apis.order_to_ship.hold_rulebook import HoldRulebook
 from process_apis.order_to_ship.hold_rules import Duplicate, Facts, FirstOrder, HoldRule, concerns, found_by
 from process_apis.order_to_ship.models import Order
+from process_apis.order_to_ship.stated_prices import StatedPrices, price_differences
 
 _sql: Final = queries_beside(__file__, "hold_queries.sql")
 _LONGEST: Final = 500
@@ -28,9 +29,16 @@ RULE: Final = "rule"
 
 
 class Vetting:
-    """Judges orders by `customers` and the rules."""
+    """Judges orders by `customers`, the rules and, by channel, the terms for `stated` prices."""
 
-    def __init__(self, rulebook: HoldRulebook, customers: ResolvesCustomers, items: ResolvesItems) -> None:
+    def __init__(
+        self,
+        rulebook: HoldRulebook,
+        customers: ResolvesCustomers,
+        items: ResolvesItems,
+        stated: Mapping[str, StatedPrices] | None = None,
+    ) -> None:
+        self._stated = dict(stated or {})
         self._rulebook = rulebook
         self._customers = customers
         self._items = items
@@ -38,12 +46,20 @@ class Vetting:
     async def admit(self, order: Order) -> None:
         """Raise `Conflict` for an order that is not to be accepted.
 
-        ``order.customer_closed``, ``order.customer_unfit`` (it only receives or pays), ``order.refused_by_rule``.
+        ``order.customer_closed``, ``order.customer_unfit`` (it only receives or pays), ``order.price_differs``,
+        ``order.refused_by_rule``.
         """
         customer = await self._customers.standing(order.tenant, order.sold_to)
         if (refusal := _unfit(customer)) is not None:
             code, detail = refusal
             raise Conflict(detail, code=code)
+        terms = self._terms(order)
+        if terms.then == "refuse" and (differences := price_differences(order, terms)):
+            raise Conflict(
+                "prices that you state are not ours: agree on them with us, or order at ours",
+                problems=[Problem(each.detail, pointer=f"/lines/{each.line - 1}/unit_price") for each in differences],
+                code="order.price_differs",
+            )
         rules = [rule for rule in await self._rulebook.in_force(order.tenant) if rule.then == "refuse"]
         if not rules:
             return
@@ -59,11 +75,15 @@ class Vetting:
             found.append(refusal[1])
         elif customer is not None and customer.held:
             found.append(f"customer {customer.number} is held")
+        found += [each.detail for each in price_differences(order, self._terms(order))]
         rules = await self._rulebook.in_force(order.tenant)
         if rules:
             facts = await self._facts(connection, order, customer, rules)
             found += [why for rule in rules if (why := found_by(rule, order, facts)) is not None]
         return found
+
+    def _terms(self, order: Order) -> StatedPrices:
+        return self._stated.get(order.channel) or StatedPrices()
 
     async def _facts(
         self, connection: Connection, order: Order, customer: CustomerStanding | None, rules: Sequence[HoldRule]

@@ -75,8 +75,10 @@ class Credits:
             await audit(connection, caller, "return.retry_credit", credit, after.state, {})
         return after
 
-    async def settle(self, caller: Caller, credit: str, *, number: str) -> Return:
+    async def settle(self, caller: Caller, credit: str, *, number: str, reason: str | None = None) -> Return:
         """Say that a person issued the credit note, under which `number`; the same again changes nothing.
+
+        The audit trail keeps a `reason`.
 
         Raises `Conflict` (``return.credit_settled`` where it was issued under another, ``return.credit_under_way``
         while a system is asked for it).
@@ -96,6 +98,7 @@ class Credits:
             told = ("return.credited", {**_told(issued), "by_hand": True})
             after = await save(connection, before, with_credit(before, issued), now, told)
             detail = {"number": number, "net": plain(issued.net), "fee": plain(issued.fee)}
+            detail |= {} if reason is None else {"reason": reason}
             await audit(connection, caller, "return.settle_credit", credit, after.state, detail)
         return after
 

@@ -54,8 +54,8 @@ class Dispositions:
         self._warehouses = warehouses
         self._records = records
 
-    async def ask(self, caller: Caller, return_id: str, command: Dispose) -> Return:
-        """Have so much of what came put where `target` says.
+    async def ask(self, caller: Caller, return_id: str, command: Dispose, *, reason: str | None = None) -> Return:
+        """Have so much of what came put where `target` says; the audit trail keeps a `reason`.
 
         Raises `Rejected` (``return.line_unknown``), `Conflict`: ``return.not_there`` for more than came and is not
         decided about, ``return.nobody_to_ask`` where the holder takes no such orders, ``operation.action_reused``.
@@ -88,7 +88,8 @@ class Dispositions:
             task = next(each.task for each in made.dispositions if each.disposition == subject)
             await tasks.wake(connection, task, now)
             detail = {"line": line.line, "amount": command.amount, "target": command.target, "disposition": subject}
-            await audit(connection, caller, "return.dispose", return_id, "asked", detail)
+            why = {} if reason is None else {"reason": reason}
+            await audit(connection, caller, "return.dispose", return_id, "asked", detail | why)
             told = ("return.disposition_requested", detail)
             return await save(connection, made, await load(connection, return_id), now, told)
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from msgspec import Struct
 
 from gateway.canonical.capabilities import FindsCreditors, FindsWarehouses, RecordsStock, TellsSold
+from gateway.canonical.events import Recorded
 from gateway.canonical.location import LocationMap
 from gateway.canonical.task import Pace
 from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.durable.turns import Turns, Work, wake_stranded
 from gateway.kernel.clock import Clock
+from gateway.kernel.context import Caller
+from gateway.store.log_reader import LogReader
 from gateway.store.postgres import Store
 from process_apis.returns.authorising import Authorisations
 from process_apis.returns.crediting import Credits, CreditWork
 from process_apis.returns.disposing import Dispositions, DispositionWork
 from process_apis.returns.hearing import on_movement
-from process_apis.returns.models import QUEUE, WORKFLOW, Need, Return, ReturnState
+from process_apis.returns.models import QUEUE, WORKFLOW, Dispose, Need, Return, ReturnState, Target
 from process_apis.returns.options import ReturnOptions
 from process_apis.returns.records import listed, load, sql, tasks
 from process_apis.returns.rules import needs_of
@@ -52,6 +56,7 @@ class Returns:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._log = LogReader()
         self.options = options or Options()
         self.settings = settings or ReturnOptions()
         self.authorisations = Authorisations(store, orders=orders, locations=locations, options=self.settings)
@@ -67,6 +72,19 @@ class Returns:
         """One return; raises `NotFound`, for a partner also of somebody else's."""
         async with self._store.connection() as connection:
             return await load(connection, return_id, tenant, partner)
+
+    async def history(self, tenant: str, return_id: str) -> tuple[Return, Sequence[Recorded]]:
+        """One return and its events, oldest first; raises `NotFound`."""
+        async with self._store.connection() as connection:
+            known = await load(connection, return_id, tenant)
+            return known, await self._log.read_aggregate(connection, tenant, return_id)
+
+    async def dispose(
+        self, caller: Caller, return_id: str, *, action: str, line: int, amount: Decimal, target: Target, reason: str
+    ) -> Return:
+        """A person's disposition, with the reason in the audit trail: see `Dispositions.ask`."""
+        command = Dispose(action=action, line=line, amount=amount, target=target)
+        return await self.dispositions.ask(caller, return_id, command, reason=reason)
 
     async def listed(
         self,

@@ -92,6 +92,7 @@ _CLAIMS = {
     "StatusChangeInput.action": "isolated-status-change",
     "ReturnInput.action": "isolated-return",
     "ReturnInput.reference": "isolated-return-reference",
+    "ChangeInput.reference": "isolated-change-reference",
     "ReturnReceiptInput.action": "isolated-return-receipt",
     "DispositionInput.action": "isolated-disposition",
     "to": "isolated-receiving-order",

@@ -47,6 +47,10 @@ values = ["CUST1"]
 [checks.negative_data_rejection]
 expected-statuses = [400, 401, 403, 404, 405, 406, 409, 414, 415, 422, 428, 429, "5xx"]
 
+# And 412 and 428: a change of an order wants the version that it is of (RFC 9110, 13.1; RFC 6585, 3).
+[checks.positive_data_acceptance]
+expected-statuses = ["2xx", "3xx", 401, 403, 404, 409, 412, 428, 429, "5xx"]
+
 [generation]
 max-examples = {examples}
 database = "none"

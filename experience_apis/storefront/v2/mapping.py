@@ -18,7 +18,7 @@ from gateway.kernel.errors import Conflict, NotAllowed, NotFound, Problem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.freight_rules import freight_of
-from process_apis.order_to_ship.models import AskedLine, Freight, Order, OrderLine, OrderSummary, PlaceOrder
+from process_apis.order_to_ship.models import AskedLine, Freight, Order, OrderLine, OrderSummary, PlaceOrder, Verb
 from process_apis.order_to_ship.releases import target_of
 from process_apis.partner_notifications.following import Wanted
 from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, ORDER_UPDATED, RETURN_UPDATED
@@ -115,16 +115,27 @@ def place_order(data: schemas.OrderInput, caller: Caller, *, account: str, curre
         sold_to=account,
         external_number=data.external_number,
         currency=currency,
-        ship_to=_address(data.delivery.ship_to),
+        ship_to=address(data.delivery.ship_to),
         lines=tuple(
-            AskedLine(amount=Decimal(line.quantity.amount), uom=line.quantity.unit, sku=line.sku) for line in data.lines
+            AskedLine(
+                amount=Decimal(line.quantity.amount),
+                uom=line.quantity.unit,
+                sku=line.sku,
+                stated_price=_stated(line.unit_price, currency),
+            )
+            for line in data.lines
         ),
         requested_date=data.delivery.requested_date,
         fill=data.delivery.fill,
     )
 
 
-def _address(ship_to: schemas.AddressInput) -> Address:
+def _stated(price: schemas.PriceInput | None, currency: str) -> Money | None:
+    return None if price is None else Money(Decimal(price.amount), price.currency or currency)
+
+
+def address(ship_to: schemas.AddressInput) -> Address:
+    """Where goods go."""
     return Address(
         name=ship_to.name,
         street=ship_to.street,
@@ -188,7 +199,12 @@ def status_view(order: Order) -> schemas.StatusView:
     """Where an order stands."""
     settled = order.state in _SETTLED
     asked = order.cancel_requested_at is not None and order.cancel_refused_at is None
-    return schemas.StatusView(state=order.state.value, settled=settled, cancelling=asked and not settled)
+    return schemas.StatusView(
+        state=order.state.value,
+        settled=settled,
+        cancelling=asked and not settled,
+        changing=order.rework is not None and order.rework.verb is Verb.AMEND,
+    )
 
 
 def _delivery_view(order: Order) -> schemas.DeliveryView:
@@ -218,6 +234,7 @@ def _line_view(line: OrderLine, currency: str) -> schemas.OrderLineView:
             credited=plain(line.credited),
         ),
         unit_price=money_view(Money(line.unit_price, currency)),
+        stated_price=None if line.stated_price is None else money_view(Money(line.stated_price, currency)),
         expected_date=line.expected,
     )
 

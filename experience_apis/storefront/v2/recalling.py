@@ -10,6 +10,7 @@ import msgspec
 from experience_apis.storefront.v2 import mapping, schemas
 from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
+from gateway.kernel.entity_tags import entity_tag
 from gateway.kernel.errors import NotAllowed
 from gateway.kernel.exchange import Reply
 from process_apis.order_to_ship.models import Order
@@ -25,7 +26,8 @@ _ACCEPTED: Final = 202
 def placed_reply(order: Order) -> Reply:
     """What an accepted order is answered with."""
     location = (b"location", f"/storefront/v2/orders/{order.order_id}".encode())
-    return Reply(_CREATED, [_JSON, location], _encode(mapping.order_view(order)))
+    tag = (b"etag", entity_tag(order.version).encode())
+    return Reply(_CREATED, [_JSON, location, tag], _encode(mapping.order_view(order)))
 
 
 class RecallsPlacement:

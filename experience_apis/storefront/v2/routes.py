@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
-from experience_apis.storefront.v2 import mapping, return_routes, schemas
+from experience_apis.storefront.v2 import change_routes, mapping, return_routes, schemas
 from experience_apis.storefront.v2.messages import MESSAGES, NOTICES
 from experience_apis.storefront.v2.recalling import placed_reply
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
@@ -19,6 +19,7 @@ from gateway.canonical.stock import ItemAvailability
 from gateway.identity.accounts import PartnerAccounts
 from gateway.kernel.context import Caller
 from gateway.kernel.cursors import Cursors
+from gateway.kernel.entity_tags import entity_tag
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.exchange import Idempotency, caller_of, held_key_of
 from process_apis.order_to_ship.models import PlacedAnswer
@@ -29,6 +30,7 @@ from process_apis.returns.process import Returns
 
 _API: Final[Mapping[str, Any]] = {"zone": "experience", "tenant_aware": True, "api": "storefront", "version": "v2"}
 _LOCATION: Final = ResponseHeader(name="Location", description="Where the order can be read.", value="")
+_ETAG: Final = ResponseHeader(name="ETag", description="Of its version: for a change (If-Match).", value="")
 _ITEM_ID: Final = PathParameter(
     description="An item's id, from a list of items.", max_length=30, pattern=schemas.ITEM_ID
 )
@@ -79,6 +81,7 @@ def routes(
         *_item_routes(items, cursors),
         *_availability_routes(items, availability),
         *_order_routes(orders, accounts, currencies),
+        *change_routes.routes(orders),
         *_order_reading_routes(orders, cursors),
         *return_routes.routes(returns, cursors),
         *_event_routes(items, events),
@@ -201,7 +204,7 @@ def _order_routes(
         "/storefront/v2/orders",
         operation_id="placeOrder",
         tags=["Orders"],
-        response_headers=[_LOCATION],
+        response_headers=[_LOCATION, _ETAG],
         opt={
             **_API,
             "scopes": ["orders:write"],
@@ -210,7 +213,12 @@ def _order_routes(
             "idempotency": Idempotency.REQUIRED,
             "idempotency_retention": 7 * 86_400,
             "example": _EXAMPLE_ORDER,
-            "links": {"getOrder": _OF_ORDER, "monitorOrder": _OF_ORDER, "cancelOrder": _OF_ORDER},
+            "links": {
+                "getOrder": _OF_ORDER,
+                "monitorOrder": _OF_ORDER,
+                "cancelOrder": _OF_ORDER,
+                "changeOrder": {**_OF_ORDER, "If-Match": "$response.header.ETag"},
+            },
         },
     )
     async def place_order(
@@ -232,7 +240,8 @@ def _order_routes(
         except Conflict as refused:
             raise mapping.refusal(refused) from refused
         view = mapping.order_view(placed.order)
-        return Response(view, status_code=201, headers={"Location": f"/storefront/v2/orders/{view.id}"})
+        headers = {"Location": f"/storefront/v2/orders/{view.id}", "ETag": entity_tag(view.version)}
+        return Response(view, status_code=201, headers=headers)
 
     @post(
         "/storefront/v2/orders/{order_id:str}/cancellation",
@@ -299,12 +308,16 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         "/storefront/v2/orders/{order_id:str}",
         operation_id="getOrder",
         tags=["Orders"],
+        response_headers=[_ETAG],
         opt={**_API, "scopes": ["orders:read"]},
     )
-    async def get_order(request: Request[Any, Any, Any], order_id: Annotated[str, _ORDER_ID]) -> schemas.OrderView:
+    async def get_order(
+        request: Request[Any, Any, Any], order_id: Annotated[str, _ORDER_ID]
+    ) -> Response[schemas.OrderView]:
         """Read one of your orders."""
         caller = caller_of(request.scope)
-        return mapping.order_view(await orders.get_order(caller.tenant, order_id, partner=_partner(caller)))
+        view = mapping.order_view(await orders.get_order(caller.tenant, order_id, partner=_partner(caller)))
+        return Response(view, headers={"ETag": entity_tag(view.version)})
 
     @get(
         "/storefront/v2/orders/{order_id:str}/monitor",

@@ -201,11 +201,32 @@ class QuantityInput(Input):
     unit: Unit | None = None
 
 
+class PriceInput(Input):
+    """What one of the unit costs, before tax, in the currency you are sold in, which it is when none is given."""
+
+    amount: Annotated[
+        str,
+        Meta(
+            max_length=20,
+            pattern=r"^[0-9]{1,9}(\.[0-9]{1,6})?$(?!\n)",
+            description="A decimal number as a string.",
+            examples=["19.99"],
+        ),
+    ]
+    currency: Currency | None = None
+
+
 class OrderLineInput(Input):
-    """One article ordered."""
+    """One article ordered.
+
+    `unit_price` is what you take one of the ordered unit to cost. Ours holds; where yours is off by more than we agreed
+    on, the order is held until we have talked, or refused (409 `order.price_differs`): you are never charged otherwise
+    in silence.
+    """
 
     sku: Sku
     quantity: QuantityInput
+    unit_price: PriceInput | None = None
 
 
 class OrderInput(Input):
@@ -252,13 +273,17 @@ class CountersView(Struct, kw_only=True):
 
 
 class OrderLineView(Struct, kw_only=True):
-    """One line: what you asked for, in your unit, and how far it is. `unit_price` is per base unit."""
+    """One line: what you asked for, in your unit, and how far it is. `unit_price` is per base unit.
+
+    `stated_price` is what you said that one of your unit costs.
+    """
 
     line: Annotated[int, Meta(ge=1, le=500)]
     item: ItemRef
     quantity: QuantityView
     counters: CountersView
     unit_price: MoneyView
+    stated_price: MoneyView | None
     expected_date: Annotated[
         date | None,
         Meta(
@@ -305,12 +330,14 @@ class StatusView(Struct, kw_only=True):
 
     `state` is one of `promised`, `held`, `backordered`, `submitted`, `released`, `partially_shipped`, `shipped`,
     `completed`, `cancelled`, `rejected`, `exception`; expect further words. `settled`: nothing more will happen to it.
-    `cancelling`: its cancellation was asked for, and not every system that holds it has confirmed.
+    `cancelling`: its cancellation was asked for, and not every system that holds it has confirmed; `changing`: the same
+    of a change of yours.
     """
 
     state: str
     settled: bool
     cancelling: bool
+    changing: bool
 
 
 class OrderView(Struct, kw_only=True):

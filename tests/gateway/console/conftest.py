@@ -36,6 +36,7 @@ MIGRATIONS = find_migrations(
         _PROCESSES / "channel_publication" / "migrations",
         _PROCESSES / "exceptions" / "migrations",
         _PROCESSES / "stock_operations" / "migrations",
+        _PROCESSES / "returns" / "migrations",
     ]
 )
 

@@ -78,7 +78,7 @@ async def _no_rule(_tenant, _channel):
     return 0
 
 
-class _Nobody:
+class Nobody:
     """No warehouse system takes anything from us."""
 
     def __getattr__(self, _name):
@@ -97,7 +97,7 @@ def operations_of(store):
         records=availability,
         positions=availability,
         lots=availability,
-        warehouses=_Nobody(),
+        warehouses=Nobody(),
     )
 
 
