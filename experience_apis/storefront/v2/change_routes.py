@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter, JSONBody, PathParameter
 
 from experience_apis.storefront.v2 import change_mapping, change_schemas, mapping, schemas
@@ -19,7 +20,12 @@ from process_apis.order_to_ship.process import OrderToShip
 _ORDER_ID: Final = PathParameter(
     description="An order's id, from the answer that accepted it.", max_length=30, pattern=schemas.ORDER_ID
 )
-_IF_MATCH: Final = HeaderParameter(name="If-Match", description="The ETag of the order you saw.", max_length=40)
+_IF_MATCH: Final = HeaderParameter(
+    name="If-Match",
+    description="The ETag of the order you saw.",
+    max_length=40,
+    examples=[Example(value=entity_tag(1))],
+)
 _EXAMPLE: Final[Mapping[str, Any]] = {
     "reference": "PO-2026-0042/1",
     "lines": [{"line": 1, "quantity": {"amount": "2", "unit": "EA"}}],
