@@ -18,7 +18,7 @@ from tests.system_apis.tryton.buying import Buyer
 from tests.system_apis.tryton.scenarios import call
 from tests.system_apis.tryton.test_live import Lossy
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 TODAY = datetime.now(UTC).date()
 
 
@@ -80,7 +80,7 @@ async def test_more_than_is_open_is_booked_when_somebody_accepted_it(adapter, bu
 
 @pytest.mark.parametrize(
     ("lose", "sent"),
-    [(1, True), *(pytest.param(n, s, marks=pytest.mark.long) for n, s in ((1, False), (2, True), (3, True)))],
+    [(1, True), *((n, s) for n, s in ((1, False), (2, True), (3, True)))],
 )
 async def test_a_receipt_cut_off_at_any_step_is_booked_once(tryton, session, adapter, buyer, lose, sent):
     number, [line] = await buyer.buy(("SKU-0132", "cs12", "2", "57"))
@@ -144,7 +144,7 @@ async def test_nothing_is_billed_that_tryton_did_not_see_come_in(adapter, buyer)
 
 @pytest.mark.parametrize(
     ("lose", "sent"),
-    [(2, True), *(pytest.param(n, s, marks=pytest.mark.long) for n, s in ((1, True), (2, False), (3, True)))],
+    [(2, True), *((n, s) for n, s in ((1, True), (2, False), (3, True)))],
 )
 async def test_an_invoice_cut_off_at_any_step_is_posted_once(tryton, session, adapter, buyer, lose, sent):
     number, [line] = await buyer.buy(("SKU-0136", "cs12", "4", "57"))
