@@ -35,7 +35,7 @@ async def test_a_client_gets_a_token_with_basic_credentials(identity, partner):
         "token_type": "Bearer",
         "access_token": "x",
         "expires_in": 600,
-        "scope": "availability:read items:read orders:read orders:write",
+        "scope": "availability:read items:read orders:read orders:write returns:read returns:write",
     }
     principal = identity.authenticate(bearer(reply))
     assert (principal.tenant, principal.partner, principal.plan) == ("acme", partner.partner_id, "gold")

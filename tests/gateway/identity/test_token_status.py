@@ -53,7 +53,7 @@ async def test_an_active_token_is_described(identity, clients):
     told = await asked(identity, clients["operator"], token)
     assert {**told, "exp": 0, "iat": 0, "jti": ""} == {
         "active": True,
-        "scope": "availability:read items:read orders:read orders:write",
+        "scope": "availability:read items:read orders:read orders:write returns:read returns:write",
         "client_id": clients["partner"].client_id,
         "sub": clients["partner"].client_id,
         "token_type": "Bearer",
