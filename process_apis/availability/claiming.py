@@ -1,7 +1,8 @@
 """Promising stock: decided in the caller's transaction, once per action id.
 
 Locks: the order's row first, then stock lines in their order. What fits is decided after locking, under the rule in
-force; the CHECK of `stock_line` is the last line of defence and has never anything to do.
+force, or before and proved where it is taken (`optimistic.py`); the CHECK of `stock_line` is the last line of defence
+and has never anything to do.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from process_apis.availability.lines import Cause, LineChange, line_events, lock
 from process_apis.availability.lots import dates_at
 from process_apis.availability.models import ChannelRule, LineKey, Need
 from process_apis.availability.narrowing import for_class
+from process_apis.availability.optimistic import NeedsLocks, check_rules, reserve
 from process_apis.availability.promising import Promise, Shelf, claim_events
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
 from process_apis.availability.rules import usable
@@ -45,6 +47,34 @@ _decode_heard: Final = msgspec.json.Decoder(dict[str, Heard]).decode
 _decode_held: Final = msgspec.json.Decoder(dict[str, Holding]).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
+
+
+class _Asked(msgspec.Struct, kw_only=True, frozen=True):
+    """Requests of one tenant that are decided together: of different orders, with different action ids."""
+
+    tenant: str
+    requests: Sequence[ClaimRequest]
+    orders: Sequence[str]
+    channels: Sequence[str]
+    items: Sequence[str]
+    book: KitBook
+    stand_ins: SubstituteBook | None
+    now: datetime
+
+
+class _Heads(msgspec.Struct, kw_only=True):
+    """What the record says of orders, actions and rules, read behind the locks of the orders."""
+
+    rules: Mapping[str, ChannelRule]
+    own_rules: Sequence[ChannelRule]
+    fencing: Sequence[ChannelRule]
+    versions: Mapping[str, int]
+    earlier: Mapping[str, ActionRow]
+    made_before: Mapping[str, ClaimedLine]
+    cancelled: Sequence[str]
+    handled: Sequence[str]
+    dates_lots: bool
+    at: datetime
 
 
 class Claimer:
@@ -109,59 +139,91 @@ class Claimer:
         ``claim.order_cancelled``.
         Running `writes` raises UniqueViolationError when two transactions used one action id at once for two orders.
         """
-        for request in requests:
-            check_lines(request.lines)
-        orders = sorted(request.order for request in requests)
-        book = await self._kits.book(tenant, connection)
-        stand_ins = await self._stand_ins(connection, tenant, requests)
-        items = sorted(book.with_components(_named(requests, stand_ins, book)))
-        shelf = await Shelf.lock(connection, tenant, orders, items, self._departures, book.among(items))
-        actions, channels = [each.action for each in requests], sorted({each.channel for each in requests})
-        asked = [array(names) for names in (actions, orders, channels, items)]
-        now = self._clock.now()
-        head = await connection.fetchrow(_sql.claim_heads, tenant, *asked, now)
-        rules = await self._rulebook.of_heads(connection, tenant, head["rules"])
-        fencing = fencing_of(rules)
-        shelf.count(head, dates_at(self._locations, tenant, now))
-        versions = _decode_versions(head["versions"])
-        earlier = {row.action: row for row in _decode_actions(head["actions"])}
-        made_before = await claims_made(connection, tenant, earlier.values()) if earlier else {}
-        if any(rules[channel].terms.fallback != "serve" for channel in channels if channel in rules):
-            rules = await self._in_doubt(connection, tenant, rules, now)
-        answers: list[Sequence[ClaimedLine] | Conflict] = []
-        promises: list[Promise] = []
-        for request in requests:
-            needs = [
-                Need(line.line, line.item, line.amount, line.location) for line in sorted(request.lines, key=_number)
-            ]
-            content = digest("claim", request.order, request.channel, _asked(request, needs))
-            try:
-                if (known := earlier.get(request.action)) is not None:
-                    answers.append(answered(known, content, made_before))
-                    continue
-                check_open(request.order, head["cancelled"] or ())
-                rule = for_class(rules.get(request.channel) or open_rule(request.channel), request.customer_class)
-                policies = _policies(request, rule, stand_ins, book)
-                made = shelf.promise(request, rule, fencing, needs, now, *policies)
-            except Conflict as refusal:
-                answers.append(refusal)
-                continue
-            ends = request.expires_at if request.expires_in is None else head["at"] + request.expires_in
-            promises.append(Promise(request, rule, made, content, versions[request.order], ends))
-            answers.append(made)
-        late = [each.request.order for each in promises if each.request.order in head["handled"]]
+        asked = await self._asked(connection, tenant, requests)
+        shelf = await Shelf.lock(
+            connection, tenant, asked.orders, asked.items, self._departures, asked.book.among(asked.items)
+        )
+        heads = await self._heads(connection, asked, shelf)
+        if any(rule.terms.fallback != "serve" for rule in heads.own_rules):
+            heads.rules = await self._in_doubt(connection, tenant, heads.rules, asked.now)
+        answers, promises = _decide(asked, heads, shelf)
+        late = [each.request.order for each in promises if each.request.order in heads.handled]
         if promises:
             first = Together()
-            shelf.write(first if late else writes, promises, now)
-            (first if late else writes).tell(claim_events(tenant, promises, now))
+            shelf.write(first if late else writes, promises, asked.now)
+            (first if late else writes).tell(claim_events(tenant, promises, asked.now))
             await first.run(connection)
         for order in late:
-            await catch_up(connection, tenant, order, now)
+            await catch_up(connection, tenant, order, asked.now)
         _forget_refused(tenant, requests, answers, writes)
         for each in promises:
             if each.request.override is not None:
                 await _audit(connection, tenant, each.request, each.request.override)
         return answers
+
+    async def claim_unlocked(
+        self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
+    ) -> Sequence[Sequence[ClaimedLine]]:
+        """As `claim_all`, of plain requests (`is_plain`), and all is written; stock lines are locked last.
+
+        Raises `NeedsLocks` where one of `requests` would be refused, or has to be decided behind locks.
+        """
+        asked = await self._asked(connection, tenant, requests)
+        if asked.book.among(asked.items):
+            raise NeedsLocks
+        shelf = await Shelf.read(connection, tenant, asked.orders, asked.items, self._departures)
+        heads = await self._heads(connection, asked, shelf)
+        if heads.dates_lots or heads.handled:
+            raise NeedsLocks
+        check_rules([*heads.own_rules, *heads.fencing])
+        answers, promises = _decide(asked, heads, shelf)
+        made = [answer for answer in answers if not isinstance(answer, Conflict)]
+        if len(made) < len(answers):
+            raise NeedsLocks
+        if promises:
+            writes = Together()
+            shelf.write_claims(writes, promises, asked.now)
+            writes.tell(claim_events(tenant, promises, asked.now))
+            await writes.run(connection)
+            await reserve(connection, tenant, shelf, promises, asked.now)
+        return made
+
+    async def _asked(self, connection: Connection, tenant: str, requests: Sequence[ClaimRequest]) -> _Asked:
+        for request in requests:
+            check_lines(request.lines)
+        book = await self._kits.book(tenant, connection)
+        stand_ins = await self._stand_ins(connection, tenant, requests)
+        return _Asked(
+            tenant=tenant,
+            requests=requests,
+            orders=sorted(request.order for request in requests),
+            channels=sorted({each.channel for each in requests}),
+            items=sorted(book.with_components(_named(requests, stand_ins, book))),
+            book=book,
+            stand_ins=stand_ins,
+            now=self._clock.now(),
+        )
+
+    async def _heads(self, connection: Connection, asked: _Asked, shelf: Shelf) -> _Heads:
+        """What stands behind the locks of the orders; `shelf` is told what channels hold, and its lots."""
+        tenant = asked.tenant
+        names = ([each.action for each in asked.requests], asked.orders, asked.channels, asked.items)
+        head = await connection.fetchrow(_sql.claim_heads, tenant, *map(array, names), asked.now)
+        rules = await self._rulebook.of_heads(connection, tenant, head["rules"])
+        shelf.count(head, dates_at(self._locations, tenant, asked.now))
+        earlier = {row.action: row for row in _decode_actions(head["actions"])}
+        return _Heads(
+            rules=rules,
+            own_rules=[rules[channel] for channel in asked.channels if channel in rules],
+            fencing=fencing_of(rules),
+            versions=_decode_versions(head["versions"]),
+            earlier=earlier,
+            made_before=await claims_made(connection, tenant, earlier.values()) if earlier else {},
+            cancelled=head["cancelled"] or (),
+            handled=head["handled"],
+            dates_lots=head["lots"] is not None,
+            at=head["at"],
+        )
 
     async def _stand_ins(
         self, connection: Connection, tenant: str, requests: Sequence[ClaimRequest]
@@ -194,6 +256,30 @@ class Claimer:
             return msgspec.structs.replace(rule, doubtful=doubtful)
 
         return {channel: doubting(rule) for channel, rule in rules.items()}
+
+
+def _decide(asked: _Asked, heads: _Heads, shelf: Shelf) -> tuple[list[Sequence[ClaimedLine] | Conflict], list[Promise]]:
+    """What each request is answered, one after the other, and what is to be written for it."""
+    answers: list[Sequence[ClaimedLine] | Conflict] = []
+    promises: list[Promise] = []
+    for request in asked.requests:
+        needs = [Need(line.line, line.item, line.amount, line.location) for line in sorted(request.lines, key=_number)]
+        content = digest("claim", request.order, request.channel, _said(request, needs))
+        try:
+            if (known := heads.earlier.get(request.action)) is not None:
+                answers.append(answered(known, content, heads.made_before))
+                continue
+            check_open(request.order, heads.cancelled)
+            rule = for_class(heads.rules.get(request.channel) or open_rule(request.channel), request.customer_class)
+            policies = _policies(request, rule, asked.stand_ins, asked.book)
+            made = shelf.promise(request, rule, heads.fencing, needs, asked.now, *policies)
+        except Conflict as refusal:
+            answers.append(refusal)
+            continue
+        ends = request.expires_at if request.expires_in is None else heads.at + request.expires_in
+        promises.append(Promise(request, rule, made, content, heads.versions[request.order], ends))
+        answers.append(made)
+    return answers, promises
 
 
 def _named(requests: Sequence[ClaimRequest], stand_ins: SubstituteBook | None, book: KitBook) -> set[str]:
@@ -270,7 +356,7 @@ async def _audit(connection: Connection, tenant: str, request: ClaimRequest, ove
     )
 
 
-def _asked(request: ClaimRequest, needs: Sequence[Need]) -> object:
+def _said(request: ClaimRequest, needs: Sequence[Need]) -> object:
     named = [line.substitution for line in sorted(request.lines, key=_number)]
     if request.customer_class is not None or any(each != "none" for each in named):
         return [request.fill, needs, named, request.customer_class]

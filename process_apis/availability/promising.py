@@ -40,7 +40,10 @@ _NONE: Final[Allowed] = {}
 _NOTHING: Final = Held()
 _replace: Final = msgspec.structs.replace
 _encode: Final = msgspec.json.Encoder().encode
-_Counter = tuple[str, str, str, str | None]  # item, channel, owner, the allotment that is drawn from
+_LOCKS: Final = "for update of l"
+
+CounterKey = tuple[str, str, str, str | None]
+"""Item, channel, owner, the allotment that is drawn from."""
 
 
 class Promise(Struct, frozen=True):
@@ -97,6 +100,23 @@ class Shelf:
         rows = await connection.fetch(_sql.lock_shelf, tenant, array(orders), array(items))
         return cls(tenant, rows, departures, kits)
 
+    @classmethod
+    async def read(
+        cls, connection: Connection, tenant: str, orders: Sequence[str], items: Sequence[str], departures: Departures
+    ) -> Shelf:
+        """Lock `orders` (sorted), and read all stock lines of `items` without locking them: see `optimistic.py`."""
+        rows = await connection.fetch(_sql.lock_shelf.removesuffix(_LOCKS), tenant, array(orders), array(items))
+        return cls(tenant, rows, departures, {})
+
+    @property
+    def taken(self) -> Mapping[LineKey, Decimal]:
+        """What was promised of each line."""
+        return self._taken
+
+    def line(self, key: LineKey) -> StockLine:
+        """A line, less what was promised of it."""
+        return self._lines[key.item][key]
+
     def count(self, head: Any, today: Callable[[str], date]) -> None:
         """What channels hold already, and lots, from the `claim_heads` that were read behind the locks of these items.
 
@@ -104,13 +124,26 @@ class Shelf:
         """
         if head["lots"] is not None:
             self._date_lots(decode_lots(head["lots"]), today)
-        if head["items"] is None:
-            return
+        if head["items"] is not None:
+            self._hold(head)
+
+    def _hold(self, head: Any) -> None:
         columns = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
         for item, channel, owner, opened, counted, allotment, drawn in zip(
             *(head[name] for name in columns), strict=True
         ):
-            self._held[item][channel, owner] = Held(Decimal(opened), counted, allotment, Decimal(drawn))
+            held = self._held[item]
+            if (channel, owner) not in held or held[channel, owner].version != counted:
+                held[channel, owner] = Held(Decimal(opened), counted, allotment, Decimal(drawn))
+
+    def amend(self, rows: Iterable[Mapping[str, Any]], counters: Mapping[str, Any]) -> None:
+        """Tell of these `rows` of lines and `counters` (columns as in `claim_heads`) instead of what was read unlocked.
+
+        Rows and versions are those before what was taken, what is open of a counter is with it.
+        """
+        for row in rows:
+            self._rows[LineKey(row["item"], row["location"], row["owner"])] = row
+        self._hold(counters)
 
     def _date_lots(self, lots: Sequence[LotStock], today: Callable[[str], date]) -> None:
         for item in {lot.item for lot in lots} & self._lines.keys():
@@ -222,6 +255,25 @@ class Shelf:
         tenant, keys = self._tenant, sorted(self._taken)
         rows = [(*key, self._taken[key]) for key in keys]
         writes.add(_sql.reserve_lines, tenant, *column_arrays(rows))
+        self.write_claims(writes, promises, now)
+        sums = counter_sums(promises)
+        writes.add(
+            _sql.raise_channels, tenant, *column_arrays([(*counter, amount) for counter, amount in sums.items()])
+        )
+        self.tell(writes, sums, now)
+
+    def tell(self, writes: GathersWrites, sums: Mapping[CounterKey, Decimal], now: datetime) -> None:
+        """Let `writes` tell the log of the lines that were taken from; `sums` is what that added to counters."""
+        told = self._told(sums)
+        reserved = (
+            Reserved(self._rows[key], self._taken[key], self._causes[key], told[key.item, key.owner])
+            for key in sorted(self._taken)
+        )
+        tell_reserved(writes, self._tenant, reserved, now)
+
+    def write_claims(self, writes: GathersWrites, promises: Sequence[Promise], now: datetime) -> None:
+        """Give the claims and actions of `promises` to `writes`: all that needs no lock of a stock line."""
+        tenant = self._tenant
         made = [claim for promise in promises for claim in promise.made]
         if (self._kits or self._substituted) and any(claim.kit is not None for claim in made):
             kits = column_arrays([(claim.kit, claim.per_kit) for claim in made])
@@ -231,17 +283,8 @@ class Shelf:
         if self._substituted:
             writes.add(_of_substitutes.insert_substitutions, tenant, now, *_substituted_columns(self._substituted))
         writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
-        sums = _sums(promises)
-        writes.add(
-            _sql.raise_channels, tenant, *column_arrays([(*counter, amount) for counter, amount in sums.items()])
-        )
-        told = self._told(sums)
-        reserved = (
-            Reserved(self._rows[key], self._taken[key], self._causes[key], told[key.item, key.owner]) for key in keys
-        )
-        tell_reserved(writes, tenant, reserved, now)
 
-    def _told(self, counters: Iterable[_Counter]) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
+    def _told(self, counters: Iterable[CounterKey]) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
         # A counter of an item is changed by nobody who does not hold one of its stock lines: it is as it was read.
         channels: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for counter in counters:
@@ -264,6 +307,16 @@ def _served(
     if not (fits := fitting(needs, stock, sellable, fill)):
         return (), lacking(needs, stock, sellable)
     return source_in_time(fits, stock, order, late), ()
+
+
+def counter_sums(promises: Sequence[Promise]) -> Mapping[CounterKey, Decimal]:
+    """What `promises` add to each counter of a channel."""
+    sums: dict[CounterKey, Decimal] = defaultdict(Decimal)
+    for promise in promises:
+        channel, owner = promise.rule.channel, promise.rule.terms.owner
+        for claim in promise.made:
+            sums[claim.item, channel, owner, _allotment(promise, claim.item)] += claim.amount
+    return sums
 
 
 def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> list[Event]:
@@ -340,15 +393,6 @@ def _action_columns(promises: Sequence[Promise]) -> list[Any]:
         [promise.digest for promise in promises],
         array([_encode([claim.claim for claim in promise.made]).decode() for promise in promises]),
     ]
-
-
-def _sums(promises: Sequence[Promise]) -> dict[_Counter, Decimal]:
-    sums: dict[_Counter, Decimal] = defaultdict(Decimal)
-    for promise in promises:
-        channel, owner = promise.rule.channel, promise.rule.terms.owner
-        for claim in promise.made:
-            sums[claim.item, channel, owner, _allotment(promise, claim.item)] += claim.amount
-    return sums
 
 
 def _allotment(promise: Promise, item: str) -> str | None:

@@ -21,10 +21,13 @@ from gateway.store.postgres import Store
 from gateway.store.together import Together
 from process_apis.availability.actions import action_reused
 from process_apis.availability.claiming import Claimer
+from process_apis.availability.optimistic import NeedsLocks, is_plain
 from process_apis.availability.standing import Standing
 
 _LARGEST: Final = 256
 _TRIES: Final = 4
+_BEHIND_LOCKS: Final = 16
+"""Batches that are decided behind locks after one that had to be, before it is tried without again."""
 _CONTENDED: Final = "store.contended"
 _Claimed = Sequence[ClaimedLine]
 _Done = TypeVar("_Done")
@@ -38,6 +41,7 @@ class Reserver:
         self._claimer = claimer
         self._standing = standing
         self._batches: dict[str, Batches[ClaimRequest, _Claimed]] = {}
+        self._behind_locks: dict[str, int] = {}
 
     async def reserve(self, tenant: str, request: ClaimRequest) -> _Claimed:
         """Promise all lines of `request` or none: see `Claimer.claim_all` for what it raises.
@@ -115,14 +119,30 @@ class Reserver:
         return [answers[number] for number in range(len(requests))]
 
     async def _reserve(self, tenant: str, requests: Sequence[ClaimRequest]) -> Sequence[_Claimed | Conflict]:
-        writes = Together()
         try:
+            if (made := await self._reserve_unlocked(tenant, requests)) is not None:
+                return made
+            writes = Together()
             async with self._store.transaction() as connection:
                 answers = await self._claimer.claim_all(connection, tenant=tenant, requests=requests, writes=writes)
                 await writes.run(connection)
         except asyncpg.UniqueViolationError as error:
             raise action_reused() from error
         return answers
+
+    async def _reserve_unlocked(self, tenant: str, requests: Sequence[ClaimRequest]) -> Sequence[_Claimed] | None:
+        """As `_reserve`; None where it has to be behind locks. If stock or rules want it, so do the next batches."""
+        if not all(map(is_plain, requests)):
+            return None
+        if (left := self._behind_locks.get(tenant, 0)) > 0:
+            self._behind_locks[tenant] = left - 1
+            return None
+        try:
+            async with self._store.transaction() as connection:
+                return await self._claimer.claim_unlocked(connection, tenant=tenant, requests=requests)
+        except NeedsLocks:
+            self._behind_locks[tenant] = _BEHIND_LOCKS
+            return None
 
 
 async def tried(attempt: Callable[[], Awaitable[_Done]]) -> _Done:

@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+from decimal import Decimal
 from pathlib import Path
 
 spec = importlib.util.spec_from_file_location("availability_world", Path(__file__).with_name("conftest.py"))
@@ -18,6 +19,7 @@ conftest = importlib.util.module_from_spec(spec)
 sys.modules["availability_world"] = conftest
 spec.loader.exec_module(conftest)
 
+from gateway.canonical.stock import ClaimLine, ClaimRequest  # noqa: E402
 from gateway.kernel.errors import Conflict  # noqa: E402
 from gateway.store.postgres import Store  # noqa: E402
 
@@ -76,6 +78,31 @@ async def kits(world, number, rounds, processes):
     return {"sold": sold, "errors": errors}
 
 
+async def shoppers(world, number, rounds, processes):
+    """Reservations that share transactions, of the same items in crossing orders, until there is nothing left."""
+    got, errors = 0, []
+    await meet(world.store, "start", number, processes)
+
+    async def shop(buyer):
+        nonlocal got
+        for turn in range(rounds):
+            order = f"ord_{number}_{buyer}_{turn}"
+            wanted = [("A", 1), ("B", 1), ("K", 1)] if (number + buyer) % 2 else [("K", 1), ("B", 1), ("A", 1)]
+            lines = [ClaimLine(line=n, item=world.id[sku], amount=Decimal(a)) for n, (sku, a) in enumerate(wanted, 1)]
+            request = ClaimRequest(action=order, order=order, channel="web", lines=lines, correlation_id=order)
+            try:
+                await world.availability.claims.reserve("acme", request)
+                got += 1
+            except Conflict as error:
+                if error.code != "stock.insufficient":
+                    errors.append(error.code)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test wants to know
+                errors.append(repr(error))
+
+    await asyncio.gather(*(shop(buyer) for buyer in range(8)))
+    return {"got": got, "errors": errors}
+
+
 async def baskets(world, number, rounds, processes):  # noqa: C901 - one script of a busy shop
     """Baskets in both orders, beside bulk loads of the same items, movements of the same orders, and releases."""
     chance, done, errors = random.Random(number), 0, []
@@ -124,7 +151,9 @@ async def main():
     world = conftest.World(store, url)
     world.id = {sku: item.item for sku, item in (await world.items.by_sku("acme", ["A", "B", "K", "KIT"])).items()}
     began = time.monotonic()
-    told = await {"one_unit": one_unit, "baskets": baskets, "kits": kits}[job](world, number, rounds, processes)
+    told = await {"one_unit": one_unit, "baskets": baskets, "kits": kits, "shoppers": shoppers}[job](
+        world, number, rounds, processes
+    )
     await store.close()
     sys.stdout.write(json.dumps(told | {"seconds": time.monotonic() - began}))
 

@@ -55,6 +55,20 @@ async def test_buyers_of_kits_and_of_their_components_never_get_more_than_there_
     assert await world.broken_invariants() == []
 
 
+@pytest.mark.parametrize("rounds", [12, pytest.param(150, marks=pytest.mark.long)])
+async def test_reservations_in_crossing_orders_neither_deadlock_nor_oversell_and_sell_all_of_it(world, rounds):
+    there = 3 * 8 * rounds * 3 // 4
+    for sku in "AB":
+        await world.stock(sku, there)
+    await world.record(world.movement("k", 1, "stock_adjusted", there, sku="K", uom="KGM"))
+    told = await several(world, "shoppers", rounds)
+    assert [each["errors"] for each in told] == [[]] * 3
+    assert sum(each["got"] for each in told) == there
+    assert [(await world.figures(sku))["reserved"] for sku in "ABK"] == [there] * 3
+    assert await world.store.fetchval("select deadlocks from pg_stat_database where datname = current_database()") == 0
+    assert await world.broken_invariants() == []
+
+
 async def test_baskets_in_any_order_beside_bulk_loads_neither_deadlock_nor_drift(world):
     await world.stock("A", 200)
     await world.stock("B", 200)

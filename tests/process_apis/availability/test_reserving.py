@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+
 import pytest
 
 from gateway.canonical.stock import ClaimRequest
 from gateway.kernel.errors import Unavailable
-from process_apis.availability.reserving import _turns, tried
+from process_apis.availability.optimistic import NeedsLocks
+from process_apis.availability.reserving import Reserver, _turns, tried
 
 
 def request(order, action):
@@ -41,3 +44,37 @@ async def test_a_deadlock_without_end_is_told():
 
     with pytest.raises(Unavailable):
         await tried(attempt)
+
+
+class NoStore:
+    @asynccontextmanager
+    async def transaction(self):
+        yield None
+
+
+class ScarceAtFirst:
+    """A claimer of stock that is scarce for the first attempt without locks, and plenty from then on."""
+
+    def __init__(self):
+        self.tried = []
+
+    async def claim_unlocked(self, _, *, tenant, requests):
+        self.tried.append("without")
+        if self.tried.count("without") == 1:
+            raise NeedsLocks
+        return [() for _ in requests]
+
+    async def claim_all(self, _, *, tenant, requests, writes):
+        self.tried.append("locks")
+        return [() for _ in requests]
+
+
+async def test_after_a_batch_that_needed_locks_the_next_ones_of_its_tenant_take_them_at_once_for_a_while():
+    claimer = ScarceAtFirst()
+    reserver = Reserver(NoStore(), claimer, None)
+    for number in range(18):
+        await reserver.reserve("acme", request(f"o{number}", f"a{number}"))
+    assert claimer.tried == ["without", *["locks"] * 17, "without"]
+    claimer.tried.clear()
+    await reserver.reserve("other", request("o", "a"))
+    assert claimer.tried == ["without", "locks"]
