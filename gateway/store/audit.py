@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
+from gateway.kernel.context import Caller
 
 _RECORD: Final = """
 insert into store.audit (tenant, actor, action, subject, outcome, correlation_id, detail)
@@ -30,6 +31,27 @@ async def record_audit(
     """Write one entry: who (`actor`) did what (`action`) to what (`subject`), and how it ended."""
     encoded = msgspec.json.encode(detail or {}).decode()
     await connection.execute(_RECORD, tenant, actor, action, subject, outcome, correlation_id, encoded)
+
+
+async def record_act(
+    connection: Connection,
+    caller: Caller,
+    action: str,
+    subject: str,
+    outcome: str = "done",
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Write what `caller` did, in the transaction that does it."""
+    await record_audit(
+        connection,
+        tenant=caller.tenant,
+        actor=caller.principal.subject,
+        action=action,
+        subject=subject,
+        outcome=outcome,
+        correlation_id=caller.correlation_id,
+        detail=detail,
+    )
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True):

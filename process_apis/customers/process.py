@@ -15,7 +15,7 @@ from gateway.reference.outcomes import Outcome
 from gateway.reference.ownership import Matrix, held_matrix, own
 from gateway.reference.statements import provenance_of
 from gateway.reference.survivorship import Ownership, Provenance
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.customers.changing import (
@@ -72,14 +72,11 @@ class Customers:
                 problems = [Problem(each.detail, pointer=f"/{each.attribute}") for each in outcome.refused]
                 raise Invalid(refusal.detail, code=refusal.code, problems=problems)
             if not outcome.unchanged:
-                await record_audit(
+                await record_act(
                     connection,
-                    tenant=caller.tenant,
-                    actor=caller.principal.subject,
-                    action="customer.added" if outcome.created else "customer.changed",
-                    subject=f"customers/{change.number}",
-                    outcome="done",
-                    correlation_id=caller.correlation_id,
+                    caller,
+                    "customer.added" if outcome.created else "customer.changed",
+                    f"customers/{change.number}",
                     detail={"source": source, "says": change.attributes, "codes": change.codes},
                 )
             found = (await by_number(connection, caller.tenant, [change.number]))[change.number]

@@ -19,7 +19,7 @@ from gateway.canonical.trouble import Verb
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotAllowed, NotFound, Unavailable
 from gateway.kernel.ids import new_id
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.exceptions.models import Entry, Wanted
@@ -211,13 +211,10 @@ def _bulk_of(row: Any) -> Bulk:
 
 
 async def _audit(connection: Connection, caller: Caller, action: str, bulk: str, detail: dict[str, Any]) -> None:
-    await record_audit(
+    await record_act(
         connection,
-        tenant=caller.tenant,
-        actor=caller.principal.subject,
-        action=f"exceptions.{action}",
-        subject=f"bulk/{bulk}",
-        outcome="done",
-        correlation_id=caller.correlation_id,
+        caller,
+        f"exceptions.{action}",
+        f"bulk/{bulk}",
         detail=detail,
     )

@@ -12,7 +12,7 @@ from gateway.canonical.events import Event
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.store import log
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.queries import queries_beside
 from process_apis.exceptions.models import Entry
 from process_apis.exceptions.rules import OVER
@@ -63,14 +63,12 @@ async def audit(
     connection: Connection, caller: Caller, action: str, entry: Entry, detail: Mapping[str, Any] | None = None
 ) -> None:
     """Who decided what about which trouble."""
-    await record_audit(
+    await record_act(
         connection,
-        tenant=caller.tenant,
-        actor=caller.principal.subject,
-        action=f"exceptions.{action}",
-        subject=f"exception/{entry.entry}",
-        outcome=entry.state.value,
-        correlation_id=caller.correlation_id,
+        caller,
+        f"exceptions.{action}",
+        f"exception/{entry.entry}",
+        entry.state.value,
         detail={"kind": entry.kind, "about": entry.about, "code": entry.code, **(detail or {})},
     )
 

@@ -15,7 +15,7 @@ from gateway.kernel.errors import Conflict, NotFound
 from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken
 from gateway.store import log
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.items.dated_copy import DatedCopies
@@ -74,14 +74,11 @@ class Kits:
             if holds(recipe, others):
                 return recipe
             await _write(connection, tenant, version, [recipe], subject, subject, now, note, caller.correlation_id)
-            await record_audit(
+            await record_act(
                 connection,
-                tenant=tenant,
-                actor=subject,
-                action="item.kit_changed",
-                subject=kit,
-                outcome="done",
-                correlation_id=caller.correlation_id,
+                caller,
+                "item.kit_changed",
+                kit,
                 detail={"effective_from": recipe.effective_from, **words},
             )
         self._forget(tenant)

@@ -19,7 +19,7 @@ from gateway.reference.ownership import Matrix, held_matrix, matrix_of, own
 from gateway.reference.readings import Reading
 from gateway.reference.statements import statements_of
 from gateway.reference.survivorship import Ownership, Provenance, provenance
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.items.changing import change_items, recount, write
@@ -175,14 +175,11 @@ class Items:
                 raise Invalid(refusal.detail, code=refusal.code, problems=problems)
             item = made.items[change.record]
             if not made.unchanged:
-                await record_audit(
+                await record_act(
                     connection,
-                    tenant=tenant,
-                    actor=caller.principal.subject,
-                    action="item.added" if made.created else "item.changed",
-                    subject=f"items/{item}",
-                    outcome="done",
-                    correlation_id=caller.correlation_id,
+                    caller,
+                    "item.added" if made.created else "item.changed",
+                    f"items/{item}",
                     detail={
                         "source": source,
                         "says": change.attributes,

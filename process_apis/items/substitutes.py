@@ -19,7 +19,7 @@ from gateway.kernel.errors import Conflict, NotFound
 from gateway.reference.csv_rows import Layout, Row
 from gateway.reference.importing import Taken
 from gateway.store import log
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.items.dated_copy import DatedCopies
@@ -82,14 +82,11 @@ class Substitutes:
                 return listing
             subject = caller.principal.subject
             await _write(connection, tenant, version, [listing], subject, subject, now, note, caller.correlation_id)
-            await record_audit(
+            await record_act(
                 connection,
-                tenant=tenant,
-                actor=subject,
-                action="item.substitutes_changed",
-                subject=item,
-                outcome="done",
-                correlation_id=caller.correlation_id,
+                caller,
+                "item.substitutes_changed",
+                item,
                 detail={"effective_from": listing.effective_from, "note": note, "substitutes": _told(listing)},
             )
         self._copies.forget(tenant)

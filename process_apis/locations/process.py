@@ -22,7 +22,7 @@ from gateway.reference.outcomes import Outcome
 from gateway.reference.ownership import Matrix, held_matrix, own
 from gateway.reference.statements import provenance_of, statements_of
 from gateway.reference.survivorship import SETTINGS, Ownership, Provenance
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.locations.changing import change_locations
@@ -115,14 +115,11 @@ class Locations:
                 problems = [Problem(each.detail, pointer=f"/{each.attribute}") for each in outcome.refused]
                 raise Invalid(refusal.detail, code=refusal.code, problems=problems)
             if not outcome.unchanged:
-                await record_audit(
+                await record_act(
                     connection,
-                    tenant=caller.tenant,
-                    actor=caller.principal.subject,
-                    action="location.added" if outcome.created else "location.changed",
-                    subject=f"locations/{change.location}",
-                    outcome="done",
-                    correlation_id=caller.correlation_id,
+                    caller,
+                    "location.added" if outcome.created else "location.changed",
+                    f"locations/{change.location}",
                     detail={"source": source, "says": change.attributes, "codes": _told(change)},
                 )
         return await self.node(caller.tenant, change.location)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, Problem, Unavailable
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.order_to_ship.hold_rules import HISTORICAL, Condition, HoldRule, Outcome, in_force
@@ -108,14 +108,11 @@ class HoldRulebook:
                 list(asked.channels), list(asked.customer_classes), asked.business_owner, asked.reason, begins,
                 subject, now, latest + 1,
             )  # fmt: skip
-            await record_audit(
+            await record_act(
                 connection,
-                tenant=caller.tenant,
-                actor=subject,
-                action="hold_rule.change",
-                subject=f"hold_rule/{asked.name}",
-                outcome="done",
-                correlation_id=caller.correlation_id,
+                caller,
+                "hold_rule.change",
+                f"hold_rule/{asked.name}",
                 detail={"version": latest + 1, "active": asked.active, "reason": asked.reason},
             )
         self._copies.pop(caller.tenant, None)

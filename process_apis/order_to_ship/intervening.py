@@ -12,7 +12,7 @@ from gateway.canonical.capabilities import ClaimsStock, Connection, FindsSystems
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, Invalid, NotFound
 from gateway.kernel.quantity import plain
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from process_apis.order_to_ship.amending import difference
@@ -171,13 +171,11 @@ async def _audit(
         }
         for each in meant
     ]
-    await record_audit(
+    await record_act(
         connection,
-        tenant=caller.tenant,
-        actor=caller.principal.subject,
-        action=f"order.{asked.verb}",
-        subject=order.order_id,
-        outcome="asked" if order.rework is not None else "done",
-        correlation_id=caller.correlation_id,
+        caller,
+        f"order.{asked.verb}",
+        order.order_id,
+        "asked" if order.rework is not None else "done",
         detail={"reason": asked.reason, "action": asked.action, "lines": lines},
     )

@@ -33,7 +33,7 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound, Unavailable
 from gateway.pacing.places import Waiting
 from gateway.pacing.visits import Visits
-from gateway.store.audit import record_audit
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from gateway.telemetry.counters import Family
@@ -432,14 +432,12 @@ class OrderToShip:
     async def _audit(
         self, connection: Connection, caller: Caller, action: str, order: Order, detail: dict[str, str]
     ) -> None:
-        await record_audit(
+        await record_act(
             connection,
-            tenant=caller.tenant,
-            actor=caller.principal.subject,
-            action=action,
-            subject=order.order_id,
-            outcome=order.state,
-            correlation_id=caller.correlation_id,
+            caller,
+            action,
+            order.order_id,
+            order.state,
             detail=detail,
         )
 

@@ -7,9 +7,10 @@ from typing import Any
 from gateway.canonical.capabilities import Connection
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.models import Decision, LineClosure, Purchase, SentBack
-from process_apis.procure_to_pay.records import audit, keep_fact, load, lock, sql
+from process_apis.procure_to_pay.records import keep_fact, load, lock, sql
 from process_apis.procure_to_pay.settling import Settling
 
 
@@ -89,5 +90,5 @@ class Deciding:
         names = {"closure": "purchase_order.line_closed"}
         events = [(names[kind], told)] if kind in names else []
         after = await self._settling.settle(connection, before, events, now, caller.correlation_id)
-        await audit(connection, caller, f"purchase.{kind}", before.purchase, after.state, told)
+        await record_act(connection, caller, f"purchase.{kind}", before.purchase, after.state, told)
         return after

@@ -12,9 +12,10 @@ from gateway.canonical.capabilities import Connection
 from gateway.canonical.purchase import Acknowledgement, ShipNotice, SupplierInvoice
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.models import Purchase
-from process_apis.procure_to_pay.records import audit, keep_fact, load, lock, not_there
+from process_apis.procure_to_pay.records import keep_fact, load, lock, not_there
 from process_apis.procure_to_pay.settling import Settling
 
 Answered = Callable[[Connection, Caller, Purchase], Awaitable[None]]
@@ -95,7 +96,7 @@ class Dialogue:
                 )
             after = await self._settling.settle(connection, before, [told], now, caller.correlation_id)
             await self._answered(connection, caller, after)
-            await audit(connection, caller, f"purchase.{kind}", purchase, after.state, {"reference": reference})
+            await record_act(connection, caller, f"purchase.{kind}", purchase, after.state, {"reference": reference})
         return after
 
 

@@ -31,10 +31,11 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, Misconfigured, NotFound
 from gateway.kernel.ids import new_id
 from gateway.store import log
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.models import Facts, Need, Purchase, Standing
 from process_apis.procure_to_pay.posting_rules import due
-from process_apis.procure_to_pay.records import audit, encoded, events_of, load, lock, save, sql
+from process_apis.procure_to_pay.records import encoded, events_of, load, lock, save, sql
 
 WORKFLOW: Final = "procure_to_pay.turn"
 QUEUE: Final = "procure_to_pay"
@@ -229,7 +230,7 @@ class Postings:
             task, state=TaskState.PENDING, look=True, attempts=0, not_before=None, error_code=None, error_detail=None
         )
         await tasks.wake(connection, asked, now)
-        await audit(connection, caller, "purchase.retry_booking", posting, asked.state, {})
+        await record_act(connection, caller, "purchase.retry_booking", posting, asked.state, {})
 
     async def booked_by_hand(self, connection: Connection, caller: Caller, posting: str, reason: str) -> None:
         """A person has booked it in the ERP, or says why it is not to be."""
@@ -237,7 +238,7 @@ class Postings:
         done = replace(task, state=TaskState.DONE, number=_BY_HAND, error_code=None, error_detail=None)
         await tasks.save(connection, done, None)
         await conclude(connection, posting, now)
-        await audit(connection, caller, "purchase.booked_by_hand", posting, done.state, {"reason": reason})
+        await record_act(connection, caller, "purchase.booked_by_hand", posting, done.state, {"reason": reason})
 
     async def _refused(self, connection: Connection, caller: Caller, posting: str) -> tuple[Task, datetime]:
         _, now = await tasks.lock(connection, posting, caller.tenant)

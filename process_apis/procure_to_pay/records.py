@@ -14,9 +14,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.canonical.purchase import Acknowledgement, ShipNotice, SupplierInvoice
-from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
-from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from process_apis.procure_to_pay.models import Decision, Facts, LineClosure, Purchase, SentBack
 
@@ -142,19 +140,3 @@ def events_of(
             )
         )
     return purchase, events
-
-
-async def audit(
-    connection: Connection, caller: Caller, action: str, subject: str, outcome: str, detail: Mapping[str, Any]
-) -> None:
-    """Who did what, in the transaction that does it."""
-    await record_audit(
-        connection,
-        tenant=caller.tenant,
-        actor=caller.principal.subject,
-        action=action,
-        subject=subject,
-        outcome=outcome,
-        correlation_id=caller.correlation_id,
-        detail=detail,
-    )

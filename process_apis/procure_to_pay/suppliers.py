@@ -17,8 +17,9 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.kernel.ids import new_id
 from gateway.store import log
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
-from process_apis.procure_to_pay.records import audit, encoded, sql
+from process_apis.procure_to_pay.records import encoded, sql
 
 Step = Literal["documents", "terms", "test_order"]
 STEPS: Final[tuple[Step, ...]] = ("documents", "terms", "test_order")
@@ -195,7 +196,7 @@ class Suppliers:
             data=data,
         )
         await log.append(connection, [event])
-        await audit(connection, caller, action, supplier.supplier, supplier.state, {**data, **(detail or {})})
+        await record_act(connection, caller, action, supplier.supplier, supplier.state, {**data, **(detail or {})})
 
 
 async def _load(connection: Connection, tenant: str, supplier: str) -> Supplier:

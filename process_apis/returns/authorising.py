@@ -18,11 +18,12 @@ from gateway.kernel.errors import Conflict, Problem, Rejected
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
 from gateway.store import log
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.returns.crediting import credit_if_due
 from process_apis.returns.models import AskedBack, AskReturn, Return, ReturnState
 from process_apis.returns.options import ReturnOptions
-from process_apis.returns.records import action_known, audit, event_of, fingerprint, load, lock, save, sql
+from process_apis.returns.records import action_known, event_of, fingerprint, load, lock, save, sql
 from process_apis.returns.rules import beyond_shipped, breaches, in_base_units, may_be_credited
 
 _ZERO: Final = Decimal(0)
@@ -76,7 +77,7 @@ class Authorisations:
             name = "return.requested" if found else "return.authorised"
             await log.append(connection, [event_of(made, name, made.version, now, {"over": made.over})])
             detail = {"order": sold.order, "over": made.over, "lines": [[one[0], str(one[5]), one[6]] for one in rows]}
-            await audit(connection, caller, "return.ask", return_id, made.state, detail)
+            await record_act(connection, caller, "return.ask", return_id, made.state, detail)
         return made
 
     async def decide(
@@ -110,7 +111,7 @@ class Authorisations:
             after = await credit_if_due(connection, after, now)
             overridden = {str(line): plain(amount) for line, amount in amounts.items()}
             detail = {"over": before.over, "reason": reason, "amounts": overridden}
-            await audit(connection, caller, "return.decide", return_id, told.removeprefix("return."), detail)
+            await record_act(connection, caller, "return.decide", return_id, told.removeprefix("return."), detail)
         return after
 
     async def cancel(self, caller: Caller, return_id: str, *, reason: str, partner: str | None = None) -> Return:
@@ -128,7 +129,7 @@ class Authorisations:
                 raise Conflict(f"it is {before.state} already", code="return.over")
             after = replace(before, cancelled_at=now, cancel_reason=reason)
             after = await save(connection, before, after, now, ("return.cancelled", {"reason": reason}))
-            await audit(connection, caller, "return.cancel", return_id, after.state, {"reason": reason})
+            await record_act(connection, caller, "return.cancel", return_id, after.state, {"reason": reason})
         return after
 
     async def refuse_lines(
@@ -154,7 +155,7 @@ class Authorisations:
             after = await save(connection, before, replace(before, lines=lines), now, told)
             after = await credit_if_due(connection, after, now)
             detail = {"reason": reason, "refused": named}
-            await audit(connection, caller, "return.refuse_lines", return_id, after.state, detail)
+            await record_act(connection, caller, "return.refuse_lines", return_id, after.state, detail)
         return after
 
     async def close(self, caller: Caller, return_id: str, *, reason: str) -> Return:
@@ -169,7 +170,7 @@ class Authorisations:
             after = await save(connection, before, after, now, ("return.closed", {"reason": reason}))
             if may_be_credited(after):
                 after = await credit_if_due(connection, after, now)
-            await audit(connection, caller, "return.close", return_id, after.state, {"reason": reason})
+            await record_act(connection, caller, "return.close", return_id, after.state, {"reason": reason})
         return after
 
     async def recall(self, caller: Caller, command: AskReturn, *, partner: str) -> Return | None:

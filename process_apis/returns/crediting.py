@@ -15,10 +15,10 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import BrokenUpstream, Conflict, CrossdockError, Misconfigured, NotFound
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.returns.models import Credit, CreditState, Return
 from process_apis.returns.records import (
-    audit,
     encode,
     load,
     lock,
@@ -72,7 +72,7 @@ class Credits:
         async with self._store.transaction() as connection:
             before, known, now = await _locked(connection, credit, caller.tenant)
             after = await retry_credit(connection, before, known, now)
-            await audit(connection, caller, "return.retry_credit", credit, after.state, {})
+            await record_act(connection, caller, "return.retry_credit", credit, after.state, {})
         return after
 
     async def settle(self, caller: Caller, credit: str, *, number: str, reason: str | None = None) -> Return:
@@ -99,7 +99,7 @@ class Credits:
             after = await save(connection, before, with_credit(before, issued), now, told)
             detail = {"number": number, "net": plain(issued.net), "fee": plain(issued.fee)}
             detail |= {} if reason is None else {"reason": reason}
-            await audit(connection, caller, "return.settle_credit", credit, after.state, detail)
+            await record_act(connection, caller, "return.settle_credit", credit, after.state, detail)
         return after
 
 

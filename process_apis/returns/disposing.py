@@ -17,10 +17,10 @@ from gateway.canonical.warehouse import StatusOrder
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, Rejected
 from gateway.kernel.quantity import plain
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.returns.models import DISPOSITION_PREFIX, Dispose, Disposition, DispositionState, Return, ReturnLine
 from process_apis.returns.records import (
-    audit,
     load,
     lock,
     save,
@@ -89,7 +89,7 @@ class Dispositions:
             await tasks.wake(connection, task, now)
             detail = {"line": line.line, "amount": command.amount, "target": command.target, "disposition": subject}
             why = {} if reason is None else {"reason": reason}
-            await audit(connection, caller, "return.dispose", return_id, "asked", detail | why)
+            await record_act(connection, caller, "return.dispose", return_id, "asked", detail | why)
             told = ("return.disposition_requested", detail)
             return await save(connection, made, await load(connection, return_id), now, told)
 
@@ -98,7 +98,7 @@ class Dispositions:
         async with self._store.transaction() as connection:
             before, known, now = await locked(connection, disposition, caller.tenant)
             after = await retry_disposition(connection, before, known, now)
-            await audit(connection, caller, "return.retry_disposition", disposition, after.state, {})
+            await record_act(connection, caller, "return.retry_disposition", disposition, after.state, {})
         return after
 
     async def withdraw(self, caller: Caller, disposition: str, *, reason: str) -> Return:
@@ -121,7 +121,9 @@ class Dispositions:
             await save_disposition(connection, gone)
             told = ("return.disposition_withdrawn", {"disposition": disposition, "reason": reason})
             after = await save(connection, before, with_disposition(before, gone), now, told)
-            await audit(connection, caller, "return.withdraw_disposition", disposition, after.state, {"reason": reason})
+            await record_act(
+                connection, caller, "return.withdraw_disposition", disposition, after.state, {"reason": reason}
+            )
         return after
 
     async def receive(
@@ -142,7 +144,7 @@ class Dispositions:
                 raise Rejected("name a line once", code="return.line_unknown")
             movements = tuple(_receipt(known, line_of(known, each.line), each, caller, action, at) for each in lines)
             detail = {"action": action, "lines": [[each.line, str(each.amount), each.lot] for each in lines]}
-            await audit(connection, caller, "return.receive", return_id, "asked", detail)
+            await record_act(connection, caller, "return.receive", return_id, "asked", detail)
         receipt = await self._records.record(caller.tenant, Report(movements=movements))
         for line in receipt.others:
             if line.outcome is Outcome.CONFLICT:

@@ -13,10 +13,8 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.durable.tasks import Tasks
-from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.store import log
-from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from process_apis.returns.models import QUEUE, WORKFLOW, Credit, Disposition, Return
 from process_apis.returns.rules import FIGURES, derive_state
@@ -136,19 +134,3 @@ async def listed(connection: Connection, rows: Sequence[Any]) -> Sequence[Return
     """The returns that `rows` name, the newest first."""
     found = await connection.fetch(sql.bodies, [row["return_id"] for row in rows], None, None)
     return [_decode(row["body"]) for row in found]
-
-
-async def audit(
-    connection: Connection, caller: Caller, action: str, subject: str, outcome: str, detail: dict[str, Any]
-) -> None:
-    """Who did what to which return, in the transaction that does it."""
-    await record_audit(
-        connection,
-        tenant=caller.tenant,
-        actor=caller.principal.subject,
-        action=action,
-        subject=subject,
-        outcome=outcome,
-        correlation_id=caller.correlation_id,
-        detail=detail,
-    )

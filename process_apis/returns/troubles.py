@@ -12,11 +12,12 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, NotFound
 from gateway.kernel.quantity import plain
+from gateway.store.audit import record_act
 from process_apis.returns.crediting import retry_credit
 from process_apis.returns.disposing import retry_disposition
 from process_apis.returns.hearing import adopt
 from process_apis.returns.models import CreditState, Need, Return
-from process_apis.returns.records import audit, listed, lock, sql, tasks
+from process_apis.returns.records import listed, lock, sql, tasks
 from process_apis.returns.rules import FIGURES, needs_of
 
 _STRAY: Final = "stray"
@@ -74,7 +75,7 @@ class ReturnTroubles:
             raise Conflict("a person decides this on the return itself", code="exceptions.not_allowed")
         await self._stray(connection, caller.tenant, rest)
         await connection.execute(sql.ignore_stray, rest, caller.principal.subject)
-        await audit(connection, caller, "return.ignore_goods", rest, "ignored", {"reason": reason})
+        await record_act(connection, caller, "return.ignore_goods", rest, "ignored", {"reason": reason})
 
     async def payload(self, connection: Connection, tenant: str, key: str) -> Mapping[str, Any] | None:
         """Of goods without a return: what came, and the return they are to count for."""
@@ -96,7 +97,7 @@ class ReturnTroubles:
         if not isinstance(wanted, str) or {**payload, "return": None} != {**before, "return": None}:
             raise Invalid("name the return that the goods belong to, and change nothing else", code="return.named")
         await adopt(connection, caller.tenant, rest, wanted)
-        await audit(connection, caller, "return.adopt_goods", wanted, "adopted", {"movement": rest})
+        await record_act(connection, caller, "return.adopt_goods", wanted, "adopted", {"movement": rest})
         return before
 
     async def _stray(self, connection: Connection, tenant: str, movement: str) -> Any:

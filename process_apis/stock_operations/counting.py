@@ -20,12 +20,12 @@ from gateway.canonical.task import TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotAllowed, NotFound, Rejected
 from gateway.store import log
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.stock_operations.count_rules import alone, found_lines, within
 from process_apis.stock_operations.models import COUNT_PREFIX, AskCount, Counted, CountState, StockCount
 from process_apis.stock_operations.options import StockOperationsOptions
 from process_apis.stock_operations.records import (
-    audit,
     begin,
     count_event,
     count_of_text,
@@ -86,7 +86,7 @@ class Counts:
             _, now = await lock(connection, count)
             made = await load_count(connection, count)
             await log.append(connection, [count_event(made, "stock.count.requested", now)])
-            await audit(
+            await record_act(
                 connection, caller, "count.ask", count, made.state, {"items": command.items, "bins": command.bins}
             )
         return made
@@ -130,7 +130,7 @@ class Counts:
             )
             after = await self._judge(connection, before, after, now)
             detail = {"counted_by": told.counted_by, "lines": [[line.item, line.counted, line.lot] for line in lines]}
-            await audit(connection, caller, "count.report", count, after.state, detail)
+            await record_act(connection, caller, "count.report", count, after.state, detail)
         return after
 
     async def approve(self, caller: Caller, count: str, *, reason: str) -> StockCount:
@@ -159,7 +159,7 @@ class Counts:
             else:
                 after = replace(before, decided_by=who, decision=reason)
                 after = await _post(connection, before, after, now)
-            await audit(connection, caller, "count.approve", count, after.state, {"reason": reason})
+            await record_act(connection, caller, "count.approve", count, after.state, {"reason": reason})
         return after
 
     async def reject(self, caller: Caller, count: str, *, reason: str) -> StockCount:
@@ -172,7 +172,7 @@ class Counts:
                 raise Conflict(f"the count is {before.state}: count again instead", code="count.not_decidable")
             after = replace(before, state=CountState.REJECTED, decided_by=caller.principal.subject, decision=reason)
             after = await save_count(connection, before, after, now, "stock.count.rejected")
-            await audit(connection, caller, "count.reject", count, after.state, {"reason": reason})
+            await record_act(connection, caller, "count.reject", count, after.state, {"reason": reason})
         return after
 
     async def get(self, tenant: str, count: str) -> StockCount:

@@ -14,9 +14,10 @@ from gateway.canonical.stock import OWN_SOURCE, Bucket, MovementType, OrderKey, 
 from gateway.canonical.task import TaskState
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Rejected
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.stock_operations.models import Transfer
-from process_apis.stock_operations.records import audit, load_transfer
+from process_apis.stock_operations.records import load_transfer
 from process_apis.stock_operations.transferring import check_lines
 
 Side = Literal["dispatch", "receipt"]
@@ -55,7 +56,7 @@ class OwnHandling:
             known = await load_transfer(connection, transfer, caller.tenant)
             self._check(known, side, lines)
             detail = {"action": action, "lines": [[each.line, str(each.amount), each.lot] for each in lines]}
-            await audit(connection, caller, f"transfer.{side}", transfer, "asked", detail)
+            await record_act(connection, caller, f"transfer.{side}", transfer, "asked", detail)
         movements = tuple(_movement(known, side, caller, action, at, number, each) for number, each in _numbered(lines))
         receipt = await self._records.record(caller.tenant, Report(movements=movements))
         for line in receipt.others:

@@ -11,10 +11,8 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.durable.tasks import Tasks
-from gateway.kernel.context import Caller
 from gateway.kernel.errors import NotFound
 from gateway.store import log
-from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from process_apis.stock_operations.models import QUEUE, WORKFLOW, StatusChange, StockCount, Transfer
 from process_apis.stock_operations.rules import derive_state
@@ -172,22 +170,6 @@ def count_event(count: StockCount, name: str, now: datetime) -> Event:
             "lines": [{each: getattr(line, each) for each in figures} for line in count.lines],
             "error": count.task.error_code,
         },
-    )
-
-
-async def audit(
-    connection: Connection, caller: Caller, action: str, subject: str, outcome: str, detail: dict[str, Any]
-) -> None:
-    """Who did what to which operation, in the transaction that does it."""
-    await record_audit(
-        connection,
-        tenant=caller.tenant,
-        actor=caller.principal.subject,
-        action=action,
-        subject=subject,
-        outcome=outcome,
-        correlation_id=caller.correlation_id,
-        detail=detail,
     )
 
 

@@ -27,10 +27,10 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, NotFound, Rejected
 from gateway.kernel.quantity import plain
 from gateway.store import log
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.stock_operations.models import CHANGE_PREFIX, ChangeState, ChangeStatus, StatusChange
 from process_apis.stock_operations.records import (
-    audit,
     begin,
     change_event,
     change_of_text,
@@ -87,7 +87,7 @@ class StatusChanges:
             made = replace(made, task=await wake(connection, made.task, now))
             await log.append(connection, [change_event(made, "stock.status.requested", now)])
             detail = {"kind": command.kind, "item": item.item, "amount": command.amount, "reason": command.reason}
-            await audit(connection, caller, "status.change", change, made.state, detail)
+            await record_act(connection, caller, "status.change", change, made.state, detail)
         return made
 
     async def retry(self, caller: Caller, change: str) -> StatusChange:
@@ -103,7 +103,7 @@ class StatusChanges:
         task = replace(before.task, state=TaskState.PENDING, attempts=0, error_code=None, error_detail=None)
         after = replace(before, state=ChangeState.REQUESTED, task=await wake(connection, task, now))
         after = await save_change(connection, before, after, now, "stock.status.requested")
-        await audit(connection, caller, "status.retry", change, after.state, {})
+        await record_act(connection, caller, "status.retry", change, after.state, {})
         return after
 
     async def withdraw(self, caller: Caller, change: str, *, reason: str) -> StatusChange:
@@ -127,7 +127,7 @@ class StatusChanges:
         await save_task(connection, task, None)
         after = replace(before, state=ChangeState.WITHDRAWN, task=task)
         after = await save_change(connection, before, after, now, "stock.status.withdrawn")
-        await audit(connection, caller, "status.withdraw", change, after.state, {"reason": reason})
+        await record_act(connection, caller, "status.withdraw", change, after.state, {"reason": reason})
         return after
 
     async def get(self, tenant: str, change: str) -> StatusChange:

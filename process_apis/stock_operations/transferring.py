@@ -22,10 +22,10 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound, Rejected
 from gateway.kernel.quantity import plain
 from gateway.store import log
+from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.stock_operations.models import Missing, PlanTransfer, Transfer, TransferLine, TransferState
 from process_apis.stock_operations.records import (
-    audit,
     begin,
     load_transfer,
     lock,
@@ -100,7 +100,7 @@ class Transfers:
             made = replace(made, task=await wake(connection, made.task, now))
             told = {"lines": [{name: getattr(line, name) for name in _TOLD} for line in made.lines]}
             await log.append(connection, [transfer_event(made, "stock.transfer.planned", 1, now, told)])
-            await audit(connection, caller, "transfer.plan", transfer, made.state, told)
+            await record_act(connection, caller, "transfer.plan", transfer, made.state, told)
         return made
 
     async def release(self, caller: Caller, transfer: str) -> Transfer:
@@ -123,7 +123,7 @@ class Transfers:
         task = await wake(connection, replace(task, not_before=None), now)
         after = replace(before, task=task, released_at=before.released_at or now)
         after = await save_transfer(connection, before, after, now)
-        await audit(connection, caller, "transfer.release", transfer, after.state, {})
+        await record_act(connection, caller, "transfer.release", transfer, after.state, {})
         return after
 
     async def cancel(self, caller: Caller, transfer: str, *, reason: str) -> Transfer:
@@ -146,7 +146,7 @@ class Transfers:
             else:
                 after = replace(after, task=replace(task, state=TaskState.ABSENT))
                 after = await give_up(connection, self._claims, before, after, now)
-            await audit(connection, caller, "transfer.cancel", transfer, after.state, {"reason": reason})
+            await record_act(connection, caller, "transfer.cancel", transfer, after.state, {"reason": reason})
         return after
 
     async def close(
@@ -190,7 +190,7 @@ class Transfers:
             kind = "stock.transfer.closed" if after.closed_at else "stock.transfer.line_closed"
             after = await save_transfer(connection, before, after, now, (kind, told))
             after = replace(after, task=await wake(connection, after.task, now))
-            await audit(connection, caller, "transfer.close", transfer, after.state, told)
+            await record_act(connection, caller, "transfer.close", transfer, after.state, told)
         return after
 
     async def get(self, tenant: str, transfer: str) -> Transfer:

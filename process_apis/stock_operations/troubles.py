@@ -12,10 +12,10 @@ from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
+from gateway.store.audit import record_act
 from process_apis.stock_operations.count_rules import needs_of_count
 from process_apis.stock_operations.models import Need, StatusChange, StockCount, Transfer
 from process_apis.stock_operations.records import (
-    audit,
     change_of_text,
     count_of_text,
     load_change,
@@ -85,7 +85,7 @@ class OperationTroubles:
         elif code.endswith(_UNANSWERED):
             _, now = await lock(connection, subject, caller.tenant)
             await wake(connection, replace(operation.task, not_before=None), now)
-            await audit(connection, caller, "operation.retry", subject, str(operation.state), {"code": code})
+            await record_act(connection, caller, "operation.retry", subject, str(operation.state), {"code": code})
         else:
             raise Conflict("a person decides this on the operation itself", code="exceptions.not_allowed")
 
