@@ -153,7 +153,7 @@ async def order_paced(site, article):
     site.pace(erp=SystemPace(visits=1))
     before = Visit(
         system="erp", subject=f"before-{article.number}", work=Work.ORDINARY, since=datetime.now(UTC),
-        workflow=WORKFLOW, queue=QUEUE, args=(f"before-{article.number}", 1),
+        workflow=WORKFLOW, queue=QUEUE, args=(f"before-{article.number}", 1), shape="1",
     )  # fmt: skip
     await site.do(lambda core: _in_record(core, lambda connection: core.visits.enter(connection, before)))
     asked = [_order(article, amount, part=part) for part, amount in (("a", "5"), ("b", "3"))]
