@@ -72,24 +72,34 @@ def choose(
     currency: str,
     need_by: date | None,
 ) -> FreightOffer | None:
-    """The offer that the rule takes; None where nothing is offered within the cap and in the order's currency."""
+    """The offer that the rule takes; None where nothing is offered within the cap.
+
+    Prices are compared in the order's currency. Offers in others count only where there is none in it and no cap.
+    """
+    offers = tuple(offers)
     fitting = [
         offer
         for offer in offers
-        if rule.cap is None or (offer.price.currency == currency and offer.price.amount <= rule.cap)
+        if offer.price.currency == currency and (rule.cap is None or offer.price.amount <= rule.cap)
     ]
+    if rule.cap is None:
+        fitting = fitting or list(offers)
     wanted = rule.partner_services.get(partner or "")
     fitting = [offer for offer in fitting if offer.service == wanted] or fitting
     if not fitting:
         return None
-    by_day = min(fitting, key=lambda offer: (offer.arrives_on, offer.price.amount, offer.carrier, offer.service))
+    by_day = min(fitting, key=lambda offer: (offer.arrives_on, *_by_price(offer)))
     if rule.choose == "fastest":
         return by_day
     limit = need_by or _FAR
     in_time = [offer for offer in fitting if rule.choose == "cheapest" or offer.arrives_on <= limit]
     if not in_time:
         return by_day
-    return min(in_time, key=lambda offer: (offer.price.amount, offer.arrives_on, offer.carrier, offer.service))
+    return min(in_time, key=_by_price)
+
+
+def _by_price(offer: FreightOffer) -> tuple[str, Decimal, date, str, str]:
+    return offer.price.currency, offer.price.amount, offer.arrives_on, offer.carrier, offer.service
 
 
 def offers_of(carrier: str, options: Sequence[FreightOption]) -> tuple[FreightOffer, ...]:

@@ -60,10 +60,10 @@ def taken(rule, offers, need_by=None, partner=None):
 @given(rule=RULES, offers=OFFERS, need_by=st.none() | st.just(TODAY + timedelta(days=4)))
 def test_what_is_taken_was_offered_is_within_the_cap_and_no_better_one_was_left(rule, offers, need_by):
     found = taken(rule, offers, need_by)
-    allowed = [
-        each for each in offers
-        if rule.cap is None or (each.price.currency == "USD" and each.price.amount <= rule.cap)
-    ]  # fmt: skip
+    ours = [each for each in offers if each.price.currency == "USD"]
+    allowed = [each for each in ours if rule.cap is None or each.price.amount <= rule.cap]
+    if rule.cap is None and not ours:
+        allowed = [each for each in offers if each.price.currency == "EUR"]
     assert (found is None) == (not allowed)
     if found is None:
         return
@@ -76,6 +76,13 @@ def test_what_is_taken_was_offered_is_within_the_cap_and_no_better_one_was_left(
     else:
         assert found in in_time
         assert found.price.amount == min(each.price.amount for each in in_time)
+
+
+def test_an_offer_in_the_orders_currency_is_taken_before_one_whose_price_cannot_be_compared():
+    rule = FreightRule(carriers=("a", "b"), choose="cheapest")
+    foreign = FreightOffer(carrier="b", service="ECO", name="any", price=Money(Decimal(3), "EUR"), arrives_on=TODAY)
+    assert taken(rule, [foreign, offer("ECO", "4", 5)]).price.currency == "USD"
+    assert taken(rule, [foreign]) is foreign
 
 
 @given(rule=RULES, offers=OFFERS)
