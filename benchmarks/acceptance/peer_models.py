@@ -97,6 +97,8 @@ class CountersOut(BaseModel):
     backordered: str
     shipped: str
     cancelled: str
+    returned: str
+    credited: str
 
 
 class LineOut(BaseModel):
@@ -107,6 +109,7 @@ class LineOut(BaseModel):
     quantity: QuantityOut
     counters: CountersOut
     unit_price: MoneyOut
+    stated_price: MoneyOut | None = None
     expected_date: date | None = None
 
 
@@ -134,6 +137,7 @@ class StatusOut(BaseModel):
     state: str
     settled: bool
     cancelling: bool
+    changing: bool
 
 
 class OrderOut(BaseModel):
@@ -161,7 +165,7 @@ def order_out(order: Order) -> OrderOut:
         id=order.order_id,
         external_number=order.external_number,
         account=order.sold_to,
-        status=StatusOut(state=order.state.value, settled=False, cancelling=False),
+        status=StatusOut(state=order.state.value, settled=False, cancelling=False, changing=False),
         placed_at=order.placed_at.isoformat().replace("+00:00", "Z"),
         delivery=DeliveryOut(ship_to=address, requested_date=order.requested_date, fill=order.fill),
         total=_money(order.total, order.currency),
@@ -183,6 +187,8 @@ def _line(line: OrderLine, currency: str) -> LineOut:
             backordered=plain(line.backordered),
             shipped=plain(line.shipped),
             cancelled=plain(line.cancelled),
+            returned="0",
+            credited="0",
         ),
         unit_price=_money(line.unit_price, currency),
     )

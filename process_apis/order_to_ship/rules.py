@@ -107,7 +107,8 @@ def _line(index: int, asked: AskedLine, item: Item | None, currency: str) -> Ord
         return Problem(f"{item.sku} has no price in {currency}", pointer=f"/lines/{index}/{named}")
     stated = asked.stated_price
     if stated is not None and stated.currency != currency:
-        return Problem(f"you are sold in {currency}: state prices in it", pointer=f"/lines/{index}/unit_price/currency")
+        pointer = f"/lines/{index}/stated_price/currency"
+        return Problem(f"you are sold in {currency}: state prices in it", pointer=pointer)
     return OrderLine(
         line=index + 1,
         item=item.item,

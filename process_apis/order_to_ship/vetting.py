@@ -57,7 +57,7 @@ class Vetting:
         if terms.then == "refuse" and (differences := price_differences(order, terms)):
             raise Conflict(
                 "prices that you state are not ours: agree on them with us, or order at ours",
-                problems=[Problem(each.detail, pointer=f"/lines/{each.line - 1}/unit_price") for each in differences],
+                problems=[Problem(each.detail, pointer=f"/lines/{each.line - 1}/stated_price") for each in differences],
                 code="order.price_differs",
             )
         rules = [rule for rule in await self._rulebook.in_force(order.tenant) if rule.then == "refuse"]

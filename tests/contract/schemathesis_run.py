@@ -29,8 +29,10 @@ hooks = {hooks}
 [cache]
 enabled = false
 
+# One asks, the other only tries to see what is not its own. Left to choose, it would change who asks after a 403.
 [auth.wfc]
 path = {auth}
+user = "{first}"
 peers = ["{first}", "{second}"]
 
 [dictionaries.skus]

@@ -77,11 +77,11 @@ async def test_what_cannot_be_changed_says_where(client):
 
 
 async def test_a_price_that_the_buyer_states_is_told_beside_ours(client):
-    placed = await place(client, unit_price={"amount": "200"})
+    placed = await place(client, stated_price={"amount": "200"})
     assert placed.status_code == 201
     [line] = placed.json()["lines"]
     assert (line["stated_price"], line["unit_price"]) == (
         {"amount": "200.00", "currency": "USD"}, {"amount": "19.99", "currency": "USD"},
     )  # fmt: skip
-    foreign = await place(client, unit_price={"amount": "200", "currency": "EUR"})
-    assert (foreign.status_code, foreign.json()["errors"][0]["pointer"]) == (409, "/lines/0/unit_price/currency")
+    foreign = await place(client, stated_price={"amount": "200", "currency": "EUR"})
+    assert (foreign.status_code, foreign.json()["errors"][0]["pointer"]) == (409, "/lines/0/stated_price/currency")

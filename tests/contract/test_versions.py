@@ -176,7 +176,7 @@ async def test_orders_are_listed_by_state_on_the_second_version(gateway: Running
         shipped = (await client.get(orders("v2"), params={"state": "shipped"})).json()["items"]
         refused = await client.get(orders("v2"), params={"state": "lost"})
     assert [order["id"] for order in promised] == [number]
-    assert shipped == []
+    assert number not in [order["id"] for order in shipped]
     assert (refused.status_code, refused.json()["code"]) == (400, "request.parameters")
 
 

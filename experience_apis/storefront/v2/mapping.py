@@ -121,7 +121,7 @@ def place_order(data: schemas.OrderInput, caller: Caller, *, account: str, curre
                 amount=Decimal(line.quantity.amount),
                 uom=line.quantity.unit,
                 sku=line.sku,
-                stated_price=_stated(line.unit_price, currency),
+                stated_price=_stated(line.stated_price, currency),
             )
             for line in data.lines
         ),

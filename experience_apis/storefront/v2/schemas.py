@@ -219,14 +219,14 @@ class PriceInput(Input):
 class OrderLineInput(Input):
     """One article ordered.
 
-    `unit_price` is what you take one of the ordered unit to cost. Ours holds; where yours is off by more than we agreed
-    on, the order is held until we have talked, or refused (409 `order.price_differs`): you are never charged otherwise
-    in silence.
+    `stated_price` is what you take one of the ordered unit to cost. Ours holds; where yours is off by more than we
+    agreed on, the order is held until we have talked, or refused (409 `order.price_differs`): you are never charged
+    otherwise in silence.
     """
 
     sku: Sku
     quantity: QuantityInput
-    unit_price: PriceInput | None = None
+    stated_price: PriceInput | None = None
 
 
 class OrderInput(Input):
@@ -329,7 +329,8 @@ class StatusView(Struct, kw_only=True):
     """Where an order stands.
 
     `state` is one of `promised`, `held`, `backordered`, `submitted`, `released`, `partially_shipped`, `shipped`,
-    `completed`, `cancelled`, `rejected`, `exception`; expect further words. `settled`: nothing more will happen to it.
+    `invoiced`, `completed`, `cancelled`, `rejected`, `exception`; expect further words. `settled`: nothing more will
+    happen to it.
     `cancelling`: its cancellation was asked for, and not every system that holds it has confirmed; `changing`: the same
     of a change of yours.
     """

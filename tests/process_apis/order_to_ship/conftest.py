@@ -24,8 +24,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 async def order_template(urls):
     """A database with every table orders need, to be copied."""
-    connection = await asyncpg.connect(urls.postgres)
-    await connection.execute("create database template_of_orders")
+    await _administer(urls, "create database template_of_orders")
     url = urls.postgres.removesuffix("crossdock") + "template_of_orders"
     parts = ("gateway/store", "gateway/durable", "process_apis/order_to_ship")
     folders = [ROOT / part / "migrations" for part in parts]
@@ -35,8 +34,15 @@ async def order_template(urls):
     await inside.execute(fakes.SCHEMA)
     await inside.close()
     yield "template_of_orders"
-    await connection.execute("drop database template_of_orders with (force)")
-    await connection.close()
+    await _administer(urls, "drop database template_of_orders with (force)")
+
+
+async def _administer(urls, statement):
+    connection = await asyncpg.connect(urls.postgres)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
 
 
 _numbers = itertools.count(1)

@@ -89,7 +89,7 @@ async def test_a_channel_may_refuse_it_with_the_lines_and_keeps_nothing(world, t
         with pytest.raises(Conflict) as refused:
             await _placed(world, stating("P-4", price))
         assert refused.value.code == "order.price_differs"
-        assert [each.pointer for each in refused.value.problems] == ["/lines/0/unit_price"]
+        assert [each.pointer for each in refused.value.problems] == ["/lines/0/stated_price"]
     assert await world.available("itm_1") == 100
     with pytest.raises(Conflict) as foreign:
         await _placed(world, stating("P-4", "2.50", currency="EUR"))
