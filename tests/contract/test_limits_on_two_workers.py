@@ -126,7 +126,8 @@ async def test_valkey_killed_under_load_is_answered_as_each_limit_declares_and_l
     assert statuses(opened) == {200: 100}
     assert modes(opened) == {"open"}
     assert statuses(drained).keys() <= {200, 429}
-    assert statuses(drained)[200] + statuses(seen[LOCAL])[200] <= 400 + 30
+    ahead = 400 * 3 // 8  # what workers may hold of it beforehand (policies/rate_limit/README.md)
+    assert statuses(drained)[200] + statuses(seen[LOCAL])[200] <= 400 + ahead
     assert statuses(drained)[429] > 0
     assert statuses(closed) == {503: 100}
     for got in closed:
