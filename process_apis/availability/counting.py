@@ -146,21 +146,33 @@ class Counter:
         others = tuple(_parked_line(each) for each in parked)
         return Receipt(recorded=len(counts), others=others)
 
-    async def record_parked(self, tenant: str, parked: int, waiting: ParkedFigure) -> Receipt:
-        """Apply one figure that waited for its mapping; it joins what its snapshot said about the same key."""
-        alone = msgspec.structs.replace(waiting.snapshot, figures=(waiting.figure,), full=False)
-        counts, _ = await self._translator.figures(tenant, alone)
+    async def record_parked(self, tenant: str, waiting: Mapping[int, ParkedFigure]) -> Receipt:
+        """Apply those of one snapshot's figures that waited for a mapping and have one now.
+
+        Each joins what its snapshot said about the same key.
+        """
+        head = next(iter(waiting.values())).snapshot
+        part = msgspec.structs.replace(head, figures=tuple(each.figure for each in waiting.values()), full=False)
+        counts, unknown = await self._translator.figures(tenant, part)
         if not counts:
             return Receipt()
+        unmapped = {each.line for each in unknown}
+        mapped = [parked for line, parked in enumerate(waiting) if line not in unmapped]
         try:
             async with self._store.transaction() as connection:
-                if not await connection.fetch(_sql.resolve_parked, tenant, [parked]):
-                    return Receipt()
-                await self._apply_all(connection, tenant, alone, counts)
+                let_in = {row["id"] for row in await connection.fetch(_sql.resolve_parked, tenant, mapped)}
+                counts = [count for parked, count in zip(mapped, counts, strict=True) if parked in let_in]
+                if counts:
+                    await self._apply_all(connection, tenant, part, counts)
         except TooLateError:
-            await self._lateness.keep_waiting(tenant, [parked], alone.taken_at)
-            return Receipt()
-        return Receipt(recorded=1)
+            if len(mapped) == 1:
+                await self._lateness.keep_waiting(tenant, mapped, head.taken_at)
+                return Receipt()
+            receipt = Receipt()  # which of them is too late shows when each is alone
+            for parked in mapped:
+                receipt = receipt.plus(await self.record_parked(tenant, {parked: waiting[parked]}))
+            return receipt
+        return Receipt(recorded=len(counts))
 
     async def rebase(self, connection: Connection, tenant: str, counts: Sequence[CutCount]) -> Sequence[Any]:
         """Stand figures on these counts where they are later than what they stand on; the rows that were rebased.

@@ -28,6 +28,16 @@ ALL: Final = Codes()
 """Whatever waits."""
 
 
+def any_of(several: Sequence[Codes]) -> Codes:
+    """What waits for any of these."""
+    items = [pair for each in several for pair in each.items or ()]
+    places = [pair for each in several for pair in each.places or ()]
+    return Codes(
+        items=None if any(each.items is None for each in several) else items,
+        places=None if any(each.places is None for each in several) else places,
+    )
+
+
 def code_columns(codes: Codes) -> tuple[list[str] | None, ...]:
     """Codes as SQL takes them: sources and codes of items, then of locations; null for all that waits.
 

@@ -167,9 +167,9 @@ class Availability:
         receipt = receipt.plus(await self._demand.unpark(tenant, source, codes))
         return receipt.plus(await self._supply.unpark(tenant, source, codes))
 
-    async def unpark_one(self, tenant: str, parked: int) -> Receipt:
-        """See `Recorder.unpark_one`."""
-        return await self._recorder.unpark_one(tenant, parked)
+    async def unpark_some(self, tenant: str, parked: Sequence[int]) -> Receipt:
+        """See `Recorder.unpark_some`."""
+        return await self._recorder.unpark_some(tenant, parked)
 
     async def keep_supply(self, connection: Connection, *, tenant: str, lines: Sequence[ReportedSupply]) -> Receipt:
         """Supply lines in the caller's transaction (`KeepsSupply`)."""

@@ -275,6 +275,11 @@ where tenant = $1 and ($2::text is null or source = $2) and resolved_at is null 
        or (source, availability.waits_at(payload)) in (select * from unnest($7::text[], $8::text[])))
 order by id limit $4
 
+-- name: parked_among
+select id, kind, payload from availability.parked
+where tenant = $1 and id = any($2::bigint[]) and resolved_at is null and mendable and kind <> 'demand'
+order by id
+
 -- name: parked_list
 select id, source, event_id, line, kind, cause, detail, mendable, parked_at from availability.parked
 where tenant = $1 and resolved_at is null and ($2::bigint is null or id < $2)

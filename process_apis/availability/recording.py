@@ -5,6 +5,7 @@ Locks are always taken in this order, each kind sorted: once rows, locations (sh
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -98,10 +99,10 @@ class Recorder:
             receipt = receipt.plus(await self._unpark_rows(tenant, rows))
         return receipt
 
-    async def unpark_one(self, tenant: str, parked: int) -> Receipt:
-        """Try one that was parked just now: its mapping may have been mended while it was on its way in."""
-        rows = await self._store.fetch(_sql.parked_open, tenant, None, parked - 1, 1, *code_columns(ALL))
-        if not rows or rows[0]["id"] != parked:
+    async def unpark_some(self, tenant: str, parked: Sequence[int]) -> Receipt:
+        """Try those that were parked just now: their mapping may have been mended while they were on their way in."""
+        rows = await self._store.fetch(_sql.parked_among, tenant, list(parked))
+        if not rows:
             return Receipt()
         await self._translator.refresh(tenant)
         return await self._unpark_rows(tenant, rows)
@@ -109,10 +110,13 @@ class Recorder:
     async def _unpark_rows(self, tenant: str, rows: Sequence[Any]) -> Receipt:
         waiting = [(row["id"], row["kind"], row["payload"]) for row in rows]
         receipt = await self._unpark_movements(tenant, waiting)
+        snapshots: dict[tuple[str, str], dict[int, ParkedFigure]] = defaultdict(dict)
         for parked, kind, payload in waiting:
             if kind == "figure":
                 figure = msgspec.json.decode(payload, type=ParkedFigure)
-                receipt = receipt.plus(await self._counter.record_parked(tenant, parked, figure))
+                snapshots[figure.snapshot.source, figure.snapshot.event_id][parked] = figure
+        for some in snapshots.values():
+            receipt = receipt.plus(await self._counter.record_parked(tenant, some))
         return receipt
 
     async def _unpark_movements(self, tenant: str, waiting: Sequence[tuple[int, str, str]]) -> Receipt:

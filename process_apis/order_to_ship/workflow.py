@@ -87,6 +87,7 @@ class Turns:
         self._handover = Handover(systems, clock, pace, call_timeout, freight)
         self._freight = FreightDesk(freight, criticality)
         self._invoices = InvoiceDesk(invoicing)
+        self._deciding = asyncio.Semaphore(int(__import__("os").environ.get("K", "4")))
 
     async def run(self, order_id: str, turn: int) -> None:
         """One turn. While the record is away it is tried again, because then nothing of it can be written down."""
@@ -134,7 +135,7 @@ class Turns:
         return order, Change(connection, order, now)
 
     async def _open(self, connection: asyncpg.Connection, order_id: str, turn: int) -> _Begun | None:
-        async with connection.transaction():
+        async with self._deciding, connection.transaction():
             order, change = await self._locked(connection, order_id)
             now = change.now
             if order.shape != CURRENT.name:  # taken over from an earlier release: its next turns are ours
@@ -152,7 +153,7 @@ class Turns:
             return await self._go_on(change, may_wait=change.order is order and turn < order.waiting_turn)
 
     async def _conclude(self, connection: asyncpg.Connection, begun: _Begun, outcome: Outcome) -> _Begun | None:
-        async with connection.transaction():
+        async with self._deciding, connection.transaction():
             _, change = await self._locked(connection, begun.order.order_id)
             if await self._gate.turned_away(change, begun.step, outcome.error):
                 pass
