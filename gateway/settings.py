@@ -320,7 +320,10 @@ class ConsoleSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many workflows one worker runs at once, and how often it asks silent systems, in seconds."""
+    """How many workflows one worker runs at once, and how often it asks silent systems, in seconds.
+
+    A list of items that takes longer than a twentieth of that to read is read the more seldom.
+    """
 
     concurrency: int = 16
     poll_seconds: float = 30.0

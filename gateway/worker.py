@@ -48,6 +48,7 @@ _HOUSEKEEPING_SECONDS: Final = 2.0
 _LAGS_SECONDS: Final = 2.0
 _LAGS_REST: Final = 100
 _LOOK_REST: Final = 20
+_ITEMS_REST: Final = 20
 _PRUNE_SECONDS: Final = 60.0
 _HISTORY_SECONDS: Final = 60.0
 _RECONCILE_SECONDS: Final = 10.0
@@ -217,6 +218,7 @@ class Worker:
         """Read items from every system that has them, those of the order-taking systems first."""
         told: dict[str, object] = {}
         while not self._stop.is_set():
+            began = self._core.clock.monotonic()
             for name, reader in self._item_sources():
                 call = Call(
                     tenant=self._core.settings.tenant,
@@ -237,7 +239,9 @@ class Worker:
                         name, len(report.refused), first.source_code, first.detail,
                     )  # fmt: skip
                 told[name] = report.refused
-            await self._pause(self._core.settings.worker.poll_seconds)
+            # Lists are read whole: a long one never takes more than a part of this worker's time.
+            took = self._core.clock.monotonic() - began
+            await self._pause(max(self._core.settings.worker.poll_seconds, _ITEMS_REST * took))
 
     def _item_sources(self) -> list[tuple[str, ReadsItems]]:
         found = list(self._core.directory.find(ReadsItems))

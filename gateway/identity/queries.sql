@@ -243,12 +243,14 @@ where e.tenant = $1 and e.partner_id = $2 and e.disabled_at is null and p.disabl
 order by e.endpoint_id;
 
 -- name: webhook_subscribers
-select e.endpoint_id, e.partner_id
-from identity.webhook_endpoint e
+select a.number, e.endpoint_id, e.partner_id
+from unnest($1::text[], $2::text[], $3::text[]) with ordinality as a (tenant, partner, event_type, number)
+join identity.webhook_endpoint e
+  on e.tenant = a.tenant and (a.partner is null or e.partner_id = a.partner)
+ and (e.event_types = '{}' or a.event_type = any(e.event_types))
 join identity.partner p using (partner_id)
-where e.tenant = $1 and ($2::text is null or e.partner_id = $2) and (e.event_types = '{}' or $3 = any(e.event_types))
-  and e.disabled_at is null and p.disabled_at is null
-order by e.endpoint_id;
+where e.disabled_at is null and p.disabled_at is null
+order by a.number, e.endpoint_id;
 
 -- name: webhook_endpoint
 select e.endpoint_id, e.url, e.secrets, e.event_types, p.channel

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -19,6 +19,9 @@ from gateway.store.queries import queries_beside
 _PURPOSE: Final = "webhook secret"
 _LIVE_SECRETS: Final = 2
 _sql = queries_beside(__file__)
+
+Audience = tuple[str, str | None, str]
+"""A tenant, one partner of it or (None) all of them, and the type of an event."""
 
 
 class WebhookEndpoint(Struct, frozen=True, kw_only=True):
@@ -71,11 +74,15 @@ async def endpoints_of(connection: Connection, ring: KeyRing, tenant: str, partn
 
 
 async def subscribers(
-    connection: Connection, *, tenant: str, partner: str | None, event_type: str
-) -> list[tuple[str, str]]:
-    """Endpoint and partner of everyone live who wants events of that type; of one partner unless `partner` is None."""
-    rows = await connection.fetch(_sql.webhook_subscribers, tenant, partner, event_type)
-    return [(row["endpoint_id"], row["partner_id"]) for row in rows]
+    connection: Connection, audiences: Collection[Audience]
+) -> Mapping[Audience, Sequence[tuple[str, str]]]:
+    """Endpoint and partner of everyone live in each audience: who wants events of its type."""
+    found: dict[Audience, list[tuple[str, str]]] = {audience: [] for audience in audiences}
+    order = list(found)
+    if order:
+        for row in await connection.fetch(_sql.webhook_subscribers, *map(list, zip(*order, strict=True))):
+            found[order[row["number"] - 1]].append((row["endpoint_id"], row["partner_id"]))
+    return found
 
 
 async def find_endpoint(

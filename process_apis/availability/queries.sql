@@ -59,7 +59,8 @@ from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::int[
             $32::text::boolean[]) as u
 
 -- name: settle
--- Answers what is to be added to figures for it.
+-- Answers what is to be added to figures for it. What belongs to a group is looked up group by group, by index, whatever
+-- the planner believes of the tables' size: on a day that began empty it read the whole ledger once for each.
 with cut as (
     select g.location, g.item, g.owner, g.lot, g.handling, b.bucket,
            coalesce(p.cut_epoch, f.cut_epoch, -1) as epoch, coalesce(p.cut_sequence, f.cut_sequence, -1) as sequence
@@ -71,36 +72,38 @@ with cut as (
     left join availability.full_snapshot f on f.tenant = $1 and f.location = g.location
 ),
 handled as (
-    select c.location, c.item, c.owner, c.lot, c.handling, c.bucket,
-           coalesce(sum(n.picked), 0) as picked, coalesce(sum(n.shipped), 0) as shipped,
-           coalesce(sum(n.picked) filter (where n.before), 0) as picked_before,
-           coalesce(sum(n.shipped) filter (where n.before), 0) as shipped_before
+    select c.location, c.item, c.owner, c.lot, c.handling, c.bucket, n.*, coalesce((
+        select s.settled from availability.settlement s
+        where s.tenant = $1 and s.location = c.location and s.item = c.item and s.owner = c.owner and s.lot = c.lot
+          and s.handling = c.handling and s.bucket = c.bucket
+    ), 0) as was
     from cut c
-    left join lateral (
-        select case
-                   when m.type = 'pick_confirmed' then m.amount
-                   when m.type = 'unpicked' or m.from_bucket = 'picked' then -m.amount
-                   else 0
-               end as picked,
-               case when m.type = 'shipment_confirmed' and m.from_bucket = 'sellable' then m.amount else 0 end as shipped,
-               (m.epoch, m.sequence) <= (c.epoch, c.sequence) as before
-        from availability.movement m
-        where m.tenant = $1 and m.handling = c.handling and m.moves and m.live
-          and m.location = c.location and m.item = c.item and m.owner = c.owner and m.lot = c.lot
-    ) n on true
-    group by c.location, c.item, c.owner, c.lot, c.handling, c.bucket
-),
-wanted as (
-    select h.*, least(greatest(picked, 0), shipped) - least(greatest(picked_before, 0), shipped_before) as settled
-    from handled h
+    cross join lateral (
+        select coalesce(sum(m.picked), 0) as picked, coalesce(sum(m.shipped), 0) as shipped,
+               coalesce(sum(m.picked) filter (where m.before), 0) as picked_before,
+               coalesce(sum(m.shipped) filter (where m.before), 0) as shipped_before
+        from (
+            select case
+                       when m.type = 'pick_confirmed' then m.amount
+                       when m.type = 'unpicked' or m.from_bucket = 'picked' then -m.amount
+                       else 0
+                   end as picked,
+                   case when m.type = 'shipment_confirmed' and m.from_bucket = 'sellable' then m.amount else 0 end
+                       as shipped,
+                   (m.epoch, m.sequence) <= (c.epoch, c.sequence) as before
+            from availability.movement m
+            where m.tenant = $1 and m.handling = c.handling and m.moves and m.live
+              and m.location = c.location and m.item = c.item and m.owner = c.owner and m.lot = c.lot
+        ) m
+    ) n
 ),
 difference as (
-    select w.*, w.settled - coalesce(s.settled, 0) as delta
-    from wanted w
-    left join availability.settlement s
-      on s.tenant = $1 and s.location = w.location and s.item = w.item and s.owner = w.owner and s.lot = w.lot
-     and s.handling = w.handling and s.bucket = w.bucket
-    where w.settled <> coalesce(s.settled, 0)
+    select h.location, h.item, h.owner, h.lot, h.handling, h.bucket, w.settled, w.settled - h.was as delta
+    from handled h
+    cross join lateral (
+        select least(greatest(h.picked, 0), h.shipped) - least(greatest(h.picked_before, 0), h.shipped_before) as settled
+    ) w
+    where w.settled <> h.was
 ),
 kept as (
     insert into availability.settlement (tenant, location, item, owner, lot, handling, bucket, settled)

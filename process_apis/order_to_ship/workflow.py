@@ -50,6 +50,9 @@ _STEPS_PER_TURN: Final = 100
 _TRIES: Final = 60
 _LONGEST_PAUSE_S: Final = 5.0
 _BUSY_S: Final = 1.0
+# One event loop does one thing at a time: more transactions at once only hold their locks for longer. Turns that wait
+# for another system's answer hold none.
+_DECIDING_AT_ONCE: Final = 4
 _log: Final = logging.getLogger(__name__)
 
 
@@ -87,7 +90,7 @@ class Turns:
         self._handover = Handover(systems, clock, pace, call_timeout, freight)
         self._freight = FreightDesk(freight, criticality)
         self._invoices = InvoiceDesk(invoicing)
-        self._deciding = asyncio.Semaphore(int(__import__("os").environ.get("K", "4")))
+        self._deciding = asyncio.Semaphore(_DECIDING_AT_ONCE)
 
     async def run(self, order_id: str, turn: int) -> None:
         """One turn. While the record is away it is tried again, because then nothing of it can be written down."""

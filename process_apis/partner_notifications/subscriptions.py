@@ -8,7 +8,7 @@ from typing import Final
 from gateway.backbone.consumer import Subscription
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Recorded
-from gateway.identity.webhook_endpoints import subscribers
+from gateway.identity.webhook_endpoints import Audience, subscribers
 from gateway.kernel.ids import new_id
 from gateway.store.queries import queries_beside
 from process_apis.partner_notifications.rules import MESSAGE_OF_EVENT, addressee_of, subject_of
@@ -23,21 +23,21 @@ async def _write(connection: Connection, recorded: Recorded) -> None:
 
 async def _write_all(connection: Connection, events: Sequence[Recorded]) -> None:
     """One message for each subject and endpoint: of several events of one subject the first, as if each came alone."""
-    asked: dict[tuple[str, str | None, str], list[tuple[str, str]]] = {}
+    listening = await subscribers(connection, [_audience_of(recorded) for recorded in events])
     rows: dict[tuple[str, str], tuple[object, ...]] = {}
     for recorded in events:
         event, message_type, subject = recorded.event, MESSAGE_OF_EVENT[recorded.event.type], subject_of(recorded)
-        audience = (event.tenant, addressee_of(recorded), message_type)
-        if audience not in asked:
-            tenant, partner, _ = audience
-            asked[audience] = await subscribers(connection, tenant=tenant, partner=partner, event_type=message_type)
-        for endpoint, partner in asked[audience]:
+        for endpoint, partner in listening[_audience_of(recorded)]:
             told = (event.type, event.occurred_at, event.correlation_id)
             rows.setdefault(
                 (endpoint, subject), (new_id("msg"), event.tenant, partner, endpoint, message_type, subject, *told)
             )
     if rows:
         await connection.execute(_sql.insert_messages, *map(list, zip(*rows.values(), strict=True)))
+
+
+def _audience_of(recorded: Recorded) -> Audience:
+    return recorded.event.tenant, addressee_of(recorded), MESSAGE_OF_EVENT[recorded.event.type]
 
 
 def subscriptions(written: Callable[[], object] | None = None) -> list[Subscription]:

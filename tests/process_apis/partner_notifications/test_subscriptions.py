@@ -14,9 +14,14 @@ class Record:
     def __init__(self):
         self.asked, self.written = [], []
 
-    async def fetch(self, _, tenant, partner, event_type):
-        self.asked.append((tenant, partner, event_type))
-        return [{"endpoint_id": f"whe_{number}", "partner_id": partner or f"par_{number}"} for number in (1, 2)]
+    async def fetch(self, _, tenants, partners, types):
+        audiences = list(zip(tenants, partners, types, strict=True))
+        self.asked.append(audiences)
+        return [
+            {"number": audience, "endpoint_id": f"whe_{number}", "partner_id": partner or f"par_{number}"}
+            for audience, (_, partner, _) in enumerate(audiences, start=1)
+            for number in (1, 2)
+        ]
 
     async def execute(self, _, *columns):
         self.written += zip(*columns, strict=True)
@@ -42,10 +47,7 @@ async def test_changes_of_one_item_make_one_message_and_each_event_of_an_order_m
     await subscription.together(together, events)
     for each in events:
         await subscription.handler(one_by_one, each)
-    assert together.asked == [
-        ("acme", None, "availability.changed"),
-        ("acme", "par_9", "order.updated"),
-    ]
+    assert together.asked == [[("acme", None, "availability.changed"), ("acme", "par_9", "order.updated")]]
     told = [(row[3], row[5], row[8]) for row in together.written]
     assert sorted(told) == sorted(
         (f"whe_{number}", subject, correlation)
