@@ -130,6 +130,8 @@ class Worker:
             every=settings.worker.poll_seconds,
             demand=core.availability,
             milestones=core.orders.milestones,
+            # The stock of items that nobody knows yet would wait line by line, each in the queue of exceptions.
+            prepared=lambda: core.items.were_asked(settings.tenant, [name for name, _ in self._item_sources()]),
         )
         self._left = Backlog(core.store, self._subscriptions, lambda: self._backbone.relayed)
         self._show_state()

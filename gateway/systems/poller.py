@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -38,6 +38,8 @@ _sql = queries_beside(__file__)
 _CALL_S: Final = 60.0
 _LEASE_S: Final = 90.0
 _PAGES_PER_ROUND: Final = 200
+_PREPARED_S: Final = 60.0
+_LOOK_S: Final = 0.5
 
 
 class Reads(Protocol):
@@ -59,7 +61,10 @@ class RecordsDemand(Protocol):
 
 
 class Poller:
-    """One per worker. `every` seconds each instance is asked; `snapshot_every` seconds its figures are compared."""
+    """One per worker. `every` seconds each instance is asked; `snapshot_every` seconds its figures are compared.
+
+    Nothing is asked until `prepared` says that what reports are mapped by is there, or a minute is over.
+    """
 
     def __init__(
         self,
@@ -73,6 +78,7 @@ class Poller:
         snapshot_every: float = 3600.0,
         demand: RecordsDemand | None = None,
         milestones: RecordsMilestones | None = None,
+        prepared: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -83,14 +89,25 @@ class Poller:
         self._snapshot_every = snapshot_every
         self._demand = demand
         self._milestones = milestones
+        self._prepared = prepared
         self._worker = new_id("poll")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Ask every instance until `stop`; one slow or dead system delays no other."""
+        await self._until_prepared(stop)
         names = [system.name for system in self._directory.systems if self._polled(system.name)]
         async with asyncio.TaskGroup() as group:
             for name in names:
                 group.create_task(self._repeat(name, stop))
+
+    async def _until_prepared(self, stop: asyncio.Event) -> None:
+        if self._prepared is None:
+            return
+        end = self._clock.monotonic() + _PREPARED_S
+        while not await self._prepared() and self._clock.monotonic() < end and not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await stop.wait()
 
     async def _repeat(self, name: str, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -59,6 +59,11 @@ class Items:
         Raises `Conflict` (``reference.reading_taken_over``) when somebody else began to read them since.
         """
         return await read_list(self._store, self._clock, call, source, reader, self._adopt)
+
+    async def were_asked(self, tenant: str, sources: Collection[str]) -> bool:
+        """Whether the list of each of these was read to its end once, or could not be."""
+        known = await readings.readings(self._store, tenant, DOMAIN)
+        return set(sources) <= {each.source for each in known if each.ended_at or each.failed}
 
     async def adopt(
         self, tenant: str, source: str, reported: Sequence[ReportedItem], *, correlation_id: str

@@ -53,6 +53,28 @@ async def test_it_opens_with_a_snapshot_and_reads_on_from_its_cursor(poller, wms
     assert (row["cursor"], row["movements"], row["failures"]) == ("3", 4, 0)
 
 
+async def test_nothing_is_asked_before_what_reports_are_mapped_by_is_there(poller, wms_memory, recorder):
+    wms_memory.pages = pages([1])
+    stop, asked = asyncio.Event(), []
+
+    async def prepared():
+        asked.append(len(recorder.reports))
+        return len(asked) == 3
+
+    polled = poller(prepared=prepared)
+    poll = polled.poll
+
+    async def poll_once(name):
+        count = await poll(name)
+        if name == "wms_north":
+            stop.set()
+        return count
+
+    polled.poll = poll_once
+    await polled.run(stop)
+    assert (asked, recorder.sequences) == ([0, 0, 0], [1])
+
+
 async def test_what_could_not_be_recorded_is_read_again(poller, wms_memory, recorder, store):
     wms_memory.pages = pages([1])
     await poller().poll("wms_north")

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.canonical.capabilities import Call, Page
 from gateway.canonical.item import ReportedItem
-from gateway.kernel.errors import Conflict, NotFound
+from gateway.kernel.errors import Conflict, NotFound, Unavailable
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 from gateway.reference.readings import readings, refusals
@@ -54,6 +54,21 @@ async def test_sync_reads_every_page_and_again_changes_nothing(items, store):
     assert item.list_price == Money(Decimal("1.23"), "EUR")
     assert item.factor("CS").factor == Decimal("12.5")
     assert await items.source_codes("acme", "erp", [item.item]) == {item.item: "3"}
+
+
+async def test_it_is_known_of_which_systems_the_items_were_asked_at_least_once(items):
+    class Down:
+        async def read_items(self, call, *, cursor=None, limit=200):
+            raise Unavailable("the ERP is down")
+
+    assert await items.were_asked("acme", [])
+    assert not await items.were_asked("acme", ["erp"])
+    await items.sync(CALL, "erp", Reader([reported("1", "A")]))
+    assert await items.were_asked("acme", ["erp"])
+    assert not await items.were_asked("acme", ["erp", "other"])
+    with pytest.raises(Unavailable):
+        await items.sync(CALL, "other", Down())
+    assert await items.were_asked("acme", ["erp", "other"])
 
 
 async def test_several_syncs_at_once_make_each_item_once(store, clock):
