@@ -65,6 +65,7 @@ from gateway.contracts.api import Api
 from gateway.contracts.document import build_document
 from gateway.contracts.export import render
 from gateway.durable.schema import migrate_durable
+from gateway.durable.turning import TurnOptions
 from gateway.edge.catalogue import catalogue_routes
 from gateway.edge.chain import WAY_IN
 from gateway.edge.direct import direct_handlers
@@ -190,17 +191,15 @@ from process_apis.partner_notifications.streaming import Options as StreamOption
 from process_apis.partner_notifications.troubles import MessageTroubles
 from process_apis.procure_to_pay import routes as procurement_routes
 from process_apis.procure_to_pay import subscriptions as procurement_subscriptions
-from process_apis.procure_to_pay.process import BookingTurns, ProcureToPay
+from process_apis.procure_to_pay.process import ProcureToPay
 from process_apis.reconciliation import routes as reconciliation_routes
 from process_apis.reconciliation.process import Reconciliation
 from process_apis.returns import routes as return_routes
-from process_apis.returns.process import Options as ReturnTurns
 from process_apis.returns.process import Returns
 from process_apis.returns.returned import Returned
 from process_apis.stock_operations import routes as stock_operation_routes
 from process_apis.stock_operations import subscriptions as stock_operation_subscriptions
-from process_apis.stock_operations.process import Options as StockOperationOptions
-from process_apis.stock_operations.process import StockOperations
+from process_apis.stock_operations.process import OperationTurns, StockOperations
 
 Answer = TypeVar("Answer")
 _log: Final = logging.getLogger(__name__)
@@ -302,7 +301,7 @@ class Core:
             positions=self.availability,
             lots=self.availability,
             warehouses=self.directory,
-            options=StockOperationOptions(call_timeout=settings.orders.call_seconds),
+            turning=OperationTurns(call_timeout=settings.orders.call_seconds),
             settings=settings.stock_operations,
         )
         self.returns = Returns(
@@ -313,7 +312,7 @@ class Core:
             records=self.availability,
             warehouses=self.directory,
             creditors=self.directory,
-            options=ReturnTurns(call_timeout=settings.orders.call_seconds),
+            turning=TurnOptions(call_timeout=settings.orders.call_seconds),
             settings=settings.returns,
         )
         for name in settings.procurement.sources:
@@ -326,7 +325,7 @@ class Core:
             books=self.directory,
             clock=self.clock,
             options=settings.procurement,
-            turns=BookingTurns(call_timeout=settings.orders.call_seconds),
+            turning=TurnOptions(call_timeout=settings.orders.call_seconds),
         )
         self.reconciliation = Reconciliation(
             self.store,

@@ -99,23 +99,18 @@ class Worker:
         self._counters = Counters()
         self._subscriptions = core.subscriptions()
         self._turn_sessions = Store(core.store.url, size=settings.worker.concurrency)
-        turns = core.stock_operations.options.per_worker + core.returns.options.per_worker
-        turns += core.procurement.turning.per_worker
-        self._operation_sessions = Store(core.store.url, size=turns)
+        in_turns = (core.stock_operations, core.returns, core.procurement)
+        self._operation_sessions = Store(core.store.url, size=sum(each.turning.per_worker for each in in_turns))
         self._backbone = Backbone(core.store, core.nats_url, core.clock)
         self._durable = Durable(
             core.store.url,
             workflows=[
                 *core.orders.workflows(self._turn_sessions),
-                *core.stock_operations.workflows(self._operation_sessions),
-                *core.returns.workflows(self._operation_sessions),
-                *core.procurement.workflows(self._operation_sessions),
+                *(workflow for each in in_turns for workflow in each.workflows(self._operation_sessions)),
             ],
             queues=[
                 *core.orders.queues(),
-                *core.stock_operations.queues(),
-                *core.returns.queues(),
-                *core.procurement.queues(),
+                *(queue for each in in_turns for queue in each.queues()),
             ],
             grace=settings.worker.takeover_seconds,
             clock=core.clock,

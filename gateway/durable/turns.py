@@ -189,17 +189,6 @@ class Turns:
             return await self._tasks.try_lock(connection, subject)
 
 
-async def wake_stranded(store: Store, of: Tasks, works: Mapping[str, Work], overdue_after: float, limit: int) -> int:
-    """Another turn for each stranded subject (`Tasks.stranded`); returns how many."""
-    woken = 0
-    async with store.transaction() as connection:
-        for subject in await of.stranded(connection, overdue_after, limit):
-            kind, now = await of.lock(connection, subject)
-            await of.wake(connection, await works[kind].task(connection, subject), now)
-            woken += 1
-    return woken
-
-
 @contextlib.contextmanager
 def _certain(connection: asyncpg.Connection) -> Iterator[None]:
     """A session of which it is not certain that it holds no lock must end: pooled, it would keep it for ever."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
-
 from gateway.canonical.capabilities import (
     Call,
     Connection,
@@ -17,9 +15,7 @@ from gateway.canonical.capabilities import (
 )
 from gateway.canonical.events import Recorded
 from gateway.canonical.location import LocationMap
-from gateway.canonical.task import Pace
-from gateway.durable.runtime import Workflow, WorkQueue
-from gateway.durable.turns import Turns, Work, wake_stranded
+from gateway.durable.turning import TurnOptions, WorksInTurns
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.deciding import Deciding
@@ -28,7 +24,7 @@ from process_apis.procure_to_pay.intake import Intake
 from process_apis.procure_to_pay.models import Purchase, PurchaseState
 from process_apis.procure_to_pay.onboarding import SampleOrders
 from process_apis.procure_to_pay.options import ProcurementOptions
-from process_apis.procure_to_pay.posting import QUEUE, WORKFLOW, Booking, Postings, PostingWork, tasks
+from process_apis.procure_to_pay.posting import Booking, Postings, PostingWork, tasks
 from process_apis.procure_to_pay.receiving import Receiving
 from process_apis.procure_to_pay.records import purchase_of_text, sql
 from process_apis.procure_to_pay.replenishing import Replenishing
@@ -39,17 +35,7 @@ from process_apis.procure_to_pay.troubles import PurchaseTroubles
 _PAGES: Final = 50
 
 
-class BookingTurns(Struct, frozen=True, kw_only=True):
-    """How the ERP is told. Seconds; `per_worker` turns at once in one worker process."""
-
-    call_timeout: float = 20.0
-    per_worker: int = 2
-    poll: float = 0.5
-    overdue_after: float = 120.0
-    pace: Pace = Pace()
-
-
-class ProcureToPay:
+class ProcureToPay(WorksInTurns):
     """The process. One per OS process; safe to use from any number of tasks."""
 
     def __init__(
@@ -62,14 +48,12 @@ class ProcureToPay:
         books: FindsPurchaseBooks,
         clock: Clock,
         options: ProcurementOptions | None = None,
-        turns: BookingTurns | None = None,
+        turning: TurnOptions | None = None,
     ) -> None:
         self.options = options or ProcurementOptions()
-        self.turning = turns or BookingTurns()
-        self._store = store
-        self._clock = clock
+        works = dict.fromkeys(("receipt", "invoice"), PostingWork(store, books=books))
+        super().__init__(store, clock, tasks, works, turning or TurnOptions())
         self._items = items
-        self._works: dict[str, Work] = dict.fromkeys(("receipt", "invoice"), PostingWork(store, books=books))
         self.postings = Postings()
         settling = Settling(supply, self.options.tolerances, Booking(books, self.options.booked))
         self.intake = Intake(store, items, locations, settling)
@@ -129,20 +113,3 @@ class ProcureToPay:
         """What only people decide, for the queue of exceptions."""
         alert_after = self.turning.pace.alert_after
         return PurchaseTroubles(self.intake, self.deciding, self.postings, alert_after=alert_after)
-
-    def turns(self, sessions: Store | None = None) -> Turns:
-        """What tells ERPs. Turns hold a session while a system takes its time: `sessions` is a pool for that."""
-        turning = self.turning
-        return Turns(tasks, sessions or self._store, self._clock, self._works, turning.pace, turning.call_timeout)
-
-    def workflows(self, sessions: Store | None = None) -> Sequence[Workflow]:
-        """The durable workflows, for `gateway.durable.runtime.Durable`."""
-        return [Workflow(WORKFLOW, self.turns(sessions).run)]
-
-    def queues(self) -> Sequence[WorkQueue]:
-        """The queues they wait in."""
-        return [WorkQueue(name=QUEUE, per_worker=self.turning.per_worker, poll=self.turning.poll)]
-
-    async def sweep(self, limit: int = 100) -> int:
-        """Wake what is long due and whose last turn has ended; returns how much. The net under everything else."""
-        return await wake_stranded(self._store, tasks, self._works, self.turning.overdue_after, limit)

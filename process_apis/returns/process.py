@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from msgspec import Struct
-
 from gateway.canonical.capabilities import FindsCreditors, FindsWarehouses, RecordsStock, TellsSold
 from gateway.canonical.events import Recorded
 from gateway.canonical.location import LocationMap
-from gateway.canonical.task import Pace
-from gateway.durable.runtime import Workflow, WorkQueue
-from gateway.durable.turns import Turns, Work, wake_stranded
+from gateway.durable.turning import TurnOptions, WorksInTurns
+from gateway.durable.turns import Work
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.store.log_reader import LogReader
@@ -21,24 +18,14 @@ from process_apis.returns.authorising import Authorisations
 from process_apis.returns.crediting import Credits, CreditWork
 from process_apis.returns.disposing import Dispositions, DispositionWork
 from process_apis.returns.hearing import on_movement
-from process_apis.returns.models import QUEUE, WORKFLOW, Dispose, Need, Return, ReturnState, Target
+from process_apis.returns.models import Dispose, Need, Return, ReturnState, Target
 from process_apis.returns.options import ReturnOptions
 from process_apis.returns.records import listed, load, sql, tasks
 from process_apis.returns.rules import needs_of
 from process_apis.returns.troubles import ReturnTroubles
 
 
-class Options(Struct, frozen=True, kw_only=True):
-    """Settings of the process. Seconds; `per_worker` turns at once in one worker process."""
-
-    call_timeout: float = 20.0
-    per_worker: int = 2
-    poll: float = 0.5
-    overdue_after: float = 120.0
-    pace: Pace = Pace()
-
-
-class Returns:
+class Returns(WorksInTurns):
     """The process. One per OS process; safe to use from any number of tasks."""
 
     def __init__(
@@ -51,22 +38,20 @@ class Returns:
         records: RecordsStock,
         warehouses: FindsWarehouses,
         creditors: FindsCreditors,
-        options: Options | None = None,
+        turning: TurnOptions | None = None,
         settings: ReturnOptions | None = None,
     ) -> None:
-        self._store = store
-        self._clock = clock
+        works: dict[str, Work] = {
+            "disposition": DispositionWork(store, records=records, warehouses=warehouses),
+            "credit": CreditWork(store, creditors=creditors),
+        }
+        super().__init__(store, clock, tasks, works, turning or TurnOptions())
         self._log = LogReader()
-        self.options = options or Options()
         self.settings = settings or ReturnOptions()
         self.authorisations = Authorisations(store, orders=orders, locations=locations, options=self.settings)
         self.dispositions = Dispositions(store, locations=locations, warehouses=warehouses, records=records)
         self.credits = Credits(store)
         self.hear = on_movement
-        self._works: dict[str, Work] = {
-            "disposition": DispositionWork(store, records=records, warehouses=warehouses),
-            "credit": CreditWork(store, creditors=creditors),
-        }
 
     async def get(self, tenant: str, return_id: str, *, partner: str | None = None) -> Return:
         """One return; raises `NotFound`, for a partner also of somebody else's."""
@@ -104,27 +89,10 @@ class Returns:
 
     def needs(self, known: Return) -> Sequence[Need]:
         """What a person should do about a return."""
-        return needs_of(known, self._clock.now(), self.settings.expected_days, self.options.pace.alert_after)
+        return needs_of(known, self._clock.now(), self.settings.expected_days, self.turning.pace.alert_after)
 
     def troubles(self) -> ReturnTroubles:
         """The same, for the queue of exceptions."""
         return ReturnTroubles(
-            self._clock, expected_days=self.settings.expected_days, alert_after=self.options.pace.alert_after
+            self._clock, expected_days=self.settings.expected_days, alert_after=self.turning.pace.alert_after
         )
-
-    def turns(self, sessions: Store | None = None) -> Turns:
-        """What runs turns. They hold a session while another system takes its time: `sessions` is a pool for that."""
-        options = self.options
-        return Turns(tasks, sessions or self._store, self._clock, self._works, options.pace, options.call_timeout)
-
-    def workflows(self, sessions: Store | None = None) -> Sequence[Workflow]:
-        """The durable workflows, for `gateway.durable.runtime.Durable`."""
-        return [Workflow(WORKFLOW, self.turns(sessions).run)]
-
-    def queues(self) -> Sequence[WorkQueue]:
-        """The queues they wait in."""
-        return [WorkQueue(name=QUEUE, per_worker=self.options.per_worker, poll=self.options.poll)]
-
-    async def sweep(self, limit: int = 100) -> int:
-        """Wake what is long due and whose last turn has ended; returns how much. The net under everything else."""
-        return await wake_stranded(self._store, tasks, self._works, self.options.overdue_after, limit)

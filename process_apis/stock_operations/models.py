@@ -272,6 +272,9 @@ class StockCount(Struct, frozen=True, kw_only=True):
     bins: tuple[str, ...] = ()
 
 
+Operation = Transfer | StatusChange | StockCount
+
+
 class AskCount(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The command. Whoever counts is not told what is expected; `bins` have to be visited. Goods of one `owner`."""
 

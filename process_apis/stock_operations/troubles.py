@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import date
 from typing import Final
 
 from msgspec.structs import replace
@@ -14,7 +15,7 @@ from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.store.audit import record_act
 from process_apis.stock_operations.count_rules import needs_of_count
-from process_apis.stock_operations.models import Need, StatusChange, StockCount, Transfer
+from process_apis.stock_operations.models import Need, Operation, StatusChange, Transfer
 from process_apis.stock_operations.records import (
     change_of_text,
     count_of_text,
@@ -29,8 +30,6 @@ from process_apis.stock_operations.records import (
 from process_apis.stock_operations.restating import StatusChanges
 from process_apis.stock_operations.rules import needs_of, needs_of_change
 from process_apis.stock_operations.transferring import Transfers
-
-Operation = Transfer | StatusChange | StockCount
 
 _UNANSWERED: Final = "unanswered"
 _REFUSED: Final = frozenset({"transfer.refused", "status.refused"})
@@ -108,11 +107,7 @@ class OperationTroubles:
         return operation
 
     def _needs(self, operation: Operation) -> Sequence[Need]:
-        if isinstance(operation, Transfer):
-            return needs_of(operation, self._clock.now().date(), self._alert_after)
-        if isinstance(operation, StatusChange):
-            return needs_of_change(operation, self._alert_after)
-        return needs_of_count(operation, self._alert_after)
+        return needs_of_operation(operation, self._clock.now().date(), self._alert_after)
 
     def _of(self, operation: Operation) -> Iterator[Trouble]:
         told: dict[str, list[str]] = {}
@@ -120,6 +115,15 @@ class OperationTroubles:
             told.setdefault(need.code, []).append(need.detail)
         for code, details in told.items():
             yield _trouble(operation, code, details)
+
+
+def needs_of_operation(operation: Operation, today: date, alert_after: int) -> Sequence[Need]:
+    """What a person should do about one; a system that was asked `alert_after` times in vain is told of."""
+    if isinstance(operation, Transfer):
+        return needs_of(operation, today, alert_after)
+    if isinstance(operation, StatusChange):
+        return needs_of_change(operation, alert_after)
+    return needs_of_count(operation, alert_after)
 
 
 async def _load(connection: Connection, kind: str, subject: str, tenant: str) -> Operation:

@@ -28,13 +28,14 @@ from gateway.canonical.purchase import (
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.canonical.task import Pace
 from gateway.durable.schema import migrate_durable
+from gateway.durable.turning import TurnOptions
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import UnitConversion
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
 from process_apis.procure_to_pay.options import ProcurementOptions, PurchaseTolerances
-from process_apis.procure_to_pay.process import BookingTurns, ProcureToPay
+from process_apis.procure_to_pay.process import ProcureToPay
 from tests.process_apis.procure_to_pay.drawing import ASKED
 
 _numbers = count(1)
@@ -109,7 +110,7 @@ class World:
         self.purchases = ProcureToPay(
             store, items=self.items, locations=locations, supply=self.availability, books=self.books, clock=clock,
             options=options,
-            turns=BookingTurns(pace=Pace(first_retry=0.01, longest_retry=0.05, settle=0.05, alert_after=2)),
+            turning=TurnOptions(pace=Pace(first_retry=0.01, longest_retry=0.05, settle=0.05, alert_after=2)),
         )  # fmt: skip
         self.turns = self.purchases.turns()
         self.supplier = ""

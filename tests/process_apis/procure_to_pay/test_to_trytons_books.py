@@ -18,6 +18,7 @@ from gateway.canonical.item import ReportedItem
 from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.task import Pace
 from gateway.durable.schema import migrate_durable
+from gateway.durable.turning import TurnOptions
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.quantity import UnitConversion
 from gateway.outbound.door import Outbound
@@ -25,7 +26,7 @@ from gateway.outbound.limits import SystemLimits
 from gateway.systems.translation import LocationCodes, TranslatedReceipts
 from process_apis.procure_to_pay.models import Decision, PurchaseState
 from process_apis.procure_to_pay.options import ProcurementOptions, PurchaseTolerances
-from process_apis.procure_to_pay.process import BookingTurns, ProcureToPay
+from process_apis.procure_to_pay.process import ProcureToPay
 from system_apis.tryton.adapter import Adapter
 from tests.process_apis.procure_to_pay.conftest import World
 from tests.process_apis.procure_to_pay.drawing import ack, bill, notice
@@ -71,7 +72,7 @@ async def test_an_approved_purchase_is_answered_received_billed_and_in_trytons_b
             options=ProcurementOptions(
                 sources=("erp",), booked=("erp",), tolerances=PurchaseTolerances(over_receipt_percent=Decimal(25))
             ),
-            turns=BookingTurns(pace=Pace(first_retry=0.1), call_timeout=60),
+            turning=TurnOptions(pace=Pace(first_retry=0.1), call_timeout=60),
         )  # fmt: skip
         world.turns = world.purchases.turns()
         number, [line] = await buyer.buy((SKU, "cs12", "8", "50"))

@@ -20,6 +20,7 @@ from gateway.canonical.location import Location, LocationMap
 from gateway.canonical.stock import MovementType, OrderKey, ReportedMovement
 from gateway.canonical.task import Pace
 from gateway.durable.schema import migrate_durable
+from gateway.durable.turning import TurnOptions
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.outbound.door import Outbound
@@ -33,7 +34,7 @@ from process_apis.items.process import Items
 from process_apis.order_to_ship.selling import Sold
 from process_apis.returns.hearing import on_movement
 from process_apis.returns.models import AskedBack, AskReturn, Dispose, Return
-from process_apis.returns.process import Options, Returns
+from process_apis.returns.process import Returns
 from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.conftest import WMS_SEED
 from tests.records import Records
@@ -110,7 +111,7 @@ class World:
         self.returns = Returns(
             store, self.clock, orders=Sold(), locations=locations, records=self.availability,
             warehouses=Directory([system], places, tenant=self.tenant), creditors=self.creditor,
-            options=Options(pace=Pace(first_retry=0.01, longest_retry=0.05, settle=0.05), call_timeout=60),
+            turning=TurnOptions(pace=Pace(first_retry=0.01, longest_retry=0.05, settle=0.05), call_timeout=60),
         )  # fmt: skip
         self.turns = self.returns.turns()
         self.item, self.order = "", ""

@@ -33,7 +33,7 @@ from process_apis.items.kits import Kits
 from process_apis.items.process import Items
 from process_apis.stock_operations.confirming import on_movement
 from process_apis.stock_operations.models import PlanTransfer, Transfer, TransferWish
-from process_apis.stock_operations.process import Options, StockOperations
+from process_apis.stock_operations.process import OperationTurns, StockOperations
 from system_apis.regional_wms.sandbox import WmsSandbox
 from tests.conftest import WMS_SEED
 
@@ -80,7 +80,7 @@ class World:
             positions=self.availability,
             lots=self.availability,
             warehouses=Directory([system], places, tenant=self.tenant),
-            options=Options(pace=PACE, call_timeout=30, overdue_after=0),
+            turning=OperationTurns(pace=PACE, call_timeout=30, overdue_after=0),
         )
         self.turns = self.operations.turns()
         self.item = ""

@@ -19,7 +19,7 @@ from gateway.systems.directory import Directory
 from gateway.systems.loader import load_system
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
-from process_apis.stock_operations.process import Options, StockOperations
+from process_apis.stock_operations.process import OperationTurns, StockOperations
 
 
 class Deaths:
@@ -64,7 +64,9 @@ async def main(url: str, told: dict) -> None:
         operations = StockOperations(
             store, clock, items=items, locations=locations, claims=availability, records=availability,
             positions=availability, lots=availability, warehouses=Directory([system], places, tenant=told["tenant"]),
-            options=Options(pace=Pace(first_retry=0.05, settle=0.2), call_timeout=20, poll=0.05, overdue_after=2),
+            turning=OperationTurns(
+                pace=Pace(first_retry=0.05, settle=0.2), call_timeout=20, poll=0.05, overdue_after=2
+            ),
         )  # fmt: skip
         _die_at_commits(deaths)
         durable = Durable(url, workflows=operations.workflows(), queues=operations.queues(), grace=0.5, watch=0.2)
