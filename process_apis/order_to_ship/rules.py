@@ -16,6 +16,7 @@ from gateway.canonical.party import CustomerAccount
 from gateway.kernel.errors import Conflict, Problem
 from gateway.kernel.money import Money
 from gateway.kernel.quantity import plain
+from process_apis.order_to_ship.invoice_rules import is_billed
 from process_apis.order_to_ship.models import AskedLine, Order, OrderLine, PlaceOrder, TaskKind, TaskState
 from process_apis.order_to_ship.releases import parts_of, reference_of
 
@@ -230,7 +231,7 @@ def derive_state(order: Order) -> OrderState:
         (order.completed_at, OrderState.COMPLETED),
         (any(finding.blocking for finding in order.exceptions), OrderState.EXCEPTION),
         (shipped and waiting, OrderState.PARTIALLY_SHIPPED),
-        (shipped and _all_there(order, TaskKind.INVOICE), OrderState.INVOICED),
+        (shipped and is_billed(order), OrderState.INVOICED),
         (shipped, OrderState.SHIPPED),
         (order.hold_reason, OrderState.HELD),
         (_all_there(order, TaskKind.WAREHOUSE_WORK), OrderState.RELEASED),

@@ -17,6 +17,7 @@ from process_apis.order_to_ship.models import (
     Allocation,
     ExceptionClass,
     Finding,
+    Invoice,
     Order,
     OrderLine,
     Shipment,
@@ -203,6 +204,34 @@ def test_a_closed_order_takes_no_credit_and_a_cancelled_line_none_either():
 )
 def test_the_state_follows_from_the_facts(facts, state):
     assert derive_state(order(**facts)) is state
+
+
+@pytest.mark.parametrize(
+    ("second", "state"),
+    [
+        ((task(TaskKind.SHIPMENT_POSTING, TaskState.PENDING, "shp_2"),), OrderState.SHIPPED),
+        (
+            (
+                task(TaskKind.SHIPMENT_POSTING, TaskState.DONE, "shp_2"),
+                task(TaskKind.INVOICE, TaskState.PENDING, "shp_2"),
+            ),
+            OrderState.SHIPPED,
+        ),
+        ((task(TaskKind.SHIPMENT_POSTING, TaskState.DONE, "shp_2"),), OrderState.INVOICED),
+    ],
+    ids=["not posted yet", "not billed yet", "posted where nothing is billed"],
+)
+def test_an_order_is_invoiced_once_all_its_shipments_are_told_and_billed(second, state):
+    first = (
+        task(TaskKind.SHIPMENT_POSTING, TaskState.DONE, "shp_1"),
+        task(TaskKind.INVOICE, TaskState.DONE, "shp_1"),
+    )
+    bill = Invoice(
+        shipment="shp_1", system="erp_na", number="INV1", issued_on=NOW.date(), currency="USD",
+        net=Decimal(15), tax=Decimal(0), total=Decimal(15), lines=(),
+    )  # fmt: skip
+    shipped = order(line(open=Decimal(0), shipped=Decimal(10)), tasks=(*first, *second), invoices=(bill,))
+    assert derive_state(shipped) is state
 
 
 def finding(*, blocking, kind="erp_order"):
