@@ -76,14 +76,9 @@ def choose(
 
     Prices are compared in the order's currency. Offers in others count only where there is none in it and no cap.
     """
-    offers = tuple(offers)
-    fitting = [
-        offer
-        for offer in offers
-        if offer.price.currency == currency and (rule.cap is None or offer.price.amount <= rule.cap)
-    ]
-    if rule.cap is None:
-        fitting = fitting or list(offers)
+    offers = list(offers)
+    ours = [offer for offer in offers if offer.price.currency == currency]
+    fitting = (ours or offers) if rule.cap is None else [offer for offer in ours if offer.price.amount <= rule.cap]
     wanted = rule.partner_services.get(partner or "")
     fitting = [offer for offer in fitting if offer.service == wanted] or fitting
     if not fitting:
