@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
 from gateway.kernel.context import Caller
+from gateway.kernel.errors import Conflict
 
 OURS: Final = "ours"
 """The fault domain of what is wrong with us; others are names of system instances or of partners."""
@@ -75,6 +76,11 @@ class Trouble(Struct, frozen=True, kw_only=True):
     value: Decimal | None = None
     currency: str | None = None
     verbs: tuple[Verb, ...] = ()
+
+
+def settled_meanwhile() -> Conflict:
+    """What an owner raises where a trouble that somebody decides about is over."""
+    return Conflict("it is settled meanwhile: read it again", code="exceptions.over")
 
 
 class TellsTroubles(Protocol):

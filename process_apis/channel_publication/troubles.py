@@ -8,9 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.canonical.capabilities import Connection, TellsProgress
-from gateway.canonical.trouble import Effect, Trouble, TroubleClass, Verb
+from gateway.canonical.trouble import Effect, Trouble, TroubleClass, Verb, settled_meanwhile
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__, "telling_queries.sql")
@@ -64,4 +63,4 @@ def _named(key: str) -> tuple[str, str]:
 
 def _over_unless(found: Any) -> None:
     if found is None:
-        raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+        raise settled_meanwhile()

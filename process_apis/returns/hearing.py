@@ -17,7 +17,8 @@ from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Recorded
 from gateway.canonical.invoice import RETURN_PREFIX
 from gateway.canonical.stock import Bucket, MovementType
-from gateway.kernel.errors import Conflict, NotFound, Rejected
+from gateway.canonical.trouble import settled_meanwhile
+from gateway.kernel.errors import NotFound, Rejected
 from process_apis.returns.crediting import credit_if_due
 from process_apis.returns.models import DISPOSITION_PREFIX, DispositionState, Moved, Return
 from process_apis.returns.records import lock, save, save_disposition, sql, with_disposition
@@ -133,7 +134,7 @@ async def adopt(connection: Connection, tenant: str, movement: str, return_id: s
     before, now = await lock(connection, return_id, tenant)
     row = await connection.fetchrow(sql.lock_stray, tenant, movement)
     if row is None:
-        raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+        raise settled_meanwhile()
     if all(line.item != row["item"] for line in before.lines):
         raise Rejected(f"return {return_id} has no line of {row['item']}", code="return.unknown_item")
     await connection.execute(sql.adopt_stray, movement, return_id)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb
+from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb, settled_meanwhile
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, NotFound
@@ -103,7 +103,7 @@ class ReturnTroubles:
     async def _stray(self, connection: Connection, tenant: str, movement: str) -> Any:
         row = await connection.fetchrow(sql.lock_stray, tenant, movement)
         if row is None:
-            raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+            raise settled_meanwhile()
         return row
 
     async def _known(self, connection: Connection, tenant: str, return_id: str, code: str) -> Return:
@@ -111,7 +111,7 @@ class ReturnTroubles:
         known = found[0] if found else None
         needs = () if known is None else needs_of(known, self._clock.now(), self._expected_days, self._alert_after)
         if known is None or known.tenant != tenant or all(need.code != code for need in needs):
-            raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+            raise settled_meanwhile()
         return known
 
     async def _ask_again(self, connection: Connection, tenant: str, known: Return, *, of_credits: bool) -> None:

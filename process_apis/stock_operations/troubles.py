@@ -9,7 +9,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb
+from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb, settled_meanwhile
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, NotFound
@@ -100,10 +100,10 @@ class OperationTroubles:
         try:
             kind, _ = await lock(connection, subject, tenant)
         except NotFound:
-            raise Conflict("it is settled meanwhile: read it again", code="exceptions.over") from None
+            raise settled_meanwhile() from None
         operation = await _load(connection, kind, subject, tenant)
         if all(need.code != code for need in self._needs(operation)):
-            raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+            raise settled_meanwhile()
         return operation
 
     def _needs(self, operation: Operation) -> Sequence[Need]:
