@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from gateway.console.access import caller_of, form_of, user_of
 from gateway.console.answers import html, see_other, status_of
+from gateway.console.forms import reason_in
 from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
@@ -132,7 +133,7 @@ def operation_routes(pages: Pages, operates: Operates, tenant: str, clock: Clock
         if verb == "release":
             return await done(user, lambda: operates.transfers.release(caller, name))
         if verb == "cancel":
-            return await done(user, lambda: operates.transfers.cancel(caller, name, reason=_reason(form)))
+            return await done(user, lambda: operates.transfers.cancel(caller, name, reason=reason_in(form)))
         raise NotFound("a transfer is released or cancelled here", code="console.verb")
 
     @post("/operations/closures/{transfer:str}", opt=_APPROVE)
@@ -142,7 +143,7 @@ def operation_routes(pages: Pages, operates: Operates, tenant: str, clock: Clock
         return await done(
             user,
             lambda: operates.transfers.close(
-                caller, name, reason=_reason(form), missing=_place(form), lines=_chosen(form)
+                caller, name, reason=reason_in(form), missing=_place(form), lines=_chosen(form)
             ),
         )
 
@@ -153,7 +154,7 @@ def operation_routes(pages: Pages, operates: Operates, tenant: str, clock: Clock
         if verb == "retry":
             return await done(user, lambda: operates.changes.retry(caller, name))
         if verb == "withdraw":
-            return await done(user, lambda: operates.changes.withdraw(caller, name, reason=_reason(form)))
+            return await done(user, lambda: operates.changes.withdraw(caller, name, reason=reason_in(form)))
         raise NotFound("a change is retried or withdrawn here", code="console.verb")
 
     return [show_operations, mend_transfer, close_transfer, mend_change, *_deciding(operates, tenant, clock, done)]
@@ -165,9 +166,9 @@ def _deciding(operates: Operates, tenant: str, clock: Clock, done: Any) -> list[
         user, form = user_of(request), form_of(request)
         caller, name = caller_of(user, tenant, clock.monotonic() + _DEADLINE_S), count[:_LONGEST]
         if verb == "approve":
-            return await done(user, lambda: operates.counts.approve(caller, name, reason=_reason(form)))
+            return await done(user, lambda: operates.counts.approve(caller, name, reason=reason_in(form)))
         if verb == "reject":
-            return await done(user, lambda: operates.counts.reject(caller, name, reason=_reason(form)))
+            return await done(user, lambda: operates.counts.reject(caller, name, reason=reason_in(form)))
         raise NotFound("a count is approved or rejected", code="console.verb")
 
     return [decide_count]
@@ -207,13 +208,6 @@ def _answers(pages: Pages, operates: Operates, tenant: str, clock: Clock) -> tup
         return see_other("/operations")
 
     return page, done
-
-
-def _reason(form: Mapping[str, str]) -> str:
-    reason = form.get("reason", "").strip()[:_LONGEST]
-    if not reason:
-        raise Invalid("say why: the audit trail keeps it", code="console.reason")
-    return reason
 
 
 def _place(form: Mapping[str, str]) -> str:

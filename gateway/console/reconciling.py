@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from gateway.console.access import actor_of, form_of, user_of
 from gateway.console.answers import html, see_other, status_of
 from gateway.console.charts import Sparkline, slots, sparkline
+from gateway.console.forms import reason_in
 from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.errors import Conflict, Invalid, NotAllowed, NotFound
@@ -123,7 +124,7 @@ def reconciliation_routes(pages: Pages, reconciles: Reconciles, tenant: str) -> 
     async def decide(request: Request[Any, Any, Any], finding: FromPath[str], verdict: FromPath[str]) -> Response[Any]:
         user, form = user_of(request), form_of(request)
         try:
-            await _decide(reconciles.desk, tenant, user, finding, verdict, form.get("reason", ""))
+            await _decide(reconciles.desk, tenant, user, finding, verdict, reason_in(form))
         except (Conflict, Invalid, NotAllowed) as error:
             answer: Response[Any] = await page(user, {}, error)
             return answer
@@ -133,11 +134,9 @@ def reconciliation_routes(pages: Pages, reconciles: Reconciles, tenant: str) -> 
 
 
 async def _decide(desk: Decides, tenant: str, user: ConsoleUser, finding: str, verdict: str, reason: str) -> None:
-    if not reason.strip():
-        raise Invalid("say why: the audit trail keeps it", code="console.reason")
     told: dict[str, Any] = {
         "actor": actor_of(user),
-        "reason": reason.strip()[:_LONGEST],
+        "reason": reason,
         "correlation_id": new_id("req"),
     }
     if verdict == "accept":

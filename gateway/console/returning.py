@@ -1,6 +1,5 @@
 """The pages of returns: which are under way, what came of each and when, and what people decide about them."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
@@ -9,10 +8,10 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from gateway.console.access import actor_of, caller_of, form_of, user_of
+from gateway.console.access import caller_of, form_of, user_of
 from gateway.console.answers import html, see_other, status_of
+from gateway.console.forms import action_of, amount_in, number_in, reason_in
 from gateway.console.rendering import Pages
-from gateway.console.serving_customers import amount_in, number_in
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
@@ -178,7 +177,7 @@ def _mending(returns: HandlesReturns, done: Any) -> HTTPRouteHandler:
             return await done(
                 user,
                 return_id,
-                lambda caller: returns.authorisations.close(caller, return_id, reason=_reason(form)),
+                lambda caller: returns.authorisations.close(caller, return_id, reason=reason_in(form)),
             )
         if verb == "credit":
             credit = form.get("credit", "")[:_LONGEST]
@@ -197,7 +196,7 @@ def _deciding(returns: HandlesReturns, done: Any) -> HTTPRouteHandler:
                 user,
                 return_id,
                 lambda caller: returns.authorisations.decide(
-                    caller, return_id, authorise=verb == "authorisation", reason=_reason(form), amounts={}
+                    caller, return_id, authorise=verb == "authorisation", reason=reason_in(form), amounts={}
                 ),
             )
         if verb == "settlement":
@@ -215,10 +214,9 @@ async def _disposed(
     if amount is None or target not in _TARGETS:
         raise Invalid("say how much of it goes where", code="console.disposition")
     # The version that the page showed is part of it: a form that is sent twice does it once.
-    said = "\n".join([actor_of(user), return_id, form.get("version", ""), str(line), str(amount), target])
-    action = f"console-{hashlib.sha256(said.encode()).hexdigest()[:32]}"
+    action = action_of(user, return_id, form.get("version", ""), str(line), str(amount), target)
     return await returns.dispose(
-        caller, return_id, action=action, line=line, amount=amount, target=target, reason=_reason(form)
+        caller, return_id, action=action, line=line, amount=amount, target=target, reason=reason_in(form)
     )
 
 
@@ -227,11 +225,4 @@ async def _settled(returns: HandlesReturns, caller: Caller, form: Mapping[str, s
     if not number or len(number) > _LONGEST or not number.isprintable():
         raise Invalid("name the number of the credit note", code="console.number")
     credit = form.get("credit", "")[:_LONGEST]
-    return await returns.credits.settle(caller, credit, number=number, reason=_reason(form))
-
-
-def _reason(form: Mapping[str, str]) -> str:
-    reason = form.get("reason", "").strip()[:_LONGEST]
-    if not reason or not reason.isprintable():
-        raise Invalid("say why: the audit trail keeps it", code="console.reason")
-    return reason
+    return await returns.credits.settle(caller, credit, number=number, reason=reason_in(form))

@@ -4,17 +4,17 @@ All of it goes through order to ship, which guards and audits it. The version of
 precondition, and part of the action id: sending a form twice does it once.
 """
 
-import hashlib
 from collections.abc import Awaitable
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from gateway.console.access import actor_of, caller_of, form_of, user_of
+from gateway.console.access import caller_of, form_of, user_of
 from gateway.console.answers import from_htmx, html, see_other
+from gateway.console.forms import action_of, amount_in, number_in
 from gateway.console.reading import Reading
 from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
@@ -30,8 +30,6 @@ VERBS: Final = {
 }
 _DEADLINE_S: Final = 20.0
 _LONGEST: Final = 100
-_LARGEST: Final = Decimal(10) ** 12
-_FINEST: Final = 9
 
 
 class ServesOrders(Protocol):
@@ -104,26 +102,4 @@ def customer_routes(pages: Pages, reading: Reading, desk: CustomerDesk) -> list[
 
 def _action(user: ConsoleUser, order_id: str, form: dict[str, str]) -> str:
     names = ("verb", "version", "line", "amount", "location", "reason")
-    content = "\n".join([actor_of(user), order_id, *(form.get(name, "").strip() for name in names)])
-    return f"console-{hashlib.sha256(content.encode()).hexdigest()[:32]}"
-
-
-def number_in(text: str, otherwise: str) -> int:
-    """A number of a form, 1 or more; raises `Invalid` with what to do `otherwise`."""
-    if not text.isascii() or not text.isdigit() or len(text) > 18 or not int(text) > 0:  # noqa: PLR2004
-        raise Invalid(otherwise, code="console.number")
-    return int(text)
-
-
-def amount_in(text: str) -> Decimal | None:
-    """An amount of a form in base units, None where nothing was written; raises `Invalid`."""
-    if not text:
-        return None
-    try:
-        amount = Decimal(text)
-    except InvalidOperation as error:
-        raise Invalid("write the amount as a number of base units", code="console.amount") from error
-    exponent = amount.as_tuple().exponent
-    if not amount.is_finite() or not 0 < amount <= _LARGEST or not isinstance(exponent, int) or exponent < -_FINEST:
-        raise Invalid("write an amount above zero", code="console.amount")
-    return amount
+    return action_of(user, order_id, *(form.get(name, "").strip() for name in names))
