@@ -26,11 +26,6 @@ _SETTINGS: Final = {
     "tcp_keepalives_count": "3",
     "idle_session_timeout": "0",
 }
-_LIVE: Final = """
-select objid::integer as number from pg_locks
-where locktype = 'advisory' and granted and classid = $1 and objsubid = 2
-  and database = (select oid from pg_database where datname = current_database())
-"""
 LOST_SLOT_EXIT: Final = 70
 
 
@@ -89,10 +84,6 @@ class Slot:
         async with self._turn:
             rows: list[asyncpg.Record] = await self._connection.fetch(statement, *args)
             return rows
-
-    async def live(self) -> frozenset[int]:
-        """The slots that some worker, this one included, holds now."""
-        return frozenset(row["number"] for row in await self.fetch(_LIVE, SLOT_CLASS))
 
     async def query(self, statement: str, *args: object) -> frozenset[int]:
         """The slots whose executors a statement names in its first column; other names are left out."""
