@@ -4,7 +4,7 @@ The gateway never runs this. A workflow is one turn of work on the record, safe 
 once, and progress is kept by its process in its own tables. So a workflow costs no DBOS steps
 (docs/decisions/0011-durable-turns.md). DBOS's `application_version` is the shape of the work (`shapes.toml`): releases
 of one shape take over each other's turns, those of another one leave them alone, or succeed it
-(README.md).
+(decision 84).
 """
 
 from __future__ import annotations
