@@ -7,9 +7,10 @@ import msgspec
 from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
-from litestar.params import HeaderParameter, JSONBody, PathParameter
+from litestar.params import HeaderParameter, JSONBody
 
-from experience_apis.storefront.v2 import change_mapping, change_schemas, mapping, schemas
+from experience_apis.storefront.v2 import change_mapping, change_schemas, mapping
+from experience_apis.storefront.v2.parameters import API, ORDER_ID
 from gateway.kernel.context import Caller
 from gateway.kernel.entity_tags import entity_tag, expected_version
 from gateway.kernel.errors import Conflict
@@ -17,9 +18,6 @@ from gateway.kernel.exchange import Idempotency, Reply, caller_of
 from process_apis.order_to_ship.models import Order
 from process_apis.order_to_ship.process import OrderToShip
 
-_ORDER_ID: Final = PathParameter(
-    description="An order's id, from the answer that accepted it.", max_length=30, pattern=schemas.ORDER_ID
-)
 _IF_MATCH: Final = HeaderParameter(
     name="If-Match",
     description="The ETag of the order you saw.",
@@ -45,10 +43,7 @@ def routes(orders: OrderToShip) -> list[HTTPRouteHandler]:
         operation_id="changeOrder",
         tags=["Orders"],
         opt={
-            "zone": "experience",
-            "tenant_aware": True,
-            "api": "storefront",
-            "version": "v2",
+            **API,
             "scopes": ["orders:write"],
             "cost": 2,
             "body_cost": _change_cost,
@@ -60,7 +55,7 @@ def routes(orders: OrderToShip) -> list[HTTPRouteHandler]:
     )
     async def change_order(
         request: Request[Any, Any, Any],
-        order_id: Annotated[str, _ORDER_ID],
+        order_id: Annotated[str, ORDER_ID],
         data: JSONBody[change_schemas.ChangeInput],
         if_match: Annotated[str | None, _IF_MATCH] = None,
     ) -> Response[change_schemas.ChangeView]:

@@ -9,19 +9,18 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from experience_apis.storefront.v2 import return_mapping, return_schemas, schemas
+from experience_apis.storefront.v2.parameters import API, CURSOR
 from gateway.kernel.cursors import Cursors
 from gateway.kernel.errors import Conflict, Rejected
 from gateway.kernel.exchange import Idempotency, caller_of
 from process_apis.returns.models import ReturnState
 from process_apis.returns.process import Returns
 
-_API: Final[Mapping[str, Any]] = {"zone": "experience", "tenant_aware": True, "api": "storefront", "version": "v2"}
 _ROOT: Final = "/storefront/v2/returns"
 _ONE: Final = f"{_ROOT}/{{return_id:str}}"
 _RETURN_ID: Final = PathParameter(
     description="A return's id, from the answer that took it or a list.", max_length=30, pattern=schemas.RETURN_ID
 )
-_CURSOR: Final = QueryParameter(description="`next_cursor` of the page before.", max_length=400, pattern=schemas.CURSOR)
 _OF_RETURN: Final = {"return_id": "$response.body#/id"}
 _OF_LISTED: Final = {"return_id": "$response.body#/items/0/id"}
 _EXAMPLE: Final[Mapping[str, Any]] = {
@@ -44,7 +43,7 @@ def _asking(returns: Returns) -> list[HTTPRouteHandler]:
         tags=["Returns"],
         response_headers=[ResponseHeader(name="Location", description="Where the return can be read.", value="")],
         opt={
-            **_API,
+            **API,
             "scopes": ["returns:write"],
             "cost": 2,
             "body_cost": _return_cost,
@@ -78,7 +77,7 @@ def _asking(returns: Returns) -> list[HTTPRouteHandler]:
         operation_id="cancelReturn",
         tags=["Returns"],
         opt={
-            **_API,
+            **API,
             "scopes": ["returns:write"],
             "idempotency": Idempotency.REQUIRED,
             "example": {"reason": "the buyer keeps it"},
@@ -105,7 +104,7 @@ def _reading(returns: Returns, cursors: Cursors) -> list[HTTPRouteHandler]:
         operation_id="listReturns",
         tags=["Returns"],
         opt={
-            **_API,
+            **API,
             "scopes": ["returns:read"],
             "cost": 2,
             "links": {"getReturn": _OF_LISTED, "cancelReturn": _OF_LISTED},
@@ -113,7 +112,7 @@ def _reading(returns: Returns, cursors: Cursors) -> list[HTTPRouteHandler]:
     )
     async def list_returns(
         request: Request[Any, Any, Any],
-        cursor: Annotated[str | None, _CURSOR] = None,
+        cursor: Annotated[str | None, CURSOR] = None,
         limit: Annotated[int, QueryParameter(description="How many at most.", ge=1, le=100)] = 50,
         return_state: Annotated[
             ReturnState | None, QueryParameter(name="state", description="Only returns in this state.")
@@ -137,7 +136,7 @@ def _reading(returns: Returns, cursors: Cursors) -> list[HTTPRouteHandler]:
         more = cursors.seal(scope, found[-1].return_id) if len(found) == limit else None
         return return_schemas.ReturnPage(items=[return_mapping.return_view(known) for known in found], next_cursor=more)
 
-    @get(_ONE, operation_id="getReturn", tags=["Returns"], opt={**_API, "scopes": ["returns:read"]})
+    @get(_ONE, operation_id="getReturn", tags=["Returns"], opt={**API, "scopes": ["returns:read"]})
     async def get_return(
         request: Request[Any, Any, Any], return_id: Annotated[str, _RETURN_ID]
     ) -> return_schemas.ReturnView:

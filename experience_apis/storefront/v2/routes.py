@@ -11,6 +11,7 @@ from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParam
 
 from experience_apis.storefront.v2 import change_routes, mapping, return_routes, schemas
 from experience_apis.storefront.v2.messages import MESSAGES, NOTICES
+from experience_apis.storefront.v2.parameters import API, CURSOR, ORDER_ID
 from experience_apis.storefront.v2.recalling import placed_reply
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.canonical.item import Item
@@ -28,16 +29,11 @@ from process_apis.partner_notifications.sending import EventStream
 from process_apis.partner_notifications.streaming import EventStreams
 from process_apis.returns.process import Returns
 
-_API: Final[Mapping[str, Any]] = {"zone": "experience", "tenant_aware": True, "api": "storefront", "version": "v2"}
 _LOCATION: Final = ResponseHeader(name="Location", description="Where the order can be read.", value="")
 _ETAG: Final = ResponseHeader(name="ETag", description="Of its version: for a change (If-Match).", value="")
 _ITEM_ID: Final = PathParameter(
     description="An item's id, from a list of items.", max_length=30, pattern=schemas.ITEM_ID
 )
-_ORDER_ID: Final = PathParameter(
-    description="An order's id, from the answer that accepted it.", max_length=30, pattern=schemas.ORDER_ID
-)
-_CURSOR: Final = QueryParameter(description="`next_cursor` of the page before.", max_length=400, pattern=schemas.CURSOR)
 _LAST_EVENT: Final = HeaderParameter(
     name="Last-Event-ID",
     description="The id of the last event you saw, of the last day: the stream goes on behind it.",
@@ -94,7 +90,7 @@ def _item_routes(items: ResolvesItems, cursors: Cursors) -> list[HTTPRouteHandle
         operation_id="listItems",
         tags=["Items"],
         opt={
-            **_API,
+            **API,
             "scopes": ["items:read"],
             "cost": 2,
             "links": {"getItem": {"item_id": "$response.body#/items/0/id"}},
@@ -102,7 +98,7 @@ def _item_routes(items: ResolvesItems, cursors: Cursors) -> list[HTTPRouteHandle
     )
     async def list_items(
         request: Request[Any, Any, Any],
-        cursor: Annotated[str | None, _CURSOR] = None,
+        cursor: Annotated[str | None, CURSOR] = None,
         limit: Annotated[int, QueryParameter(description="How many at most.", ge=1, le=200)] = 50,
     ) -> schemas.ItemPage:
         """List the assortment.
@@ -119,7 +115,7 @@ def _item_routes(items: ResolvesItems, cursors: Cursors) -> list[HTTPRouteHandle
         "/storefront/v2/items/{item_id:str}",
         operation_id="getItem",
         tags=["Items"],
-        opt={**_API, "scopes": ["items:read"]},
+        opt={**API, "scopes": ["items:read"]},
     )
     async def get_item(request: Request[Any, Any, Any], item_id: Annotated[str, _ITEM_ID]) -> schemas.ItemView:
         """Read one item."""
@@ -146,7 +142,7 @@ def _availability_routes(items: ResolvesItems, availability: AnswersAvailability
         "/storefront/v2/availability",
         operation_id="getAvailability",
         tags=["Availability"],
-        opt={**_API, "scopes": ["availability:read"], "failures": [404]},
+        opt={**API, "scopes": ["availability:read"], "failures": [404]},
     )
     async def get_availability(
         request: Request[Any, Any, Any],
@@ -177,7 +173,7 @@ def _availability_routes(items: ResolvesItems, availability: AnswersAvailability
         operation_id="queryAvailability",
         tags=["Availability"],
         opt={
-            **_API,
+            **API,
             "scopes": ["availability:read"],
             "body_cost": _availability_cost,
             "example": {"skus": ["SKU-0001", "SKU-0002"]},
@@ -206,7 +202,7 @@ def _order_routes(
         tags=["Orders"],
         response_headers=[_LOCATION, _ETAG],
         opt={
-            **_API,
+            **API,
             "scopes": ["orders:write"],
             "cost": 2,
             "body_cost": _order_cost,
@@ -249,7 +245,7 @@ def _order_routes(
         operation_id="cancelOrder",
         tags=["Orders"],
         opt={
-            **_API,
+            **API,
             "scopes": ["orders:write"],
             "idempotency": Idempotency.REQUIRED,
             "example": {"reason": "customer_request", "note": "Ordered twice by phone"},
@@ -258,7 +254,7 @@ def _order_routes(
     )
     async def cancel_order(
         request: Request[Any, Any, Any],
-        order_id: Annotated[str, _ORDER_ID],
+        order_id: Annotated[str, ORDER_ID],
         data: JSONBody[schemas.CancellationInput],
     ) -> schemas.CancellationView:
         """Ask for the cancellation of an order.
@@ -280,7 +276,7 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         operation_id="listOrders",
         tags=["Orders"],
         opt={
-            **_API,
+            **API,
             "scopes": ["orders:read"],
             "cost": 2,
             "links": {"getOrder": _OF_LISTED_ORDER, "monitorOrder": _OF_LISTED_ORDER},
@@ -288,7 +284,7 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
     )
     async def list_orders(
         request: Request[Any, Any, Any],
-        cursor: Annotated[str | None, _CURSOR] = None,
+        cursor: Annotated[str | None, CURSOR] = None,
         limit: Annotated[int, QueryParameter(description="How many at most.", ge=1, le=100)] = 50,
         order_state: Annotated[
             OrderState | None, QueryParameter(name="state", description="Only orders in this state.")
@@ -309,10 +305,10 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         operation_id="getOrder",
         tags=["Orders"],
         response_headers=[_ETAG],
-        opt={**_API, "scopes": ["orders:read"]},
+        opt={**API, "scopes": ["orders:read"]},
     )
     async def get_order(
-        request: Request[Any, Any, Any], order_id: Annotated[str, _ORDER_ID]
+        request: Request[Any, Any, Any], order_id: Annotated[str, ORDER_ID]
     ) -> Response[schemas.OrderView]:
         """Read one of your orders."""
         caller = caller_of(request.scope)
@@ -323,10 +319,10 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
         "/storefront/v2/orders/{order_id:str}/monitor",
         operation_id="monitorOrder",
         tags=["Orders"],
-        opt={**_API, "scopes": ["orders:read"]},
+        opt={**API, "scopes": ["orders:read"]},
     )
     async def monitor_order(
-        request: Request[Any, Any, Any], order_id: Annotated[str, _ORDER_ID]
+        request: Request[Any, Any, Any], order_id: Annotated[str, ORDER_ID]
     ) -> schemas.OrderMonitor:
         """Follow an order: its state and everything that happened to it, oldest first."""
         caller = caller_of(request.scope)
@@ -341,7 +337,7 @@ def _event_routes(items: ResolvesItems, events: EventStreams) -> list[HTTPRouteH
         operation_id="followEvents",
         tags=["Events"],
         opt={
-            **_API,
+            **API,
             "scopes": ["availability:read", "orders:read"],
             "cost": 2,
             "streaming": True,
