@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from getpass import getuser
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +18,7 @@ from gateway.governance import print_json, print_table
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Invalid
 from gateway.kernel.ids import new_id
+from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
 from process_apis.exceptions.bulk import Bulk
 from process_apis.exceptions.models import Entry, Revision, State, Step
@@ -152,7 +152,7 @@ def _caller(core: Core) -> Caller:
     correlation_id = new_id("cli")
     principal = Principal(
         tenant=core.settings.tenant,
-        subject=f"shell/{getuser()}",
+        subject=shell_actor(),
         credential="shell",
         zones=frozenset({Zone.PROCESS}),
         scopes=frozenset({"exceptions:repair", "exceptions:approve", "orders:repair"}),

@@ -6,7 +6,6 @@ Each function returns the command's exit status.
 from __future__ import annotations
 
 import asyncio
-import getpass
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -25,6 +24,7 @@ from gateway.configuration.snapshots import Snapshot, newest, read, write
 from gateway.configuration.tree import Configuration, plain, read_configuration, sha256_of, toml_of
 from gateway.configuration.workers import living
 from gateway.kernel.errors import Conflict, Misconfigured
+from gateway.kernel.shell import account
 from gateway.settings import Settings
 from gateway.store.installation import check_installation
 
@@ -160,7 +160,7 @@ async def _put_in_force(
                 wanted,
                 replaces=present,
                 tenant=core.settings.tenant,
-                actor=f"{getpass.getuser()}@{socket.gethostname()}",
+                actor=f"{account()}@{socket.gethostname()}",
                 note=note,
                 restores=restores or None,
                 changes={"changes": msgspec.to_builtins(found)},

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from getpass import getuser
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ import msgspec
 from gateway.app import Core
 from gateway.governance import print_json, print_table
 from gateway.kernel.ids import new_id
+from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
 
 
@@ -50,7 +50,7 @@ def switch(settings: Settings, location: str, *, to: str, reason: str, as_json: 
                 settings.tenant,
                 location,
                 to=to,
-                actor=f"shell/{getuser()}",
+                actor=shell_actor(),
                 reason=reason,
                 correlation_id=new_id("swi"),
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from gateway.app import Core
 from gateway.kernel.ids import new_id
+from gateway.kernel.shell import account
 from gateway.reference.csv_rows import read_rows
 from gateway.reference.importing import Order, Report, import_rows
 from gateway.settings import Settings
@@ -67,11 +67,3 @@ async def _take(settings: Settings, asked: Import) -> Report:
             )
     finally:
         await core.store.close()
-
-
-def account() -> str:
-    """Whose shell it is, for the audit trail."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return "unknown"

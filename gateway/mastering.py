@@ -19,7 +19,7 @@ from gateway.governance import print_json, print_table
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import CrossdockError, NotFound, Rejected
 from gateway.kernel.ids import new_id
-from gateway.master_data import account
+from gateway.kernel.shell import account
 from gateway.reference import shapes
 from gateway.reference.outcomes import Refusal
 from gateway.reference.ownership import Matrix

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from getpass import getuser
 from typing import Any, Final
 
 from gateway.app import Core
@@ -18,6 +17,7 @@ from gateway.canonical.capabilities import Call, ListsCustomers, ReadsCustomers,
 from gateway.governance import print_json, print_table
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
+from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
 from process_apis.order_to_ship.moving import Mover
 
@@ -204,7 +204,7 @@ def _call(core: Core) -> Call:
 
 def _mover(core: Core, from_erp: str, to_erp: str) -> Mover:
     return Mover(
-        tenant=core.settings.tenant, actor=f"shell/{getuser()}", correlation_id=new_id("mig"), from_erp=from_erp,
+        tenant=core.settings.tenant, actor=shell_actor(), correlation_id=new_id("mig"), from_erp=from_erp,
         to_erp=to_erp,
     )  # fmt: skip
 

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from getpass import getuser
 
 import msgspec
 
 from gateway.app import Core
 from gateway.governance import print_json, print_table
 from gateway.kernel.quantity import plain
+from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
 from process_apis.reconciliation.models import Finding, Run, Scope, State, What
 from process_apis.reconciliation.schemas import finding_view, run_view
@@ -39,7 +39,7 @@ def reconcile(
     async def work() -> tuple[Run, list[Finding]]:
         async with Core(settings).opened() as core:
             run, found = await core.reconciliation.run(
-                scope, asked_by=f"shell/{_who()}", fresh=fresh, dry=dry, tell=progress
+                scope, asked_by=shell_actor(), fresh=fresh, dry=dry, tell=progress
             )
             return run, found if dry else list(await core.reconciliation.standing(run))
 
@@ -84,10 +84,3 @@ def _row(each: Finding) -> tuple[str, ...]:
 
 def _amount(value: Decimal | None) -> str:
     return "" if value is None else plain(value)
-
-
-def _who() -> str:
-    try:
-        return getuser()
-    except (OSError, KeyError):  # no name in this environment
-        return "unknown"

@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from getpass import getuser
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +16,7 @@ from gateway.backbone import replaying
 from gateway.backbone.replaying import Listener, Planned, Window
 from gateway.governance import print_json
 from gateway.kernel.errors import Invalid
+from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
 from gateway.store.log_reader import LogReader
 
@@ -49,7 +49,13 @@ def replay(settings: Settings, asked: Asked, *, as_json: bool) -> int:
                 if asked.dry:
                     return _tell_plan(planned, asked, as_json=as_json)
                 name = await replaying.ask(
-                    connection, tenant, listener.name, window, again=asked.again, actor=_who(), reason=asked.reason
+                    connection,
+                    tenant,
+                    listener.name,
+                    window,
+                    again=asked.again,
+                    actor=shell_actor(),
+                    reason=asked.reason,
                 )
             return await _follow(core, name, planned, wait=asked.wait, as_json=as_json)
 
@@ -62,7 +68,7 @@ def look(settings: Settings, replay_id: str, *, end: bool, as_json: bool) -> int
     async def work() -> Mapping[str, Any]:
         async with Core(settings).opened() as core, core.store.transaction() as connection:
             if end:
-                await replaying.cancel(connection, settings.tenant, replay_id, actor=_who())
+                await replaying.cancel(connection, settings.tenant, replay_id, actor=shell_actor())
             return await replaying.progress(connection, settings.tenant, replay_id)
 
     found = asyncio.run(work())
@@ -142,7 +148,3 @@ def _line(found: Mapping[str, Any]) -> str:
         f"{found['replay']} of {found['consumer']} is {found['state']}: {found['matched']} events, "
         f"{found['handled']} handled, {found['dropped']} handled before, {found['failed']} failed{failed}"
     )
-
-
-def _who() -> str:
-    return f"shell/{getuser()}"

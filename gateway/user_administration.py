@@ -6,7 +6,6 @@ Each function returns the command's exit status. The audit trail names the accou
 from __future__ import annotations
 
 import asyncio
-import getpass
 import sys
 
 import msgspec
@@ -15,6 +14,7 @@ from gateway.app import administer
 from gateway.canonical.capabilities import Connection
 from gateway.identity.console_people import ORDERED_ROLES, People, Person
 from gateway.kernel.keyring import KeyRing
+from gateway.kernel.shell import account
 from gateway.settings import Settings
 
 
@@ -59,11 +59,7 @@ def change(settings: Settings, verb: str, name: str, roles: frozenset[str], *, a
 
 
 def _people(settings: Settings, connection: Connection) -> People:
-    try:
-        account = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        account = "unknown"
-    return People(connection, tenant=settings.tenant, actor=f"cli/{account}")
+    return People(connection, tenant=settings.tenant, actor=f"cli/{account()}")
 
 
 def _state(person: Person) -> str:

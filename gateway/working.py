@@ -9,7 +9,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import datetime
-from getpass import getuser
 from typing import Final
 
 import msgspec
@@ -20,6 +19,7 @@ from gateway.durable.workers import LiveWorker, ShapeLine, WorkerLine, ask_to_dr
 from gateway.governance import print_json, print_table
 from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
+from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
 from gateway.store.audit import record_audit
 
@@ -57,7 +57,7 @@ def drain(settings: Settings, slot: int, *, as_json: bool) -> int:
         await record_audit(
             connection,
             tenant=settings.tenant,
-            actor=f"shell/{getuser()}",
+            actor=shell_actor(),
             action="worker.drain_asked",
             subject=f"slot-{slot}",
             outcome="done",
