@@ -826,6 +826,7 @@ def build_console(settings: Settings) -> ASGIApp:
         operations=core.stock_operations,
         queue=core.exceptions,
         returns=core.returns,
+        purchases=core.procurement,
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,

@@ -20,6 +20,7 @@ from gateway.console.openid import openid_routes
 from gateway.console.operating import Operates, operation_routes
 from gateway.console.pages import detail_routes, page_routes
 from gateway.console.people import PeopleDesk, people_routes
+from gateway.console.purchasing import HandlesPurchases, purchase_routes
 from gateway.console.queueing import QueuesTroubles, queue_routes
 from gateway.console.reading import Reading
 from gateway.console.reconciling import Reconciles, reconciliation_routes
@@ -56,6 +57,7 @@ def make_console(
     operations: Operates | None = None,
     queue: QueuesTroubles | None = None,
     returns: HandlesReturns | None = None,
+    purchases: HandlesPurchases | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -96,6 +98,7 @@ def make_console(
         *(queue_routes(pages, queue, tenant, clock) if queue is not None else ()),
         *(bulk_routes(pages, queue, tenant, clock) if queue is not None else ()),
         *(return_routes(pages, returns, tenant, clock) if returns is not None else ()),
+        *(purchase_routes(pages, purchases, tenant, clock) if purchases is not None else ()),
         *explain_routes(pages, store, clock, tenant, hours=explain_hours),
         *people_routes(pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None),
     ]

@@ -24,6 +24,7 @@ _PLACES: Final = {
     "/reconciliation": "Reconciliation",
     "/operations": "Operations",
     "/returns": "Returns",
+    "/purchasing": "Purchasing",
     "/channels": "Channels",
     "/master-data": "Master data",
     "/explain": "Explain",

@@ -75,6 +75,11 @@ async def postings_of(connection: Connection, purchase: str) -> Sequence[Posting
     return [_of_text(row["body"]) for row in await connection.fetch(sql.postings, purchase)]
 
 
+async def unfinished_postings(connection: Connection, purchases: Sequence[str]) -> Sequence[Posting]:
+    """Of each purchase what its ERP has not taken yet, in its order."""
+    return [_of_text(row["body"]) for row in await connection.fetch(sql.unfinished_postings, list(purchases))]
+
+
 class Booking:
     """Writes down what the ERP is to be told. Of the ERPs in `booked` only: in others a person books."""
 

@@ -19,7 +19,9 @@ from gateway.durable.turning import TurnOptions, WorksInTurns
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.deciding import Deciding
+from process_apis.procure_to_pay.desk import BuyersDesk
 from process_apis.procure_to_pay.dialogue import Dialogue
+from process_apis.procure_to_pay.dossiers import Dossiers
 from process_apis.procure_to_pay.intake import Intake
 from process_apis.procure_to_pay.models import Purchase, PurchaseState
 from process_apis.procure_to_pay.onboarding import SampleOrders
@@ -58,6 +60,8 @@ class ProcureToPay(WorksInTurns):
         settling = Settling(supply, self.options.tolerances, Booking(books, self.options.booked))
         self.intake = Intake(store, items, locations, settling)
         self.deciding = Deciding(store, settling)
+        self.desk = BuyersDesk(store, self.intake, self.deciding, self.postings)
+        self.dossiers = Dossiers(store, clock)
         self.receiving = Receiving(settling)
         self.replenishing = Replenishing(items, self.options.reorder_points)
         self.suppliers = Suppliers(store)

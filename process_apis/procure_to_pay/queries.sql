@@ -62,6 +62,11 @@ limit 1
 -- $1 the purchase.
 select kind, body::text as body from procure_to_pay.fact where purchase = $1 order by fact
 
+-- name: documents
+-- $1 the purchase.
+select kind, reference, sequence, body::text as body, told_by, told_at
+from procure_to_pay.fact where purchase = $1 order by fact
+
 -- name: received_of
 -- $1 the purchase.
 select item, sum(amount) as amount from procure_to_pay.received where purchase = $1 group by item
@@ -94,6 +99,9 @@ order by purchase limit $3
 -- name: supplier_of_code
 select s.supplier, s.state from procure_to_pay.supplier_code c join procure_to_pay.supplier s using (supplier)
 where c.tenant = $1 and c.source = $2 and c.code = $3
+
+-- name: supplier_names
+select supplier, name from procure_to_pay.supplier where tenant = $1 and supplier = any($2::text[])
 
 -- name: supplier_of_partner
 select supplier from procure_to_pay.supplier where tenant = $1 and partner = $2
@@ -171,6 +179,12 @@ from procure_to_pay.posting p join procure_to_pay.task t on t.subject = p.postin
 select (to_jsonb(p) || jsonb_build_object('task', to_jsonb(t)))::text as body
 from procure_to_pay.posting p join procure_to_pay.task t on t.subject = p.posting
 where p.purchase = $1 order by p.number
+
+-- name: unfinished_postings
+-- $1 the purchases.
+select (to_jsonb(p) || jsonb_build_object('task', to_jsonb(t)))::text as body
+from procure_to_pay.posting p join procure_to_pay.task t on t.subject = p.posting
+where p.purchase = any($1::text[]) and t.state <> 'done' order by p.purchase, p.number
 
 -- name: last_came
 -- $1 the purchase.

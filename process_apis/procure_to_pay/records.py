@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
@@ -29,6 +30,17 @@ _KINDS: Final[Mapping[str, tuple[str, type]]] = {
     "closure": ("closures", LineClosure),
     "sent_back": ("sent_back", SentBack),
 }
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """What was said of a purchase, as it was said: `kind` and `reference`, its `body`, who told it and when."""
+
+    kind: str
+    reference: str
+    sequence: int
+    body: Acknowledgement | ShipNotice | SupplierInvoice | Decision | LineClosure | SentBack
+    told_by: str
+    told_at: datetime
 
 
 def encoded(value: Any) -> str:
@@ -73,6 +85,21 @@ async def load_facts(connection: Connection, purchase: str) -> Facts:
         row["item"]: row["amount"] for row in await connection.fetch(sql.received_of, purchase)
     }
     return Facts(**{name: tuple(some) for name, some in found.items()}, received=received)
+
+
+async def documents_of(connection: Connection, purchase: str) -> Sequence[Document]:
+    """All that was said of it, in the order in which it came."""
+    return [
+        Document(
+            kind=row["kind"],
+            reference=row["reference"],
+            sequence=row["sequence"],
+            body=msgspec.json.decode(row["body"], type=_KINDS[row["kind"]][1]),
+            told_by=row["told_by"],
+            told_at=row["told_at"],
+        )
+        for row in await connection.fetch(sql.documents, purchase)
+    ]
 
 
 async def keep_fact(

@@ -37,6 +37,7 @@ MIGRATIONS = find_migrations(
         _PROCESSES / "exceptions" / "migrations",
         _PROCESSES / "stock_operations" / "migrations",
         _PROCESSES / "returns" / "migrations",
+        _PROCESSES / "procure_to_pay" / "migrations",
     ]
 )
 

@@ -20,7 +20,7 @@ from process_apis.items.process import Items
 from process_apis.reconciliation.process import Reconciliation
 
 sys.path.insert(0, os.path.dirname(__file__))  # noqa: PTH120  # run as a file, not as part of the tests
-from wiring import Sold, channels_of, operations_of, queue_of, regions_of
+from wiring import Sold, channels_of, operations_of, purchases_of, queue_of, regions_of, returns_of
 
 
 class _Orders:
@@ -86,6 +86,8 @@ def make():
         regions=regions_of(_store),
         channels=channels_of(_store),
         operations=operations_of(_store),
+        returns=returns_of(_store),
+        purchases=purchases_of(_store),
         oversold=Sold(),
         lifespan=[_opened],
     )

@@ -4,24 +4,12 @@ import json
 
 import pytest
 
-from gateway.canonical.location import LocationMap
-from gateway.kernel.clock import SystemClock
 from gateway.kernel.ids import new_id
-from process_apis.order_to_ship.selling import Sold
-from process_apis.returns.process import Returns
 
 from .conftest import TENANT, Console
-from .wiring import PLACES, Nobody, regions_of
+from .wiring import returns_of
 
 pytestmark = pytest.mark.integration
-
-
-def returns_of(store):
-    """Returns to three regions, none of whose systems is asked for anything."""
-    return Returns(
-        store, SystemClock(), orders=Sold(), locations=LocationMap({TENANT: PLACES}), records=regions_of(store),
-        warehouses=Nobody(), creditors=Nobody(),
-    )  # fmt: skip
 
 
 class Returning(Console):

@@ -14,6 +14,9 @@ from process_apis.channel_publication.process import ChannelPublication
 from process_apis.exceptions.process import Exceptions
 from process_apis.exceptions.rules import effect_of_letter
 from process_apis.items.process import Items
+from process_apis.order_to_ship.selling import Sold as SoldOrders
+from process_apis.procure_to_pay.process import ProcureToPay
+from process_apis.returns.process import Returns
 from process_apis.stock_operations.process import StockOperations
 
 TENANT = "acme"
@@ -104,3 +107,19 @@ def operations_of(store):
 def queue_of(store):
     """The exceptions with the owners of dead letters and of parked reports."""
     return Exceptions(store, [LetterTroubles(effect_of_letter), ParkedTroubles(SystemClock())])
+
+
+def returns_of(store):
+    """Returns to three regions, none of whose systems is asked for anything."""
+    return Returns(
+        store, SystemClock(), orders=SoldOrders(), locations=LocationMap({TENANT: PLACES}), records=regions_of(store),
+        warehouses=Nobody(), creditors=Nobody(),
+    )  # fmt: skip
+
+
+def purchases_of(store):
+    """Purchases of an ERP whose books people keep."""
+    return ProcureToPay(
+        store, items=Items(store, SystemClock()), locations=LocationMap({TENANT: PLACES}), supply=regions_of(store),
+        books=Nobody(), clock=SystemClock(),
+    )  # fmt: skip
