@@ -15,17 +15,16 @@ import msgspec
 from gateway.app import Core
 from gateway.console.redaction import redacted
 from gateway.governance import print_json, print_table
-from gateway.kernel.context import Caller, Principal, Zone
+from gateway.kernel.context import Caller
 from gateway.kernel.errors import Invalid
-from gateway.kernel.ids import new_id
-from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
+from gateway.shell import caller_at_shell
 from process_apis.exceptions.bulk import Bulk
 from process_apis.exceptions.models import Entry, Revision, State, Step
 from process_apis.exceptions.process import Exceptions
 from process_apis.exceptions.schemas import bulk_view, exception_view, revision_view, step_view
 
-_DEADLINE_S: Final = 60.0
+_SCOPES: Final = frozenset({"exceptions:repair", "exceptions:approve", "orders:repair"})
 _WAITING: Final = (State.OPEN, State.ASSIGNED)
 
 
@@ -149,20 +148,7 @@ def _payload(path: Path) -> dict[str, Any]:
 
 
 def _caller(core: Core) -> Caller:
-    correlation_id = new_id("cli")
-    principal = Principal(
-        tenant=core.settings.tenant,
-        subject=shell_actor(),
-        credential="shell",
-        zones=frozenset({Zone.PROCESS}),
-        scopes=frozenset({"exceptions:repair", "exceptions:approve", "orders:repair"}),
-    )
-    return Caller(
-        principal=principal,
-        request_id=correlation_id,
-        correlation_id=correlation_id,
-        deadline=core.clock.monotonic() + _DEADLINE_S,
-    )
+    return caller_at_shell(core.settings.tenant, core.clock, _SCOPES)
 
 
 def _row(each: Entry) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from gateway.cli_partners import add_partner_commands
 from gateway.cli_plays import add_play_command
 from gateway.cli_reconcile import add_reconcile_command
 from gateway.cli_replay import add_replay_command
+from gateway.cli_suppliers import add_supplier_commands
 from gateway.cli_users import add_user_commands
 from gateway.cli_workers import add_worker_commands
 from gateway.kernel.errors import CrossdockError, Misconfigured
@@ -100,7 +101,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     add_partner_commands(commands, _command, _on_record)
     add_user_commands(commands, _command, _on_record)
-    for add_more in (add_holder_commands, add_import_command, add_master_commands):
+    for add_more in (add_supplier_commands, add_holder_commands, add_import_command, add_master_commands):
         add_more(commands, _command, _on_record)
 
     _api_commands(commands)

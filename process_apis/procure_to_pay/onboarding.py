@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from typing import Final
@@ -17,7 +18,7 @@ from gateway.kernel.money import Money
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.intake import begin
 from process_apis.procure_to_pay.models import Purchase, PurchaseLine, PurchaseState
-from process_apis.procure_to_pay.records import load, lock
+from process_apis.procure_to_pay.records import load, lock, purchase_of_text, sql
 from process_apis.procure_to_pay.settling import Settling
 from process_apis.procure_to_pay.suppliers import Suppliers
 
@@ -51,7 +52,7 @@ class SampleOrders:
         line = ReportedPurchaseLine(line=1, source_item=item.item, amount=_ONE, uom=item.base_uom, unit_price=price)
         told = ReportedPurchase(
             source=OWN_SOURCE,
-            number=f"TEST-{supplier}",
+            number=_number(supplier),
             order_key=OrderKey(0, 1),
             status=PurchaseStatus.APPROVED,
             source_supplier=supplier,
@@ -73,7 +74,18 @@ class SampleOrders:
             events = [("purchase_order.approved", {"status": told.status, "lines": [{"line": 1, "item": item.item}]})]
             return await self._settling.settle(connection, ready, events, now, caller.correlation_id)
 
+    async def sent(self, tenant: str, suppliers: Sequence[str]) -> Mapping[str, Purchase]:
+        """The test orders that went out to any of `suppliers`, by supplier."""
+        numbers = {_number(supplier): supplier for supplier in suppliers}
+        rows = await self._store.fetch(sql.purchases_of_numbers, tenant, OWN_SOURCE, list(numbers))
+        found = [purchase_of_text(row["body"]) for row in rows]
+        return {numbers[each.number]: each for each in found}
+
     async def answered(self, connection: Connection, caller: Caller, purchase: Purchase) -> None:
         """An acknowledged test order is the step done, in the transaction of the acknowledgement."""
         if purchase.test and purchase.supplier and purchase.state is PurchaseState.ACKNOWLEDGED:
             await self._suppliers.finish_within(connection, caller, purchase.supplier, "test_order", purchase.number)
+
+
+def _number(supplier: str) -> str:
+    return f"TEST-{supplier}"

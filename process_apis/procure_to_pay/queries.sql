@@ -28,6 +28,10 @@ where purchase = $1 and ($2::text is null or tenant = $2) for update
 -- $1 the purchase.
 select to_jsonb(p)::text from procure_to_pay.purchase p where purchase = $1 and ($2::text is null or tenant = $2)
 
+-- name: purchases_of_numbers
+select to_jsonb(p)::text as body from procure_to_pay.purchase p
+where tenant = $1 and source = $2 and number = any($3::text[])
+
 -- name: list
 select to_jsonb(p)::text as body from procure_to_pay.purchase p
 where tenant = $1 and ($2::text is null or supplier = $2) and ($3::text is null or state = $3)
