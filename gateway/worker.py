@@ -288,6 +288,9 @@ class Worker:
                     reader = core.directory.instance(name, ReadsPurchases)
                     if read := await core.procurement.read(call, name, reader):
                         _log.info("purchase orders of %s: %d new or changed", name, read)
+                    books = core.directory.reads_supplier_invoices(name)
+                    if books is not None and (heard := await core.procurement.read_bills(call, name, books)):
+                        _log.info("suppliers' invoices in %s: %d new or changed", name, heard)
                 except CrossdockError as error:
                     _log.warning("purchase orders of %s were not read: %s", name, error.detail)
             await self._pause(core.settings.worker.poll_seconds)

@@ -38,7 +38,7 @@ from gateway.canonical.order import (
     WarehouseWork,
 )
 from gateway.canonical.party import CustomerAccount, CustomerStanding, ReportedCustomer
-from gateway.canonical.purchase import GoodsReceipt, PurchasePage, SupplierInvoice, SystemBill, SystemReceipt
+from gateway.canonical.purchase import BillPage, GoodsReceipt, PurchasePage, SupplierInvoice, SystemBill, SystemReceipt
 from gateway.canonical.reconciliation import (
     BookedOrder,
     DriftedSnapshot,
@@ -268,6 +268,16 @@ class BooksSupplierInvoices(Protocol):
     async def find_supplier_invoice(self, call: Call, *, purchase: str, number: str) -> SystemBill | None: ...
 
     async def book_supplier_invoice(self, call: Call, *, purchase: str, invoice: SupplierInvoice) -> SystemBill: ...
+
+
+@runtime_checkable
+class ReadsSupplierInvoices(Protocol):
+    """An ERP whose suppliers' invoices can be read from a cursor, what changed last last; an empty page repeats it.
+
+    Told are those that bear the supplier's number and bill a purchase order, whoever entered them.
+    """
+
+    async def read_supplier_invoices(self, call: Call, *, cursor: str | None = None, limit: int = 100) -> BillPage: ...
 
 
 @runtime_checkable

@@ -115,6 +115,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
                 ("goods.booked", "purchase", "the ERP has booked goods of a purchase order that came in"),
                 ("purchase_order.booking_refused", "purchase", "the ERP refused to book goods or an invoice"),
                 ("invoice.booked", "purchase", "the ERP has booked a supplier's invoice"),
+                ("invoice.state_reported", "purchase", "the ERP told how far a supplier's invoice is in its books"),
                 ("invoice.received", "purchase", "a supplier's invoice came in"),
                 ("invoice.matched", "purchase", "a supplier's invoice agrees with order and receipts"),
                 ("invoice.blocked", "purchase", "a supplier's invoice does not agree: it waits for a person"),

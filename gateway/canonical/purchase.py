@@ -175,6 +175,38 @@ class SupplierInvoice(Struct, frozen=True, kw_only=True):
         return sum((line.amount * line.unit_price for line in self.lines), Decimal(0))
 
 
+class BillState(StrEnum):
+    """How far a supplier's invoice is in the books of an ERP."""
+
+    DRAFT = "draft"
+    VALIDATED = "validated"
+    POSTED = "posted"
+    PAID = "paid"
+    CANCELLED = "cancelled"
+
+
+class ReportedBill(Struct, frozen=True, kw_only=True):
+    """What an ERP says of a supplier's invoice; of one with a higher `sequence` it said it later.
+
+    `number` is the supplier's own, `purchases` the ERP's numbers of what it bills, `net` without tax, of all of it.
+    """
+
+    number: str
+    purchases: tuple[str, ...]
+    state: BillState
+    net: Decimal
+    currency: str
+    sequence: int
+
+
+class BillPage(Struct, frozen=True):
+    """Suppliers' invoices by when they changed; cursors as `PurchasePage` has them. None: that was all for now."""
+
+    bills: tuple[ReportedBill, ...]
+    next_cursor: str | None
+    resume: str | None
+
+
 class ReceivedLine(Struct, frozen=True, kw_only=True):
     """How much of one line of a purchase came in, in the line's own unit; `line` is the ERP's number of it."""
 

@@ -24,6 +24,7 @@ from gateway.canonical.capabilities import (
     ReadsCustomers,
     ReadsInvoices,
     ReadsStock,
+    ReadsSupplierInvoices,
     ReleasesTransfers,
     ReleasesWork,
     ReportsMovements,
@@ -179,6 +180,11 @@ class Directory:
         """The instance as one that books suppliers' invoices; None where it does not."""
         offered = self.system(instance).offers(BooksSupplierInvoices)
         return self.instance(instance, BooksSupplierInvoices) if offered else None
+
+    def reads_supplier_invoices(self, instance: str) -> ReadsSupplierInvoices | None:
+        """The instance as one that tells how far suppliers' invoices are in its books, if it does."""
+        offered = self.system(instance).offers(ReadsSupplierInvoices)
+        return self.instance(instance, ReadsSupplierInvoices) if offered else None
 
     def offers_freight(self, instance: str) -> OffersFreight:
         """The instance as a carrier that says what goods cost, in our location codes."""

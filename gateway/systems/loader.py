@@ -37,6 +37,7 @@ SYSTEM_CAPABILITIES: Final[Mapping[str, type]] = {
         capabilities.ReadsPurchases,
         capabilities.BooksReceipts,
         capabilities.BooksSupplierInvoices,
+        capabilities.ReadsSupplierInvoices,
         capabilities.ReleasesWork,
         capabilities.ReleasesTransfers,
         capabilities.ChangesStatus,

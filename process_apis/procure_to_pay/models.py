@@ -14,7 +14,15 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from gateway.canonical.purchase import Acknowledgement, PurchaseStatus, ReportedPurchase, ShipNotice, SupplierInvoice
+from gateway.canonical.purchase import (
+    Acknowledgement,
+    BillState,
+    PurchaseStatus,
+    ReportedBill,
+    ReportedPurchase,
+    ShipNotice,
+    SupplierInvoice,
+)
 
 _ZERO: Final = Decimal(0)
 
@@ -123,6 +131,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     decisions: tuple[Decision, ...] = ()
     closures: tuple[LineClosure, ...] = ()
     sent_back: tuple[SentBack, ...] = ()
+    bills: tuple[ReportedBill, ...] = ()
     received: Mapping[str, Decimal] = {}
 
 
@@ -162,12 +171,13 @@ Verdict = Literal["matched", "pending", "blocked", "refused"]
 
 
 class InvoiceStanding(Struct, frozen=True, kw_only=True):
-    """What became of an invoice. `reasons` are stable codes, each with what is wrong."""
+    """What became of an invoice. `reasons` are stable codes, each with what is wrong; `erp` is the ERP's own word."""
 
     number: str
     verdict: Verdict
     reasons: tuple[str, ...] = ()
     detail: str = ""
+    erp: BillState | None = None
 
 
 class Need(Struct, frozen=True, kw_only=True):

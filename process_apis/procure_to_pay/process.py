@@ -11,6 +11,7 @@ from gateway.canonical.capabilities import (
     FindsPurchaseBooks,
     KeepsSupply,
     ReadsPurchases,
+    ReadsSupplierInvoices,
     ResolvesItems,
 )
 from gateway.canonical.events import Recorded
@@ -18,6 +19,7 @@ from gateway.canonical.location import LocationMap
 from gateway.durable.turning import TurnOptions, WorksInTurns
 from gateway.kernel.clock import Clock
 from gateway.store.postgres import Store
+from process_apis.procure_to_pay.bookkeeping import Bookkeeping
 from process_apis.procure_to_pay.deciding import Deciding
 from process_apis.procure_to_pay.desk import BuyersDesk
 from process_apis.procure_to_pay.dialogue import Dialogue
@@ -59,6 +61,7 @@ class ProcureToPay(WorksInTurns):
         self.postings = Postings()
         settling = Settling(supply, self.options.tolerances, Booking(books, self.options.booked))
         self.intake = Intake(store, items, locations, settling)
+        self.bookkeeping = Bookkeeping(store, settling)
         self.deciding = Deciding(store, settling)
         self.desk = BuyersDesk(store, self.intake, self.deciding, self.postings)
         self.dossiers = Dossiers(store, clock)
@@ -73,13 +76,25 @@ class ProcureToPay(WorksInTurns):
 
         Returns how many are new or changed.
         """
-        cursor, count = await self._store.fetchval(sql.cursor_of, call.tenant, source), 0
+        cursor, count = await self._store.fetchval(sql.cursor_of, call.tenant, source, "purchases"), 0
         for _ in range(_PAGES):
             page = await reader.read_purchases(call, cursor=cursor)
             if not page.purchases:
                 break
             count += len(await self.intake.take(call.tenant, page.purchases, call.correlation_id))
-            await self._store.execute(sql.move_cursor, call.tenant, source, page.resume)
+            await self._store.execute(sql.move_cursor, call.tenant, source, "purchases", page.resume)
+            cursor = page.next_cursor
+        return count
+
+    async def read_bills(self, call: Call, source: str, reader: ReadsSupplierInvoices) -> int:
+        """Read on in what `source` says of suppliers' invoices; returns how many purchases heard something new."""
+        cursor, count = await self._store.fetchval(sql.cursor_of, call.tenant, source, "bills"), 0
+        for _ in range(_PAGES):
+            page = await reader.read_supplier_invoices(call, cursor=cursor)
+            if not page.bills and page.next_cursor == cursor:
+                break
+            count += await self.bookkeeping.take(call.tenant, source, page.bills, call.correlation_id)
+            await self._store.execute(sql.move_cursor, call.tenant, source, "bills", page.resume)
             cursor = page.next_cursor
         return count
 

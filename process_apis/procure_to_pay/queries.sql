@@ -16,6 +16,9 @@ returning purchase
 -- name: is_known
 select exists (select from procure_to_pay.purchase where tenant = $1 and source = $2 and number = $3)
 
+-- name: purchase_of_number
+select purchase from procure_to_pay.purchase where tenant = $1 and source = $2 and number = $3
+
 -- name: lock_by_number
 select purchase from procure_to_pay.purchase where tenant = $1 and source = $2 and number = $3 for update
 
@@ -143,11 +146,11 @@ update procure_to_pay.supplier set name = $3, partner = $4, state = $5, steps = 
 where tenant = $1 and supplier = $2
 
 -- name: cursor_of
-select cursor from procure_to_pay.reading where tenant = $1 and source = $2
+select cursor from procure_to_pay.reading where tenant = $1 and source = $2 and what = $3
 
 -- name: move_cursor
-insert into procure_to_pay.reading (tenant, source, cursor) values ($1, $2, $3)
-on conflict (tenant, source) do update set cursor = excluded.cursor, read_at = clock_timestamp()
+insert into procure_to_pay.reading (tenant, source, what, cursor) values ($1, $2, $3, $4)
+on conflict (tenant, source, what) do update set cursor = excluded.cursor, read_at = clock_timestamp()
 
 -- name: troubles
 select p.purchase, p.number, p.source, p.currency, p.cause, p.detail, p.changed_at, p.created_at, p.needs::text as needs

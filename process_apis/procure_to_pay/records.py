@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
-from gateway.canonical.purchase import Acknowledgement, ShipNotice, SupplierInvoice
+from gateway.canonical.purchase import Acknowledgement, ReportedBill, ShipNotice, SupplierInvoice
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.store.queries import queries_beside
 from process_apis.procure_to_pay.models import Decision, Facts, LineClosure, Purchase, SentBack
@@ -29,6 +29,7 @@ _KINDS: Final[Mapping[str, tuple[str, type]]] = {
     "decision": ("decisions", Decision),
     "closure": ("closures", LineClosure),
     "sent_back": ("sent_back", SentBack),
+    "erp_bill": ("bills", ReportedBill),
 }
 
 
@@ -38,7 +39,7 @@ class Document(Struct, frozen=True, kw_only=True):
     kind: str
     reference: str
     sequence: int
-    body: Acknowledgement | ShipNotice | SupplierInvoice | Decision | LineClosure | SentBack
+    body: Acknowledgement | ShipNotice | SupplierInvoice | Decision | LineClosure | SentBack | ReportedBill
     told_by: str
     told_at: datetime
 

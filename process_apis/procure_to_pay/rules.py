@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from gateway.canonical.purchase import PurchaseStatus, ShipNotice
 from gateway.kernel.quantity import plain
 from process_apis.procure_to_pay.answers import Answer, Piece, answer_of
+from process_apis.procure_to_pay.booked_bills import beside_the_books
 from process_apis.procure_to_pay.matching import Billable, Matching, match
 from process_apis.procure_to_pay.models import (
     Decision,
@@ -50,6 +51,7 @@ def stand(purchase: Purchase, facts: Facts, tolerances: PurchaseTolerances) -> S
         needs += more
         supply += pieces
     matched = _match(purchase, found, facts, decisions, tolerances)
+    invoices, differing = beside_the_books(matched.invoices, facts.invoices, facts.bills, decisions)
     lines = tuple(
         replace(each, invoiced=matched.invoiced.get(each.line, _ZERO), matched=matched.matched.get(each.line, _ZERO))
         for each in found
@@ -57,8 +59,8 @@ def stand(purchase: Purchase, facts: Facts, tolerances: PurchaseTolerances) -> S
     return Standing(
         state=_state(purchase, lines, matched),
         lines=lines,
-        invoices=matched.invoices,
-        needs=(*needs, *matched.needs, *_strays(purchase, facts, notices)),
+        invoices=invoices,
+        needs=(*needs, *matched.needs, *differing, *_strays(purchase, facts, notices)),
         supply=tuple(supply),
     )
 

@@ -14,6 +14,7 @@ from gateway.canonical.purchase import (
     AckLine,
     Acknowledgement,
     BilledLine,
+    BillState,
     NoticeLine,
     ShipNotice,
     SupplierInvoice,
@@ -216,12 +217,13 @@ class PurchaseNeedView(Struct, kw_only=True):
 
 
 class SupplierInvoiceView(Struct, kw_only=True):
-    """What became of an invoice."""
+    """What became of an invoice; `erp_state` is how far it is in the ERP's books, as far as that tells."""
 
     number: str
     verdict: str
     reasons: list[str]
     detail: str
+    erp_state: BillState | None = None
 
 
 class PurchaseView(Struct, kw_only=True):
@@ -294,7 +296,11 @@ def purchase_view(purchase: Purchase) -> PurchaseView:
         ],
         invoices=[
             SupplierInvoiceView(
-                number=each.number, verdict=each.verdict, reasons=list(each.reasons), detail=each.detail
+                number=each.number,
+                verdict=each.verdict,
+                reasons=list(each.reasons),
+                detail=each.detail,
+                erp_state=each.erp,
             )
             for each in invoices
         ],

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from gateway.canonical.capabilities import Connection, KeepsSupply
 from gateway.canonical.stock import OrderKey, ReportedSupply
 from gateway.store import log
-from process_apis.procure_to_pay.models import KeptNeed, Purchase, PurchaseState, Standing, SupplyPart
+from process_apis.procure_to_pay.models import InvoiceStanding, KeptNeed, Purchase, PurchaseState, Standing, SupplyPart
 from process_apis.procure_to_pay.options import PurchaseTolerances
 from process_apis.procure_to_pay.posting import Booking
 from process_apis.procure_to_pay.records import events_of, load_facts, save
@@ -115,12 +115,17 @@ def _dated(purchase: Purchase, now: datetime) -> Purchase:
     )
 
 
+def _said(standing: InvoiceStanding) -> tuple[object, ...]:
+    """Our verdict; how far the ERP is with it is no news of ours."""
+    return standing.verdict, standing.reasons, standing.detail
+
+
 def _verdicts(before: Standing | None, after: Standing) -> list[tuple[str, Mapping[str, Any]]]:
     known = {} if before is None else {each.number: each for each in before.invoices}
     found: list[tuple[str, Mapping[str, Any]]] = []
     for each in after.invoices:
         was = known.get(each.number)
-        if each.verdict in ("matched", "blocked") and (was is None or was != each):
+        if each.verdict in ("matched", "blocked") and (was is None or _said(was) != _said(each)):
             told = {"invoice": each.number, "reasons": list(each.reasons), "detail": each.detail}
             found.append((f"invoice.{each.verdict}", told))
     return found

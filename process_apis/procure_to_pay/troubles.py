@@ -20,7 +20,12 @@ from process_apis.procure_to_pay.records import sql
 _needs_of: Final = msgspec.json.Decoder(list[KeptNeed]).decode
 _UNMAPPED: Final = "unmapped"
 _BOOKING: Final = "booking/"
-_EFFECTS: Final = {"invoice": Effect.MISBOOKS, "over": Effect.MISBOOKS, "stray": Effect.HIDES_STOCK}
+_EFFECTS: Final = {
+    "invoice": Effect.MISBOOKS,
+    "over": Effect.MISBOOKS,
+    "erp": Effect.MISBOOKS,
+    "stray": Effect.HIDES_STOCK,
+}
 
 
 class PurchaseTroubles:

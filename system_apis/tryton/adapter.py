@@ -12,7 +12,9 @@ from gateway.kernel.errors import Rejected
 from gateway.kernel.secrets import resolve_secret
 from system_apis.tryton import mapping, parties, wire
 from system_apis.tryton.adjustments import Adjustments
+from system_apis.tryton.bill_states import BillStates
 from system_apis.tryton.bills import Bills
+from system_apis.tryton.changes import ReadsChanges
 from system_apis.tryton.client import Client
 from system_apis.tryton.credits import Credits
 from system_apis.tryton.directory import Directory
@@ -31,7 +33,14 @@ if TYPE_CHECKING:
     from gateway.canonical.invoice import CreditOrder, SystemInvoice
     from gateway.canonical.order import SalesOrder, ShipmentLine, SystemOrder, SystemShipment
     from gateway.canonical.party import CustomerAccount
-    from gateway.canonical.purchase import GoodsReceipt, PurchasePage, SupplierInvoice, SystemBill, SystemReceipt
+    from gateway.canonical.purchase import (
+        BillPage,
+        GoodsReceipt,
+        PurchasePage,
+        SupplierInvoice,
+        SystemBill,
+        SystemReceipt,
+    )
     from gateway.canonical.reconciliation import SystemAdjustment
     from gateway.canonical.stock import DemandLine
     from gateway.kernel.clock import Clock
@@ -54,7 +63,9 @@ class Adapter:
         self._orders = Orders(self._client, self._directory, settings, clock)
         self._postings = Postings(self._client, self._directory, self._orders)
         self._units = settings.unit_codes()
-        self._purchases = Purchases(name, self._client, self._directory, settings, clock)
+        changes = ReadsChanges(self._client, self._directory, clock, settings.settle_time_s)
+        self._purchases = Purchases(name, changes, settings)
+        self._bill_states = BillStates(changes)
         self._receipts = Receipts(self._client, self._directory, self._orders, self._units)
         self._bills = Bills(self._client, self._directory, self._orders)
         self._adjustments = Adjustments(self._client, self._directory, self._orders, self._units)
@@ -144,6 +155,10 @@ class Adapter:
     async def book_supplier_invoice(self, call: Call, *, purchase: str, invoice: SupplierInvoice) -> SystemBill:
         """Posted as it is billed, of what came in."""
         return await self._bills.book(call, purchase, invoice)
+
+    async def read_supplier_invoices(self, call: Call, *, cursor: str | None = None, limit: int = 100) -> BillPage:
+        """Those of purchases that bear the supplier's number, by when they changed."""
+        return await self._bill_states.read(call, cursor, limit)
 
     async def read_demand(self, call: Call) -> Sequence[DemandLine]:
         """Open moves to customers that do not bear our reference and whose goods are still in storage."""

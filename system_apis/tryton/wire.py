@@ -298,7 +298,17 @@ class PurchaseLine(Struct):
     product_supplier: Code | None = field(name="product_supplier.", default=None)
 
 
-class Purchase(Struct):
+class Changed(Struct):
+    """What every row that is read by when it changed has."""
+
+    MODEL: ClassVar[str]
+    FIELDS: ClassVar[tuple[str, ...]]
+
+    id: int
+    write_date: datetime
+
+
+class Purchase(Changed):
     """``purchase.purchase``; `write_date` is that of its last change of state."""
 
     MODEL: ClassVar = "purchase.purchase"
@@ -308,15 +318,33 @@ class Purchase(Struct):
         "lines.product.code", "lines.product_supplier.code",
     )  # fmt: skip
 
-    id: int
     number: str | None
     state: str
-    write_date: datetime
     purchase_date: date | None
     lines: list[PurchaseLine] = field(name="lines.")
     party: Code = field(name="party.")
     currency: Code = field(name="currency.")
     warehouse: Code | None = field(name="warehouse.", default=None)
+
+
+class Number(Struct):
+    """A record's number."""
+
+    id: int
+    number: str | None
+
+
+class SupplierBill(Changed):
+    """``account.invoice`` of a supplier; `reference` is the supplier's own number, `purchases` what its lines bill."""
+
+    MODEL: ClassVar = "account.invoice"
+    FIELDS: ClassVar = ("reference", "state", "write_date", "untaxed_amount", "currency.code", "purchases.number")
+
+    reference: str | None
+    state: str
+    untaxed_amount: Decimal | None
+    currency: Code = field(name="currency.")
+    purchases: list[Number] = field(name="purchases.")
 
 
 class Bought(Struct):

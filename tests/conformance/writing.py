@@ -285,11 +285,7 @@ class BooksSupplierInvoicesCases:
     async def test_a_lost_answer_is_unknown_and_asking_again_posts_once(self, bench):
         purchase, asked = await receipt_of(bench)
         await bench.adapter.book_receipt(call(60), receipt=asked)
-        [line], [priced] = asked.lines, [each for each in purchase.lines if each.line == asked.lines[0].line]
-        billed = BilledLine(line=line.line, amount=line.amount, unit_price=priced.unit_price.amount)
-        invoice = SupplierInvoice(
-            number=bench.ref("INV"), invoiced=asked.received_on, currency=purchase.currency, lines=(billed,)
-        )
+        invoice = invoice_of(bench, purchase, asked)
         number = purchase.number
         assert await bench.adapter.find_supplier_invoice(call(), purchase=number, number=invoice.number) is None
         with pytest.raises(OutcomeUnknown):
@@ -298,6 +294,34 @@ class BooksSupplierInvoicesCases:
         booked = await bench.adapter.book_supplier_invoice(call(60), purchase=number, invoice=invoice)
         found = await bench.adapter.find_supplier_invoice(call(), purchase=number, number=invoice.number)
         assert found == booked
+
+
+class ReadsSupplierInvoicesCases:
+    @live_only
+    async def test_a_booked_invoice_is_told_once_with_what_it_bills_and_how_far_it_is(self, bench):
+        purchase, asked = await receipt_of(bench)
+        await bench.adapter.book_receipt(call(60), receipt=asked)
+        invoice = invoice_of(bench, purchase, asked)
+        await bench.adapter.book_supplier_invoice(call(60), purchase=purchase.number, invoice=invoice)
+        found, cursor = [], None
+        while (page := await bench.adapter.read_supplier_invoices(call(60), cursor=cursor, limit=2)).bills:
+            found += page.bills
+            cursor = page.next_cursor
+        assert [each.sequence for each in found] == sorted(each.sequence for each in found)
+        [told] = [each for each in found if each.number == invoice.number]
+        assert (told.purchases, told.state, told.net) == ((purchase.number,), "posted", invoice.net)
+        assert told.currency == purchase.currency
+        again = await bench.adapter.read_supplier_invoices(call(60), cursor=page.resume)
+        assert {each.number for each in again.bills} <= {each.number for each in found}
+
+
+def invoice_of(bench, purchase, receipt):
+    """An invoice over what came in, at the price of the purchase."""
+    [line], [priced] = receipt.lines, [each for each in purchase.lines if each.line == receipt.lines[0].line]
+    billed = BilledLine(line=line.line, amount=line.amount, unit_price=priced.unit_price.amount)
+    return SupplierInvoice(
+        number=bench.ref("INV"), invoiced=receipt.received_on, currency=purchase.currency, lines=(billed,)
+    )
 
 
 async def receipt_of(bench):

@@ -78,7 +78,8 @@ def order_view(purchase: Purchase) -> schemas.PurchaseOrderView:
                for line in purchase.lines],
         invoices=[
             schemas.BilledView(
-                number=each.number, verdict=each.verdict, reasons=list(each.reasons), detail=each.detail
+                number=each.number, verdict=each.verdict, reasons=list(each.reasons), detail=each.detail,
+                in_books=each.erp,
             )
             for each in invoices
         ],

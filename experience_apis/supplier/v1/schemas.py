@@ -100,12 +100,16 @@ class SupplierLineView(Struct, kw_only=True):
 
 
 class BilledView(Struct, kw_only=True):
-    """What became of an invoice: `matched`, `pending` (its goods did not come yet), `blocked` or `refused`, and why."""
+    """What became of an invoice: `matched`, `pending` (its goods did not come yet), `blocked` or `refused`, and why.
+
+    `in_books` is how far it is in our books: `draft`, `validated`, `posted`, `paid` or `cancelled`; null: not told.
+    """
 
     number: str
     verdict: str
     reasons: list[str]
     detail: str
+    in_books: str | None = None
 
 
 class PurchaseOrderView(Struct, kw_only=True):

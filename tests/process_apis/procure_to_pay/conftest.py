@@ -196,6 +196,9 @@ class World:
                 await self.purchases.receiving.on_movement(connection, recorded)
             self.heard = max(self.heard, row["id"])
 
+    def call(self) -> Call:
+        return Call(tenant=self.tenant, correlation_id="read", deadline=float("inf"))
+
     async def tasks(self) -> list[Any]:
         found = await self.store.fetch(
             "select t.* from procure_to_pay.task t join procure_to_pay.posting p on p.posting = t.subject"
