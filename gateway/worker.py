@@ -292,7 +292,7 @@ class Worker:
                     if books is not None and (heard := await core.procurement.read_bills(call, name, books)):
                         _log.info("suppliers' invoices in %s: %d new or changed", name, heard)
                 except CrossdockError as error:
-                    _log.warning("purchase orders of %s were not read: %s", name, error.detail)
+                    _log.warning("purchases in %s were not read: %s", name, error.detail)
             await self._pause(core.settings.worker.poll_seconds)
 
     async def _keep_projection(self) -> None:

@@ -7,6 +7,7 @@ lower case, 26 characters after the prefix.
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import re
 import time
@@ -32,6 +33,12 @@ def new_ids(prefix: str, count: int) -> list[str]:
     head = f"{prefix}_{_base32((time.time_ns() // 1_000_000) << 80)[:10]}"
     tails = base64.b32encode(os.urandom(10 * count)).translate(_CROCKFORD).decode("ascii")
     return [head + tails[at : at + 16] for at in range(0, 16 * count, 16)]
+
+
+def named_id(prefix: str, *names: str) -> str:
+    """The id of one kind that always goes with `names`: 128 bits of their digest, in the shape of the others."""
+    told = b"".join(len(name.encode()).to_bytes(4) + name.encode() for name in names)
+    return f"{prefix}_{_base32(int.from_bytes(hashlib.blake2b(told, digest_size=16).digest()))}"
 
 
 def first_id_at(prefix: str, at: datetime) -> str:

@@ -9,6 +9,7 @@ from gateway.canonical.events import Recorded
 ORDER_UPDATED: Final = "order.updated"
 AVAILABILITY_CHANGED: Final = "availability.changed"
 RETURN_UPDATED: Final = "return.updated"
+INVOICE_ISSUED: Final = "invoice.issued"
 
 MESSAGE_OF_EVENT: Final = {
     "availability.changed": AVAILABILITY_CHANGED,
@@ -30,6 +31,7 @@ MESSAGE_OF_EVENT: Final = {
     "order.resumed": ORDER_UPDATED,
     "order.rejected": ORDER_UPDATED,
     "order.exception_raised": ORDER_UPDATED,
+    "invoice.issued": INVOICE_ISSUED,
     "return.requested": RETURN_UPDATED,
     "return.authorised": RETURN_UPDATED,
     "return.refused": RETURN_UPDATED,
@@ -45,15 +47,20 @@ _ABOUT: Final = {ORDER_UPDATED: "order", RETURN_UPDATED: "return"}
 
 
 def subject_of(recorded: Recorded) -> str:
-    """What the message is about: one for each event of an order or return; changes of one item stand for each other."""
+    """What the message is about: one for each event of an order or return; changes of one item stand for each other.
+
+    An invoice is named by the order and the shipment that it bills.
+    """
     message = MESSAGE_OF_EVENT[recorded.event.type]
     if message == AVAILABILITY_CHANGED:
         return f"item/{recorded.event.data['item']}"
+    if message == INVOICE_ISSUED:
+        return f"invoice/{recorded.event.aggregate}:{recorded.event.data['shipment']}/{recorded.position.event}"
     return f"{_ABOUT[message]}/{recorded.event.aggregate}/{recorded.position.event}"
 
 
 def topic_of(recorded: Recorded) -> str:
-    """The order, return or item that a message is about, as the column `topic` has it."""
+    """The order, return, invoice or item that a message is about, as the column `topic` has it."""
     return "/".join(subject_of(recorded).split("/")[:2])
 
 

@@ -91,7 +91,7 @@ class ProcureToPay(WorksInTurns):
         cursor, count = await self._store.fetchval(sql.cursor_of, call.tenant, source, "bills"), 0
         for _ in range(_PAGES):
             page = await reader.read_supplier_invoices(call, cursor=cursor)
-            if not page.bills and page.next_cursor == cursor:
+            if not page.bills:
                 break
             count += await self.bookkeeping.take(call.tenant, source, page.bills, call.correlation_id)
             await self._store.execute(sql.move_cursor, call.tenant, source, "bills", page.resume)

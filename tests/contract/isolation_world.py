@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
-from running_gateway import SKUS, TENANT, RunningGateway
+from running_gateway import SKUS, TENANT, RunningGateway, billed
 
 from gateway.app import administer
 from gateway.canonical.capabilities import Connection
@@ -23,7 +23,7 @@ from gateway.identity.credentials import random_text
 from gateway.identity.grants import ClientKind
 from gateway.identity.partners import PARTNER_SCOPES, PartnerCredentials, add_partner
 from gateway.identity.plans import add_plan
-from gateway.kernel.ids import new_id
+from gateway.kernel.ids import named_id, new_id
 from gateway.kernel.keyring import KeyRing
 from gateway.settings import load_settings
 
@@ -72,6 +72,7 @@ DRAWN = (
     "change_id",
     "count_id",
     "return_id",
+    "invoice_id",
     "disposition_id",
     "credit_id",
     "purchase_id",
@@ -104,8 +105,8 @@ OWNED: Mapping[str, str] = {
          "message_id", "exception_id", "cursor", "Last-Event-ID", "Idempotency-Key", "PartnerInput.name",
          "LocationInput.id", "RuleInput.channel", "HoldRuleInput.name", "CustomerInput.number",
          "finding_id", "run_id", "run",
-         "transfer_id", "change_id", "count_id", "return_id", "disposition_id", "credit_id", "entry_id", "bulk_id",
-         "about", "purchase_id", "supplier_id", "supplier", "SupplierInput.name"),
+         "transfer_id", "change_id", "count_id", "return_id", "invoice_id", "disposition_id", "credit_id",
+         "entry_id", "bulk_id", "about", "purchase_id", "supplier_id", "supplier", "SupplierInput.name"),
         PARTNER,
     ),
     **dict.fromkeys(
@@ -348,6 +349,7 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
         " values ($1, 1, 'itm_isolated', 'I', 'EA')",
         count_id,
     )
+    await billed(connection, order_id, shipment=new_id("shp"))
     return_id, disposition_id, credit_id = await _come_back(connection, order_id, partner_id)
     purchase_id, supplier_id = await _buy(connection, partner_id)
     customer_id = new_id("cus")
@@ -358,6 +360,7 @@ async def _raise(connection: Connection, order_id: str, partner_id: str) -> dict
     )
     found = {"finding_id": finding_id, "run_id": run_id, "run": run_id, "customer_id": customer_id,
              "transfer_id": transfer_id, "change_id": change_id,
+             "invoice_id": named_id("inv", order_id, "erp", "INV/17 №4"),
              "return_id": return_id, "disposition_id": disposition_id, "credit_id": credit_id,
              "purchase_id": purchase_id, "supplier_id": supplier_id, "supplier": supplier_id,
              "count_id": count_id, "entry_id": entry_id, "bulk_id": bulk_id, "about": order_id}  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
 import sys
@@ -240,6 +241,22 @@ async def _ship(connection: Connection, partner: str) -> None:
     await insert_shipped_order(
         connection, lines, tenant=TENANT, partner=partner, order=SHIPPED, channel="web", shipped_at=datetime.now(UTC)
     )
+
+
+async def billed(connection: Connection, order: str, *, shipment: str | None = None) -> str:
+    """Let an ERP have billed `shipment` (the order's first, if None) of `order`: its id."""
+    known = shipment or await connection.fetchval(
+        "select shipment_id from order_to_ship.shipment where order_id = $1 order by sequence limit 1", order
+    )
+    line = {"line": 1, "amount": "2", "unit_price": "10", "net": "20"}
+    invoice = {
+        "shipment": known, "system": "erp", "number": "INV/17 №4", "issued_on": "2026-11-22", "currency": "USD",
+        "net": "20", "tax": "3.8", "total": "23.8", "lines": [line],
+    }  # fmt: skip
+    await connection.execute(
+        "update order_to_ship.sales_order set invoices = $2 where order_id = $1", order, json.dumps([invoice])
+    )
+    return str(known)
 
 
 async def _ready(running: RunningGateway) -> None:

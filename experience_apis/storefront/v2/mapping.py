@@ -21,9 +21,14 @@ from process_apis.order_to_ship.freight_rules import freight_of
 from process_apis.order_to_ship.models import AskedLine, Freight, Order, OrderLine, OrderSummary, PlaceOrder, Verb
 from process_apis.order_to_ship.releases import target_of
 from process_apis.partner_notifications.following import Wanted
-from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, ORDER_UPDATED, RETURN_UPDATED
+from process_apis.partner_notifications.rules import (
+    AVAILABILITY_CHANGED,
+    INVOICE_ISSUED,
+    ORDER_UPDATED,
+    RETURN_UPDATED,
+)
 
-MESSAGE_TYPES: Final = (ORDER_UPDATED, AVAILABILITY_CHANGED)
+MESSAGE_TYPES: Final = (ORDER_UPDATED, INVOICE_ISSUED, AVAILABILITY_CHANGED)
 _RETURNS_READ: Final = "returns:read"
 _OUR_MEMBERS: Final = {"amount": "quantity/amount", "uom": "quantity/unit"}
 _SETTLED: Final = frozenset({OrderState.COMPLETED, OrderState.CANCELLED, OrderState.REJECTED})

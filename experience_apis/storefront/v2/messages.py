@@ -6,17 +6,26 @@ from typing import Final
 
 import msgspec
 
-from experience_apis.storefront.v2 import mapping, return_mapping, return_schemas, schemas
+from experience_apis.storefront.v2 import (
+    invoice_mapping,
+    invoice_schemas,
+    mapping,
+    return_mapping,
+    return_schemas,
+    schemas,
+)
 from gateway.canonical.capabilities import AnswersAvailability, ResolvesItems
 from gateway.kernel.errors import NotFound
+from process_apis.order_to_ship.models import Order
 from process_apis.order_to_ship.process import OrderToShip
 from process_apis.partner_notifications.figuring import Figures
 from process_apis.partner_notifications.models import Message
-from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, RETURN_UPDATED
+from process_apis.partner_notifications.rules import AVAILABILITY_CHANGED, INVOICE_ISSUED, RETURN_UPDATED
 from process_apis.returns.process import Returns
 
 MESSAGES: Final = {
     "availability.changed": schemas.AvailabilityChanged,
+    "invoice.issued": invoice_schemas.InvoiceIssued,
     "order.updated": schemas.OrderUpdated,
     "return.updated": return_schemas.ReturnUpdated,
 }
@@ -48,10 +57,13 @@ class StorefrontMessages:
             )
         if message.type == RETURN_UPDATED:
             return await self._return(message, occurred)
-        order = await self._order(message)
+        order = await self._order(message, message.about.partition(":")[0])
         if order is None:
             return None
-        return _encode(schemas.OrderUpdated(type="order.updated", api_version="v2", timestamp=occurred, data=order))
+        if message.type == INVOICE_ISSUED:
+            return _invoice(order, message, occurred)
+        view = mapping.order_view(order)
+        return _encode(schemas.OrderUpdated(type="order.updated", api_version="v2", timestamp=occurred, data=view))
 
     async def _figure(self, message: Message, channel: str) -> schemas.AvailabilityView | None:
         figure = await self._figures.of(message.tenant, channel, message.about)
@@ -67,9 +79,17 @@ class StorefrontMessages:
             return_schemas.ReturnUpdated(type="return.updated", api_version="v2", timestamp=occurred, data=view)
         )
 
-    async def _order(self, message: Message) -> schemas.OrderView | None:
+    async def _order(self, message: Message, order_id: str) -> Order | None:
         try:
-            order = await self._orders.get_order(message.tenant, message.about, partner=message.partner)
+            return await self._orders.get_order(message.tenant, order_id, partner=message.partner)
         except NotFound:
             return None
-        return mapping.order_view(order)
+
+
+def _invoice(order: Order, message: Message, occurred: str) -> bytes | None:
+    view = invoice_mapping.invoice_of_shipment(order, message.about.partition(":")[2])
+    if view is None:
+        return None
+    return _encode(
+        invoice_schemas.InvoiceIssued(type="invoice.issued", api_version="v2", timestamp=occurred, data=view)
+    )

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
-from experience_apis.storefront.v2 import change_routes, mapping, return_routes, schemas
+from experience_apis.storefront.v2 import change_routes, invoice_routes, mapping, return_routes, schemas
 from experience_apis.storefront.v2.messages import MESSAGES, NOTICES
 from experience_apis.storefront.v2.parameters import API, CURSOR, ORDER_ID
 from experience_apis.storefront.v2.recalling import placed_reply
@@ -79,6 +79,7 @@ def routes(
         *_order_routes(orders, accounts, currencies),
         *change_routes.routes(orders),
         *_order_reading_routes(orders, cursors),
+        *invoice_routes.routes(orders),
         *return_routes.routes(returns, cursors),
         *_event_routes(items, events),
     ]
@@ -349,12 +350,12 @@ def _event_routes(items: ResolvesItems, events: EventStreams) -> list[HTTPRouteH
         request: Request[Any, Any, Any],
         last_event_id: Annotated[str | None, _LAST_EVENT] = None,
         event_type: Annotated[
-            list[Literal["order.updated", "availability.changed", "return.updated"]] | None,
+            list[Literal["order.updated", "availability.changed", "return.updated", "invoice.issued"]] | None,
             QueryParameter(
                 name="type",
                 description="Only these messages; all without it. `return.updated` needs the scope returns:read.",
                 min_items=1,
-                max_items=3,
+                max_items=4,
             ),
         ] = None,
         sku: Annotated[

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.kernel.ids import ID_PATTERN, first_id_at, new_id, new_ids, request_named_at
+from gateway.kernel.ids import ID_PATTERN, first_id_at, named_id, new_id, new_ids, request_named_at
 
 INSTANTS = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
@@ -41,3 +41,13 @@ def test_ids_made_at_once_are_like_those_made_one_by_one_and_all_differ():
     assert len(set(made)) == 1000
     assert all(re.fullmatch(ID_PATTERN, each) for each in made)
     assert before[:14] <= min(made)[:14] <= max(made)[:14] <= after[:14]
+
+
+@given(names=st.lists(st.text(), min_size=1, max_size=3))
+def test_a_named_id_is_the_same_for_the_same_names_and_shaped_as_the_others(names):
+    assert named_id("inv", *names) == named_id("inv", *names)
+    assert re.match(ID_PATTERN, named_id("inv", *names))
+
+
+def test_names_that_run_together_are_different_names():
+    assert len({named_id("inv", *names) for names in (("ab", "c"), ("a", "bc"), ("abc",), ("c", "ab"))}) == 4

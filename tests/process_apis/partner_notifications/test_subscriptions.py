@@ -59,3 +59,11 @@ async def test_changes_of_one_item_make_one_message_and_each_event_of_an_order_m
     # The record itself keeps the first of those that stand for one another: the rest of what came alone is the same.
     alone = {(row[3], row[5]): row[8] for row in reversed(one_by_one.written)}
     assert {(endpoint, subject): correlation for endpoint, subject, correlation in told} == alone
+
+
+async def test_an_invoice_is_told_to_whose_order_it_bills_and_names_the_shipment():
+    [subscription] = subscriptions()
+    record = Record()
+    await subscription.handler(record, recorded(7, "invoice.issued", "ord_1", partner="par_9", shipment="shp_3"))
+    assert record.asked == [("acme", "par_9", "invoice.issued")]
+    assert {row[5] for row in record.written} == {"invoice/ord_1:shp_3/7"}
