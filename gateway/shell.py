@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from getpass import getuser
 from typing import Final
 
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.ids import new_id
+from gateway.kernel.shell import shell_actor
 
 _DEADLINE_S: Final = 60.0
 
@@ -17,7 +17,7 @@ def caller_at_shell(tenant: str, clock: Clock, scopes: frozenset[str]) -> Caller
     correlation_id = new_id("cli")
     principal = Principal(
         tenant=tenant,
-        subject=f"shell/{getuser()}",
+        subject=shell_actor(),
         credential="shell",
         zones=frozenset({Zone.PROCESS}),
         scopes=scopes,
