@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from enum import Enum
 from typing import Final, Generic, TypeVar
 
 from gateway.kernel.errors import Unavailable
@@ -21,8 +22,19 @@ _CONTENDED: Final = "store.contended"
 _RETRY_AFTER: Final = 1.0
 
 
+class Again(Enum):
+    """What `run` answers for a member that is to be in the next batch, before whoever waits."""
+
+    AGAIN = "again"
+
+
+AGAIN: Final = Again.AGAIN
+
+
 class Batches(Generic[Asked, Answer]):
     """`run` answers every member of a batch, in order, in one transaction: a value, or an exception for that member.
+
+    Or `AGAIN`, where what the member needs was taken in between: nothing of it was done, and `run` sees that it ends.
 
     At most `largest` members in one batch and `lanes` batches at once; `waiting` more may wait, and whoever comes then
     is shed with `Unavailable` (code ``store.queue_full``). When `run` itself raises, nothing was committed and each
@@ -32,7 +44,7 @@ class Batches(Generic[Asked, Answer]):
 
     def __init__(
         self,
-        run: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer | BaseException]]],
+        run: Callable[[Sequence[Asked]], Awaitable[Sequence[Answer | BaseException | Again]]],
         *,
         largest: int = 64,
         waiting: int = 2048,
@@ -71,6 +83,7 @@ class Batches(Generic[Asked, Answer]):
             self._running.discard(asyncio.current_task())
 
     async def _answer(self, batch: Sequence[tuple[Asked, asyncio.Future[Answer]]]) -> None:
+        answers: Sequence[Answer | BaseException | Again]
         try:
             answers = await self._run([asked for asked, _ in batch])
         except Exception as error:  # noqa: BLE001  # told to whoever asked
@@ -83,8 +96,10 @@ class Batches(Generic[Asked, Answer]):
             for _, answer in batch:
                 answer.cancel()
             raise
+        again = [member for member, found in zip(batch, answers, strict=True) if found is AGAIN]
+        self._queue.extendleft(reversed(again))
         for (_, future), found in zip(batch, answers, strict=True):
-            if future.done():
+            if future.done() or isinstance(found, Again):
                 continue
             if isinstance(found, BaseException):
                 future.set_exception(found)

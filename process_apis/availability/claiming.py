@@ -7,9 +7,9 @@ and has never anything to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import msgspec
@@ -17,28 +17,27 @@ import msgspec
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.kit import KitBook, ResolvesKits
 from gateway.canonical.location import LocationMap
-from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest, Substitution
-from gateway.canonical.substitute import ResolvesSubstitutes, Substitute, SubstituteBook
+from gateway.canonical.stock import ClaimedLine, ClaimLine, ClaimOverride, ClaimRequest
+from gateway.canonical.substitute import ResolvesSubstitutes, SubstituteBook
 from gateway.kernel.clock import Clock
-from gateway.kernel.errors import Conflict, Rejected
+from gateway.kernel.errors import Conflict
 from gateway.store import log
 from gateway.store.arrays import array
 from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
-from process_apis.availability.actions import ActionRow, action_reused, answered, claims_made, digest
+from process_apis.availability.actions import ActionRow, action_reused, claims_made
+from process_apis.availability.deciding import Asked, Heads, check_lines, decide
 from process_apis.availability.freshness import Heard, Holding, SourceObjectives, certainty
 from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.leaving import Departures
 from process_apis.availability.lines import Cause, LineChange, line_events, lock_lines, refresh_lines
 from process_apis.availability.lots import dates_at
-from process_apis.availability.models import ChannelRule, LineKey, Need
-from process_apis.availability.narrowing import for_class
-from process_apis.availability.optimistic import NeedsLocks, check_rules, reserve
-from process_apis.availability.promising import Promise, Shelf, claim_events
-from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
+from process_apis.availability.models import ChannelRule, LineKey
+from process_apis.availability.optimistic import LOOK, Unlocked, decide_unlocked
+from process_apis.availability.promising import Shelf, claim_events
+from process_apis.availability.rulebook import Rulebook, fencing_of
 from process_apis.availability.rules import usable
-from process_apis.availability.substituting import Allowed
 
 _sql: Final = queries_beside(__file__)
 
@@ -47,34 +46,6 @@ _decode_heard: Final = msgspec.json.Decoder(dict[str, Heard]).decode
 _decode_held: Final = msgspec.json.Decoder(dict[str, Holding]).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 _decode_actions: Final = msgspec.json.Decoder(list[ActionRow]).decode
-
-
-class _Asked(msgspec.Struct, kw_only=True, frozen=True):
-    """Requests of one tenant that are decided together: of different orders, with different action ids."""
-
-    tenant: str
-    requests: Sequence[ClaimRequest]
-    orders: Sequence[str]
-    channels: Sequence[str]
-    items: Sequence[str]
-    book: KitBook
-    stand_ins: SubstituteBook | None
-    now: datetime
-
-
-class _Heads(msgspec.Struct, kw_only=True):
-    """What the record says of orders, actions and rules, read behind the locks of the orders."""
-
-    rules: Mapping[str, ChannelRule]
-    own_rules: Sequence[ChannelRule]
-    fencing: Sequence[ChannelRule]
-    versions: Mapping[str, int]
-    earlier: Mapping[str, ActionRow]
-    made_before: Mapping[str, ClaimedLine]
-    cancelled: Sequence[str]
-    handled: Sequence[str]
-    dates_lots: bool
-    at: datetime
 
 
 class Claimer:
@@ -143,10 +114,12 @@ class Claimer:
         shelf = await Shelf.lock(
             connection, tenant, asked.orders, asked.items, self._departures, asked.book.among(asked.items)
         )
-        heads = await self._heads(connection, asked, shelf)
+        head = await connection.fetchrow(_sql.claim_heads, tenant, *_named_in(asked), asked.now)
+        shelf.count(head, dates_at(self._locations, tenant, asked.now))
+        heads = await self._heads(connection, asked, head)
         if any(rule.terms.fallback != "serve" for rule in heads.own_rules):
             heads.rules = await self._in_doubt(connection, tenant, heads.rules, asked.now)
-        answers, promises = _decide(asked, heads, shelf)
+        answers, promises = decide(asked, heads, shelf)
         late = [each.request.order for each in promises if each.request.order in heads.handled]
         if promises:
             first = Together()
@@ -161,39 +134,24 @@ class Claimer:
                 await _audit(connection, tenant, each.request, each.request.override)
         return answers
 
-    async def claim_unlocked(
+    async def decide_unlocked(
         self, connection: Connection, *, tenant: str, requests: Sequence[ClaimRequest]
-    ) -> Sequence[Sequence[ClaimedLine]]:
-        """As `claim_all`, of plain requests (`is_plain`), and all is written; stock lines are locked last.
-
-        Raises `NeedsLocks` where one of `requests` would be refused, or has to be decided behind locks.
-        """
+    ) -> Unlocked:
+        """What `requests` are answered by what stands now: one round trip, no locks; see `optimistic.py`."""
         asked = await self._asked(connection, tenant, requests)
-        if asked.book.among(asked.items):
-            raise NeedsLocks
-        shelf = await Shelf.read(connection, tenant, asked.orders, asked.items, self._departures)
-        heads = await self._heads(connection, asked, shelf)
-        if heads.dates_lots or heads.handled:
-            raise NeedsLocks
-        check_rules([*heads.own_rules, *heads.fencing])
-        answers, promises = _decide(asked, heads, shelf)
-        made = [answer for answer in answers if not isinstance(answer, Conflict)]
-        if len(made) < len(answers):
-            raise NeedsLocks
-        if promises:
-            writes = Together()
-            shelf.write_claims(writes, promises, asked.now)
-            writes.tell(claim_events(tenant, promises, asked.now))
-            await writes.run(connection)
-            await reserve(connection, tenant, shelf, promises, asked.now)
-        return made
+        look = await connection.fetchrow(LOOK, tenant, *_named_in(asked), asked.now)
+        shelf = Shelf.of_look(tenant, look, self._departures)
+        heads = await self._heads(connection, asked, look, with_lots=look["with_lots"])
+        known = heads.versions
+        heads.versions = {order: known.get(order, 0) + 2 for order in asked.orders}
+        return decide_unlocked(asked, heads, shelf)
 
-    async def _asked(self, connection: Connection, tenant: str, requests: Sequence[ClaimRequest]) -> _Asked:
+    async def _asked(self, connection: Connection, tenant: str, requests: Sequence[ClaimRequest]) -> Asked:
         for request in requests:
             check_lines(request.lines)
         book = await self._kits.book(tenant, connection)
         stand_ins = await self._stand_ins(connection, tenant, requests)
-        return _Asked(
+        return Asked(
             tenant=tenant,
             requests=requests,
             orders=sorted(request.order for request in requests),
@@ -204,24 +162,21 @@ class Claimer:
             now=self._clock.now(),
         )
 
-    async def _heads(self, connection: Connection, asked: _Asked, shelf: Shelf) -> _Heads:
-        """What stands behind the locks of the orders; `shelf` is told what channels hold, and its lots."""
-        tenant = asked.tenant
-        names = ([each.action for each in asked.requests], asked.orders, asked.channels, asked.items)
-        head = await connection.fetchrow(_sql.claim_heads, tenant, *map(array, names), asked.now)
-        rules = await self._rulebook.of_heads(connection, tenant, head["rules"])
-        shelf.count(head, dates_at(self._locations, tenant, asked.now))
+    async def _heads(
+        self, connection: Connection, asked: Asked, head: Mapping[str, Any], *, with_lots: Collection[str] = ()
+    ) -> Heads:
+        rules = await self._rulebook.of_heads(connection, asked.tenant, head["rules"])
         earlier = {row.action: row for row in _decode_actions(head["actions"])}
-        return _Heads(
+        return Heads(
             rules=rules,
             own_rules=[rules[channel] for channel in asked.channels if channel in rules],
             fencing=fencing_of(rules),
-            versions=_decode_versions(head["versions"]),
+            versions=_decode_versions(head["versions"] or "{}"),
             earlier=earlier,
-            made_before=await claims_made(connection, tenant, earlier.values()) if earlier else {},
+            made_before=await claims_made(connection, asked.tenant, earlier.values()) if earlier else {},
             cancelled=head["cancelled"] or (),
             handled=head["handled"],
-            dates_lots=head["lots"] is not None,
+            with_lots=with_lots,
             at=head["at"],
         )
 
@@ -258,30 +213,6 @@ class Claimer:
         return {channel: doubting(rule) for channel, rule in rules.items()}
 
 
-def _decide(asked: _Asked, heads: _Heads, shelf: Shelf) -> tuple[list[Sequence[ClaimedLine] | Conflict], list[Promise]]:
-    """What each request is answered, one after the other, and what is to be written for it."""
-    answers: list[Sequence[ClaimedLine] | Conflict] = []
-    promises: list[Promise] = []
-    for request in asked.requests:
-        needs = [Need(line.line, line.item, line.amount, line.location) for line in sorted(request.lines, key=_number)]
-        content = digest("claim", request.order, request.channel, _said(request, needs))
-        try:
-            if (known := heads.earlier.get(request.action)) is not None:
-                answers.append(answered(known, content, heads.made_before))
-                continue
-            check_open(request.order, heads.cancelled)
-            rule = for_class(heads.rules.get(request.channel) or open_rule(request.channel), request.customer_class)
-            policies = _policies(request, rule, asked.stand_ins, asked.book)
-            made = shelf.promise(request, rule, heads.fencing, needs, asked.now, *policies)
-        except Conflict as refusal:
-            answers.append(refusal)
-            continue
-        ends = request.expires_at if request.expires_in is None else heads.at + request.expires_in
-        promises.append(Promise(request, rule, made, content, heads.versions[request.order], ends))
-        answers.append(made)
-    return answers, promises
-
-
 def _named(requests: Sequence[ClaimRequest], stand_ins: SubstituteBook | None, book: KitBook) -> set[str]:
     """The items of all lines, and what may stand in for them."""
     items = {line.item for request in requests for line in request.lines}
@@ -292,18 +223,9 @@ def _named(requests: Sequence[ClaimRequest], stand_ins: SubstituteBook | None, b
     return items | {item for item in may if item not in book.kits}
 
 
-def _policies(
-    request: ClaimRequest, rule: ChannelRule, stand_ins: SubstituteBook | None, book: KitBook
-) -> tuple[Allowed, Allowed]:
-    """What may stand in for which line, and what is only told of; kits do neither."""
-    if stand_ins is None:
-        return {}, {}
-    found: dict[Substitution, dict[int, Sequence[Substitute]]] = {"none": {}, "offer": {}, "accept": {}}
-    for line in request.lines:
-        if line.item not in book.kits:
-            may = [each for each in stand_ins.of(line.item, request.channel) if each.item not in book.kits]
-            found[line.substitution or rule.terms.substitution][line.line] = may
-    return found["accept"], found["offer"]
+def _named_in(asked: Asked) -> list[str]:
+    actions = [each.action for each in asked.requests]
+    return [array(names) for names in (actions, asked.orders, asked.channels, asked.items)]
 
 
 async def catch_up(connection: Connection, tenant: str, order: str, now: datetime) -> None:
@@ -328,21 +250,6 @@ def _forget_refused(
         writes.add(_sql.forget_orders, tenant, array(refused))
 
 
-def check_lines(lines: Sequence[ClaimLine]) -> None:
-    """Raise `Rejected` for lines that no order can have."""
-    if len({line.line for line in lines}) != len(lines):
-        raise Rejected("a line number is used twice: number the lines of an order", code="claim.line_repeated")
-    for line in lines:
-        if not line.amount.is_finite() or line.amount <= 0:
-            raise Rejected(f"line {line.line} claims {line.amount}: claim more than zero", code="claim.amount_invalid")
-
-
-def check_open(order: str, cancelled: Sequence[str]) -> None:
-    """Raise `Conflict` (``claim.order_cancelled``) where `order` is among them."""
-    if order in cancelled:
-        raise Conflict(f"order {order} was cancelled: claim for a new one", code="claim.order_cancelled")
-
-
 async def _audit(connection: Connection, tenant: str, request: ClaimRequest, override: ClaimOverride) -> None:
     await record_audit(
         connection,
@@ -354,14 +261,3 @@ async def _audit(connection: Connection, tenant: str, request: ClaimRequest, ove
         correlation_id=request.correlation_id,
         detail={"reason": override.reason, "channel": request.channel, "lines": request.lines},
     )
-
-
-def _said(request: ClaimRequest, needs: Sequence[Need]) -> object:
-    named = [line.substitution for line in sorted(request.lines, key=_number)]
-    if request.customer_class is not None or any(each != "none" for each in named):
-        return [request.fill, needs, named, request.customer_class]
-    return needs if request.fill == "complete" else [request.fill, needs]
-
-
-def _number(line: ClaimLine) -> int:
-    return line.line

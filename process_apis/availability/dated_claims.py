@@ -28,7 +28,8 @@ from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
 from gateway.store.together import Together
 from process_apis.availability.actions import action_of_row, answered, digest, record_action
-from process_apis.availability.claiming import Claimer, catch_up, check_lines, check_open
+from process_apis.availability.claiming import Claimer, catch_up
+from process_apis.availability.deciding import check_lines, check_open
 from process_apis.availability.foreseeing import Calendar, foresee, look_ahead, stocks_of
 from process_apis.availability.fulfilling import claim_event, move_waiting
 from process_apis.availability.models import ChannelRule, DatedRequest, LineKey, Need, Portion

@@ -40,7 +40,9 @@ _NONE: Final[Allowed] = {}
 _NOTHING: Final = Held()
 _replace: Final = msgspec.structs.replace
 _encode: Final = msgspec.json.Encoder().encode
-_LOCKS: Final = "for update of l"
+_COLUMNS: Final = (
+    "item", "location", "owner", "on_hand", "sellable", "reserved", "allocated", "external", "short", "version", "as_of"
+)  # fmt: skip
 
 CounterKey = tuple[str, str, str, str | None]
 """Item, channel, owner, the allotment that is drawn from."""
@@ -101,12 +103,15 @@ class Shelf:
         return cls(tenant, rows, departures, kits)
 
     @classmethod
-    async def read(
-        cls, connection: Connection, tenant: str, orders: Sequence[str], items: Sequence[str], departures: Departures
-    ) -> Shelf:
-        """Lock `orders` (sorted), and read all stock lines of `items` without locking them: see `optimistic.py`."""
-        rows = await connection.fetch(_sql.lock_shelf.removesuffix(_LOCKS), tenant, array(orders), array(items))
-        return cls(tenant, rows, departures, {})
+    def of_look(cls, tenant: str, columns: Mapping[str, Any], departures: Departures) -> Shelf:
+        """What was read of some items without locking them, column by column: see `optimistic.py`."""
+        found = [columns[name] or () for name in _COLUMNS]
+        return cls(tenant, [dict(zip(_COLUMNS, row, strict=True)) for row in zip(*found, strict=True)], departures, {})
+
+    def as_read(self, items: Collection[str]) -> Shelf:
+        """The lines of some items as if nothing had been promised of them."""
+        rows = [row for key, row in self._rows.items() if key.item in items]
+        return Shelf(self._tenant, rows, self._departures, self._kits)
 
     @property
     def taken(self) -> Mapping[LineKey, Decimal]:
@@ -132,9 +137,7 @@ class Shelf:
         for item, channel, owner, opened, counted, allotment, drawn in zip(
             *(head[name] for name in columns), strict=True
         ):
-            held = self._held[item]
-            if (channel, owner) not in held or held[channel, owner].version != counted:
-                held[channel, owner] = Held(Decimal(opened), counted, allotment, Decimal(drawn))
+            self._held[item][channel, owner] = Held(Decimal(opened), counted, allotment, Decimal(drawn))
 
     def amend(self, rows: Iterable[Mapping[str, Any]], counters: Mapping[str, Any]) -> None:
         """Tell of these `rows` of lines and `counters` (columns as in `claim_heads`) instead of what was read unlocked.
@@ -143,7 +146,17 @@ class Shelf:
         """
         for row in rows:
             self._rows[LineKey(row["item"], row["location"], row["owner"])] = row
-        self._hold(counters)
+        if counters["items"] is not None:
+            self._hold(counters)
+
+    def settle(self, promises: Sequence[Promise]) -> None:
+        """Of what was promised, only `promises` hold: nothing more was taken. What is left at lines stays as it is."""
+        self._taken.clear()
+        self._causes.clear()
+        for promise in promises:
+            for key, claim in zip(promise.keys, promise.made, strict=True):
+                self._taken[key] += claim.amount
+                self._causes.setdefault(key, promise.request.correlation_id)
 
     def _date_lots(self, lots: Sequence[LotStock], today: Callable[[str], date]) -> None:
         for item in {lot.item for lot in lots} & self._lines.keys():

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from gateway.kernel.errors import Conflict, Unavailable
-from gateway.store.batches import Batches
+from gateway.store.batches import AGAIN, Batches
 from gateway.store.postgres import CommitUnknown
 
 
@@ -49,6 +49,19 @@ async def test_one_member_is_refused_and_the_others_are_not():
     answers = await Ledger().ask(2, 3, 4)
     assert [answers[0], answers[2]] == [4, 8]
     assert isinstance(answers[1], Conflict)
+
+
+async def test_what_has_to_come_again_is_first_in_the_next_batch():
+    batches, ledger = [], Ledger()
+
+    async def run(batch):
+        batches.append(list(batch))
+        await ledger.gate.wait()
+        return [AGAIN if number in (2, 4) and len(batches) == 1 else number for number in batch]
+
+    asked = Batches(run, largest=3)
+    assert await asyncio.gather(*(asked.ask(number) for number in range(1, 6))) == [1, 2, 3, 4, 5]
+    assert batches == [[1, 2, 3], [2, 4, 5]]
 
 
 async def test_a_failing_batch_is_tried_again_one_by_one():

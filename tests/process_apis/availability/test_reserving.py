@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
+from itertools import groupby
 
 import pytest
 
 from gateway.canonical.stock import ClaimRequest
 from gateway.kernel.errors import Unavailable
-from process_apis.availability.optimistic import NeedsLocks
+from process_apis.availability.optimistic import Undecided
 from process_apis.availability.reserving import Reserver, _turns, tried
 
 
@@ -51,30 +53,55 @@ class NoStore:
     async def transaction(self):
         yield None
 
+    connection = transaction
 
-class ScarceAtFirst:
-    """A claimer of stock that is scarce for the first attempt without locks, and plenty from then on."""
 
-    def __init__(self):
+class Decided:
+    is_to_take = False
+
+    def __init__(self, answers):
+        self.answers = answers
+
+
+class Decides:
+    """A claimer that answers what it is told to, one after the other, to whoever asks it to decide unlocked."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
         self.tried = []
 
-    async def claim_unlocked(self, _, *, tenant, requests):
-        self.tried.append("without")
-        if self.tried.count("without") == 1:
-            raise NeedsLocks
-        return [() for _ in requests]
+    async def decide_unlocked(self, _, *, tenant, requests):
+        self.tried.append("unlocked")
+        return Decided([self.answers.pop(0) if self.answers else () for _ in requests])
 
     async def claim_all(self, _, *, tenant, requests, writes):
-        self.tried.append("locks")
+        self.tried.append(f"locks for {len(requests)}")
         return [() for _ in requests]
 
 
-async def test_after_a_batch_that_needed_locks_the_next_ones_of_its_tenant_take_them_at_once_for_a_while():
-    claimer = ScarceAtFirst()
+async def test_batches_of_rules_that_look_further_are_looked_at_in_vain_less_and_less_often():
+    claimer = Decides(*[Undecided.LOCKS] * 4)
     reserver = Reserver(NoStore(), claimer, None)
-    for number in range(18):
+    for number in range(14):
         await reserver.reserve("acme", request(f"o{number}", f"a{number}"))
-    assert claimer.tried == ["without", *["locks"] * 17, "without"]
+    looks = [tried for tried in claimer.tried if tried == "unlocked"]
+    assert len(looks) == 4
+    assert [len(list(some)) for tried, some in groupby(claimer.tried) if tried != "unlocked"] == [2, 3, 5, 4]
     claimer.tried.clear()
     await reserver.reserve("other", request("o", "a"))
-    assert claimer.tried == ["without", "locks"]
+    assert claimer.tried == ["unlocked"]
+
+
+async def test_what_others_take_away_again_and_again_is_decided_behind_locks_in_the_end():
+    claimer = Decides(*[Undecided.AGAIN] * 9)
+    await Reserver(NoStore(), claimer, None).reserve("acme", request("o", "a"))
+    assert claimer.tried == ["unlocked"] * 3 + ["locks for 1"]
+
+
+async def test_one_of_a_batch_that_needs_locks_does_not_take_the_others_behind_them():
+    claimer = Decides((), Undecided.LOCKS, ())
+    reserver = Reserver(NoStore(), claimer, None)
+    await asyncio.gather(*(reserver.reserve("acme", request(f"o{n}", f"a{n}")) for n in range(3)))
+    assert claimer.tried == ["unlocked", "locks for 1"]
+    await reserver.reserve("acme", request("next", "next"))
+    assert claimer.tried[2:] == ["unlocked"]
