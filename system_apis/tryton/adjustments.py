@@ -12,8 +12,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
 from gateway.canonical.reconciliation import SystemAdjustment
-from gateway.kernel.errors import Conflict, Misconfigured, Rejected
+from gateway.kernel.errors import Conflict, Misconfigured, Rejected, Unavailable
 from system_apis.tryton import mapping, wire
+from system_apis.tryton.client import CHANGED_MEANWHILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,8 +98,8 @@ class Adjustments:
                 await self._orders.press(
                     call, wire.Correction.MODEL, button, [correction.id], _timestamp=_stamp(correction)
                 )
-            except Conflict as conflict:
-                if conflict.code != "erp.changed_meanwhile":
+            except Unavailable as busy:
+                if busy.code != CHANGED_MEANWHILE:
                     raise
             before = button
             correction = await self._read(call, correction.id, posting)

@@ -5,9 +5,10 @@ Source: ``trytond/protocols/{dispatcher,jsonrpc,wrappers}.py`` of Tryton 8.2. ``
 Tryton itself refuses comes as HTTP 200 with an ``error`` member, after its transaction was rolled back:
 
 =====================================================  ==============================================================
-``["UserError", [message, description, domain]]``      `Rejected`; `NotAllowed` when it is about access rights
+``["UserError", [message, description, domain]]``      `Rejected`; `NotAllowed` when it is about access rights;
+                                                       `Unavailable` when a button no longer fits a record's state
 ``["UserWarning", [name, message, description]]``      `Conflict`: a person would be asked to confirm
-``["ConcurrencyException", message]``                  `Conflict`
+``["ConcurrencyException", message]``                  `Unavailable`: read it again
 ``["LoginException", ...]``                            `NotAuthenticated`
 ``["database is locked", traceback]``                  `Unavailable`: SQLite gave up waiting, nothing was done
 ``[text, traceback]``                                  `BrokenUpstream`: a fault inside Tryton, nothing was done
@@ -50,8 +51,10 @@ _NOT_FOUND: Final = 404
 _TOO_MANY: Final = 429
 _SERVER_ERROR: Final = 500
 _LOCKED: Final = "database is locked"
+CHANGED_MEANWHILE: Final = "erp.changed_meanwhile"
 # English texts of trytond/ir/message.xml; every call asks for English.
 _ABOUT_RIGHTS: Final = ("You are not allowed to access", "You are not allowed to")
+_ABOUT_STATE: Final = 'You can not call "'
 
 
 class Client:
@@ -166,6 +169,9 @@ def _raise_error(error: object, method: str) -> NoReturn:
             text = " ".join(part for part in (message, *rest[:1]) if isinstance(part, str) and part)
             if text.startswith(_ABOUT_RIGHTS):
                 raise NotAllowed(f"Tryton: {text}", code="erp.not_allowed", context=context)
+            if text.startswith(_ABOUT_STATE):
+                # Somebody pressed it before us: a person, or a request of our own that we had given up.
+                raise Unavailable(f"{text} It was moved on meanwhile", code=CHANGED_MEANWHILE, context=context)
             raise Rejected(f"Tryton refuses: {text}", code="erp.refused", context=context)
         case ["UserWarning", [str() as name, str() as message, *_]]:
             raise Conflict(
@@ -174,8 +180,8 @@ def _raise_error(error: object, method: str) -> NoReturn:
                 context={**context, "warning": name},
             )
         case ["ConcurrencyException", *_]:
-            raise Conflict(
-                "the record was changed by someone else: read it again", code="erp.changed_meanwhile", context=context
+            raise Unavailable(
+                "the record was changed by someone else: read it again", code=CHANGED_MEANWHILE, context=context
             )
         case ["LoginException", *_]:
             raise NotAuthenticated("Tryton asks for another way to log in", code="erp.credentials_refused")

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from gateway.canonical.invoice import InvoiceLine, InvoiceState, SystemInvoice
 from gateway.kernel.errors import BrokenUpstream, Conflict, Unavailable
 from system_apis.tryton import mapping, wire
+from system_apis.tryton.client import CHANGED_MEANWHILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,8 +130,8 @@ class Invoices:
         for each in bills:
             try:
                 await self.post(call, int(each.identity.rpartition(",")[2]))
-            except Conflict as conflict:
-                if conflict.code != "erp.changed_meanwhile":
+            except Unavailable as busy:
+                if busy.code != CHANGED_MEANWHILE:
                     raise
 
     async def _process(self, call: Call, reference: str) -> None:

@@ -12,8 +12,9 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
-from gateway.kernel.errors import Conflict, NotFound
+from gateway.kernel.errors import Conflict, NotFound, Unavailable
 from system_apis.tryton import mapping, wire
+from system_apis.tryton.client import CHANGED_MEANWHILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,8 +108,8 @@ class Postings:
                 return _as_posted(mapping.system_shipment(shipment, numbers), posting, wanted)
             try:
                 await self._step(call, shipment, posting, wanted, numbers)
-            except Conflict as conflict:
-                if conflict.code != "erp.changed_meanwhile":
+            except Unavailable as busy:
+                if busy.code != CHANGED_MEANWHILE:
                     raise
             shipment = await self._read(call, shipment.id)
         raise Conflict(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gateway.canonical.purchase import SystemReceipt
 from gateway.kernel.errors import Conflict, NotFound, Rejected, Unavailable
 from system_apis.tryton import mapping, wire
+from system_apis.tryton.client import CHANGED_MEANWHILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -158,7 +159,10 @@ class Receipts:
             warning = str(conflict.context.get("warning", ""))
             if warning.endswith(_MORE_THAN_ORDERED):
                 await self._client.confirm(call, warning)
-            elif conflict.code != "erp.changed_meanwhile":
+            else:
+                raise
+        except Unavailable as busy:
+            if busy.code != CHANGED_MEANWHILE:
                 raise
 
     async def _known(self, call: Call, receipt: str) -> wire.Reception | None:

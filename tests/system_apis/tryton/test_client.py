@@ -54,7 +54,12 @@ async def outcome(answer, *, write=False):
         ({"error": ["UserError", ["No stock.", "really", None]]}, Rejected, "erp.refused"),
         ({"error": ["UserError", ['You are not allowed to access "Party".', "", None]]}, NotAllowed, "erp.not_allowed"),
         ({"error": ["UserWarning", ["w1", "Sure?", ""]]}, Conflict, "erp.confirmation_needed"),
-        ({"error": ["ConcurrencyException", "Records were modified"]}, Conflict, "erp.changed_meanwhile"),
+        ({"error": ["ConcurrencyException", "Records were modified"]}, Unavailable, "erp.changed_meanwhile"),
+        (
+            {"error": ["UserError", ['You can not call "quote" on "47 [ord_1]" of "Sale".', "", None]]},
+            Unavailable,
+            "erp.changed_meanwhile",
+        ),
         ({"error": ["LoginException", ["x", "y", "char"]]}, NotAuthenticated, "erp.credentials_refused"),
         ({"error": ["database is locked", ""]}, Unavailable, "erp.database_locked"),
         ({"error": ["'nosuch'", ""]}, BrokenUpstream, "erp.fault"),
