@@ -100,6 +100,7 @@ from gateway.outbound.webhooks import WebhookSender
 from gateway.pacing.visits import Visits
 from gateway.pacing.windows import CallWindows
 from gateway.reference.importing import TakesRows
+from gateway.reference.troubles import RefusalTroubles
 from gateway.serving.state import show_state
 from gateway.settings import BackboneSettings, CacheSettings, SecretSettings, Settings, StoreSettings, TracingSettings
 from gateway.store.audit import AuditEntry
@@ -153,7 +154,7 @@ from process_apis.channel_publication.feeding import FeedOptions
 from process_apis.channel_publication.models import Options as PublicationOptions
 from process_apis.channel_publication.models import PublishedChannel
 from process_apis.channel_publication.process import ChannelPublication
-from process_apis.channel_publication.troubles import TellingTroubles
+from process_apis.channel_publication.troubles import FigureTroubles, TellingTroubles
 from process_apis.customers import routes as customers_routes
 from process_apis.customers.known import KnownCustomers
 from process_apis.customers.process import Customers
@@ -372,6 +373,9 @@ class Core:
                 self.stock_operations.troubles(),
                 self.procurement.troubles(),
                 TellingTroubles(self.publication.told, OrderProgress()),
+                FigureTroubles(self.publication.shown_by),
+                self.reconciliation.troubles(),
+                RefusalTroubles(),
             ],
             settings.exceptions,
         )

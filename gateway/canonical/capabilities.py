@@ -661,11 +661,18 @@ class TellsUnposted(Protocol):
 class TellsBooked(Protocol):
     """What ERPs confirmed of orders, by order id after `after`: those still open, or closed since `since`.
 
-    What was changed after `until` may be on its way and is left out.
+    What was changed after `until` may be on its way and is left out. With `orders` only those of these references.
     """
 
     async def booked(
-        self, tenant: str, *, after: str, since: datetime, until: datetime, limit: int
+        self,
+        tenant: str,
+        *,
+        after: str,
+        since: datetime,
+        until: datetime,
+        limit: int,
+        orders: Sequence[str] | None = None,
     ) -> Sequence[BookedOrder]: ...
 
 

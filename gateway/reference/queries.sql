@@ -58,7 +58,9 @@ from unnest($5::text[], $6::text[], $7::text[], $8::text[]) with ordinality as u
 order by u.record, u.attribute, u.place
 on conflict (tenant, domain, source, record, attribute) do update
 set seen_at = excluded.seen_at, code = excluded.code, detail = excluded.detail,
-    told_at = case when (f.code, f.detail) = (excluded.code, excluded.detail) then f.told_at else excluded.told_at end
+    told_at = case when (f.code, f.detail) = (excluded.code, excluded.detail) then f.told_at else excluded.told_at end,
+    let_be_at = case when (f.code, f.detail) = (excluded.code, excluded.detail) then f.let_be_at end,
+    failed_at = case when f.asked_at is null then f.failed_at else clock_timestamp() end, asked_at = null
 
 -- name: forget_refusals
 delete from reference.refusal where tenant = $1 and domain = $2 and source = $3 and seen_at < $4

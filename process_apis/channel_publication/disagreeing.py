@@ -14,6 +14,7 @@ from gateway.store.queries import queries_beside
 from process_apis.channel_publication.models import Disagreement
 
 _sql: Final = queries_beside(__file__)
+_MOST_SAID: Final = 500
 _log: Final = logging.getLogger(__name__)
 
 
@@ -26,11 +27,18 @@ class Disagreements:
         self._key = (tenant, channel)
 
     async def tell(self, found: Disagreement, *, why: str = "") -> None:
-        """Keep it and tell the log, unless one about the same item is open."""
+        """Keep it, and tell the log unless one about the same item is open; `why` is what the channel said of it."""
         tenant, channel = self._key
         async with self._store.transaction() as connection:
             number = await connection.fetchval(
-                _sql.raise_disagreement, *self._key, found.item, found.sku, found.cause, found.expected, found.found
+                _sql.raise_disagreement,
+                *self._key,
+                found.item,
+                found.sku,
+                found.cause,
+                found.expected,
+                found.found,
+                why[:_MOST_SAID],
             )
             if number is None:
                 return
@@ -61,6 +69,10 @@ class Disagreements:
             found.found,
             why,
         )
+
+    async def still(self, items: Sequence[str]) -> None:
+        """What was looked at again and is as far apart as before."""
+        await self._store.execute(_sql.still_apart, *self._key, list(items))
 
     async def resolve(self, items: Sequence[str]) -> None:
         """What is published again, or as it should be, is resolved."""

@@ -99,6 +99,11 @@ class ChannelPublication:
         return {channel.name: channel.system for channel in self.channels if channel.updates is not None}
 
     @property
+    def shown_by(self) -> dict[str, str]:
+        """The instance that shows each channel."""
+        return {channel.name: channel.system for channel in self.channels}
+
+    @property
     def followed(self) -> list[str]:
         """What changes are marked for: published channels and feeds."""
         return [*self.names, *(feed.options.key for feed in self.feeds.values())]

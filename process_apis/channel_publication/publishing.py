@@ -185,6 +185,7 @@ class Publisher:
                 await self._disagreements.tell(
                     Disagreement(item=figure.item, sku=figure.sku, cause=Cause.VANISHED, expected=figure.base)
                 )
+        await self._disagreements.still([f.item for f in figures if f.state is FigureState.UNLISTED])
         await self._store.execute(_sql.saw_none, *self._key, [figure.item for figure in figures])
         await self._drop([(figure.item, figure.revision) for figure in figures])
 

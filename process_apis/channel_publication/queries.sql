@@ -211,10 +211,17 @@ where f.tenant = $1 and f.channel = $2 and f.item = c.item;
 update channel_publication.channel set read_back_at = now() where tenant = $1 and channel = $2;
 
 -- name: raise_disagreement
-insert into channel_publication.disagreement (tenant, channel, item, sku, cause, expected, found)
-values ($1, $2, $3, $4, $5, $6, $7)
-on conflict (tenant, channel, item) where resolved_at is null do nothing
-returning disagreement;
+-- Its number where it is new; one that is open already is what is found now.
+insert into channel_publication.disagreement as g (tenant, channel, item, sku, cause, expected, found, detail)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+on conflict (tenant, channel, item) where resolved_at is null do update
+set cause = excluded.cause, expected = excluded.expected, found = excluded.found, detail = excluded.detail,
+    last_at = now()
+returning case when g.xmax = 0 then g.disagreement end;
+
+-- name: still_apart
+update channel_publication.disagreement set last_at = now()
+where tenant = $1 and channel = $2 and item = any($3::text[]) and resolved_at is null;
 
 -- name: resolve
 update channel_publication.disagreement set resolved_at = now()

@@ -247,10 +247,17 @@ class OrderToShip:
         return await self._reading.unposted(tenant, locations)
 
     async def booked(
-        self, tenant: str, *, after: str, since: datetime, until: datetime, limit: int
+        self,
+        tenant: str,
+        *,
+        after: str,
+        since: datetime,
+        until: datetime,
+        limit: int,
+        orders: Sequence[str] | None = None,
     ) -> Sequence[BookedOrder]:
         """See `TellsBooked`."""
-        return await self._reading.booked(tenant, after=after, since=since, until=until, limit=limit)
+        return await self._reading.booked(tenant, after=after, since=since, until=until, limit=limit, orders=orders)
 
     async def oversold(self, tenant: str) -> Sequence[Mapping[str, Any]]:
         """`channel_oversell` by channel: units and orders since ever, the latest, and what still waits."""

@@ -109,10 +109,17 @@ class Reading:
         ]
 
     async def booked(
-        self, tenant: str, *, after: str, since: datetime, until: datetime, limit: int
+        self,
+        tenant: str,
+        *,
+        after: str,
+        since: datetime,
+        until: datetime,
+        limit: int,
+        orders: Sequence[str] | None = None,
     ) -> Sequence[BookedOrder]:
         """See `TellsBooked`."""
-        rows = await self._store.fetch(_unposted.booked, tenant, after, since, until, limit)
+        rows = await self._store.fetch(_unposted.booked, tenant, after, since, until, limit, orders)
         return [
             BookedOrder(
                 order=row["order"],

@@ -27,7 +27,7 @@ where d.consumer = 'order_to_ship.shipping' and d.state <> 'resolved' and e.tena
 
 -- name: booked
 -- Orders after $2 whose ERP said that it has them, or has them no more; not those closed before $3 or changed after $4.
--- Each release is one, under its own reference.
+-- Each release is one, under its own reference; $6: only these.
 select r.reference as order, t.system, t.number, t.state in ('absent', 'withdrawn') as gone,
        (select coalesce(jsonb_agg(jsonb_build_object(
             'posting', s.shipment_id, 'location', s.location, 'shipped_at', s.confirmed_at, 'lines', (
@@ -50,4 +50,6 @@ cross join lateral (
 where o.tenant = $1 and o.order_id >= split_part($2, '.', 1) and r.reference > $2 and t.changed_at < $4
   and (t.state in ('done', 'withdrawn') or t.state = 'absent' and (o.cancelled_at is not null or o.rejected_at is not null))
   and coalesce(o.completed_at, o.cancelled_at, o.rejected_at, $4) >= $3
+  and ($6::text[] is null or r.reference = any($6) and o.order_id = any(
+       select split_part(one, '.', 1) from unnest($6::text[]) as one))
 order by r.reference, t.system limit $5

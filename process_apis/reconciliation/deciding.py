@@ -52,20 +52,35 @@ class Desk:
     ) -> Finding:
         """Accept or reject an open finding. Deciding again in the same way changes nothing; otherwise is `Conflict`."""
         async with self._store.transaction() as connection:
-            row = await connection.fetchrow(sql.lock_finding, tenant, finding)
-            if row is None:
-                raise NotFound(f"there is no finding {finding[:40]!r}", code="reconciliation.finding_not_found")
-            known = finding_of(row)
-            outcome = self._outcome(known, verdict, actor)
-            if outcome is None:
-                return known
-            if outcome == "proposed":
-                await connection.execute(sql.propose_finding, tenant, finding, actor, reason)
-            else:
-                await connection.execute(sql.decide_finding, tenant, finding, outcome.value, actor, reason)
-            await _audit(connection, tenant, known, verdict, str(outcome), actor, reason, correlation_id)
-            row = await connection.fetchrow(sql.get_finding, tenant, finding)
-        return finding_of(row)
+            return await self.decide_within(
+                connection, tenant, finding, verdict, actor=actor, reason=reason, correlation_id=correlation_id
+            )
+
+    async def decide_within(
+        self,
+        connection: Connection,
+        tenant: str,
+        finding: str,
+        verdict: Verdict,
+        *,
+        actor: str,
+        reason: str,
+        correlation_id: str,
+    ) -> Finding:
+        """`decide`, in the caller's transaction."""
+        row = await connection.fetchrow(sql.lock_finding, tenant, finding)
+        if row is None:
+            raise NotFound(f"there is no finding {finding[:40]!r}", code="reconciliation.finding_not_found")
+        known = finding_of(row)
+        outcome = self._outcome(known, verdict, actor)
+        if outcome is None:
+            return known
+        if outcome == "proposed":
+            await connection.execute(sql.propose_finding, tenant, finding, actor, reason)
+        else:
+            await connection.execute(sql.decide_finding, tenant, finding, outcome.value, actor, reason)
+        await _audit(connection, tenant, known, verdict, str(outcome), actor, reason, correlation_id)
+        return finding_of(await connection.fetchrow(sql.get_finding, tenant, finding))
 
     def _outcome(self, known: Finding, verdict: Verdict, actor: str) -> State | Literal["proposed"] | None:
         """What follows; None when it was decided so before."""

@@ -19,12 +19,14 @@ from gateway.canonical.reconciliation import BookedOrder, BookedShipment
 from gateway.kernel.clock import Clock
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
 from process_apis.reconciliation.invoice_rules import wrong_invoices
 from process_apis.reconciliation.models import Cause, Finding, Scope, Tally, What
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.reconciliation.records import sql, write_finding
 from process_apis.reconciliation.rules import wrong_order, wrong_shipment
 
+_asked: Final = queries_beside(__file__, "trouble_queries.sql")
 _TWINS: Final = "erp.twin_orders"
 _ONE: Final = Decimal(1)
 Wrong = tuple[Cause, str, Decimal]
@@ -49,24 +51,28 @@ class Documents:
         self._options = options
 
     async def compare(self, call: Call, run: str, scope: Scope, tally: Tally, *, dry: bool) -> list[Finding]:
-        """Look at the next so many orders, or at the shipments booked for them."""
+        """Look at the next so many orders, or at the shipments booked for them, and at those that somebody asks for."""
         place = f"{scope.what.value}/{scope.source or ''}"
         after = await self._store.fetchval(sql.journal_cursor, call.tenant, place) or ""
         now, limit = self._clock.now(), self._options.orders_per_run
-        booked = await self._orders.booked(
-            call.tenant,
-            after=after,
-            since=now - timedelta(hours=self._options.window_hours),
-            until=now - timedelta(seconds=self._options.in_flight_seconds),
-            limit=limit,
-        )
+        since = now - timedelta(hours=self._options.window_hours)
+        until = now - timedelta(seconds=self._options.in_flight_seconds)
+        booked = await self._orders.booked(call.tenant, after=after, since=since, until=until, limit=limit)
+        following = booked[-1].order if len(booked) == limit else ""
+        rows = await self._store.fetch(_asked.asked_orders, call.tenant, scope.what.value, limit)
+        if asked := {row["reference"] for row in rows} - {each.order for each in booked}:
+            booked = [
+                *booked,
+                *await self._orders.booked(
+                    call.tenant, after="", since=since, until=until, limit=limit, orders=sorted(asked)
+                ),
+            ]
         look = {What.ORDERS: self._order, What.INVOICES: self._invoices}.get(scope.what, self._shipments)
         found: list[Finding] = []
         for each in booked:
             if scope.source in (None, each.system):
                 found += await self._look(call, run, scope.what, each, look, tally, dry=dry)
         if not dry:
-            following = booked[-1].order if len(booked) == limit else ""
             await self._store.execute(sql.keep_cursor, call.tenant, place, following)
         tally.differing += len(found)
         return found

@@ -21,6 +21,7 @@ from gateway.kernel.clock import Clock
 from gateway.kernel.errors import CrossdockError, NotFound
 from gateway.kernel.ids import new_id
 from gateway.store.postgres import Store
+from gateway.store.queries import queries_beside
 from process_apis.reconciliation.deciding import Desk
 from process_apis.reconciliation.documents import Documents
 from process_apis.reconciliation.journals import Journals
@@ -29,7 +30,9 @@ from process_apis.reconciliation.models import Cause, Finding, Run, Scope, State
 from process_apis.reconciliation.options import ReconciliationOptions
 from process_apis.reconciliation.records import finding_of, run_of, sql
 from process_apis.reconciliation.snapshots import Snapshots
+from process_apis.reconciliation.troubles import FindingTroubles
 
+_asked: Final = queries_beside(__file__, "trouble_queries.sql")
 _CALL_S: Final = 600.0
 _DEAD_AFTER: Final = timedelta(hours=1)
 Tell = Callable[[str], None]
@@ -60,6 +63,7 @@ class Reconciliation:
         self._tenant = tenant
         self._records = records
         self._accounts = accounts
+        self._items = items
         self.options = options or ReconciliationOptions()
         in_flight = timedelta(seconds=self.options.in_flight_seconds)
         journals = Journals(store, records, clock, in_flight=in_flight)
@@ -109,6 +113,8 @@ class Reconciliation:
         if not dry:
             counts = (run.compared, run.differing, run.recovered, run.in_flight)
             await self._store.execute(sql.end_run, self._tenant, name, run.state, *counts, run.error)
+            if scope == Scope(what=scope.what):
+                await self._store.execute(_asked.answered, self._tenant, scope.what.value, name)
         return run, found
 
     def _works(
@@ -172,7 +178,9 @@ class Reconciliation:
             )
 
     async def due(self, what: What) -> bool:
-        """Whether the schedule asks for a run now."""
+        """Whether the schedule asks for a run now, or somebody does who has a finding compared again."""
+        if await self._store.fetchval(_asked.asked, self._tenant, what.value):
+            return True
         every = getattr(self.options, f"{what.value}_seconds")
         if not every:
             return False
@@ -189,6 +197,10 @@ class Reconciliation:
 
     def _call(self) -> Call:
         return Call(tenant=self._tenant, correlation_id=new_id("run"), deadline=self._clock.monotonic() + _CALL_S)
+
+    def troubles(self) -> FindingTroubles:
+        """What of it waits for a person, for the queue of exceptions."""
+        return FindingTroubles(self.desk, self._items)
 
     # --- reading --------------------------------------------------------------------------------------------------
 

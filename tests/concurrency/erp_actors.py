@@ -131,5 +131,5 @@ class ErpActor:
     async def unposted(self, tenant, locations):
         return []
 
-    async def booked(self, tenant, *, after, since, until, limit):
+    async def booked(self, tenant, *, after, since, until, limit, orders=None):
         return []

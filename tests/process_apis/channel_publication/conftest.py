@@ -37,7 +37,10 @@ ROOT = Path(__file__).parents[3]
 FOLDERS = [
     ROOT / "gateway/store/migrations",
     ROOT / "gateway/reference/migrations",
-    *(ROOT / f"process_apis/{name}/migrations" for name in ("items", "availability", "channel_publication")),
+    *(
+        ROOT / f"process_apis/{name}/migrations"
+        for name in ("items", "availability", "channel_publication", "exceptions")
+    ),
 ]
 PLACE = Location(
     location="loc_n", name="North", region="na", time_zone="UTC", holder="wms", codes={"wms": "N"}, priority=1

@@ -12,7 +12,8 @@ from process_apis.items.process import Items
 ROOT = Path(__file__).parents[3]
 
 
-FOLDERS = [ROOT / part / "migrations" for part in ("gateway/store", "gateway/reference", "process_apis/items")]
+COMPONENTS = ("gateway/store", "gateway/reference", "process_apis/items", "process_apis/exceptions")
+FOLDERS = [ROOT / part / "migrations" for part in COMPONENTS]
 
 
 @pytest.fixture

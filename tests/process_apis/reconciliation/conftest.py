@@ -18,7 +18,7 @@ FOLDERS = [
     ROOT / "gateway/reference/migrations",
     *(
         ROOT / f"process_apis/{name}/migrations"
-        for name in ("items", "availability", "order_to_ship", "reconciliation")
+        for name in ("items", "availability", "order_to_ship", "reconciliation", "exceptions")
     ),
 ]
 

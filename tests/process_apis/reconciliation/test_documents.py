@@ -80,9 +80,10 @@ class World:
             accounts=self, options=ReconciliationOptions(**more),
         )  # fmt: skip
 
-    async def booked(self, tenant, *, after, since, until, limit):
+    async def booked(self, tenant, *, after, since, until, limit, orders=None):
         assert since < until
-        return [each for name, each in sorted(self.orders.items()) if name > after][:limit]
+        wanted = [each for name, each in sorted(self.orders.items()) if orders is None or name in orders]
+        return [each for each in wanted if each.order > after][:limit]
 
     def journals(self, tenant):
         return {}

@@ -123,7 +123,7 @@ class World:
     async def unposted(self, tenant, locations):
         return list(self.left)
 
-    async def booked(self, tenant, *, after, since, until, limit):
+    async def booked(self, tenant, *, after, since, until, limit, orders=None):
         return []
 
     def reconciliation(self, **tolerance):
