@@ -10,8 +10,8 @@ from litestar.params import FromPath
 
 from gateway.console.access import caller_of, form_of, user_of
 from gateway.console.answers import html, see_other, status_of
+from gateway.console.forms import amount_in, number_in, reason_in
 from gateway.console.rendering import Pages
-from gateway.console.serving_customers import amount_in, number_in
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
@@ -195,9 +195,9 @@ def _deciding(desk: DecidesPurchases, done: Any) -> HTTPRouteHandler:
         work = {
             "acceptance": lambda caller: _decided(desk, caller, purchase, form, accept=True),
             "refusal": lambda caller: _decided(desk, caller, purchase, form, accept=False),
-            "closure": lambda caller: desk.close_line(caller, purchase, line=_line(form), reason=_reason(form)),
+            "closure": lambda caller: desk.close_line(caller, purchase, line=_line(form), reason=reason_in(form)),
             "sent-back": lambda caller: _sent_back(desk, caller, purchase, form),
-            "booked": lambda caller: desk.booked_by_hand(caller, _posting(form), reason=_reason(form)),
+            "booked": lambda caller: desk.booked_by_hand(caller, _posting(form), reason=reason_in(form)),
         }.get(verb)
         if work is None:
             raise NotFound("a buyer accepts, refuses, closes, sends back or books here", code="console.verb")
@@ -210,7 +210,7 @@ async def _decided(
     desk: DecidesPurchases, caller: Caller, purchase: str, form: Mapping[str, str], *, accept: bool
 ) -> object:
     subject = form.get("subject", "")[:_LONGEST]
-    return await desk.decide(caller, purchase, subject=subject, accept=accept, reason=_reason(form))
+    return await desk.decide(caller, purchase, subject=subject, accept=accept, reason=reason_in(form))
 
 
 async def _sent_back(desk: DecidesPurchases, caller: Caller, purchase: str, form: Mapping[str, str]) -> object:
@@ -219,7 +219,9 @@ async def _sent_back(desk: DecidesPurchases, caller: Caller, purchase: str, form
         raise Invalid("say how much of it went back", code="console.amount")
     if not number or len(number) > _LONGEST or not number.isprintable():
         raise Invalid("name the number of the return", code="console.number")
-    return await desk.send_back(caller, purchase, number=number, line=_line(form), amount=amount, reason=_reason(form))
+    return await desk.send_back(
+        caller, purchase, number=number, line=_line(form), amount=amount, reason=reason_in(form)
+    )
 
 
 def _line(form: Mapping[str, str]) -> int:
@@ -228,10 +230,3 @@ def _line(form: Mapping[str, str]) -> int:
 
 def _posting(form: Mapping[str, str]) -> str:
     return form.get("posting", "")[:_LONGEST]
-
-
-def _reason(form: Mapping[str, str]) -> str:
-    reason = form.get("reason", "").strip()[:_LONGEST]
-    if not reason or not reason.isprintable():
-        raise Invalid("say why: the audit trail keeps it", code="console.reason")
-    return reason
