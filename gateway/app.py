@@ -61,6 +61,7 @@ from gateway.configuration.tree import Configuration, Notifications, Peers, chec
 from gateway.console.app import make_console
 from gateway.console.openid import CALLBACK
 from gateway.console.sign_in import SIGN_IN
+from gateway.console.working import WorkerDesk
 from gateway.contracts.api import Api
 from gateway.contracts.document import build_document
 from gateway.contracts.export import render
@@ -806,11 +807,15 @@ def build_console(settings: Settings) -> ASGIApp:
     """The console's ASGI application; it connects when its lifespan starts."""
     core = Core(settings)
     openid = _openid_sign_in(core)
+    follower = Follower(
+        core.store, core.clock, role="console", initial=initial_configuration(settings), adopt=core.adopt
+    )
 
     @asynccontextmanager
     async def opened(_: Litestar) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(core.opened())
+            await stack.enter_async_context(follower.following())
             if openid is not None:
                 stack.push_async_callback(openid.close)
             yield
@@ -831,6 +836,8 @@ def build_console(settings: Settings) -> ASGIApp:
         queue=core.exceptions,
         returns=core.returns,
         purchases=core.procurement,
+        pacing=core.visits,
+        workers=WorkerDesk(core.store, settings.tenant),
         bootstrap=None if token is None else _secret(token, "console.bootstrap_token"),
         https=settings.console.https,
         openid=openid,

@@ -15,13 +15,13 @@ import msgspec
 
 from gateway.app import administer
 from gateway.canonical.capabilities import Connection
-from gateway.durable.workers import LiveWorker, ShapeLine, WorkerLine, ask_to_drain, list_shapes, list_workers
+from gateway.durable.workers import LiveWorker, ShapeLine, WorkerLine, list_shapes, list_workers
+from gateway.durable.workers import drain as drain_worker
 from gateway.governance import print_json, print_table
 from gateway.kernel.ids import new_id
 from gateway.kernel.keyring import KeyRing
 from gateway.kernel.shell import shell_actor
 from gateway.settings import Settings
-from gateway.store.audit import record_audit
 
 _OF_WORKERS: Final = ("SLOT", "HOST", "PID", "RELEASE", "SHAPE", "SINCE", "STANDING", "RUNNING", "OLDEST")
 _OF_SHAPES: Final = ("SHAPE", "WORKERS", "SUCCESSORS", "WAITING", "DELAYED", "RUNNING", "OLDEST")
@@ -53,18 +53,9 @@ def drain(settings: Settings, slot: int, *, as_json: bool) -> int:
     """Ask the worker of `slot` to end; it does so by itself."""
 
     async def work(connection: Connection, _: KeyRing) -> LiveWorker:
-        found = await ask_to_drain(connection, slot)
-        await record_audit(
-            connection,
-            tenant=settings.tenant,
-            actor=shell_actor(),
-            action="worker.drain_asked",
-            subject=f"slot-{slot}",
-            outcome="done",
-            correlation_id=new_id("cor"),
-            detail={"shape": found.shape, "host": found.host, "pid": found.pid},
+        return await drain_worker(
+            connection, slot, tenant=settings.tenant, actor=shell_actor(), correlation_id=new_id("cor")
         )
-        return found
 
     found = asyncio.run(administer(settings, work))
     if as_json:

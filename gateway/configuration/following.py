@@ -49,7 +49,7 @@ class Held(Struct, frozen=True):
 class Follower:
     """Keeps one process at the newest version. `adopt` builds and takes a tree at once, or raises and changes nothing.
 
-    `role` is ``gateway`` or ``worker``; `initial` is what holds while the record has no snapshot.
+    `role` is ``gateway``, ``worker`` or ``console``; `initial` is what holds while the record has no snapshot.
     """
 
     def __init__(

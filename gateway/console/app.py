@@ -12,6 +12,7 @@ from litestar.types import ASGIApp
 
 from gateway.console.access import Access
 from gateway.console.answers import Errors
+from gateway.console.backlog import TellsBacklogs, backlog_routes
 from gateway.console.bulks import bulk_routes
 from gateway.console.channels import TellsChannels, TellsOversold, channel_routes
 from gateway.console.explaining import explain_routes
@@ -31,6 +32,7 @@ from gateway.console.returning import HandlesReturns, return_routes
 from gateway.console.security_headers import with_security_headers
 from gateway.console.serving_customers import CustomerDesk, customer_routes
 from gateway.console.sign_in import Doors, Tokens, password_routes, sign_in_routes
+from gateway.console.working import WorkerDesk, worker_routes
 from gateway.identity.console_users import ConsoleUsers, SessionTimes
 from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.kernel.clock import Clock
@@ -58,6 +60,8 @@ def make_console(
     queue: QueuesTroubles | None = None,
     returns: HandlesReturns | None = None,
     purchases: HandlesPurchases | None = None,
+    pacing: TellsBacklogs | None = None,
+    workers: WorkerDesk | None = None,
     bootstrap: Secret | None = None,
     https: bool = False,
     openid: OpenIdSignIn | None = None,
@@ -87,7 +91,7 @@ def make_console(
         *password_routes(doors),
         *(openid_routes(doors, openid) if openid is not None else ()),
         *page_routes(pages, reading),
-        *detail_routes(pages, reading),
+        *detail_routes(pages, reading, pacing),
         *repair_routes(pages, reading, repairs),
         *customer_routes(pages, reading, CustomerDesk(orders, clock, tenant)),
         *(channel_routes(pages, channels, tenant, oversold) if channels is not None else ()),
@@ -99,6 +103,8 @@ def make_console(
         *(bulk_routes(pages, queue, tenant, clock) if queue is not None else ()),
         *(return_routes(pages, returns, tenant, clock) if returns is not None else ()),
         *(purchase_routes(pages, purchases, tenant, clock) if purchases is not None else ()),
+        *(backlog_routes(pages, pacing) if pacing is not None else ()),
+        *(worker_routes(pages, workers) if workers is not None else ()),
         *explain_routes(pages, store, clock, tenant, hours=explain_hours),
         *people_routes(pages, PeopleDesk(store, tenant, idle=sessions.idle_seconds), openid.name if openid else None),
     ]

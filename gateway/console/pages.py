@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from gateway.console.access import user_of
 from gateway.console.answers import from_htmx, html, unchanged
+from gateway.console.backlog import TellsBacklogs
 from gateway.console.reading import EVENT_FILTERS, ORDER_VIEWS, Reading
 from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
@@ -124,7 +125,7 @@ class Details:
         return html(self._pages.render("detail.html", {"user": user, "detail": fragment, "name": name}))
 
 
-def detail_routes(pages: Pages, reading: Reading) -> list[HTTPRouteHandler]:
+def detail_routes(pages: Pages, reading: Reading, pacing: TellsBacklogs | None = None) -> list[HTTPRouteHandler]:
     """Handlers of one order, event, dead letter or parked report."""
     details = Details(pages)
 
@@ -132,7 +133,8 @@ def detail_routes(pages: Pages, reading: Reading) -> list[HTTPRouteHandler]:
     async def show_order(request: Request[Any, Any, Any], order_id: FromPath[str]) -> Response[Any]:
         if _ID.match(order_id) is None:
             raise NotFound("this is not the id of an order", code="order.not_found")
-        return details.answer(request, "Order", await reading.order(order_id), live=True)
+        waiting = None if pacing is None else await pacing.standing(order_id)
+        return details.answer(request, "Order", {**await reading.order(order_id), "waiting": waiting}, live=True)
 
     @get("/events/{event_id:int}")
     async def show_event(request: Request[Any, Any, Any], event_id: FromPath[int]) -> Response[Any]:

@@ -26,6 +26,8 @@ _PLACES: Final = {
     "/returns": "Returns",
     "/purchasing": "Purchasing",
     "/channels": "Channels",
+    "/backlog": "Backlog",
+    "/workers": "Workers",
     "/master-data": "Master data",
     "/explain": "Explain",
 }

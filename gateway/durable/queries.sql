@@ -50,6 +50,17 @@ select exists (
 select executor_id, count(*) as turns, min(started_at_epoch_ms) as since
 from dbos.workflow_status where status = 'PENDING' and executor_id is not null group by executor_id
 
+-- name: under_way
+-- Turns under way, of each slot's name the eldest $1.
+select executor_id, name, workflow_uuid, since from (
+    select executor_id, name, workflow_uuid, started_at_epoch_ms as since,
+        row_number() over (partition by executor_id order by started_at_epoch_ms, workflow_uuid) as place
+    from dbos.workflow_status where status = 'PENDING' and executor_id is not null
+) t where place <= $1 order by executor_id, place
+
+-- name: lock_draining
+select pg_advisory_xact_lock(hashtextextended('durable.draining', 0))
+
 -- name: left_by_shape
 -- Turns that wait or run, by shape; those without one are of a release that named none, and go to the newest.
 select coalesce(application_version, '') as shape,

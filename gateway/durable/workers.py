@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from importlib.metadata import version
@@ -18,8 +18,9 @@ from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection
 from gateway.durable.shapes import Shape
-from gateway.durable.slots import SLOT_CLASS, executor_of
+from gateway.durable.slots import SLOT_CLASS, executor_of, number_of
 from gateway.kernel.errors import Conflict, NotFound
+from gateway.store.audit import record_audit
 from gateway.store.queries import queries_beside
 
 sql: Final = queries_beside(__file__)
@@ -54,6 +55,14 @@ class WorkerLine(Struct, frozen=True, kw_only=True):
     standing: Standing
     running: int
     oldest: datetime | None
+
+
+class TurnLine(Struct, frozen=True, kw_only=True):
+    """A turn under way: its workflow, what it works on, since when."""
+
+    workflow: str
+    subject: str
+    since: datetime | None
 
 
 class ShapeLine(Struct, frozen=True, kw_only=True):
@@ -143,11 +152,50 @@ async def list_shapes(connection: Connection) -> Sequence[ShapeLine]:
     ]
 
 
-async def ask_to_drain(connection: Connection, slot: int) -> LiveWorker:
+async def list_turns(connection: Connection, most: int) -> Mapping[int, Sequence[TurnLine]]:
+    """Turns under way by slot, of each the eldest `most`; those of a dead worker too, until they are taken over."""
+    found: dict[int, list[TurnLine]] = {}
+    for row in await connection.fetch(sql.under_way, most):
+        slot = number_of(row["executor_id"])
+        if slot is not None:
+            subject = row["workflow_uuid"].partition(":")[0]
+            turn = TurnLine(workflow=row["name"], subject=subject, since=_instant(row["since"]))
+            found.setdefault(slot, []).append(turn)
+    return found
+
+
+async def drain(
+    connection: Connection,
+    slot: int,
+    *,
+    tenant: str,
+    actor: str,
+    correlation_id: str,
+    known: datetime | None = None,
+) -> LiveWorker:
+    """`ask_to_drain` for `actor`, with its audit entry, in the caller's transaction."""
+    found = await ask_to_drain(connection, slot, known=known)
+    await record_audit(
+        connection,
+        tenant=tenant,
+        actor=actor,
+        action="worker.drain_asked",
+        subject=f"slot-{slot}",
+        outcome="done",
+        correlation_id=correlation_id,
+        detail={"shape": found.shape, "host": found.host, "pid": found.pid},
+    )
+    return found
+
+
+async def ask_to_drain(connection: Connection, slot: int, *, known: datetime | None = None) -> LiveWorker:
     """Have the worker of `slot` end: at once where others of its shape go on, else when no turn of it is left.
 
-    Raises `NotFound` where nobody holds the slot, `Conflict` for the last one that does what is done for all.
+    `known` is since when the one that is meant works: a slot changes hands. In a transaction two who ask at once take
+    turns, so that they don't drain each other's last. Raises `NotFound` where nobody holds the slot, `Conflict` for
+    another worker than the one that is meant, and for the last one that does what is done for all.
     """
+    await connection.execute(sql.lock_draining)
     live = await live_workers(connection)
     found = next((each for each in live if each.slot == slot), None)
     if found is None:
@@ -158,6 +206,8 @@ async def ask_to_drain(connection: Connection, slot: int) -> LiveWorker:
             f"the worker of slot {slot} is of a release that cannot be asked: stop it with SIGTERM",
             code="worker.cannot_drain",
         )
+    if known is not None and found.since != known:
+        raise Conflict(f"slot {slot} is another worker's by now: look at the list again", code="worker.changed")
     if not is_aside(found, live) and all(is_aside(each, live) for each in live if each.slot != slot):
         raise Conflict(
             f"slot {slot} is the last worker that relays, consumes and polls: start another one first, or stop it "

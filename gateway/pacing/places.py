@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from msgspec import Struct
@@ -36,19 +37,31 @@ class Called(Struct, frozen=True, kw_only=True):
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """A place: 1 is the next. `expected_at` is None while nothing has ended there lately to reckon by."""
+    """A place: 1 is the next, `work` what for. `expected_at` is None while nothing has ended there lately."""
 
     system: str
+    work: Work
     place: int
     expected_at: datetime | None
     since: datetime
 
 
 class Backlog(Struct, frozen=True, kw_only=True):
-    """One system: who waits, who is there, since when the first waits, how many a second have left lately."""
+    """One system: who waits, who is there, since when the first waits, how many a second have left lately.
+
+    `by_work` are those that wait, the most urgent work first; the last of all is expected at `last_expected_at`, None
+    where nobody waits or nothing has ended lately. `counted` calls of `calls` in `window_seconds` count now, `called`
+    of `visits` are there. The limits are 0 where there is none.
+    """
 
     system: str
+    calls: int
+    window_seconds: float
+    counted: int
+    visits: int
     waiting: int
+    by_work: Mapping[Work, int]
+    last_expected_at: datetime | None
     called: int
     oldest: datetime | None
     drain_per_second: float | None

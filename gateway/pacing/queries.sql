@@ -93,10 +93,21 @@ select s.system,
     count(p.subject) filter (where p.called_at is not null) as called,
     min(p.entered_at) filter (where p.called_at is null) as oldest,
     (select until from pacing.pause where system = s.system and until > clock_timestamp()) as paused_until,
+    greatest(clock_timestamp(), (select greatest(until, visits_until) from pacing.pause where system = s.system))
+        as from_when,
+    (select coalesce(jsonb_object_agg(w.work, w.number), '{}') from (
+        select work, count(*) as number from pacing.place
+        where system = s.system and called_at is null group by work) w)::text as by_work,
+    (select count(*) from pacing.call c
+     where c.system = s.system and c.until > clock_timestamp() - make_interval(secs => max(s.window_seconds))) as counted,
     (select count(*) from pacing.visit where system = s.system and ended_at > clock_timestamp() - interval '1 minute')
         as ended,
     extract(epoch from clock_timestamp() - (select min(ended_at) from pacing.visit
         where system = s.system and ended_at > clock_timestamp() - interval '1 minute'))::float8 as seconds
-from (select unnest($1::text[]) as system union select system from pacing.place) s
+from (
+    select * from unnest($1::text[], $2::float8[]) as of (system, window_seconds)
+    union all
+    select distinct system, 0 from pacing.place where system <> all($1::text[])
+) s
 left join pacing.place p using (system)
 group by s.system order by s.system

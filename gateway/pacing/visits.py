@@ -9,13 +9,13 @@ one transaction: a worker that dies loses none of them, and its visit goes on in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import msgspec
 
 from gateway.canonical.capabilities import Connection
-from gateway.pacing.options import ORDER, SystemPace
+from gateway.pacing.options import ORDER, SystemPace, Work
 from gateway.pacing.places import Backlog, Called, Visit, Waiting
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
@@ -112,22 +112,45 @@ class Visits:
             return None
         rate = drain_rate(row["ended"], row["seconds"])
         ahead: int = row["place"]
-        expected = None if rate is None else row["from_when"] + timedelta(seconds=ahead / rate)
-        return Waiting(system=row["system"], place=ahead, expected_at=expected, since=row["entered_at"])
+        return Waiting(
+            system=row["system"],
+            work=Work(row["work"]),
+            place=ahead,
+            expected_at=_expected(row["from_when"], ahead, rate),
+            since=row["entered_at"],
+        )
 
     async def backlogs(self) -> Sequence[Backlog]:
         """Every paced system, and every one that somebody waits for."""
-        return [
-            Backlog(
-                system=row["system"],
-                waiting=row["waiting"],
-                called=row["called"],
-                oldest=row["oldest"],
-                drain_per_second=drain_rate(row["ended"], row["seconds"]),
-                paused_until=row["paused_until"],
-            )
-            for row in await self._store.fetch(_sql.backlog, list(self.paces))
-        ]
+        paces = dict(self.paces)
+        windows = [pace.window_seconds for pace in paces.values()]
+        rows = await self._store.fetch(_sql.backlog, list(paces), windows)
+        return [_backlog(row, paces.get(row["system"])) for row in rows]
+
+
+def _backlog(row: Any, pace: SystemPace | None) -> Backlog:
+    rate = drain_rate(row["ended"], row["seconds"])
+    by_work = msgspec.json.decode(row["by_work"], type=dict[Work, int])
+    waiting: int = row["waiting"]
+    return Backlog(
+        system=row["system"],
+        calls=0 if pace is None else pace.calls,
+        window_seconds=0.0 if pace is None else pace.window_seconds,
+        counted=row["counted"],
+        visits=0 if pace is None else pace.visits,
+        waiting=waiting,
+        by_work={work: by_work[work] for work in (ORDER if pace is None else pace.order) if work in by_work},
+        last_expected_at=_expected(row["from_when"], waiting, rate) if waiting else None,
+        called=row["called"],
+        oldest=row["oldest"],
+        drain_per_second=rate,
+        paused_until=row["paused_until"],
+    )
+
+
+def _expected(from_when: datetime, place: int, rate: float | None) -> datetime | None:
+    """When `place` is reached, at `rate` visits a second from then on."""
+    return None if rate is None else from_when + timedelta(seconds=place / rate)
 
 
 def drain_rate(ended: int, seconds: float | None) -> float | None:

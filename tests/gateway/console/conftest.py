@@ -4,8 +4,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+import gateway.durable
 import gateway.explain
 import gateway.identity
+import gateway.pacing
 import gateway.reference
 import gateway.store
 import gateway.systems
@@ -25,7 +27,7 @@ BOOTSTRAP = "bootstrap-token-of-the-tests"
 PASSWORD = "correct horse battery"
 _PROCESSES = Path(process_apis.__path__[0])
 CONSOLE_READS = (
-    *(gateway.store, gateway.reference, gateway.explain),
+    *(gateway.store, gateway.reference, gateway.explain, gateway.durable, gateway.pacing),
     *(gateway.identity, gateway.systems, policies.idempotency),
 )
 MIGRATIONS = find_migrations(

@@ -363,3 +363,16 @@ async def seed_operations(store):
                       ($1, 2, 'itm_c', 'VALVE-#7', 'EA', 2, 0, 2, 58.20, 'V-<9>', true, '[]')""",
             count,
         )
+
+
+async def seed_places(store, system, *, called, waiting, subject="ord_waits"):
+    """`called` visits are under way at a paced system, and so many `waiting` by kind of work."""
+    kinds = [(None, "ordinary", number) for number in range(called)]
+    kinds += [(work, work.value, number) for work, many in waiting.items() for number in range(many)]
+    for work, name, number in kinds:
+        who = subject if len(kinds) == 1 else f"{subject}_{system}_{'called' if work is None else name}_{number}"
+        await store.execute(
+            "insert into pacing.place (system, subject, work, since, workflow, queue, args, called_at)"
+            " values ($1, $2, $3, now(), 'turn', 'orders', '[]', case when $4 then now() end)",
+            system, who, name, work is None,
+        )  # fmt: skip

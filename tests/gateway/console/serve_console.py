@@ -10,11 +10,14 @@ from granian.server import Server
 from gateway.console.app import make_console
 from gateway.console.openid import CALLBACK
 from gateway.console.sign_in import SIGN_IN
+from gateway.console.working import WorkerDesk
 from gateway.identity.openid_options import OpenIdOptions
 from gateway.identity.openid_sign_in import OpenIdSignIn
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.secrets import Secret
 from gateway.outbound.door import Outbound
+from gateway.pacing.options import SystemPace
+from gateway.pacing.visits import Visits
 from gateway.store.postgres import Store
 from process_apis.items.process import Items
 from process_apis.reconciliation.process import Reconciliation
@@ -89,6 +92,8 @@ def make():
         returns=returns_of(_store),
         purchases=purchases_of(_store),
         oversold=Sold(),
+        pacing=Visits(_store, {"erp": SystemPace(calls=5, visits=2), "wms_north": SystemPace(visits=4)}),
+        workers=WorkerDesk(_store, "acme"),
         lifespan=[_opened],
     )
 

@@ -1,4 +1,6 @@
+import asyncio
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from gateway.durable.workers import (
     ask_to_drain,
     is_aside,
     list_shapes,
+    list_turns,
     list_workers,
     others_run,
     registration,
@@ -90,6 +93,40 @@ async def test_draining_is_asked_of_who_is_there_and_never_of_the_last_that_work
                 await ask_to_drain(connection, silent.number)
             assert (await ask_to_drain(connection, slot.number)).shape == "1"
             assert [each.worker.draining for each in await list_workers(connection)] == [True, False]
+
+
+async def test_two_who_drain_at_once_leave_one_and_a_slot_that_changed_hands_is_told(store, database):
+    async with at_work(database, ONE) as first, at_work(database, ONE) as second:
+        async with store.transaction() as connection:
+            found = await ask_to_drain(connection, first.number)
+            other = asyncio.ensure_future(_drain(store, second.number))
+            await asyncio.sleep(0)
+        with pytest.raises(Conflict) as last:
+            await other
+        assert last.value.code == "worker.last"
+        async with store.connection() as connection:
+            with pytest.raises(Conflict) as changed:
+                await ask_to_drain(connection, first.number, known=found.since - timedelta(seconds=1))
+        assert changed.value.code == "worker.changed"
+
+
+async def _drain(store, slot):
+    async with store.transaction() as connection:
+        await ask_to_drain(connection, slot)
+
+
+async def test_what_each_worker_is_at_is_told_by_its_slot_the_eldest_first(store, database):
+    async with at_work(database, ONE) as slot, store.connection() as connection:
+        for number in range(3):
+            await enqueue(connection, workflow="w", workflow_id=f"ord_{number}:1", args=[], queue="q", shape="1")
+        await connection.execute(
+            "update dbos.workflow_status set status = 'PENDING', executor_id = 'slot-1',"
+            " started_at_epoch_ms = 1000 * (10 - right(split_part(workflow_uuid, ':', 1), 1)::int)"
+        )
+        turns = await list_turns(connection, 2)
+        assert {number: [turn.subject for turn in each] for number, each in turns.items()} == {
+            slot.number: ["ord_2", "ord_1"]
+        }
 
 
 def test_a_worker_stands_aside_for_later_shapes_and_while_it_drains():

@@ -160,8 +160,31 @@ async def test_leaving_one_system_for_another_makes_room_and_tells_how_fast_it_d
     assert waiting.expected_at > now
     [backlog] = await visits.backlogs()
     assert backlog.drain_per_second > 0
+    assert backlog.last_expected_at >= waiting.expected_at
     await Calling(store, visits).tidy()
     assert await store.fetchval("select count(*) from pacing.visit") == 3
+
+
+async def test_a_backlog_tells_what_is_used_of_the_limits_and_who_waits_by_work(store):
+    pace = SystemPace(calls=5, window_seconds=2.0, visits=1, first=(Work.POSTING,))
+    visits = Visits(store, {"erp": pace})
+    await enter(store, visits, "a")
+    await enter(store, visits, "b")
+    await enter(store, visits, "c", work=Work.POSTING)
+    await store.execute(
+        "insert into pacing.call (system, call, until) values ('erp', 'one', now() - interval '1 second')"
+    )
+    await store.execute(
+        "insert into pacing.call (system, call, until) values ('erp', 'two', now() - interval '9 seconds')"
+    )
+    [backlog] = await visits.backlogs()
+    assert (backlog.calls, backlog.window_seconds, backlog.counted, backlog.visits, backlog.called) == (5, 2.0, 1, 1, 1)
+    assert list(backlog.by_work.items()) == [(Work.POSTING, 1), (Work.ORDINARY, 1)]
+    assert backlog.last_expected_at is None, "nothing ended lately"
+    assert (await visits.standing("c")).work is Work.POSTING
+    visits.paces = {}
+    [left] = await visits.backlogs()
+    assert (left.calls, left.visits, left.counted, left.waiting) == (0, 0, 0, 2)
 
 
 def test_too_few_visits_tell_no_rate():
