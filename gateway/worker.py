@@ -115,6 +115,7 @@ class Worker:
             grace=settings.worker.takeover_seconds,
             clock=core.clock,
             counters=self._counters,
+            pinned=self._are_open,
         )
         self._poller = Poller(
             core.store,
@@ -146,6 +147,12 @@ class Worker:
             ),
         ):
             self._counters.show(CountedElsewhere(name, text, read, Kind.GAUGE))
+
+    async def _are_open(self, shape: str) -> bool:
+        """Whether anything is not over whose turns are of this shape, though it may have none now."""
+        core = self._core
+        owners = (core.visits, core.orders, core.stock_operations, core.returns, core.procurement)
+        return any([await owner.are_open(shape) for owner in owners])
 
     async def run(self) -> None:
         """Run all of it until `stop`, or until it was drained; what fails for lack of the record is begun again."""

@@ -23,12 +23,23 @@ from msgspec import Struct
 
 from gateway.durable.shapes import CURRENT, EARLIER
 from gateway.durable.slots import SLOT_CLASS, Slot, claim_slot, end_process, executor_of
-from gateway.durable.workers import LiveWorker, Standing, is_aside, live_worker, others_run, registration, sql
+from gateway.durable.workers import (
+    LiveWorker,
+    Standing,
+    is_aside,
+    is_succeeded,
+    live_worker,
+    others_run,
+    registration,
+    sql,
+)
 from gateway.kernel.clock import Clock, SystemClock
+from gateway.kernel.errors import Unavailable
 from gateway.telemetry.counters import Counter, Counters
 
 _MAX_RECOVERY_ATTEMPTS: Final = 50
 _log: Final = logging.getLogger(__name__)
+Pinned = Callable[[str], Awaitable[bool]]
 
 
 class Workflow(Struct, frozen=True):
@@ -50,7 +61,10 @@ class WorkQueue(Struct, frozen=True, kw_only=True):
 
 
 class Durable:
-    """Runs workflows in this process until `stop`. Everything it does to a dead worker waits for `grace` seconds."""
+    """Runs workflows in this process until `stop`. Everything it does to a dead worker waits for `grace` seconds.
+
+    `pinned` tells whether subjects of a shape are open that have no turn now and will have one.
+    """
 
     def __init__(
         self,
@@ -63,6 +77,7 @@ class Durable:
         clock: Clock | None = None,
         on_lost: Callable[[str], None] = end_process,
         counters: Counters | None = None,
+        pinned: Pinned | None = None,
     ) -> None:
         self._turns = (counters or Counters()).counter(
             "crossdock_turns_total", "Turns of workflows that this worker has run.", ("workflow", "outcome")
@@ -74,6 +89,7 @@ class Durable:
         self._watch = watch
         self._clock = clock or SystemClock()
         self._on_lost = on_lost
+        self._pinned = pinned
         self._slot: Slot | None = None
         self._dbos: DBOS | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -145,7 +161,7 @@ class Durable:
                 live = [live_worker(row) for row in await slot.fetch(sql.live, SLOT_CLASS)]
                 await self._stand(slot, live)
                 await self._take_over(slot, dbos, live, absent)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as e:
+            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable) as e:
                 _log.warning("cannot look after other workers' slots: %s", e)
 
     async def _stand(self, slot: Slot, live: Sequence[LiveWorker]) -> None:
@@ -153,12 +169,20 @@ class Durable:
         if me is None:
             return
         standing = Standing.ASIDE if is_aside(me, live) else Standing.AT_WORK
-        if me.draining and (others_run(me, live) or not (await slot.fetch(sql.turns_left, me.shape))[0][0]):
+        if me.draining and await self._may_end(slot, me, live):
             standing = Standing.DONE
         if standing is not self._standing:
             self._standing = standing
             told, self._stands_otherwise = self._stands_otherwise, asyncio.Event()
             told.set()
+
+    async def _may_end(self, slot: Slot, me: LiveWorker, live: Sequence[LiveWorker]) -> bool:
+        """Whether nothing of this shape would be left without a worker."""
+        if others_run(me, live):
+            return True
+        if (await slot.fetch(sql.turns_left, me.shape))[0][0]:
+            return False
+        return is_succeeded(me, live) or self._pinned is None or not await self._pinned(me.shape)
 
     async def _take_over(
         self, slot: Slot, dbos: DBOS, live: Sequence[LiveWorker], absent: dict[int | str, float]

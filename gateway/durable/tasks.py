@@ -24,6 +24,7 @@ from gateway.kernel.errors import (
     NotFound,
 )
 from gateway.kernel.ids import new_id
+from gateway.store.postgres import Store
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 
@@ -90,6 +91,11 @@ class Tasks:
             CURRENT.name,
         )  # fmt: skip
         return made is not None
+
+    async def are_open(self, store: Store, shape: str) -> bool:
+        """Whether any subject of a shape may have turns yet: one that waits or was refused has none now."""
+        found: bool = await store.fetchval(self._sql["open_of"], shape)
+        return found
 
     async def wake(self, connection: Connection, task: Task, now: datetime, delay: float = 0.0) -> Task:
         """Enqueue one more turn in this transaction, `delay` seconds from now; returns the task, to be saved."""
@@ -161,6 +167,7 @@ returning shape""",
 select subject, turn from {table}
 where due_at < clock_timestamp() - make_interval(secs => $1)
 order by due_at limit $2""",
+    "open_of": "select exists (select from {table} where shape = $1 and state not in ('done', 'absent'))",
     "try_lock": "select pg_try_advisory_lock(hashtextextended($1, {space}))",
     "unlock": "select pg_advisory_unlock(hashtextextended($1, {space}))",
 }

@@ -49,6 +49,10 @@ class WorksInTurns:
         """The queues they wait in."""
         return [WorkQueue(name=self._tasks.queue, per_worker=self.turning.per_worker, poll=self.turning.poll)]
 
+    async def are_open(self, shape: str) -> bool:
+        """Whether anything of a shape of turns is not over."""
+        return await self._tasks.are_open(self._store, shape)
+
     async def sweep(self, limit: int = 100) -> int:
         """Wake what is long due and whose last turn has ended; returns how much. The net under everything else."""
         woken = 0

@@ -110,6 +110,11 @@ def others_run(me: LiveWorker, live: Collection[LiveWorker]) -> bool:
     return any(other.shape == me.shape and not other.draining for other in live if other.slot != me.slot)
 
 
+def is_succeeded(me: LiveWorker, live: Collection[LiveWorker]) -> bool:
+    """Whether another worker, which is not to end, goes on with the work of `me` when nobody of its shape is left."""
+    return any(me.shape in other.succeeds and not other.draining for other in live if other.slot != me.slot)
+
+
 async def live_workers(connection: Connection) -> Sequence[LiveWorker]:
     """Who holds a slot now."""
     return [live_worker(row) for row in await connection.fetch(sql.live, SLOT_CLASS)]
@@ -189,7 +194,7 @@ async def drain(
 
 
 async def ask_to_drain(connection: Connection, slot: int, *, known: datetime | None = None) -> LiveWorker:
-    """Have the worker of `slot` end: at once where others of its shape go on, else when no turn of it is left.
+    """Have the worker of `slot` end: at once where others of its shape go on, else when no work of it is left.
 
     `known` is since when the one that is meant works: a slot changes hands. In a transaction two who ask at once take
     turns, so that they don't drain each other's last. Raises `NotFound` where nobody holds the slot, `Conflict` for

@@ -32,6 +32,9 @@ select exists (
       and (called_at is null or called_at < clock_timestamp() - make_interval(secs => $2))
 )
 
+-- name: shape_waits
+select exists (select from pacing.place where shape = $1)
+
 -- name: call_all
 delete from pacing.place where system = $1
 returning subject, workflow, queue, shape, args::text as args, (extract(epoch from clock_timestamp()) * 1000000)::bigint as at

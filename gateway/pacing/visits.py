@@ -69,6 +69,11 @@ class Visits:
         waits: bool = await self._store.fetchval(_sql.somebody_waits, list(self.paces), self._lost_after)
         return waits
 
+    async def are_open(self, shape: str) -> bool:
+        """Whether anybody has a place whose turn will be of this shape."""
+        found: bool = await self._store.fetchval(_sql.shape_waits, shape)
+        return found
+
     async def call_next(self, connection: Connection, system: str) -> Sequence[Called]:
         """Mark those as called whose turn it is; the caller enqueues their turns in the same transaction.
 

@@ -169,6 +169,11 @@ class OrderToShip:
         """The queues they wait in."""
         return [WorkQueue(name=QUEUE, per_worker=self._options.per_worker, poll=self._options.poll)]
 
+    async def are_open(self, shape: str) -> bool:
+        """Whether any order of a shape of turns is not over."""
+        found: bool = await self._store.fetchval(sql.open_of_shape, shape)
+        return found
+
     async def sweep(self, limit: int = 100) -> int:
         """Wake orders whose work is long due and whose last turn has ended; returns how many.
 

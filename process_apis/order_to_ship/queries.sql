@@ -190,3 +190,10 @@ select order_id, turn from order_to_ship.sales_order
 where due_at < now() - make_interval(secs => $1)
 order by due_at limit $2
 for update skip locked
+
+-- name: open_of_shape
+-- Whether any order of a shape of turns is not over.
+select exists (
+    select from order_to_ship.sales_order
+    where shape = $1 and completed_at is null and cancelled_at is null and rejected_at is null
+)

@@ -182,6 +182,8 @@ async def test_a_backlog_tells_what_is_used_of_the_limits_and_who_waits_by_work(
     assert list(backlog.by_work.items()) == [(Work.POSTING, 1), (Work.ORDINARY, 1)]
     assert backlog.last_expected_at is None, "nothing ended lately"
     assert (await visits.standing("c")).work is Work.POSTING
+    assert await visits.are_open("1")
+    assert not await visits.are_open("2")
     visits.paces = {}
     [left] = await visits.backlogs()
     assert (left.calls, left.visits, left.counted, left.waiting) == (0, 0, 0, 2)
