@@ -59,7 +59,10 @@ class Traffic:
 
     def __init__(self, url: str, credentials: Credentials, token: str, log: SyncedLog, chance: random.Random) -> None:
         self._client = httpx.AsyncClient(base_url=url, timeout=_CALL_SECONDS, trust_env=False)
-        self._doors = ({"Authorization": f"Bearer {token}"}, {"X-Api-Key": credentials.api_key})
+        self._doors: tuple[dict[str, str], ...] = (
+            {"Authorization": f"Bearer {token}"},
+            {"X-Api-Key": credentials.api_key},
+        )
         self._log = log
         self._chance = chance
         self._waiting: asyncio.Queue[Basket] = asyncio.Queue()
@@ -143,14 +146,23 @@ class Traffic:
             during=during,
         )
         self._count(during, str(answer.status_code))
+        if _token_ran_out(answer):
+            self._doors = self._doors[-1:]
         return answer
 
     def _count(self, during: str, answer: str) -> None:
         self.seen.setdefault(during, Counter())[answer] += 1
 
 
+def _token_ran_out(answer: httpx.Response) -> bool:
+    """Whether a play outlasted its token: the buyers go on with their key, which does not run out."""
+    return answer.status_code == httpx.codes.UNAUTHORIZED and '"token.expired"' in answer.text
+
+
 def _worth_another(answer: httpx.Response) -> bool:
     if answer.status_code in _AGAIN or answer.status_code == httpx.codes.INTERNAL_SERVER_ERROR:
+        return True
+    if _token_ran_out(answer):
         return True
     if answer.status_code != httpx.codes.CONFLICT:
         return False
