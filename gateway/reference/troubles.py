@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.trouble import Effect, Trouble, TroubleClass, Verb
+from gateway.canonical.trouble import Effect, Trouble, TroubleClass, Verb, settled_meanwhile
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict
 from gateway.store.queries import queries_beside
 
 _sql: Final = queries_beside(__file__, "trouble_queries.sql")
@@ -66,4 +65,4 @@ def _named(key: str) -> tuple[str, str, str]:
 
 def _over_unless(found: Sequence[Any]) -> None:
     if not found:
-        raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+        raise settled_meanwhile()

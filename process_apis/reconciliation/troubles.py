@@ -7,9 +7,8 @@ from typing import Any, Final
 
 from gateway.canonical.capabilities import Connection, ResolvesItems
 from gateway.canonical.item import Item
-from gateway.canonical.trouble import Effect, Trouble, TroubleClass, Verb
+from gateway.canonical.trouble import Effect, Trouble, TroubleClass, Verb, settled_meanwhile
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict
 from gateway.store.queries import queries_beside
 from process_apis.reconciliation.deciding import Desk
 from process_apis.reconciliation.models import Cause, State, What
@@ -45,7 +44,7 @@ class FindingTroubles:
         for again in (_sql.compare_again, _sql.correct_again):
             if await connection.fetchval(again, caller.tenant, key) is not None:
                 return
-        raise Conflict("it is settled meanwhile: read it again", code="exceptions.over")
+        raise settled_meanwhile()
 
     async def ignore(self, connection: Connection, caller: Caller, key: str, reason: str) -> None:
         """Reject it: the difference stays, and is not raised again as it is."""

@@ -50,7 +50,7 @@ def _look(browser, url, slot, folder):  # noqa: F811
     until(lambda: "45 wait" in browser.run("return document.querySelector('[data-system=erp]').innerHTML"))
     _pictures(browser, folder, "backlog")
     browser.click("nav a[href='/workers']")
-    until(lambda: "Nobody runs 1 turns of shape 9." in browser.text("main"))
+    until(lambda: "Nobody runs 1 turn of shape 9." in browser.text("main"))
     _pictures(browser, folder, "workers")
     browser.click(f"[data-slot='{slot}'] a.button")
     until(lambda: "1 more of its shape go on" in browser.text("main"))

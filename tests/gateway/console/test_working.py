@@ -59,7 +59,7 @@ async def test_the_page_tells_who_works_on_what_and_which_turns_nobody_runs(show
         page = (await client.get("/workers")).text
     assert f'data-slot="{slot}" data-state="at_work"' in page
     assert "ord_1" in page
-    assert "Nobody runs 1 turns of shape 9." in page
+    assert "Nobody runs 1 turn of shape 9." in page
     assert 'data-shape="9"' in page
     assert "Drain" not in page, "a viewer ends nothing"
 
