@@ -1,34 +1,17 @@
 """What a shop sold goes the way of every order: claims, terms, ERP and warehouse, once, whatever dies on the way."""
 
-import sys
 from decimal import Decimal
 
 import pytest
 
-from gateway.canonical.item import ReportedItem
 from gateway.canonical.order import OrderState
-from gateway.durable.schema import migrate_durable
 from gateway.kernel.clock import SystemClock
-from gateway.kernel.money import Money
-from gateway.store.migrations import find_migrations, migrate
 from process_apis.channel_publication.process import ChannelPublication
 from process_apis.order_to_ship.process import OrderToShip
 
-from .conftest import FOLDERS, ROOT
-
-sys.path.append(str(ROOT / "tests/process_apis/order_to_ship"))
-import order_fakes as fakes
+from .selling import BUYER, Systems, orders_beside
 
 pytestmark = pytest.mark.integration
-BUYER = {
-    "currency": "EUR",
-    "ship_to": {"name": "Ann", "street": "Way 1", "city": "Bern", "postal_code": "3000", "country": "CH"},
-}
-
-
-class Systems(fakes.Systems):
-    def warehouse_of(self, tenant, location):
-        return "wms_n"
 
 
 class Orders:
@@ -82,18 +65,8 @@ class Orders:
 
 @pytest.fixture
 async def sold(world, database):
-    await migrate(database, find_migrations([*FOLDERS, ROOT / "process_apis/order_to_ship/migrations"]))
-    await migrate_durable(database)
-    await world.store.execute(fakes.SCHEMA)
-    seams = fakes.Seams(database)
-    await seams.open()
-    reported = ReportedItem(source_code="A", sku="A", name="A", base_uom="EA", list_price=Money(Decimal("9.50"), "EUR"))
-    await world.items.adopt("acme", "erp", [reported], correlation_id="setup")
-    await world.stock_of({"A": 20})
-    made = Orders(world, seams)
-    await world.settle()
-    yield made
-    await seams.close()
+    async with orders_beside(world, database, Orders) as made:
+        yield made
 
 
 async def test_a_sale_of_the_shop_becomes_one_order_that_reaches_the_erp(sold):

@@ -1,7 +1,6 @@
 """A shop is told how the orders that it sold go on: each change once, though the worker dies between."""
 
 import asyncio
-import sys
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -11,12 +10,8 @@ from msgspec.structs import replace
 
 from gateway.canonical.channel import ChannelProgress, ProgressLine
 from gateway.canonical.events import Event, Position, Recorded
-from gateway.canonical.item import ReportedItem
-from gateway.durable.schema import migrate_durable
 from gateway.kernel.errors import Conflict, OutcomeUnknown, Unavailable
-from gateway.kernel.money import Money
 from gateway.store.log_reader import LogReader
-from gateway.store.migrations import find_migrations, migrate
 from process_apis.channel_publication.process import ChannelPublication
 from process_apis.channel_publication.subscriptions import telling_subscriptions
 from process_apis.channel_publication.telling_rules import next_update
@@ -24,21 +19,7 @@ from process_apis.channel_publication.troubles import TellingTroubles
 from process_apis.order_to_ship.channel_progress import OrderProgress
 from process_apis.order_to_ship.process import OrderToShip
 
-from .conftest import FOLDERS, ROOT
-
-sys.path.append(str(ROOT / "tests/process_apis/order_to_ship"))
-import order_fakes as fakes
-from order_world import CALLER
-
-BUYER = {
-    "currency": "EUR",
-    "ship_to": {"name": "Ann", "street": "Way 1", "city": "Bern", "postal_code": "3000", "country": "CH"},
-}
-
-
-class Systems(fakes.Systems):
-    def warehouse_of(self, tenant, location):
-        return "wms_n"
+from .selling import BUYER, CALLER, Systems, orders_beside
 
 
 class DyingError(BaseException):
@@ -168,18 +149,8 @@ class Sold:
 
 @pytest.fixture
 async def sold(world, database):
-    await migrate(database, find_migrations([*FOLDERS, ROOT / "process_apis/order_to_ship/migrations"]))
-    await migrate_durable(database)
-    await world.store.execute(fakes.SCHEMA)
-    seams = fakes.Seams(database)
-    await seams.open()
-    reported = ReportedItem(source_code="A", sku="A", name="A", base_uom="EA", list_price=Money(Decimal("9.50"), "EUR"))
-    await world.items.adopt("acme", "erp", [reported], correlation_id="setup")
-    await world.stock_of({"A": 20})
-    made = Sold(world, seams)
-    await world.settle()
-    yield made
-    await seams.close()
+    async with orders_beside(world, database, Sold) as made:
+        yield made
 
 
 @pytest.mark.integration
