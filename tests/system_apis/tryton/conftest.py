@@ -1,16 +1,36 @@
-"""An adapter over a session of the test's choice."""
+"""Adapters: over the real Tryton of this session, and over a session of the test's choice."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.kernel.clock import SystemClock
+from gateway.outbound.door import Outbound
+from gateway.outbound.limits import SystemLimits
+from gateway.outbound.session import Session
 from system_apis.tryton.adapter import Adapter
+from system_apis.tryton.sandbox import TrytonSandbox
 from system_apis.tryton.settings import Settings
+
+
+@pytest.fixture(scope="session")
+async def outbound() -> AsyncIterator[Outbound]:
+    async with Outbound() as door:
+        yield door
+
+
+@pytest.fixture
+def session(tryton: TrytonSandbox, outbound: Outbound) -> Session:
+    return outbound.session("tryton", tryton.url, SystemLimits(breaker_failures=1000, retries=0))
+
+
+@pytest.fixture
+def adapter(tryton: TrytonSandbox, session: Session) -> Adapter:
+    return Adapter("erp", tryton.settings(), session, SystemClock())
 
 
 @pytest.fixture

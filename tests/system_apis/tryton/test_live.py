@@ -15,8 +15,6 @@ from gateway.canonical.stock import Bucket
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict, NotAuthenticated, OutcomeUnknown, Rejected, Unavailable
 from gateway.kernel.ids import new_id
-from gateway.outbound.door import Outbound
-from gateway.outbound.limits import SystemLimits
 from system_apis.tryton import sandbox_data
 from system_apis.tryton.adapter import Adapter
 from system_apis.tryton.client import Client
@@ -90,23 +88,6 @@ async def in_the_end(act):
 def also(*cases):
     """Cases that `make test` leaves to `make test-all`."""
     return [pytest.param(*case, marks=pytest.mark.long) for case in cases]
-
-
-@pytest.fixture(scope="session")
-async def outbound():
-    async with Outbound() as door:
-        yield door
-
-
-@pytest.fixture
-def session(tryton, outbound):
-    limits = SystemLimits(breaker_failures=1000, retries=0)
-    return outbound.session("tryton", tryton.url, limits)
-
-
-@pytest.fixture
-def adapter(tryton, session):
-    return Adapter("erp", tryton.settings(), session, SystemClock())
 
 
 @pytest.fixture

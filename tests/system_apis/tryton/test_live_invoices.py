@@ -12,25 +12,12 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict, OutcomeUnknown, Unavailable
 from gateway.kernel.ids import new_id
 from gateway.kernel.money import Money
-from gateway.outbound.door import Outbound
-from gateway.outbound.limits import SystemLimits
 from system_apis.tryton.adapter import Adapter
 from tests.system_apis.tryton.scenarios import call, order, shipped
 from tests.system_apis.tryton.test_live import Lossy
 
 pytestmark = pytest.mark.integration
 PRICE = Decimal("9.9513")
-
-
-@pytest.fixture(scope="module")
-async def session(tryton):
-    async with Outbound() as door:
-        yield door.session("tryton", tryton.url, SystemLimits(breaker_failures=1000, retries=0))
-
-
-@pytest.fixture
-def adapter(tryton, session):
-    return Adapter("erp", tryton.settings(), session, SystemClock())
 
 
 async def sell(adapter, *lines):

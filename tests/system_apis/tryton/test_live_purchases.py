@@ -11,8 +11,6 @@ from gateway.canonical.purchase import BilledLine, GoodsReceipt, ReceivedLine, S
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict, OutcomeUnknown, Rejected, Unavailable
 from gateway.kernel.ids import new_id
-from gateway.outbound.door import Outbound
-from gateway.outbound.limits import SystemLimits
 from system_apis.tryton.adapter import Adapter
 from tests.system_apis.tryton.buying import Buyer
 from tests.system_apis.tryton.scenarios import call
@@ -20,17 +18,6 @@ from tests.system_apis.tryton.test_live import Lossy
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 TODAY = datetime.now(UTC).date()
-
-
-@pytest.fixture(scope="module")
-async def session(tryton):
-    async with Outbound() as door:
-        yield door.session("tryton", tryton.url, SystemLimits(breaker_failures=1000, retries=0))
-
-
-@pytest.fixture
-def adapter(tryton, session):
-    return Adapter("erp", tryton.settings(), session, SystemClock())
 
 
 @pytest.fixture
