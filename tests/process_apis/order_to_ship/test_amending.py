@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 from order_world import CALLER, SHIP_TO, ask
-from test_intervening import counters, lines_of, placed
+from test_intervening import counters, lines_of, placed, standing, whatever_fails
 
 from gateway.kernel.errors import Conflict, NotFound
 from process_apis.order_to_ship.models import AmendedLine, Amendment, Verb
@@ -155,11 +155,7 @@ async def test_lines_that_make_no_sense_are_named(world):
     assert [each.pointer for each in refused.value.problems] == ["/lines/0/line", "/lines/1/uom", "/lines/2/line"]
 
 
-_SLOW = [pytest.param(fault, marks=pytest.mark.long) for fault in ("error", "unknown", "crash_before")]
-
-
-@pytest.mark.parametrize("fault", ["unknown_after", "crash_after", *_SLOW])
-@pytest.mark.parametrize("call", ["cancel_work", "cancel_order", "submit_order", "release_work"])
+@whatever_fails
 async def test_a_change_is_made_once_whatever_fails_on_the_way(world, call, fault):
     order = await placed(world, f"AF-{call}-{fault}", ("SKU-1", "6"))
     await world.fault(call, fault)
@@ -167,6 +163,4 @@ async def test_a_change_is_made_once_whatever_fails_on_the_way(world, call, faul
     after = await world.drain(order)
     assert (after.state, counters(after)) == ("released", [(8, 0, 0, 0)])
     assert await world.available("itm_1") == 92
-    for reference, alive in ((order, 0), (f"{order}.2", 1)):
-        assert sum(not sale["cancelled"] for sale in await world.sales(reference)) == alive
-        assert sum(work["state"] == "released" for work in await world.works(reference)) == alive
+    assert [await standing(world, each) for each in (order, f"{order}.2")] == [(0, 0), (1, 1)]

@@ -21,6 +21,21 @@ def wanted(verb, *lines, action="a-1", reason="the buyer called", version=None):
     return Intervention(action=action, verb=Verb(verb), reason=reason, version=version, lines=asked)
 
 
+async def standing(world, reference):
+    """How many sales and works of a reference there are that count."""
+    sales, works = await world.sales(reference), await world.works(reference)
+    return sum(not sale["cancelled"] for sale in sales), sum(work["state"] == "released" for work in works)
+
+
+def whatever_fails(test):
+    """Each call by which a change takes an order back and hands it over again, failed in each way."""
+    slow = [pytest.param(fault, marks=pytest.mark.long) for fault in ("error", "unknown", "crash_before")]
+    faults = pytest.mark.parametrize("fault", ["unknown_after", "crash_after", *slow])
+    return faults(
+        pytest.mark.parametrize("call", ["cancel_work", "cancel_order", "submit_order", "release_work"])(test)
+    )
+
+
 async def placed(world, number, *lines, handed=True):
     await world.stock(100, "itm_1", "itm_2")
     await world.stock(50, "itm_1", "itm_2", location="WH-W")
@@ -155,11 +170,7 @@ async def test_what_has_left_in_part_is_not_taken_back(world):
     assert refused.value.code == "order.shipped_in_part"
 
 
-_SLOW = [pytest.param(fault, marks=pytest.mark.long) for fault in ("error", "unknown", "crash_before")]
-
-
-@pytest.mark.parametrize("fault", ["unknown_after", "crash_after", *_SLOW])
-@pytest.mark.parametrize("call", ["cancel_work", "cancel_order", "submit_order", "release_work"])
+@whatever_fails
 async def test_a_part_is_cancelled_once_whatever_fails_on_the_way(world, call, fault):
     order = await placed(world, f"F-{call}-{fault}", ("SKU-1", "6"))
     await world.fault(call, fault)
@@ -167,9 +178,7 @@ async def test_a_part_is_cancelled_once_whatever_fails_on_the_way(world, call, f
     after = await world.drain(order)
     assert (after.state, counters(after)) == ("released", [(4, 0, 0, 2)])
     assert await world.available("itm_1") == 96
-    for reference, alive in ((order, 0), (f"{order}.2", 1)):
-        assert sum(not sale["cancelled"] for sale in await world.sales(reference)) == alive
-        assert sum(work["state"] == "released" for work in await world.works(reference)) == alive
+    assert [await standing(world, each) for each in (order, f"{order}.2")] == [(0, 0), (1, 1)]
 
 
 async def test_a_cancel_of_the_whole_overtakes_a_change_that_is_under_way(world):
