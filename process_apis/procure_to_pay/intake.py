@@ -69,6 +69,9 @@ class Intake:
             older = (told.order_key.epoch, told.order_key.sequence) < (before.epoch, before.sequence)
             if before.version and (older or told == before.reported):
                 return None
+            if before.version and before.cause is None and _is_restated(before.reported, told):
+                await save(connection, _of(before, told))
+                return None
             return await self._map(connection, _of(before, told), items, now, correlation)
 
     async def mend(self, tenant: str, purchase: str, correlation: str) -> Purchase:
@@ -156,6 +159,11 @@ async def begin(connection: Connection, tenant: str, told: ReportedPurchase, *, 
         await connection.execute(sql.adopt_receipts, tenant, told.number, made)
     found: str = made or await connection.fetchval(sql.lock_by_number, tenant, told.source, told.number)
     return found
+
+
+def _is_restated(before: ReportedPurchase, told: ReportedPurchase) -> bool:
+    """Only the version moved: ERPs count up for what is booked under an order too, our own postings among it."""
+    return replace(told, order_key=before.order_key) == before
 
 
 def _of(before: Purchase, told: ReportedPurchase) -> Purchase:

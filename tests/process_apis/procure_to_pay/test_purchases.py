@@ -26,6 +26,23 @@ async def test_the_same_version_again_changes_nothing_and_older_news_neither(wor
     assert read_later.lines[0].amount == 9
 
 
+async def test_a_version_that_says_the_same_is_kept_and_nobody_is_told(world):
+    made = await world.approve("PO-1", 10)
+    assert await world.take("PO-1", 10, version=2) == []
+    known = await world.purchases.dialogue.get(world.tenant, made.purchase)
+    assert (known.version, known.sequence) == (made.version, 2), "a supplier may still answer what it saw"
+    assert await world.events() == ["purchase_order.approved"]
+    assert await world.take("PO-1", 8, version=1) == []
+    assert [each.version for each in await world.take("PO-1", 8, version=3)] == [made.version + 1]
+
+
+async def test_a_waiting_order_is_tried_again_when_its_version_moves(world):
+    assert (await world.approve("PO-1", 10, item="V-9")).cause == "purchase.item_unknown"
+    known = [ReportedItem(source_code="V-9", sku=f"{world.tenant}-9", name="", base_uom="CS")]
+    await world.items.adopt(world.tenant, "erp", known, correlation_id="mend")
+    assert (await world.approve("PO-1", 10, item="V-9", version=2)).cause is None
+
+
 async def test_an_order_that_was_over_before_it_was_heard_of_is_left_out(world):
     for status in (PurchaseStatus.CANCELLED, PurchaseStatus.CLOSED):
         assert await world.take("PO-1", 10, status=status) == []
