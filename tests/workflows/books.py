@@ -21,6 +21,15 @@ select t.kind, t.state, t.look from returns.task t
 where subject in (select disposition from returns.disposition where return_id = $1
   union all select credit from returns.credit where return_id = $1) order by 1, 2, 3
 """
+_CREDITS = """
+select state, net, fee, total, number is not null as numbered from returns.credit where return_id = $1 order by 2, 3
+"""
+_PURCHASE = "select state, status from procure_to_pay.purchase where purchase = $1"
+_BOOKINGS = """
+select p.number, p.kind, t.state, t.look, t.number is not null as numbered,
+  (select sum((line ->> 'amount')::numeric) from jsonb_array_elements(p.lines) line) as amount
+from procure_to_pay.posting p join procure_to_pay.task t on t.subject = p.posting where p.purchase = $1 order by 1
+"""
 _OPERATION = "select kind, state, look from stock_operations.task where subject = $1"
 _ORDER = """
 select state, exposure, due_at is null as rests, (select count(*) from order_to_ship.exception e
@@ -62,12 +71,13 @@ async def books_of(site, article, subjects):
     found["movements"] = Counter(tuple(row) for row in await site.sql(_MOVEMENTS, article.item))
     found["left"] = [tuple(row) for row in await site.sql(_LEFT)]
     for name, sandbox in site.sandboxes.items():
-        looks = {"erp": _erp, "carrier": _carrier}.get(name.partition("_")[0], _warehouse)
+        looks = {"erp": _erp, "tryton": _tryton, "carrier": _carrier}.get(name.partition("_")[0], _warehouse)
         found[name] = await looks(sandbox, article, subjects)
     for rank, subject in enumerate(subjects, start=1):
         for name, query in (
             ("operation", _OPERATION), ("order", _ORDER), ("order lines", _ORDER_LINES), ("tasks", _ORDER_TASKS),
             ("postings", _POSTINGS), ("invoices", _INVOICES), ("return", _RETURN), ("return tasks", _RETURN_TASKS),
+            ("credits", _CREDITS), ("purchase", _PURCHASE), ("bookings", _BOOKINGS),
         ):  # fmt: skip
             found[name, rank] = [tuple(row) for row in await site.sql(query, subject)]
         found["events", rank] = await _events(site, subject)
@@ -120,6 +130,10 @@ async def _erp(sandbox, article, subjects):
         for line in (await sandbox.look("stock"))["lines"]
         if line["article"] == f"A-{article.number:06d}"
     )
+
+
+async def _tryton(sandbox, article, _):
+    return await sandbox.books(article.sku)
 
 
 async def _carrier(sandbox, _, subjects):

@@ -45,7 +45,8 @@ async def running_sandboxes(folders: pytest.TempPathFactory, items: int) -> Asyn
     """The systems of others, by instance."""
     depots = {code: {"postcode": "10118", "country": "US", "currency": "USD"} for _, code in WAREHOUSES.values()}
     running: dict[str, Any] = {
-        name: WmsSandbox(folders.mktemp(name), seed=_seed(code, items)) for name, (_, code) in WAREHOUSES.items()
+        name: WmsSandbox(folders.mktemp(name), seed=warehouse_seed(code, range(items)))
+        for name, (_, code) in WAREHOUSES.items()
     }
     running["carrier"] = CarrierSandbox(folders.mktemp("carrier"), depots=depots, rate=0)
     running |= {name: ErpSandbox(folders.mktemp(name), seed=_books(items)) for name in ERPS}
@@ -59,32 +60,47 @@ async def running_sandboxes(folders: pytest.TempPathFactory, items: int) -> Asyn
 @asynccontextmanager
 async def running_site(urls: EngineUrls, folders: pytest.TempPathFactory, items: int) -> AsyncIterator[Site]:
     """A distributor of `items` articles."""
+    async with (
+        running_sandboxes(folders, items) as sandboxes,
+        running_distributor(urls, folders, sandboxes, _settings(sandboxes)) as made,
+    ):
+        yield made
+
+
+@asynccontextmanager
+async def running_distributor(
+    urls: EngineUrls,
+    folders: pytest.TempPathFactory,
+    sandboxes: dict[str, Any],
+    more: dict[str, Any],
+    *,
+    first: int = 0,
+) -> AsyncIterator[Site]:
+    """One with a record of its own in front of `sandboxes`, which `more` of its settings names; at rest."""
     folder = folders.mktemp("site")
     name = f"workflows_{folder.name}".replace("-", "_")
     record = await _database(urls, name)
     settings = folder / "settings.toml"
-    installation = await migrate_record(record, progress=lambda _: None)
-    async with running_sandboxes(folders, items) as sandboxes:
-        write_settings(
-            settings,
-            secrets_folder=folder,
-            urls=EngineUrls(postgres=record, nats=urls.nats, valkey=f"{urls.valkey.rpartition('/')[0]}/0"),
-            installation=installation,
-            ports=(1, 2),
-            gateway_workers=1,
-            demo=None,
-            more=_settings(sandboxes),
-        )
-        with pytest.MonkeyPatch.context() as patches:
-            seams = Seams()
-            hurried(patches)
-            watch_commits(patches, seams)
-            made = Site(settings, seams, sandboxes)
-            await made.open()
-            await made.know_items()
-            await made.rest()
-            yield made
-            await made.close()
+    write_settings(
+        settings,
+        secrets_folder=folder,
+        urls=EngineUrls(postgres=record, nats=urls.nats, valkey=f"{urls.valkey.rpartition('/')[0]}/0"),
+        installation=await migrate_record(record, progress=lambda _: None),
+        ports=(1, 2),
+        gateway_workers=1,
+        demo=None,
+        more=more,
+    )
+    with pytest.MonkeyPatch.context() as patches:
+        seams = Seams()
+        hurried(patches)
+        watch_commits(patches, seams)
+        made = Site(settings, seams, sandboxes, first=first)
+        await made.open()
+        await made.know_items()
+        await made.rest()
+        yield made
+        await made.close()
     await _drop(urls, name)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -126,15 +142,16 @@ def _books(items: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _seed(warehouse: str, items: int) -> dict[str, Any]:
-    codes = [f"W-{number:06d}" for number in range(items)]
+def warehouse_seed(warehouse: str, numbers: range) -> dict[str, Any]:
+    """What a warehouse starts with: a hundred pieces of each article."""
+    codes = {number: f"W-{number:06d}" for number in numbers}
     return {
         "warehouses": [warehouse],
         "items": [
             {"item_code": code, "client_sku": f"SKU-{number:04d}", "description": code, "base_unit": "PCE", "packs": []}
-            for number, code in enumerate(codes)
+            for number, code in codes.items()
         ],
-        "stock": [{"warehouse": warehouse, "item_code": code, "quantity": "100"} for code in codes],
+        "stock": [{"warehouse": warehouse, "item_code": code, "quantity": "100"} for code in codes.values()],
     }
 
 

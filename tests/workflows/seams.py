@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -19,14 +20,17 @@ from gateway.store import postgres
 from gateway.store.postgres import Store
 
 CALL = "call"
+READ = "read"
 COMMIT = "commit"
-# What a call, and what a commit, may come to. A slow twin is a request whose sender has given it up, and which arrives
-# all the same: right after the next call to its system (the look-up), or only after itself was sent once more.
+# What a call may come to, one that only reads by what its system says, and a commit. A slow twin is a request whose
+# sender has given it up, and which arrives all the same: right after the next call to its system (the look-up), or only
+# after itself was sent once more.
 FAULTS = {
     CALL: (
         "error", "throttled", "timeout", "timeout after success", "slow twin", "slower twin", "crash before",
         "crash after",
     ),
+    READ: ("error", "throttled", "timeout", "crash after"),
     COMMIT: ("lost", "lost after success", "crash before", "crash after"),
 }  # fmt: skip
 _TWINS = {"slow twin", "slower twin"}
@@ -34,6 +38,10 @@ _WRITES = re.compile(r"\b(insert|update|delete|merge)\b(?! skip| of)", re.IGNORE
 _LOCKS = re.compile(r"\bfor (no key )?update\b", re.IGNORECASE)
 _WROTE = "select pg_current_xact_id_if_assigned() is not null"
 _NUMBERS = re.compile(r"/(?!v\d)[^/]*\d[^/]*")
+# Of a system that takes every request under one address (JSON-RPC) the method that the body names tells them apart.
+_RPC = "/rpc/"
+_RPC_READS = re.compile(r"\.(search|search_read|search_count|read|login)$")
+_OURS = ("process_apis", "system_apis", "gateway")
 _COMMENT = re.compile(r"--[^\n]*")
 
 
@@ -119,8 +127,9 @@ class SeamTransport(httpx.AsyncBaseTransport):
         self._inner, self._seams, self._system = inner, seams, system
 
     async def handle_async_request(self, request):
-        called = f"{request.method} {request.url.path}"
-        fault = self._seams.reach(CALL, f"{_NUMBERS.sub('/…', called)} {_who()}")
+        called = _called(request)
+        kind = READ if _RPC_READS.search(called) else CALL
+        fault = self._seams.reach(kind, f"{_NUMBERS.sub('/…', called)} {_who()}")
         if fault in ("crash before", "error", "throttled", "timeout") or fault in _TWINS:
             return self._kept_from(request, called, fault)
         answer = await self._inner.handle_async_request(request)
@@ -149,6 +158,11 @@ class SeamTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self):
         await self._inner.aclose()
+
+
+def _called(request):
+    called = f"{request.method} {request.url.path}"
+    return f"{called} {json.loads(request.content)['method']}" if called.endswith(_RPC) else called
 
 
 def watch_calls(outbound, seams):
@@ -202,11 +216,15 @@ def _gone(connection):
 
 
 def _who():
-    """The innermost function of a process or an adapter that is under way, else of the product."""
+    """The innermost function of a process or an adapter that is under way, else of the product.
+
+    What every request of an adapter passes tells nothing: its client, and what looks codes up.
+    """
     names, frame = [], sys._getframe(2)
     while frame is not None:
         path = frame.f_code.co_filename
-        if "/tests/" not in path and any(f"/{part}/" in path for part in ("process_apis", "system_apis", "gateway")):
+        passed = path.endswith(("/client.py", "/directory.py"))
+        if "/tests/" not in path and not passed and any(f"/{part}/" in path for part in _OURS):
             names.append(("gateway" in path, f"{Path(path).parent.name}/{Path(path).stem}.{frame.f_code.co_name}"))
         frame = frame.f_back
     return next((name for outside, name in names if not outside), names[-1][1] if names else "elsewhere")

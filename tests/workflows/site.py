@@ -23,7 +23,7 @@ from msgspec import Struct
 from gateway import app
 from gateway.app import Core
 from gateway.backbone.consumer import Runner
-from gateway.canonical.capabilities import Call, ReadsItems
+from gateway.canonical.capabilities import Call, ReadsItems, ReadsPurchases
 from gateway.durable.calling import Calling
 from gateway.kernel.errors import Conflict, CrossdockError
 from gateway.settings import load_settings
@@ -69,11 +69,12 @@ class RecordTail:
 class Site:
     """`seams` watches it; a process that dies there is followed by another one."""
 
-    def __init__(self, settings, seams, sandboxes):
+    def __init__(self, settings, seams, sandboxes, *, first=0):
+        """Its articles are numbered from `first`."""
         self._settings = load_settings(settings)
         self.seams = seams
         self.sandboxes = sandboxes
-        self._articles = itertools.count()
+        self._articles = itertools.count(first)
         self._paces = {}
         self._aside = None
         self.deaths = 0
@@ -123,9 +124,8 @@ class Site:
 
     async def know_items(self):
         """Read the items of every system that has some."""
-        call = Call(tenant=self._settings.tenant, correlation_id="setup", deadline=self.core.clock.monotonic() + 60)
         for name, reader in self.core.directory.find(ReadsItems):
-            await self.core.items.sync(call, name, reader)
+            await self.core.items.sync(self._call(), name, reader)
         known = await self.core.items.list_items(self._settings.tenant, after=None, limit=10_000)
         self._known = {item.sku: item.item for item in known}
 
@@ -213,6 +213,9 @@ class Site:
     async def _unrest(self):
         return [dict(row) for row in await self.sql(_DUE)]
 
+    def _call(self):
+        return Call(tenant=self._settings.tenant, correlation_id="site", deadline=self.core.clock.monotonic() + 60)
+
     async def _mortal(self, act):
         """`act`, unless this process dies of it."""
         doing, died = asyncio.ensure_future(act()), asyncio.ensure_future(self.seams.died.wait())
@@ -228,6 +231,8 @@ class Site:
         moved = await self._tried(self._turn)
         for name in self._polled:
             moved = await self._tried(lambda name=name: self._poller.poll(name)) or moved
+        for name in self._settings.procurement.sources:
+            moved = await self._tried(lambda name=name: self._read_purchases(name)) or moved
         for subscription in await self._behind():
             moved = await self._tried(lambda subscription=subscription: self._hear(subscription)) or moved
         if self._paces:
@@ -246,6 +251,10 @@ class Site:
             except CrossdockError:
                 done.append(True)
         return counts and any(done)
+
+    async def _read_purchases(self, name):
+        reader = self.core.directory.instance(name, ReadsPurchases)
+        return await self.core.procurement.read(self._call(), name, reader)
 
     async def _paused(self):
         """Whether somebody waits for a system that is left alone for a while: until then."""

@@ -2,91 +2,26 @@
 
 from __future__ import annotations
 
-import random
-from collections import Counter
-
 import pytest
 
-from tests.workflows.books import books_of
-from tests.workflows.seams import FAULTS
+from tests.workflows.failing import holds_at_every_seam, holds_at_some_seams, told
 from tests.workflows.stories import STORIES
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("workflows")]
 _EACH_DAY = 2
-_MET = 0.9
 _EVERY_STORY = pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-
-
-async def told(site, story, armed=None):
-    """The books after one telling, in which a seam is armed."""
-    article = site.article()
-    site.seams.watch(armed)
-    try:
-        subjects = await story.tell(site, article)
-    finally:
-        site.seams.rest()
-        site.pace()
-    await site.rest()
-    return await books_of(site, article, subjects)
-
-
-async def clean(site, story):
-    """The books after a run without a fault, and its seams; it has asked for the kinds of tasks that it says."""
-    before = await site.tasks()
-    expected = await told(site, story)
-    assert (await site.tasks() - before).keys() >= story.kinds | story.by_hand
-    return expected, site.seams.points
-
-
-async def failed(site, story, expected, points, enough):
-    """Faults at `points` until `enough` were met: how many were, and what is not as `expected` after them, by point.
-
-    A seam that only some clean runs pass (a turn that came late, and found all done) may not be met.
-    """
-    wrong, met = {}, 0
-    for point in points:
-        found = {}
-        try:
-            found = await told(site, story, point)
-        except Exception as error:  # noqa: BLE001 - told with its seam
-            found["raised"] = f"{type(error).__name__}: {error}"
-        met += site.seams.met
-        if found != expected:
-            differing = {name for name in {*found, *expected} if found.get(name) != expected.get(name)}
-            wrong[point] = {name: (found.get(name), expected.get(name)) for name in differing}
-        if met == enough:
-            break
-    return met, wrong
-
-
-def every(seams):
-    """Each way to fail, at each seam."""
-    return [(number, kind, what, fault) for number, kind, what in seams for fault in FAULTS[kind]]
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 @_EVERY_STORY
 async def test_whatever_fails_at_any_seam_the_books_end_as_if_nothing_had(large_site, story):
-    site = large_site
-    expected, seams = await clean(site, story)
-    assert await told(site, story) == expected, "two clean runs differ"
-    points = every(seams)
-    met, wrong = await failed(site, story, expected, points, len(points))
-    ways = Counter(f"{kind} {fault}" for _, kind, _, fault in points)
-    print(*(f"{number:3d} {kind} {what}" for number, kind, what in seams), sep="\n")  # noqa: T201
-    print(f"{story.name}: {len(seams)} seams, {met} of {len(points)} faults met, {site.deaths} deaths", dict(ways))  # noqa: T201
-    assert not wrong, f"{len(wrong)} of {len(points)}: {list(wrong.items())[:6]}"
-    assert met >= len(points) * _MET
-    await site.is_lawful()
+    await holds_at_every_seam(large_site, story)
 
 
 @_EVERY_STORY
 async def test_some_seams_of_every_story_fail_every_day(site, story):
-    expected, seams = await clean(site, story)
-    points = every(seams)
-    met, wrong = await failed(site, story, expected, random.Random(story.name).sample(points, len(points)), _EACH_DAY)
-    assert (met, wrong) == (_EACH_DAY, {})
+    await holds_at_some_seams(site, story, _EACH_DAY)
 
 
 async def test_after_all_of_them_the_books_are_lawful_and_what_is_left_behind_would_be_seen(site):
