@@ -1,15 +1,13 @@
 """Serving the gateway and the console with granian: one worker process per core, `uvloop`, no access log.
 
-How workers come and go is told in `gateway/serving/server.py`. When the server itself is killed, the kernel tells its
-workers to end (Linux): they would hold the port and serve on, watched by nobody.
+How workers come and go is told in `gateway/serving/server.py`, how they end with a server that is killed in
+`gateway/serving/following.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -23,6 +21,7 @@ from granian.server.mp import MPServer
 from gateway.app import Core, Gateway, build_console
 from gateway.kernel.errors import Misconfigured
 from gateway.serving.collector import calm_collector
+from gateway.serving.following import end_with_the_server
 from gateway.serving.server import GatewayServer
 from gateway.serving.worker import on_line
 from gateway.settings import SETTINGS_VARIABLE, Settings, load_settings
@@ -30,7 +29,6 @@ from gateway.settings import SETTINGS_VARIABLE, Settings, load_settings
 _KILL_AFTER_SECONDS: Final = 4
 # A header section above this is refused by the server itself; below it, by the door (431).
 _HEADER_BYTES: Final = 131_072
-_PR_SET_PDEATHSIG: Final = 1
 
 
 def make_gateway(line: socket.socket | None = None) -> Any:
@@ -55,12 +53,6 @@ def make_console() -> Any:
     """The console's ASGI application; one process, its own listener."""
     end_with_the_server()
     return build_console(load_settings())
-
-
-def end_with_the_server() -> None:
-    """Ask the kernel for SIGTERM when the process that started this one ends, however it ends (prctl(2))."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def main() -> None:
