@@ -8,7 +8,8 @@ token that holds for its session; a change without one is refused before anythin
 401                                    `NotAuthenticated`
 403                                    `NotAllowed`
 404                                    `NotFound`; of a whole service or set `BrokenUpstream`
-409, 412                               `Conflict` (``erp.changed_meanwhile``)
+409                                    `Conflict` (``erp.changed_meanwhile``)
+412                                    `Unavailable` (``erp.changed_meanwhile``): read it again, nothing was done
 423                                    `Unavailable`: somebody has the document open
 400, 422, 428 and the rest below 500   `Rejected`, with SAP's text; "currently being processed by" is `Unavailable`
 429                                    `Throttled` (by the session)
@@ -103,7 +104,7 @@ class Client:
     async def patch(
         self, call: Call, kind: type[Struct], key: Mapping[str, str], payload: Mapping[str, object], etag: str
     ) -> None:
-        """Change what `payload` names of one entity. Raises `Conflict` where it is no longer as `etag` says."""
+        """Change what `payload` names of one entity. Raises `Unavailable` where it is no longer as `etag` says."""
         predicate = ",".join(f"{name}={wire.literal(value)}" for name, value in key.items())
         path = self._path(f"{kind.SERVICE}/{kind.SET}({wire.quote(predicate, safe='')})")  # type: ignore[attr-defined]
         await self._change(call, "PATCH", path, wire.encode(payload), etag=etag)
@@ -203,7 +204,9 @@ def _refused(status: int, text: str) -> CrossdockError:
         return NotAllowed(f"SAP lets our user not do this: {text}; check its roles", code="erp.not_allowed")
     if status == HTTPStatus.NOT_FOUND:
         return NotFound(f"SAP has no such document: {text}", code="erp.not_found")
-    if status in (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED):
+    if status == HTTPStatus.PRECONDITION_FAILED:
+        return Unavailable(f"somebody was faster, read it again: {text}", code="erp.changed_meanwhile")
+    if status == HTTPStatus.CONFLICT:
         return Conflict(f"SAP's document was changed meanwhile: {text}", code="erp.changed_meanwhile")
     return Rejected(f"SAP refuses: {text}", code="erp.refused")
 

@@ -96,7 +96,7 @@ SORTED = [
     (error(403, "No authorization"), NotAllowed, "erp.not_allowed"),
     (error(404, "no"), NotFound, "erp.not_found"),
     (error(409, "there"), Conflict, "erp.changed_meanwhile"),
-    (error(412, "changed"), Conflict, "erp.changed_meanwhile"),
+    (error(412, "changed"), Unavailable, "erp.changed_meanwhile"),
     (error(503, "No dialog work process"), Unavailable, "erp.unavailable"),
     (answer(500, b"<html>dump</html>"), OutcomeUnknown, "erp.outcome_unknown"),
     (answer(504), OutcomeUnknown, "erp.outcome_unknown"),

@@ -110,7 +110,7 @@ async def test_sap_still_works_on_the_first_request_while_we_look_and_one_order_
 
 @pytest.mark.parametrize(
     ("scenario", "kind"),
-    [("busy", Unavailable), ("lock", Unavailable), ("error", OutcomeUnknown), ("precondition", Conflict)],
+    [("busy", Unavailable), ("lock", Unavailable), ("error", OutcomeUnknown), ("precondition", Unavailable)],
 )
 async def test_saps_own_faults_are_sorted(adapter, faults, scenario, kind):
     wanted = fresh()
