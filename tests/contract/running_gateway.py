@@ -231,7 +231,7 @@ async def _seed(settings: Settings) -> None:
 
 
 async def _ship(connection: Connection, partner: str) -> None:
-    """An order of the first partner has left: the one that the contract's example of a return names."""
+    """An order of the first partner has left and is billed: the one that the contract's examples name."""
     rows = await connection.fetch("select sku, item from items.item where tenant = $1", TENANT)
     items = {row["sku"]: row["item"] for row in rows}
     lines = [
@@ -241,6 +241,7 @@ async def _ship(connection: Connection, partner: str) -> None:
     await insert_shipped_order(
         connection, lines, tenant=TENANT, partner=partner, order=SHIPPED, channel="web", shipped_at=datetime.now(UTC)
     )
+    await billed(connection, SHIPPED)
 
 
 async def billed(connection: Connection, order: str, *, shipment: str | None = None) -> str:

@@ -280,7 +280,11 @@ def _order_reading_routes(orders: OrderToShip, cursors: Cursors) -> list[HTTPRou
             **API,
             "scopes": ["orders:read"],
             "cost": 2,
-            "links": {"getOrder": _OF_LISTED_ORDER, "monitorOrder": _OF_LISTED_ORDER},
+            "links": {
+                "getOrder": _OF_LISTED_ORDER,
+                "monitorOrder": _OF_LISTED_ORDER,
+                "listInvoices": _OF_LISTED_ORDER,
+            },
         },
     )
     async def list_orders(

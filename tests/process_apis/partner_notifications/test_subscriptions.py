@@ -65,5 +65,5 @@ async def test_an_invoice_is_told_to_whose_order_it_bills_and_names_the_shipment
     [subscription] = subscriptions()
     record = Record()
     await subscription.handler(record, recorded(7, "invoice.issued", "ord_1", partner="par_9", shipment="shp_3"))
-    assert record.asked == [("acme", "par_9", "invoice.issued")]
+    assert record.asked == [[("acme", "par_9", "invoice.issued")]]
     assert {row[5] for row in record.written} == {"invoice/ord_1:shp_3/7"}
