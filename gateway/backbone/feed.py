@@ -60,8 +60,8 @@ class Window:
         return True
 
     def after(self, position: Position, types: frozenset[str], limit: int) -> Stretch | None:
-        """Up to `limit` events of `types` after `position`; None when the window does not reach back so far."""
-        if self._start is None or position < self._start:
+        """Up to `limit` events of `types` after `position`; None when that lies before the window, or beyond it."""
+        if self._start is None or position < self._start or self.is_behind(position):
             return None
         found: list[Recorded] = []
         reached = position
@@ -72,6 +72,14 @@ class Window:
             if self._events[index].event.type in types:
                 found.append(self._events[index])
         return Stretch(tuple(found), reached)
+
+    def is_behind(self, position: Position) -> bool:
+        """Whether what was heard ends before `position`, so that nothing can be told of what follows it.
+
+        Who read the record is ahead of the relay, by moments as a rule, by far after a burst that nobody relayed.
+        """
+        last = self._places[-1] if self._places else self._start
+        return last is not None and last < position
 
     def _begin(self, start: Position) -> None:
         self._start = start

@@ -52,6 +52,17 @@ def test_an_event_that_was_not_carried_is_left_to_the_record():
     assert window.after(LOG[1].position, ACCEPTED, 10).events == ()
 
 
+def test_a_place_beyond_what_was_heard_has_no_answer_until_it_is_heard_of():
+    window = Window()
+    assert not window.is_behind(PLACES[2])
+    offer(window, 0)
+    assert window.is_behind(PLACES[2])
+    assert window.after(PLACES[2], ACCEPTED, 10) is None
+    offer(window, 1)
+    assert not window.is_behind(PLACES[2])
+    assert window.after(PLACES[2], ACCEPTED, 10).events == ()
+
+
 def test_types_and_limit_are_kept_and_what_was_looked_at_is_reached():
     window = Window()
     for index in range(40):
