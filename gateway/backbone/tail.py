@@ -30,8 +30,8 @@ class Tail:
 
         With nothing new it returns an empty stretch after half a second. `reached` never lies before `position`.
         The record is looked at whenever the window cannot answer, every half second beside a live feed, and every 50 ms
-        without one. Where the feed has yet to come to `position`, it is looked at four times a second, and at once again
-        while it has more than was asked for.
+        without one. Where the feed has yet to come to `position`, it is looked at four times a second, and at once
+        again while it has more than was asked for.
         """
         changed = self._feed.changed
         stretch = self._from_window(position, limit)
