@@ -1,5 +1,6 @@
 """A consumer goes through a stretch of the log once more: what it handled is dropped, what it set aside is not."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,21 +20,25 @@ ALL = Window(from_at=datetime(2026, 1, 1, tzinfo=UTC), to_at=datetime(2100, 1, 1
 
 
 class Counts:
-    """Handles what it gets as often as it gets it, but for what it was told to refuse."""
+    """Writes down what it gets as often as it gets it, but for what it was told to refuse."""
 
-    def __init__(self):
-        self.got = []
+    def __init__(self, store):
+        self._store = store
         self.refused = set()
 
     async def __call__(self, connection, recorded):
         if recorded.event.aggregate in self.refused:
             raise Rejected("no unit", code="mapping.unit")
-        self.got.append(recorded.event.aggregate)
+        await connection.execute("insert into handled (aggregate) values ($1)", recorded.event.aggregate)
+
+    async def got(self):
+        return [row["aggregate"] for row in await self._store.fetch("select aggregate from handled order by n")]
 
 
 @pytest.fixture
-def handler():
-    return Counts()
+async def handler(store):
+    await store.execute("create table handled (n bigint generated always as identity, aggregate text)")
+    return Counts(store)
 
 
 def keeper(handler):
@@ -72,13 +77,13 @@ async def test_what_was_handled_is_dropped_and_with_again_it_is_handled_once_mor
         assert (dict(plan.by_type), plan.seen, plan.unseen) == ({"order.accepted": 2}, 2, 0)
         done = await ended(store, await asked(store))
         assert (done["matched"], done["handled"], done["dropped"]) == (2, 0, 2)
-        assert handler.got == ["a", "b"]
+        assert await handler.got() == ["a", "b"]
         done = await ended(store, await asked(store, again=True))
         assert (done["handled"], done["dropped"]) == (2, 0)
-        assert handler.got == ["a", "b", "a", "b"]
+        assert await handler.got() == ["a", "b", "a", "b"]
         one = Window(from_at=ALL.from_at, to_at=ALL.to_at, aggregate="b")
         assert (await ended(store, await asked(store, one, again=True)))["handled"] == 1
-    assert handler.got[4:] == ["b"]
+    assert (await handler.got())[4:] == ["b"]
     assert await store.fetchval("select count(*) from store.audit where action = 'replay.asked'") == 3
 
 
@@ -98,7 +103,7 @@ async def test_what_was_set_aside_or_closed_unhandled_is_handled_without_again(s
         await until(lambda: _letters(store, 0))
         assert (await planned(store)).unseen == 0
         assert (await ended(store, await asked(store)))["handled"] == 0
-    assert sorted(handler.got) == ["x", "y", "z"]
+    assert sorted(await handler.got()) == ["x", "y", "z"]
 
 
 async def test_what_fails_once_more_is_passed_over_and_told(store, nats_url, handler):
@@ -122,7 +127,7 @@ async def test_a_consumer_that_begins_again_goes_on_where_the_replay_was(store, 
     async with running(store, nats_url, keeper(handler)):
         done = await ended(store, name)
     assert (done["matched"], done["handled"]) == (20, 20)
-    assert len(handler.got) == 40
+    assert Counter(await handler.got()) == {f"a{number}": 2 for number in range(20)}
 
 
 async def test_what_cannot_be_replayed_is_said(store, nats_url, handler):
@@ -155,7 +160,7 @@ async def test_what_cannot_be_replayed_is_said(store, nats_url, handler):
 
 
 async def _len(handler, number):
-    return len(handler.got) >= number
+    return len(await handler.got()) >= number
 
 
 async def _letters(store, number):
