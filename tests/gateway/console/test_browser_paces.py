@@ -53,7 +53,7 @@ def _look(browser, url, slot, folder):  # noqa: F811
     until(lambda: "Nobody runs 1 turn of shape 9." in browser.text("main"))
     _pictures(browser, folder, "workers")
     browser.click(f"[data-slot='{slot}'] a.button")
-    until(lambda: "1 more of its shape go on" in browser.text("main"))
+    until(lambda: "1 more of its shape goes on" in browser.text("main"))
     _pictures(browser, folder, "worker-drain")
     browser.click("main form button")
     until(lambda: browser.run("return document.querySelectorAll('[data-state=draining]').length") == 1)
