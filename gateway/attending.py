@@ -17,8 +17,8 @@ from gateway.console.redaction import redacted
 from gateway.governance import print_json, print_table
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Invalid
+from gateway.kernel.shell import caller_at_shell
 from gateway.settings import Settings
-from gateway.shell import caller_at_shell
 from process_apis.exceptions.bulk import Bulk
 from process_apis.exceptions.models import Entry, Revision, State, Step
 from process_apis.exceptions.process import Exceptions

@@ -16,8 +16,8 @@ import msgspec
 from gateway.app import Core
 from gateway.governance import print_json, print_table
 from gateway.kernel.context import Caller
+from gateway.kernel.shell import caller_at_shell
 from gateway.settings import Settings
-from gateway.shell import caller_at_shell
 from process_apis.procure_to_pay.models import Purchase
 from process_apis.procure_to_pay.process import ProcureToPay
 from process_apis.procure_to_pay.schemas import supplier_view

@@ -12,9 +12,9 @@ from gateway.canonical.purchase import AckLine, Acknowledgement
 from gateway.cli import main
 from gateway.engines.ports import free_port
 from gateway.kernel.clock import SystemClock
+from gateway.kernel.shell import caller_at_shell
 from gateway.plays.settings_file import write_settings
 from gateway.settings import load_settings
-from gateway.shell import caller_at_shell
 
 pytestmark = pytest.mark.integration
 
