@@ -10,6 +10,7 @@ from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.errors import Invalid
 
 _LONGEST_REASON: Final = 200
+_LONGEST_ID: Final = 40
 _LARGEST: Final = Decimal(10) ** 12
 _FINEST: Final = 9
 
@@ -20,6 +21,12 @@ def reason_in(form: Mapping[str, str]) -> str:
     if not reason or not reason.isprintable():
         raise Invalid("say why: the audit trail keeps it", code="console.reason")
     return reason
+
+
+def place_in(text: str) -> str | None:
+    """The id of a list's last entry, behind which its next page begins; None for what is none."""
+    text = text[:_LONGEST_ID]
+    return text if text.isalnum() or "_" in text else None
 
 
 def number_in(text: str, otherwise: str) -> int:

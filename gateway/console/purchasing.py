@@ -1,6 +1,6 @@
 """The pages of purchases: what holds each up, every party's word of each line, and what a buyer decides."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -8,14 +8,15 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from gateway.console.access import caller_of, form_of, user_of
-from gateway.console.answers import html, see_other, status_of
-from gateway.console.forms import amount_in, number_in, reason_in
+from gateway.console.access import form_of, user_of
+from gateway.console.answers import html, status_of
+from gateway.console.doing import Done, Page, coming_back
+from gateway.console.forms import amount_in, number_in, place_in, reason_in
 from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Rejected
+from gateway.kernel.errors import Invalid, NotFound
 
 STATES: Final = (
     "unmapped", "approved", "acknowledged", "on_its_way", "partly_received", "received", "matched", "closed",
@@ -46,7 +47,6 @@ _REPAIR: Final = {"role": "repair"}
 _APPROVE: Final = {"role": "approve"}
 _SHOWN: Final = 50
 _LONGEST: Final = 200
-_DEADLINE_S: Final = 20.0
 
 
 class ShowsPurchases(Protocol):
@@ -118,13 +118,12 @@ def purchase_routes(pages: Pages, purchases: HandlesPurchases, tenant: str, cloc
     async def show_purchases(request: Request[Any, Any, Any]) -> Response[str]:
         asked = request.query_params
         view = asked["state"] if asked.get("state") in (_OPEN, *STATES) else _HELD
-        before = asked.get("before", "")[:40]
         found = await purchases.listed(
             tenant,
             state=view if view in STATES else None,
             open_only=view == _OPEN,
             needing=view == _HELD,
-            before=before if before.isalnum() or "_" in before else None,
+            before=place_in(asked.get("before", "")),
             limit=_SHOWN,
         )
         context = {
@@ -141,16 +140,15 @@ def purchase_routes(pages: Pages, purchases: HandlesPurchases, tenant: str, cloc
 
     @get("/purchasing/{purchase:str}")
     async def show_purchase(request: Request[Any, Any, Any], purchase: FromPath[str]) -> Response[Any]:
-        shown: Response[Any] = await page(user_of(request), purchase)
-        return shown
+        return await page(user_of(request), purchase, None)
 
     return [show_purchases, show_purchase, _mending(purchases.desk, done), _deciding(purchases.desk, done)]
 
 
-def _answers(pages: Pages, purchases: HandlesPurchases, tenant: str, clock: Clock) -> tuple[Any, Any]:
+def _answers(pages: Pages, purchases: HandlesPurchases, tenant: str, clock: Clock) -> tuple[Page, Done]:
     """One purchase's page, and doing something and coming back to it; with what was wrong, where something was."""
 
-    async def page(user: ConsoleUser, purchase: str, problem: Exception | None = None) -> Response[str]:
+    async def page(user: ConsoleUser, purchase: str, problem: Exception | None) -> Response[Any]:
         known = await purchases.dossiers.get(tenant, purchase[:_LONGEST])
         standing = known.purchase.standing
         context = {
@@ -164,18 +162,10 @@ def _answers(pages: Pages, purchases: HandlesPurchases, tenant: str, clock: Cloc
         }
         return html(pages.render("purchase.html", context), 200 if problem is None else status_of(problem))
 
-    async def done(user: ConsoleUser, purchase: str, work: Callable[[Caller], Awaitable[object]]) -> Response[Any]:
-        try:
-            await work(caller_of(user, tenant, clock.monotonic() + _DEADLINE_S))
-        except (Conflict, Rejected, NotAllowed) as error:
-            answer: Response[Any] = await page(user, purchase, error)
-            return answer
-        return see_other(f"/purchasing/{purchase}")
-
-    return page, done
+    return page, coming_back(page, "/purchasing", tenant, clock)
 
 
-def _mending(desk: DecidesPurchases, done: Any) -> HTTPRouteHandler:
+def _mending(desk: DecidesPurchases, done: Done) -> HTTPRouteHandler:
     @post("/purchasing/{purchase:str}/{verb:str}", opt=_REPAIR)
     async def mend_purchase(request: Request[Any, Any, Any], purchase: FromPath[str], verb: FromPath[str]) -> Any:
         user, form = user_of(request), form_of(request)
@@ -188,7 +178,7 @@ def _mending(desk: DecidesPurchases, done: Any) -> HTTPRouteHandler:
     return mend_purchase
 
 
-def _deciding(desk: DecidesPurchases, done: Any) -> HTTPRouteHandler:
+def _deciding(desk: DecidesPurchases, done: Done) -> HTTPRouteHandler:
     @post("/purchase-decisions/{purchase:str}/{verb:str}", opt=_APPROVE)
     async def decide_purchase(request: Request[Any, Any, Any], purchase: FromPath[str], verb: FromPath[str]) -> Any:
         user, form = user_of(request), form_of(request)

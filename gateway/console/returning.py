@@ -1,6 +1,6 @@
 """The pages of returns: which are under way, what came of each and when, and what people decide about them."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, Protocol
 
@@ -8,14 +8,15 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from gateway.console.access import caller_of, form_of, user_of
-from gateway.console.answers import html, see_other, status_of
-from gateway.console.forms import action_of, amount_in, number_in, reason_in
+from gateway.console.access import form_of, user_of
+from gateway.console.answers import html, status_of
+from gateway.console.doing import Done, Page, coming_back
+from gateway.console.forms import action_of, amount_in, number_in, place_in, reason_in
 from gateway.console.rendering import Pages
 from gateway.identity.console_users import ConsoleUser
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, Invalid, NotAllowed, NotFound, Rejected
+from gateway.kernel.errors import Invalid, NotFound
 
 STATES: Final = (
     "requested", "refused", "authorised", "cancelled", "receiving", "received", "dispositioned", "credited", "closed",
@@ -42,7 +43,6 @@ _REPAIR: Final = {"role": "repair"}
 _APPROVE: Final = {"role": "approve"}
 _SHOWN: Final = 50
 _LONGEST: Final = 200
-_DEADLINE_S: Final = 20.0
 
 
 class DecidesReturns(Protocol):
@@ -112,12 +112,11 @@ def return_routes(pages: Pages, returns: HandlesReturns, tenant: str, clock: Clo
     async def show_returns(request: Request[Any, Any, Any]) -> Response[str]:
         asked = request.query_params
         state = asked["state"] if asked.get("state") in STATES else _OPEN
-        before = asked.get("before", "")[:40]
         found = await returns.listed(
             tenant,
             state=None if state == _OPEN else state,
             open_only=state == _OPEN,
-            before=before if before.isalnum() or "_" in before else None,
+            before=place_in(asked.get("before", "")),
             limit=_SHOWN,
         )
         context = {
@@ -134,16 +133,15 @@ def return_routes(pages: Pages, returns: HandlesReturns, tenant: str, clock: Clo
 
     @get("/returns/{return_id:str}")
     async def show_return(request: Request[Any, Any, Any], return_id: FromPath[str]) -> Response[Any]:
-        shown: Response[Any] = await page(user_of(request), return_id)
-        return shown
+        return await page(user_of(request), return_id, None)
 
     return [show_returns, show_return, _mending(returns, done), _deciding(returns, done)]
 
 
-def _answers(pages: Pages, returns: HandlesReturns, tenant: str, clock: Clock) -> tuple[Any, Any]:
+def _answers(pages: Pages, returns: HandlesReturns, tenant: str, clock: Clock) -> tuple[Page, Done]:
     """One return's page, and doing something and coming back to it; with what was wrong, where something was."""
 
-    async def page(user: ConsoleUser, return_id: str, problem: Exception | None = None) -> Response[str]:
+    async def page(user: ConsoleUser, return_id: str, problem: Exception | None) -> Response[Any]:
         known, events = await returns.history(tenant, return_id[:_LONGEST])
         context = {
             "user": user,
@@ -156,18 +154,10 @@ def _answers(pages: Pages, returns: HandlesReturns, tenant: str, clock: Clock) -
         }
         return html(pages.render("return.html", context), 200 if problem is None else status_of(problem))
 
-    async def done(user: ConsoleUser, return_id: str, work: Callable[[Caller], Awaitable[object]]) -> Response[Any]:
-        try:
-            await work(caller_of(user, tenant, clock.monotonic() + _DEADLINE_S))
-        except (Conflict, Rejected, NotAllowed) as error:
-            answer: Response[Any] = await page(user, return_id, error)
-            return answer
-        return see_other(f"/returns/{return_id}")
-
-    return page, done
+    return page, coming_back(page, "/returns", tenant, clock)
 
 
-def _mending(returns: HandlesReturns, done: Any) -> HTTPRouteHandler:
+def _mending(returns: HandlesReturns, done: Done) -> HTTPRouteHandler:
     @post("/returns/{return_id:str}/{verb:str}", opt=_REPAIR)
     async def mend_return(request: Request[Any, Any, Any], return_id: FromPath[str], verb: FromPath[str]) -> Any:
         user, form = user_of(request), form_of(request)
@@ -187,7 +177,7 @@ def _mending(returns: HandlesReturns, done: Any) -> HTTPRouteHandler:
     return mend_return
 
 
-def _deciding(returns: HandlesReturns, done: Any) -> HTTPRouteHandler:
+def _deciding(returns: HandlesReturns, done: Done) -> HTTPRouteHandler:
     @post("/return-decisions/{return_id:str}/{verb:str}", opt=_APPROVE)
     async def decide_return(request: Request[Any, Any, Any], return_id: FromPath[str], verb: FromPath[str]) -> Any:
         user, form = user_of(request), form_of(request)
