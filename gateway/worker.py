@@ -46,9 +46,8 @@ _log: Final = logging.getLogger("crossdock.worker")
 _PAUSE_SECONDS: Final = 1.0
 _HOUSEKEEPING_SECONDS: Final = 2.0
 _LAGS_SECONDS: Final = 2.0
-_LAGS_REST: Final = 100
-_LOOK_REST: Final = 20
-_ITEMS_REST: Final = 20
+_HUNDREDTH: Final = 100
+_TWENTIETH: Final = 20
 _PRUNE_SECONDS: Final = 60.0
 _HISTORY_SECONDS: Final = 60.0
 _RECONCILE_SECONDS: Final = 10.0
@@ -244,8 +243,7 @@ class Worker:
                     )  # fmt: skip
                 told[name] = report.refused
             # Lists are read whole: a long one never takes more than a part of this worker's time.
-            took = self._core.clock.monotonic() - began
-            await self._pause(max(self._core.settings.worker.poll_seconds, _ITEMS_REST * took))
+            await self._rest(began, _TWENTIETH, self._core.settings.worker.poll_seconds)
 
     def _item_sources(self) -> list[tuple[str, ReadsItems]]:
         found = list(self._core.directory.find(ReadsItems))
@@ -315,7 +313,7 @@ class Worker:
             began = self._core.clock.monotonic()
             await self._core.availability.lags.keep()
             # Counting a busy minute takes longer: never more than a hundredth of the record's time.
-            await self._pause(max(_LAGS_SECONDS, _LAGS_REST * (self._core.clock.monotonic() - began)))
+            await self._rest(began, _HUNDREDTH, _LAGS_SECONDS)
 
     async def _apply_parts(self) -> None:
         parts = self._core.availability.parts
@@ -361,8 +359,7 @@ class Worker:
                 pass
             await exceptions.sweep.look(self._core.settings.tenant)
             # A look at very many takes longer: never more than a part of the record's time.
-            took = self._core.clock.monotonic() - began
-            await self._pause(max(exceptions.options.look_seconds, _LOOK_REST * took))
+            await self._rest(began, _TWENTIETH, exceptions.options.look_seconds)
 
     async def _reconcile(self) -> None:
         """Hold accounts against each other as the settings ask, in one worker of all."""
@@ -399,6 +396,10 @@ class Worker:
         published += await worker_families(self._core.store)
         published += await exception_figures.families(self._core.exceptions, self._core.settings.tenant)
         return [*self._counters.families(), *await self._left.families(), *await tallies.families(), *published]
+
+    async def _rest(self, began: float, part: int, seconds: float) -> None:
+        """Pause for `seconds`, or for `part` times as long as the work since `began` took, if that is longer."""
+        await self._pause(max(seconds, part * (self._core.clock.monotonic() - began)))
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
