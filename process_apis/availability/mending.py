@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event, Recorded
 from process_apis.availability.parking import ALL, Codes, any_of
 from process_apis.availability.process import Availability
 
-_PARKED = "stock.movement_parked"
-_KIT = "item.kit_changed"
+_PARKED: Final = "stock.movement_parked"
+_KIT: Final = "item.kit_changed"
 
 
 class Mending:
