@@ -33,6 +33,7 @@ from experience_apis.storefront.v2 import messages as messages_v2
 from experience_apis.storefront.v2 import recalling as recalling_v2
 from experience_apis.storefront.v2 import return_recalling as returns_v2
 from experience_apis.storefront.v2 import routes as storefront_v2
+from experience_apis.supplier.v1 import messages as supplier_messages_v1
 from experience_apis.supplier.v1 import routes as supplier_v1
 from gateway.apis import (
     catalogue_entry,
@@ -186,7 +187,7 @@ from process_apis.partner_notifications import subscriptions as notification_sub
 from process_apis.partner_notifications.following import Following
 from process_apis.partner_notifications.places import Places
 from process_apis.partner_notifications.process import PartnerNotifications
-from process_apis.partner_notifications.rendering import RendersByVersion
+from process_apis.partner_notifications.rendering import RendersByMessage, RendersByVersion
 from process_apis.partner_notifications.sharing import SharedBodies
 from process_apis.partner_notifications.streaming import EventStreams
 from process_apis.partner_notifications.streaming import Options as StreamOptions
@@ -392,10 +393,17 @@ class Core:
         self.currencies = {channel.name: channel.currency for channel in settings.channels}
         self.sender = WebhookSender(_targets(initial_configuration(settings)), self.clock)
         messages = (self.items, self.availability, self.orders)
-        self.renderers = RendersByVersion(
+        storefront = RendersByVersion(
             {
                 "v1": messages_v1.StorefrontMessages(*messages),
                 "v2": messages_v2.StorefrontMessages(*messages, self.returns),
+            }
+        )
+        supplier = supplier_messages_v1.SupplierMessages(self.procurement)
+        self.renderers = RendersByMessage(
+            {
+                **dict.fromkeys(messages_v2.MESSAGES, storefront),
+                **dict.fromkeys(supplier_messages_v1.MESSAGES, supplier),
             }
         )
         self.notifications = PartnerNotifications(
@@ -876,6 +884,7 @@ def apis_of(core: Core, proxied: Sequence[Api] = ()) -> tuple[Api, ...]:
         *component_api(
             "experience_apis/supplier",
             {"v1": supplier_v1.routes(procurement=core.procurement, cursors=core.cursors)},
+            {"v1": supplier_messages_v1.MESSAGES},
         ),
         *component_api("process_apis/items", {"v1": items_routes.routes(core.items, core.kits, core.substitutes)}),
         *component_api("process_apis/customers", {"v1": customers_routes.routes(core.customers)}),

@@ -244,12 +244,14 @@ order by e.endpoint_id;
 
 -- name: webhook_subscribers
 select a.number, e.endpoint_id, e.partner_id
-from unnest($1::text[], $2::text[], $3::text[]) with ordinality as a (tenant, partner, event_type, number)
+from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+  with ordinality as a (tenant, partner, event_type, scope, number)
 join identity.webhook_endpoint e
   on e.tenant = a.tenant and (a.partner is null or e.partner_id = a.partner)
  and (e.event_types = '{}' or a.event_type = any(e.event_types))
 join identity.partner p using (partner_id)
 where e.disabled_at is null and p.disabled_at is null
+  and exists (select from identity.client c where c.partner_id = p.partner_id and a.scope = any(c.scopes))
 order by a.number, e.endpoint_id;
 
 -- name: webhook_endpoint

@@ -20,8 +20,8 @@ _PURPOSE: Final = "webhook secret"
 _LIVE_SECRETS: Final = 2
 _sql = queries_beside(__file__)
 
-Audience = tuple[str, str | None, str]
-"""A tenant, one partner of it or (None) all of them, and the type of an event."""
+Audience = tuple[str, str | None, str, str]
+"""A tenant, one partner of it or (None) all of them, the type of a message, and the scope that reads what it tells."""
 
 
 class WebhookEndpoint(Struct, frozen=True, kw_only=True):
@@ -76,7 +76,10 @@ async def endpoints_of(connection: Connection, ring: KeyRing, tenant: str, partn
 async def subscribers(
     connection: Connection, audiences: Collection[Audience]
 ) -> Mapping[Audience, Sequence[tuple[str, str]]]:
-    """Endpoint and partner of everyone live in each audience: who wants events of its type."""
+    """Endpoint and partner of everyone live in each audience: who wants messages of its type, and may read such.
+
+    A partner may what any client of it may, a disabled one too: one whose tokens another issuer makes has no other.
+    """
     found: dict[Audience, list[tuple[str, str]]] = {audience: [] for audience in audiences}
     order = list(found)
     if order:

@@ -12,8 +12,8 @@ class Message(Struct, frozen=True, kw_only=True):
     """One message under way.
 
     `subject` says what it is about: ``order/<id>/<event>``, ``return/<id>/<event>``,
-    ``invoice/<order>:<shipment>/<event>`` or ``item/<id>``.
-    `version` is the API version that its endpoint has chosen.
+    ``purchase/<id>/<event>``, ``invoice/<order>:<shipment>/<event>`` or ``item/<id>``.
+    `version` is the version of the storefront that its endpoint has chosen.
     """
 
     message: str
@@ -31,7 +31,7 @@ class Message(Struct, frozen=True, kw_only=True):
 
     @property
     def about(self) -> str:
-        """The id of the order, return or item; of an invoice the order's and the shipment's, with a colon between."""
+        """The id of what it is about; of an invoice the order's and the shipment's, with a colon between."""
         return self.subject.split("/")[1]
 
 

@@ -26,6 +26,17 @@ class EndpointRendering(Struct, frozen=True, kw_only=True):
     version: str
 
 
+class RendersByMessage:
+    """Gives each message to the API whose message it is: who renders it, by its type."""
+
+    def __init__(self, renderers: Mapping[str, RendersMessages]) -> None:
+        self._renderers = renderers
+
+    async def render(self, message: Message, *, channel: str) -> bytes | None:
+        """The body, None when there is nothing to tell any more."""
+        return await self._renderers[message.type].render(message, channel=channel)
+
+
 class RendersByVersion:
     """Gives each message to who renders its endpoint's version."""
 

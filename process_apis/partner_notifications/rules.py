@@ -10,6 +10,7 @@ ORDER_UPDATED: Final = "order.updated"
 AVAILABILITY_CHANGED: Final = "availability.changed"
 RETURN_UPDATED: Final = "return.updated"
 INVOICE_ISSUED: Final = "invoice.issued"
+PURCHASE_ORDER_UPDATED: Final = "purchase_order.updated"
 
 MESSAGE_OF_EVENT: Final = {
     "availability.changed": AVAILABILITY_CHANGED,
@@ -42,12 +43,31 @@ MESSAGE_OF_EVENT: Final = {
     "return.lines_refused": RETURN_UPDATED,
     "return.credited": RETURN_UPDATED,
     "return.closed": RETURN_UPDATED,
+    # What a supplier says itself it is answered at once, and not told again.
+    "purchase_order.approved": PURCHASE_ORDER_UPDATED,
+    "purchase_order.changed": PURCHASE_ORDER_UPDATED,
+    "purchase_order.cancelled": PURCHASE_ORDER_UPDATED,
+    "purchase_order.line_closed": PURCHASE_ORDER_UPDATED,
+    "purchase_order.decided": PURCHASE_ORDER_UPDATED,
+    "goods.posted": PURCHASE_ORDER_UPDATED,
+    "goods.sent_back": PURCHASE_ORDER_UPDATED,
+    "invoice.matched": PURCHASE_ORDER_UPDATED,
+    "invoice.blocked": PURCHASE_ORDER_UPDATED,
+    "invoice.state_reported": PURCHASE_ORDER_UPDATED,
 }
-_ABOUT: Final = {ORDER_UPDATED: "order", RETURN_UPDATED: "return"}
+SCOPE_OF_MESSAGE: Final = {
+    AVAILABILITY_CHANGED: "availability:read",
+    ORDER_UPDATED: "orders:read",
+    INVOICE_ISSUED: "orders:read",
+    RETURN_UPDATED: "returns:read",
+    PURCHASE_ORDER_UPDATED: "purchase-orders:read",
+}
+"""What a partner may read at the door where it is told such a message: who may not read it is not told it either."""
+_ABOUT: Final = {ORDER_UPDATED: "order", RETURN_UPDATED: "return", PURCHASE_ORDER_UPDATED: "purchase"}
 
 
 def subject_of(recorded: Recorded) -> str:
-    """What the message is about: one for each event of an order or return; changes of one item stand for each other.
+    """What the message is about: one for each event, but changes of one item stand for each other.
 
     An invoice is named by the order and the shipment that it bills.
     """
@@ -60,12 +80,12 @@ def subject_of(recorded: Recorded) -> str:
 
 
 def topic_of(recorded: Recorded) -> str:
-    """The order, return, invoice or item that a message is about, as the column `topic` has it."""
+    """The order, return, purchase, invoice or item that a message is about, as the column `topic` has it."""
     return "/".join(subject_of(recorded).split("/")[:2])
 
 
 def addressee_of(recorded: Recorded) -> str | None:
-    """The partner an event of an order or return is for; None for what concerns everyone who asked."""
+    """The partner that an event is for (empty: nobody); None for what concerns everyone who asked."""
     if MESSAGE_OF_EVENT[recorded.event.type] == AVAILABILITY_CHANGED:
         return None
     return str(recorded.event.data.get("partner") or "")

@@ -11,7 +11,7 @@ from gateway.canonical.events import Recorded
 from gateway.identity.webhook_endpoints import Audience, subscribers
 from gateway.kernel.ids import new_id
 from gateway.store.queries import queries_beside
-from process_apis.partner_notifications.rules import MESSAGE_OF_EVENT, addressee_of, subject_of
+from process_apis.partner_notifications.rules import MESSAGE_OF_EVENT, SCOPE_OF_MESSAGE, addressee_of, subject_of
 
 _sql: Final = queries_beside(__file__)
 _TOGETHER: Final = 500
@@ -37,7 +37,8 @@ async def _write_all(connection: Connection, events: Sequence[Recorded]) -> None
 
 
 def _audience_of(recorded: Recorded) -> Audience:
-    return recorded.event.tenant, addressee_of(recorded), MESSAGE_OF_EVENT[recorded.event.type]
+    message = MESSAGE_OF_EVENT[recorded.event.type]
+    return recorded.event.tenant, addressee_of(recorded), message, SCOPE_OF_MESSAGE[message]
 
 
 def subscriptions(written: Callable[[], object] | None = None) -> list[Subscription]:

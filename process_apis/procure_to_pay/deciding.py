@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from gateway.canonical.capabilities import Connection
 from gateway.kernel.context import Caller
@@ -12,6 +12,12 @@ from gateway.store.postgres import Store
 from process_apis.procure_to_pay.models import Decision, LineClosure, Purchase, SentBack
 from process_apis.procure_to_pay.records import keep_fact, load, lock, sql
 from process_apis.procure_to_pay.settling import Settling
+
+_EVENTS: Final = {
+    "decision": "purchase_order.decided",
+    "closure": "purchase_order.line_closed",
+    "sent_back": "goods.sent_back",
+}
 
 
 class Deciding:
@@ -87,8 +93,6 @@ class Deciding:
         if not await keep_fact(connection, before, kind, reference, 0, said, caller.principal.subject):
             return before
         now = await connection.fetchval(sql.now)
-        names = {"closure": "purchase_order.line_closed"}
-        events = [(names[kind], told)] if kind in names else []
-        after = await self._settling.settle(connection, before, events, now, caller.correlation_id)
+        after = await self._settling.settle(connection, before, [(_EVENTS[kind], told)], now, caller.correlation_id)
         await record_act(connection, caller, f"purchase.{kind}", before.purchase, after.state, told)
         return after

@@ -20,10 +20,9 @@ from gateway.canonical.purchase import (
 )
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import COUNTED_UNITS, plain
-from gateway.store import log
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.models import Purchase, PurchaseLine
-from process_apis.procure_to_pay.records import encoded, events_of, load, lock, save, sql
+from process_apis.procure_to_pay.records import encoded, load, lock, save, save_told, sql
 from process_apis.procure_to_pay.settling import Settling
 
 _LARGEST_LINE: Final = 9_999_999
@@ -113,11 +112,8 @@ class Intake:
         except _Unknown as unknown:
             waiting = replace(purchase, cause=unknown.code, detail=unknown.detail)
             why = {"cause": unknown.code, "detail": unknown.detail}
-            waiting, events = events_of(waiting, [("purchase_order.unmapped", why)], now, correlation)
             if (purchase.cause, purchase.detail) != (waiting.cause, waiting.detail) or purchase.version == 0:
-                await save(connection, waiting)
-                await log.append(connection, events)
-                return waiting
+                return await save_told(connection, waiting, [("purchase_order.unmapped", why)], now, correlation)
             return purchase
         mapped = replace(
             purchase, supplier=supplier, location=location, lines=(*lines, *_gone(purchase, lines)), cause=None,

@@ -30,12 +30,11 @@ from gateway.durable.tasks import Tasks
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, CrossdockError, Misconfigured, NotFound
 from gateway.kernel.ids import new_id
-from gateway.store import log
 from gateway.store.audit import record_act
 from gateway.store.postgres import Store
 from process_apis.procure_to_pay.models import Facts, Need, Purchase, Standing
 from process_apis.procure_to_pay.posting_rules import due
-from process_apis.procure_to_pay.records import encoded, events_of, load, lock, save, sql
+from process_apis.procure_to_pay.records import encoded, load, lock, save_told, sql
 
 WORKFLOW: Final = "procure_to_pay.turn"
 QUEUE: Final = "procure_to_pay"
@@ -214,9 +213,7 @@ async def conclude(connection: Connection, subject: str, now: datetime, *, error
     told: tuple[str, dict[str, Any]] = (name, posting.told)
     if error is not None:
         told = ("purchase_order.booking_refused", {**posting.told, "error": error})
-    after, events = events_of(before, [told], now, subject)
-    await save(connection, after)
-    await log.append(connection, events)
+    await save_told(connection, before, [told], now, subject)
     known = await postings_of(connection, posting.purchase)
     if any(each.task.state in (TaskState.PENDING, TaskState.ASKED) for each in known):
         return

@@ -113,6 +113,9 @@ select supplier, name from procure_to_pay.supplier where tenant = $1 and supplie
 -- name: supplier_of_partner
 select supplier from procure_to_pay.supplier where tenant = $1 and partner = $2
 
+-- name: partner_of_supplier
+select partner from procure_to_pay.supplier where tenant = $1 and supplier = $2
+
 -- name: insert_supplier
 insert into procure_to_pay.supplier (supplier, tenant, name, partner) values ($2, $1, $3, $4)
 on conflict do nothing

@@ -16,6 +16,7 @@ from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import Event
 from gateway.canonical.purchase import Acknowledgement, ReportedBill, ShipNotice, SupplierInvoice
 from gateway.kernel.errors import Conflict, NotFound
+from gateway.store import log
 from gateway.store.queries import queries_beside
 from process_apis.procure_to_pay.models import Decision, Facts, LineClosure, Purchase, SentBack
 
@@ -130,8 +131,23 @@ async def keep_fact(
     )
 
 
+async def save_told(
+    connection: Connection,
+    purchase: Purchase,
+    told: Sequence[tuple[str, Mapping[str, Any]]],
+    now: datetime,
+    correlation: str,
+) -> Purchase:
+    """Write a locked purchase as it is now, with the events `told`; returns it at the version behind them."""
+    partner = await connection.fetchval(sql.partner_of_supplier, purchase.tenant, purchase.supplier)
+    after, events = _events_of(purchase, told, partner, now, correlation)
+    await save(connection, after)
+    await log.append(connection, events)
+    return after
+
+
 async def save(connection: Connection, purchase: Purchase) -> None:
-    """Write a locked purchase as it is now."""
+    """Write a locked purchase as it is now, where there is nothing to tell."""
     await connection.execute(
         sql.save, purchase.purchase, purchase.status, purchase.currency, purchase.epoch, purchase.sequence,
         purchase.version, encoded(purchase.reported), purchase.supplier, purchase.location, encoded(purchase.lines),
@@ -141,10 +157,17 @@ async def save(connection: Connection, purchase: Purchase) -> None:
     )  # fmt: skip
 
 
-def events_of(
-    purchase: Purchase, told: Sequence[tuple[str, Mapping[str, Any]]], now: datetime, correlation: str
+def _events_of(
+    purchase: Purchase,
+    told: Sequence[tuple[str, Mapping[str, Any]]],
+    partner: str | None,
+    now: datetime,
+    correlation: str,
 ) -> tuple[Purchase, list[Event]]:
-    """The purchase at the version behind `told`, and its events: each with what all of them have."""
+    """The purchase at the version behind `told`, and its events: each with what all of them have.
+
+    `partner` is who speaks for its supplier now, and so hears of it.
+    """
     events = []
     for name, data in told:
         purchase = replace(purchase, version=purchase.version + 1)
@@ -160,6 +183,7 @@ def events_of(
                     "number": purchase.number,
                     "source": purchase.source,
                     "supplier": purchase.supplier,
+                    "partner": partner,
                     "location": purchase.location,
                     "state": purchase.state,
                     "test": purchase.test,

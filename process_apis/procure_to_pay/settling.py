@@ -16,11 +16,10 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection, KeepsSupply
 from gateway.canonical.stock import OrderKey, ReportedSupply
-from gateway.store import log
 from process_apis.procure_to_pay.models import InvoiceStanding, KeptNeed, Purchase, PurchaseState, Standing, SupplyPart
 from process_apis.procure_to_pay.options import PurchaseTolerances
 from process_apis.procure_to_pay.posting import Booking
-from process_apis.procure_to_pay.records import events_of, load_facts, save
+from process_apis.procure_to_pay.records import load_facts, save_told
 from process_apis.procure_to_pay.rules import stand
 
 _PART: Final = 10_000_000
@@ -52,10 +51,7 @@ class Settling:
         needs = tuple(KeptNeed(need=need, raised_at=known.get(need.key, now)) for need in standing.needs)
         after = replace(after, needs=needs)
         after = await self._tell_supply(connection, after, standing.supply, now)
-        after, events = events_of(after, [*told, *_verdicts(before, standing)], now, correlation)
-        await save(connection, after)
-        await log.append(connection, events)
-        return after
+        return await save_told(connection, after, [*told, *_verdicts(before, standing)], now, correlation)
 
     async def _tell_supply(
         self, connection: Connection, purchase: Purchase, parts: Sequence[SupplyPart], now: datetime

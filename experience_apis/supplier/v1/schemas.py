@@ -4,7 +4,7 @@ Amounts are decimal strings in the unit of their line, prices per that unit in t
 """
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -141,3 +141,19 @@ class SupplierStandingView(Struct, kw_only=True):
     name: str
     state: str
     missing: list[str]
+
+
+class PurchaseOrderUpdated(Struct, kw_only=True):
+    """A purchase order of yours came, changed, or went on.
+
+    `data` is the order as it is now, which may be further than what this message is about; the higher `data.version` is
+    the later. `occasion` is what happened: `ordered`, `changed`, `cancelled`, `line_closed` (we wait for no more of
+    a line), `decided` (we took or refused what departed from the order in an answer, a delivery or an invoice),
+    `received`, `sent_back`, `invoice_matched`, `invoice_blocked` or `invoice_in_books`. More may come.
+    """
+
+    type: Literal["purchase_order.updated"]
+    api_version: Literal["v1"]
+    timestamp: datetime
+    occasion: Annotated[str, Meta(pattern=r"^[a-z_]{1,40}$(?!\n)", examples=["ordered"])]
+    data: PurchaseOrderView

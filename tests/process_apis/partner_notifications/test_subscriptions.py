@@ -14,12 +14,12 @@ class Record:
     def __init__(self):
         self.asked, self.written = [], []
 
-    async def fetch(self, _, tenants, partners, types):
-        audiences = list(zip(tenants, partners, types, strict=True))
+    async def fetch(self, _, tenants, partners, types, scopes):
+        audiences = list(zip(tenants, partners, types, scopes, strict=True))
         self.asked.append(audiences)
         return [
             {"number": audience, "endpoint_id": f"whe_{number}", "partner_id": partner or f"par_{number}"}
-            for audience, (_, partner, _) in enumerate(audiences, start=1)
+            for audience, (_, partner, *_) in enumerate(audiences, start=1)
             for number in (1, 2)
         ]
 
@@ -47,7 +47,9 @@ async def test_changes_of_one_item_make_one_message_and_each_event_of_an_order_m
     await subscription.together(together, events)
     for each in events:
         await subscription.handler(one_by_one, each)
-    assert together.asked == [[("acme", None, "availability.changed"), ("acme", "par_9", "order.updated")]]
+    assert together.asked == [
+        [("acme", None, "availability.changed", "availability:read"), ("acme", "par_9", "order.updated", "orders:read")]
+    ]
     told = [(row[3], row[5], row[8]) for row in together.written]
     assert sorted(told) == sorted(
         (f"whe_{number}", subject, correlation)
@@ -65,5 +67,5 @@ async def test_an_invoice_is_told_to_whose_order_it_bills_and_names_the_shipment
     [subscription] = subscriptions()
     record = Record()
     await subscription.handler(record, recorded(7, "invoice.issued", "ord_1", partner="par_9", shipment="shp_3"))
-    assert record.asked == [[("acme", "par_9", "invoice.issued")]]
+    assert record.asked == [[("acme", "par_9", "invoice.issued", "orders:read")]]
     assert {row[5] for row in record.written} == {"invoice/ord_1:shp_3/7"}

@@ -220,7 +220,7 @@ async def test_a_blocked_invoice_is_an_exception_and_ignoring_it_lets_it_pass(wo
         assert (told.code, told.effect, told.value) == ("invoice.price", "misbooks", 250)
         await troubles.ignore(connection, world.caller, told.key, "agreed by telephone")
         assert await troubles.troubles(connection, world.tenant, limit=10) == []
-    assert (await world.events())[-2:] == ["invoice.blocked", "invoice.matched"]
+    assert (await world.events())[-3:] == ["invoice.blocked", "purchase_order.decided", "invoice.matched"]
 
 
 async def test_a_line_that_is_closed_is_waited_for_no_more(world):
