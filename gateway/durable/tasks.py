@@ -30,13 +30,14 @@ _encode: Final = msgspec.json.Encoder(decimal_format="string", order="determinis
 
 
 class Tasks:
-    """The tasks of one process: rows of ``<schema>.task``, whose turns are `workflow`, waiting in `queue`.
+    """The tasks of one process: rows of ``<schema>.task`` of some `kinds`, whose turns are `workflow`, in `queue`.
 
     `space` is the first half of the keys of the locks that turns hold: a number no other process has. Everything but
     `sweep` and `unlock` is part of the caller's transaction.
     """
 
-    def __init__(self, schema: str, *, workflow: str, queue: str, space: int) -> None:
+    def __init__(self, schema: str, *, kinds: Sequence[str], workflow: str, queue: str, space: int) -> None:
+        self.kinds = tuple(kinds)
         self.workflow = workflow
         self.queue = queue
         self._sql: Final[Mapping[str, str]] = {
@@ -101,16 +102,25 @@ class Tasks:
         """Enqueue one more turn in this transaction, `delay` seconds from now; returns the task, to be saved."""
         turn = task.turn + 1
         shape = await self.save(connection, replace(task, turn=turn), now)
+        await self._enqueue(connection, task.subject, turn, shape, delay)
+        return replace(task, turn=turn)
+
+    async def rouse(self, connection: Connection, subject: str) -> None:
+        """Enqueue one more turn, now, of a task that is not read: it may be of a release that has other words."""
+        row = await connection.fetchrow(self._sql["rouse"], subject)
+        if row is not None:
+            await self._enqueue(connection, subject, row["turn"], row["shape"])
+
+    async def _enqueue(self, connection: Connection, subject: str, turn: int, shape: str, delay: float = 0.0) -> None:
         await enqueue(
             connection,
             workflow=self.workflow,
-            workflow_id=f"{task.subject}:{turn}",
-            args=[task.subject, turn],
+            workflow_id=f"{subject}:{turn}",
+            args=[subject, turn],
             queue=self.queue,
             delay=delay,
             shape=shape,
         )
-        return replace(task, turn=turn)
 
     async def take_over(self, connection: Connection, subject: str) -> None:
         """A turn of this release works on the subject: the next ones are of its shape, whatever it was before."""
@@ -162,6 +172,10 @@ update {table} set
     due_at = $10
 where subject = $1
 returning shape""",
+    "rouse": """
+update {table} set turn = turn + 1, due_at = clock_timestamp()
+where subject = $1
+returning turn, shape""",
     "take_over": "update {table} set shape = $2 where subject = $1 and shape <> $2",
     "overdue": """
 select subject, turn from {table}

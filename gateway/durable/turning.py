@@ -11,6 +11,7 @@ from gateway.durable.runtime import Workflow, WorkQueue
 from gateway.durable.tasks import Tasks
 from gateway.durable.turns import Turns, Work
 from gateway.kernel.clock import Clock
+from gateway.kernel.errors import Misconfigured
 from gateway.store.postgres import Store
 
 
@@ -25,11 +26,16 @@ class TurnOptions(Struct, frozen=True, kw_only=True):
 
 
 class WorksInTurns:
-    """What such a process offers the worker. `works` do what is particular to each kind of `tasks`."""
+    """What such a process offers the worker. `works` do what is particular to each kind of `tasks`.
+
+    Raises `Misconfigured` where they are not for the same kinds.
+    """
 
     def __init__(
         self, store: Store, clock: Clock, tasks: Tasks, works: Mapping[str, Work], turning: TurnOptions
     ) -> None:
+        if {*works} != {*tasks.kinds}:
+            raise Misconfigured(f"{tasks.workflow} works on {sorted(works)}, its tasks are {sorted(tasks.kinds)}")
         self._store = store
         self._clock = clock
         self._tasks = tasks
@@ -54,11 +60,13 @@ class WorksInTurns:
         return await self._tasks.are_open(self._store, shape)
 
     async def sweep(self, limit: int = 100) -> int:
-        """Wake what is long due and whose last turn has ended; returns how much. The net under everything else."""
+        """Wake what is long due and whose last turn has ended; returns how much. The net under everything else.
+
+        Of every shape: workers that stand aside sweep nothing.
+        """
         woken = 0
         async with self._store.transaction() as connection:
             for subject in await self._tasks.stranded(connection, self.turning.overdue_after, limit):
-                kind, now = await self._tasks.lock(connection, subject)
-                await self._tasks.wake(connection, await self._works[kind].task(connection, subject), now)
+                await self._tasks.rouse(connection, subject)
                 woken += 1
         return woken

@@ -1,7 +1,8 @@
 """A channel is told how the orders that it sold go on: each change once, whoever dies on the way.
 
 An update is written down, with its id, before it is sent, and stays as it is until the channel has answered: it takes
-the same one again without effect. What it does not take is a person's, and stops no other order and no figure.
+the same one again without effect. What it does not take is a person's, and stops no other order and no figure; nor does
+what a later release left behind in words of its own, which waits for that release.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, ValidationError
 
 from gateway.canonical.capabilities import Call, TakesOrderUpdates, TellsProgress
 from gateway.canonical.channel import ChannelProgress, ChannelUpdate
@@ -20,6 +21,7 @@ from process_apis.channel_publication.telling_rules import next_update
 
 _sql: Final = queries_beside(__file__, "telling_queries.sql")
 _FIRST_RETRY_S: Final = 1.0
+_UNREADABLE: Final = "channel.update_unreadable"
 _LONGEST: Final = 500
 _progress: Final = msgspec.json.Decoder(ChannelProgress).decode
 _update: Final = msgspec.json.Decoder(ChannelUpdate).decode
@@ -69,11 +71,17 @@ class Teller:
             if row is None:
                 return None
             order_id = row["order_id"]
-            if row["asked"] is not None:
-                return _Begun(order_id, _update(row["asked"]))
+            try:
+                if row["asked"] is not None:
+                    return _Begun(order_id, _update(row["asked"]))
+                told = _told(row)
+            except ValidationError as error:
+                code, detail = _UNREADABLE, f"a later release wrote what it is told, this one cannot read it: {error}"
+                await connection.execute(_sql.later, *self._key, order_id, code, detail[:_LONGEST], _FIRST_RETRY_S)
+                return _Begun(order_id)
             now = await self._progress.channel_progress(connection, tenant=tenant, order=order_id)
             try:
-                update = None if now is None else next_update(order_id, _told(row), now, row["updates"])
+                update = None if now is None else next_update(order_id, told, now, row["updates"])
             except Conflict as error:
                 await connection.execute(_sql.refused, *self._key, order_id, *_said(error))
                 return _Begun(order_id)

@@ -191,6 +191,11 @@ where due_at < now() - make_interval(secs => $1)
 order by due_at limit $2
 for update skip locked
 
+-- name: rouse
+update order_to_ship.sales_order set turn = turn + 1, due_at = clock_timestamp()
+where order_id = $1
+returning turn, shape
+
 -- name: open_of_shape
 -- Whether any order of a shape of turns is not over.
 select exists (

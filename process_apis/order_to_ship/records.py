@@ -73,6 +73,28 @@ async def lock(connection: Connection, order_id: str) -> tuple[Order, datetime]:
     return _decode(content), row["now"]
 
 
+async def rouse(connection: Connection, order_id: str) -> None:
+    """Enqueue another turn of an order that is not read: it may be of a release that has other words."""
+    row = await connection.fetchrow(sql.rouse, order_id)
+    if row is not None:
+        await _enqueue(connection, order_id, row["turn"], row["shape"])
+
+
+async def _enqueue(
+    connection: Connection, order_id: str, turn: int, shape: str, *, delay: float = 0.0, priority: int = GOING_ON
+) -> None:
+    await enqueue(
+        connection,
+        workflow=WORKFLOW,
+        workflow_id=workflow_id(order_id, turn),
+        args=[order_id, turn],
+        queue=QUEUE,
+        priority=priority,
+        delay=delay,
+        shape=shape,
+    )
+
+
 class Change:
     """A change of one locked order in one transaction. `order` is the state of affairs so far."""
 
@@ -136,16 +158,8 @@ class Change:
         """Enqueue another turn in this transaction, `delay` seconds from now; one that waits is remembered."""
         turn = self.order.turn + 1
         self.set(turn=turn, waiting_turn=turn if delay > 0 else self.order.waiting_turn)
-        await enqueue(
-            self.connection,
-            workflow=WORKFLOW,
-            workflow_id=workflow_id(self.order.order_id, turn),
-            args=[self.order.order_id, turn],
-            queue=QUEUE,
-            priority=priority,
-            delay=delay,
-            shape=self.order.shape,
-        )
+        order = self.order
+        await _enqueue(self.connection, order.order_id, turn, order.shape, delay=delay, priority=priority)
 
     async def save(self) -> Order:
         """Write what changed; returns the order as saved."""

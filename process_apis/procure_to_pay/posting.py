@@ -42,7 +42,7 @@ _INVOICE_PREFIX: Final = "bil"
 _ZERO: Final = Decimal(0)
 _BUSY: Final = frozenset({TaskState.WAITING, TaskState.PENDING, TaskState.ASKED})
 _BY_HAND: Final = "by hand"
-tasks: Final = Tasks("procure_to_pay", workflow=WORKFLOW, queue=QUEUE, space=20487)
+tasks: Final = Tasks("procure_to_pay", kinds=("receipt", "invoice"), workflow=WORKFLOW, queue=QUEUE, space=20487)
 
 
 class Posting(Struct, frozen=True, kw_only=True):
@@ -139,7 +139,16 @@ class PostingWork:
         self._books = books
 
     async def prepare(self, subject: str) -> None:
-        """Nothing is told beforehand."""
+        """Begin what waited, once the ERP has been told all that stands before it."""
+        async with self._store.transaction() as connection:
+            posting = await _known(connection, subject)
+            if posting.task.state is not TaskState.WAITING:
+                return
+            await lock(connection, posting.purchase)
+            if await _following(connection, posting.purchase) == subject:
+                _, now = await tasks.lock(connection, subject)
+                task = (await _known(connection, subject)).task
+                await tasks.save(connection, replace(task, state=TaskState.PENDING), now)
 
     async def task(self, connection: Connection, subject: str) -> Task:
         """The posting's task."""
@@ -205,7 +214,7 @@ class PostingWork:
 
 
 async def conclude(connection: Connection, subject: str, now: datetime, *, error: str | None = None) -> None:
-    """Tell what became of a posting whose task is locked and written, and begin the next one of its purchase."""
+    """Tell what became of a posting whose task is locked and written, and have the next one of its purchase begin."""
     posting = await _known(connection, subject)
     await lock(connection, posting.purchase)
     before = await load(connection, posting.purchase)
@@ -214,12 +223,18 @@ async def conclude(connection: Connection, subject: str, now: datetime, *, error
     if error is not None:
         told = ("purchase_order.booking_refused", {**posting.told, "error": error})
     await save_told(connection, before, [told], now, subject)
-    known = await postings_of(connection, posting.purchase)
-    if any(each.task.state in (TaskState.PENDING, TaskState.ASKED) for each in known):
-        return
-    following = next((each for each in known if each.task.state is TaskState.WAITING), None)
+    following = await _following(connection, posting.purchase)
     if following is not None:
-        await tasks.wake(connection, replace(following.task, state=TaskState.PENDING), now)
+        # It may be of another release than ours: its own turn begins it.
+        await tasks.rouse(connection, following)
+
+
+async def _following(connection: Connection, purchase: str) -> str | None:
+    """The posting of a locked purchase whose turn it is to be told: none while another one is."""
+    known = await postings_of(connection, purchase)
+    if any(each.task.state in (TaskState.PENDING, TaskState.ASKED) for each in known):
+        return None
+    return next((each.posting for each in known if each.task.state is TaskState.WAITING), None)
 
 
 class Postings:

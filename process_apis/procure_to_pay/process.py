@@ -55,7 +55,7 @@ class ProcureToPay(WorksInTurns):
         turning: TurnOptions | None = None,
     ) -> None:
         self.options = options or ProcurementOptions()
-        works = dict.fromkeys(("receipt", "invoice"), PostingWork(store, books=books))
+        works = dict.fromkeys(tasks.kinds, PostingWork(store, books=books))
         super().__init__(store, clock, tasks, works, turning or TurnOptions())
         self._items = items
         self.postings = Postings()

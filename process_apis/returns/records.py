@@ -20,7 +20,7 @@ from process_apis.returns.models import QUEUE, WORKFLOW, Credit, Disposition, Re
 from process_apis.returns.rules import FIGURES, derive_state
 
 sql: Final = queries_beside(__file__)
-tasks: Final = Tasks("returns", workflow=WORKFLOW, queue=QUEUE, space=20486)
+tasks: Final = Tasks("returns", kinds=("disposition", "credit"), workflow=WORKFLOW, queue=QUEUE, space=20486)
 encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 _decode: Final = msgspec.json.Decoder(Return, strict=False).decode
 _LINE: Final = ("line", "amount", *FIGURES, "refused", "credited")

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb, settled_meanwhile
+from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb, decided_on, settled_meanwhile
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, NotFound
@@ -65,14 +65,14 @@ class ReturnTroubles:
             return
         known = await self._known(connection, caller.tenant, owner, rest)
         if rest not in _RETRIED:
-            raise Conflict("a person decides this on the return itself", code="exceptions.not_allowed")
+            raise decided_on("return")
         await self._ask_again(connection, caller.tenant, known, of_credits=rest == "return.credit_refused")
 
     async def ignore(self, connection: Connection, caller: Caller, key: str, reason: str) -> None:
         """Goods without a return stay in the books as they are; what a return needs is decided on it."""
         owner, _, rest = key.partition("/")
         if owner != _STRAY:
-            raise Conflict("a person decides this on the return itself", code="exceptions.not_allowed")
+            raise decided_on("return")
         await self._stray(connection, caller.tenant, rest)
         await connection.execute(sql.ignore_stray, rest, caller.principal.subject)
         await record_act(connection, caller, "return.ignore_goods", rest, "ignored", {"reason": reason})
@@ -91,7 +91,7 @@ class ReturnTroubles:
         """Count the goods for the return that `payload` names."""
         owner, _, rest = key.partition("/")
         if owner != _STRAY:
-            raise Conflict("a person decides this on the return itself", code="exceptions.not_allowed")
+            raise decided_on("return")
         before = _payload(await self._stray(connection, caller.tenant, rest))
         wanted = payload.get("return")
         if not isinstance(wanted, str) or {**payload, "return": None} != {**before, "return": None}:

@@ -23,7 +23,7 @@ from process_apis.stock_operations.handing import OwnHandling
 from process_apis.stock_operations.models import Need, Operation
 from process_apis.stock_operations.options import StockOperationsOptions
 from process_apis.stock_operations.posting import CountWork
-from process_apis.stock_operations.records import tasks
+from process_apis.stock_operations.records import sql, tasks
 from process_apis.stock_operations.releasing import TransferWork
 from process_apis.stock_operations.restating import StatusChanges, StatusWork
 from process_apis.stock_operations.transferring import Transfers
@@ -81,6 +81,10 @@ class StockOperations(WorksInTurns):
             warehouses=warehouses,
             options=settings,
         )
+
+    async def are_open(self, shape: str) -> bool:
+        """As for all tasks, and until a transfer is over: what leaves, comes or is cancelled gives it more turns."""
+        return await super().are_open(shape) or await self._store.fetchval(sql.transfers_of_shape, shape)
 
     def needs(self, operation: Operation, today: date) -> Sequence[Need]:
         """What a person should do about a transfer, a change or a count."""

@@ -142,3 +142,10 @@ insert into stock_operations.count_line
 select $1, u.* from unnest(
     $2::int[], $3::text[], $4::text[], $5::text[], $6::numeric[], $7::numeric[], $8::numeric[], $9::numeric[],
     $10::text[], $11::text[], $12::text[], $13::bool[], $14::jsonb[]) u
+
+-- name: transfers_of_shape
+-- Whether any transfer of a shape of turns is not over: it has turns again when goods move.
+select exists (
+    select from stock_operations.transfer r join stock_operations.task t on t.subject = r.transfer
+    where r.state not in ('completed', 'closed', 'cancelled') and t.shape = $1
+)

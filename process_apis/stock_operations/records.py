@@ -24,7 +24,9 @@ count_of_text: Final = msgspec.json.Decoder(StockCount).decode
 _encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 
 
-tasks: Final = Tasks("stock_operations", workflow=WORKFLOW, queue=QUEUE, space=20483)
+tasks: Final = Tasks(
+    "stock_operations", kinds=("transfer", "count", "status"), workflow=WORKFLOW, queue=QUEUE, space=20483
+)
 lock: Final = tasks.lock
 begin: Final = tasks.begin
 wake: Final = tasks.wake

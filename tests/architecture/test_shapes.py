@@ -6,11 +6,15 @@ from process_apis.order_to_ship import models as orders
 from process_apis.order_to_ship.steps import StepKind
 from process_apis.procure_to_pay import posting
 from process_apis.returns import models as returns
+from process_apis.returns import records as returned
 from process_apis.stock_operations import models as stock_operations
+from process_apis.stock_operations import records as operations
 
+_IN_TURNS = (posting.tasks, returned.tasks, operations.tasks)
 _WORDS = {
     "workflows": (orders.WORKFLOW, posting.WORKFLOW, returns.WORKFLOW, stock_operations.WORKFLOW),
     "states of tasks": SharedTaskState,
+    "kinds of tasks": [kind for each in _IN_TURNS for kind in each.kinds],
     "kinds of an order's steps": StepKind,
     "kinds of an order's tasks": orders.TaskKind,
     "states of an order's tasks": orders.TaskState,

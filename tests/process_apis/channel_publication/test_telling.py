@@ -104,6 +104,23 @@ class Sold:
 
     async def tell(self):
         """Hear the log to its end, then tell until nothing is due; a worker that dies is followed by another."""
+        await self.hear()
+        for _ in range(100):
+            with suppress(DyingError):
+                if not await self.again().step("shop") and not await self._due():
+                    return
+            await self.world.store.execute(
+                "update channel_publication.told_order set not_before = '-infinity' where failures > 0"
+            )
+        raise TimeoutError("never told")
+
+    async def tell_once(self):
+        """Hear the log to its end, then what one worker does in one round."""
+        await self.hear()
+        await self.again().step("shop")
+
+    async def hear(self):
+        """Mark what the log tells of orders."""
         async with self.world.store.transaction() as connection:
             while True:
                 stretch = await self._reader.read_after(
@@ -114,14 +131,6 @@ class Sold:
                 self._position = stretch.reached
                 if not stretch.events:
                     break
-        for _ in range(100):
-            with suppress(DyingError):
-                if not await self.again().step("shop") and not await self._due():
-                    return
-            await self.world.store.execute(
-                "update channel_publication.told_order set not_before = '-infinity' where failures > 0"
-            )
-        raise TimeoutError("never told")
 
     async def _due(self):
         return await self.world.store.fetchval(
@@ -225,6 +234,33 @@ async def test_what_the_shop_will_not_take_is_a_persons_and_stops_nothing_else(s
     await sold.tell()
     assert await sold.open_troubles() == []
     assert await sold.told(number) == [(None, [], [])]
+
+
+@pytest.mark.integration
+async def test_what_a_later_release_left_half_told_stops_no_other_order_and_is_told_once_when_that_is_back(sold):
+    number, order_id = await sold.buy(5)
+    sold.adapter.when = "before"
+    with suppress(DyingError):
+        await sold.tell_once()
+    kept = "select asked from channel_publication.told_order where order_id = $1"
+    update = await sold.world.store.fetchval(kept, order_id)
+    write = "update channel_publication.told_order set asked = $2 where order_id = $1"
+    await sold.world.store.execute(write, order_id, '{"update": 1, "weeks": [49]}')
+    other, _ = await sold.buy(1)
+    due = "update channel_publication.told_order set not_before = $2 where order_id = $1"
+    await sold.tell_once()
+    await sold.world.store.execute(due, order_id, datetime.max.replace(tzinfo=UTC))
+    await sold.tell_once()
+    for _ in range(5):
+        await sold.world.store.execute(due, order_id, datetime.min.replace(tzinfo=UTC))
+        await sold.tell_once()
+    assert (await sold.told(other), await sold.told(number)) == ([(None, [], [])], [])
+    [trouble] = await sold.open_troubles()
+    assert (trouble.code, trouble.about) == ("channel.update_unreadable", order_id)
+    await sold.world.store.execute(write, order_id, update)
+    await sold.world.store.execute(due, order_id, datetime.min.replace(tzinfo=UTC))
+    await sold.tell()
+    assert (await sold.told(number), await sold.open_troubles()) == ([(None, [], [])], [])
 
 
 @pytest.mark.integration

@@ -175,3 +175,18 @@ async def test_a_posting_whose_turn_was_lost_is_found_by_the_sweep(booked):
     )
     await booked.store.execute("delete from dbos.workflow_status where workflow_uuid like $1", f"{task['subject']}%")
     assert await booked.purchases.sweep() >= 1
+
+
+async def test_what_another_release_wrote_behind_it_is_begun_by_a_turn_of_that_release(booked):
+    await booked.approve("PO-1", 10)
+    for _ in range(2):
+        await booked.receive("PO-1", 24)
+    first, second = await booked.tasks()
+    await booked.store.execute("update procure_to_pay.task set shape = '9' where subject = $1", second["subject"])
+    await booked.turns.run(first["subject"], 0)
+    first, second = await booked.tasks()
+    assert (first["state"], second["state"]) == ("done", "waiting")
+    turns = "select application_version from dbos.workflow_status where workflow_uuid = $1"
+    assert await booked.store.fetchval(turns, f"{second['subject']}:{second['turn']}") == "9"
+    await booked.work()
+    assert [task["state"] for task in await booked.tasks()] == ["done", "done"]
