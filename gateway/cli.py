@@ -21,6 +21,7 @@ from typing import Any, Final, NoReturn
 from gateway.cli_exceptions import add_exception_commands
 from gateway.cli_feed import add_feed_command
 from gateway.cli_history import add_history_command
+from gateway.cli_hold_rules import add_hold_rule_commands
 from gateway.cli_holders import add_holder_commands
 from gateway.cli_imports import add_import_command
 from gateway.cli_masters import add_master_commands
@@ -113,7 +114,7 @@ def command_parser() -> argparse.ArgumentParser:
 
     for add in (add_reconcile_command, add_exception_commands, add_replay_command, add_feed_command):
         add(commands, _command, _on_record)
-    for add_last in (add_history_command, add_worker_commands):
+    for add_last in (add_history_command, add_worker_commands, add_hold_rule_commands):
         add_last(commands, _command, _on_record)
 
     config = commands.add_parser("config", help="the configuration: what changes while workers run")

@@ -33,10 +33,15 @@ insert into order_to_ship.hold_rule
      changed_by, changed_at, version)
 values ($1, $2, $3::jsonb, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 
+-- name: placed_last
+select order_id from order_to_ship.sales_order where tenant = $1 order by order_id desc limit $2
+
 -- name: has_approved
+-- Whether another order of the account was approved, before $5 where that is given.
 select exists (
     select from order_to_ship.sales_order
-    where tenant = $1 and channel = $2 and sold_to = $3 and order_id <> $4 and approved_at is not null)
+    where tenant = $1 and channel = $2 and sold_to = $3 and order_id <> $4
+      and approved_at < coalesce($5::timestamptz, 'infinity'))
 
 -- name: duplicate_of
 -- Another order since $5 of the same account for the same goods to the same place; $6 is the lowest id of that time.

@@ -13,6 +13,7 @@ from process_apis.order_to_ship.process import OrderToShip
 _ROOT = "/process/order-to-ship/v1"
 _API = {"zone": "process", "tenant_aware": True, "api": "order-to-ship", "version": "v1"}
 _READ = {**_API, "scopes": ["rules:read"], "cost": 1}
+_PREVIEW = {**_READ, "cost": 20}
 _WRITE = {**_API, "scopes": ["rules:write"], "cost": 5, "idempotency": Idempotency.OPTIONAL, "failures": (409,)}
 
 
@@ -46,4 +47,17 @@ def hold_rule_routes(orders: OrderToShip) -> list[HTTPRouteHandler]:
         """Make a new version of a rule. Every worker keeps to it within a second of its beginning."""
         return schemas.rule_view(await orders.hold_rules.change(caller_of(request.scope), schemas.change_of(data)))
 
-    return [list_rules, list_versions, change_rule]
+    @post(f"{_ROOT}/hold-rule-previews", status_code=200, opt=_PREVIEW, operation_id="previewHoldRule")
+    async def preview_rule(
+        request: Request[Any, Any, Any], data: JSONBody[schemas.HoldRulePreviewInput]
+    ) -> schemas.HoldRulePreview:
+        """Tell what a rule would have held or refused of the orders placed last. Nothing is written.
+
+        Orders are judged as they are now, with their customers and items of today, beside the other orders of their
+        account as these stood when they were placed.
+        """
+        asked = schemas.change_of(data.rule)
+        found = await orders.hold_previews.preview(caller_of(request.scope), asked, last=data.last)
+        return schemas.preview_view(found)
+
+    return [list_rules, list_versions, change_rule, preview_rule]

@@ -8,9 +8,11 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.canonical.order import OrderState
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship import hold_rules as rules
 from process_apis.order_to_ship.hold_rulebook import RuleChange
+from process_apis.order_to_ship.previewing import MOST, Preview
 from process_apis.order_to_ship.schemas import Amount, Currency, Text
 
 Instant = Annotated[datetime, Meta(tz=True)]
@@ -88,6 +90,13 @@ class HoldRuleInput(Struct, kw_only=True, forbid_unknown_fields=True):
     expected_version: Version | None = None
 
 
+class HoldRulePreviewInput(Struct, kw_only=True, forbid_unknown_fields=True):
+    """A rule as it would be made, and over how many of the orders placed last; when it begins counts for nothing."""
+
+    rule: HoldRuleInput
+    last: Annotated[int, Meta(ge=1, le=MOST, examples=[200])] = 200
+
+
 class ConditionView(Struct, kw_only=True, omit_defaults=True):
     """What the rule looks for; what does not belong to its kind is left out."""
 
@@ -128,6 +137,37 @@ class HoldRuleVersions(Struct, kw_only=True):
 
     versions: list[HoldRuleView]
     next_before: int | None
+
+
+class FoundOrder(Struct, kw_only=True):
+    """An order that the rule finds, and why."""
+
+    order_id: str
+    external_number: str
+    channel: str
+    sold_to: str
+    total: str
+    currency: str
+    placed_at: datetime
+    state: OrderState
+    why: str
+
+
+class HoldRulePreview(Struct, kw_only=True):
+    """What was found of `looked` orders, the newest first; `since` is when the oldest of them was placed."""
+
+    looked: int
+    since: datetime | None
+    found: list[FoundOrder]
+
+
+def preview_view(preview: Preview) -> HoldRulePreview:
+    """A preview on the wire."""
+    found = [
+        FoundOrder(**{**{name: getattr(each, name) for name in each.__struct_fields__}, "total": plain(each.total)})
+        for each in preview.found
+    ]
+    return HoldRulePreview(looked=preview.looked, since=preview.since, found=found)
 
 
 def change_of(data: HoldRuleInput) -> RuleChange:

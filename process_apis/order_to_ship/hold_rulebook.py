@@ -43,6 +43,13 @@ class RuleChange(Struct, frozen=True, kw_only=True):
     expected: int | None = None
 
 
+def check_fit(asked: RuleChange) -> None:
+    """Raise `Invalid` (``hold_rule.unfit``) for a condition that cannot do what is asked of it."""
+    if asked.then == "refuse" and isinstance(asked.when, HISTORICAL):
+        problem = Problem("it is known only once the order is accepted: hold it", pointer="/then")
+        raise Invalid("this condition cannot refuse orders", problems=[problem], code="hold_rule.unfit")
+
+
 class HoldRulebook:
     """Reads and changes them."""
 
@@ -91,9 +98,7 @@ class HoldRulebook:
         begins = asked.effective_from or now
         if begins < now:
             raise Invalid("what is past was decided already: begin now or later", code="hold_rule.past")
-        if asked.then == "refuse" and isinstance(asked.when, HISTORICAL):
-            problem = Problem("it is known only once the order is accepted: hold it", pointer="/then")
-            raise Invalid("this condition cannot refuse orders", problems=[problem], code="hold_rule.unfit")
+        check_fit(asked)
         async with self._store.transaction() as connection:
             await connection.fetchval(_sql.lock_rules, caller.tenant)
             latest = await connection.fetchval(_sql.latest_of, caller.tenant, asked.name)

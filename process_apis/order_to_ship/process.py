@@ -66,8 +66,9 @@ from process_apis.order_to_ship.moving import Moving
 from process_apis.order_to_ship.outcomes import Pace
 from process_apis.order_to_ship.overselling import families, oversold
 from process_apis.order_to_ship.pacing import Gate
+from process_apis.order_to_ship.previewing import Previews
 from process_apis.order_to_ship.reading import Reading, exception_of
-from process_apis.order_to_ship.records import Change, lock, sql, workflow_id
+from process_apis.order_to_ship.records import Change, lock, rouse, sql, workflow_id
 from process_apis.order_to_ship.rework_rules import Intervention
 from process_apis.order_to_ship.rules import FINAL
 from process_apis.order_to_ship.settling import apply_own_step, cancel_waiting
@@ -141,6 +142,7 @@ class OrderToShip:
         self._clock = clock
         self.hold_rules = HoldRulebook(store, clock)
         vetting = Vetting(self.hold_rules, customers or WithoutCustomers(), items, stated_prices)
+        self.hold_previews = Previews(store, clock, vetting)
         self._acceptance = Acceptance(store, clock, items, claims, committed, dated, fills, vetting=vetting)
         self._channel_orders = ChannelOrders(self._acceptance)
         self._reading = Reading(store, returned)
@@ -177,7 +179,8 @@ class OrderToShip:
     async def sweep(self, limit: int = 100) -> int:
         """Wake orders whose work is long due and whose last turn has ended; returns how many.
 
-        The net under everything that wakes them in time: a turn that failed for a reason nobody foresaw.
+        The net under everything that wakes them in time: a turn that failed for a reason nobody foresaw. Of every
+        shape: workers that stand aside sweep nothing.
         """
         woken = 0
         async with self._store.transaction() as connection:
@@ -185,10 +188,7 @@ class OrderToShip:
             turns = {row["order_id"]: workflow_id(row["order_id"], row["turn"]) for row in rows}
             active = await still_active(connection, list(turns.values()))
             for order_id in (order_id for order_id, turn in turns.items() if turn not in active):
-                order, now = await lock(connection, order_id)
-                change = Change(connection, order, now)
-                await change.wake()
-                await change.save()
+                await rouse(connection, order_id)
                 woken += 1
         return woken
 

@@ -7,7 +7,7 @@ terms, under the lock of its account: two orders at once don't both pass as the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.canonical.capabilities import Connection, ResolvesCustomers, ResolvesItems
@@ -76,23 +76,31 @@ class Vetting:
         elif customer is not None and customer.held:
             found.append(f"customer {customer.number} is held")
         found += [each.detail for each in price_differences(order, self._terms(order))]
-        rules = await self._rulebook.in_force(order.tenant)
-        if rules:
-            facts = await self._facts(connection, order, customer, rules)
-            found += [why for rule in rules if (why := found_by(rule, order, facts)) is not None]
+        found += await self.found(connection, order, await self._rulebook.in_force(order.tenant))
         return found
+
+    async def found(
+        self, connection: Connection, order: Order, rules: Sequence[HoldRule], *, as_of: datetime | None = None
+    ) -> Sequence[str]:
+        """What `rules` find of an order that is in the record, beside others as they stood `as_of` (None: now)."""
+        if not rules:
+            return ()
+        customer = await self._customers.standing(order.tenant, order.sold_to)
+        facts = await self._facts(connection, order, customer, rules, as_of)
+        return [why for rule in rules if (why := found_by(rule, order, facts)) is not None]
 
     def _terms(self, order: Order) -> StatedPrices:
         return self._stated.get(order.channel) or StatedPrices()
 
     async def _facts(
-        self, connection: Connection, order: Order, customer: CustomerStanding | None, rules: Sequence[HoldRule]
-    ) -> Facts:
+        self, connection: Connection, order: Order, customer: CustomerStanding | None, rules: Sequence[HoldRule],
+        as_of: datetime | None,
+    ) -> Facts:  # fmt: skip
         asked = [rule.when for rule in rules if concerns(rule, order, customer)]
         whose = (order.tenant, order.channel, order.sold_to, order.order_id)
         first = None
         if any(isinstance(when, FirstOrder) for when in asked):
-            first = not await connection.fetchval(_sql.has_approved, *whose)
+            first = not await connection.fetchval(_sql.has_approved, *whose, as_of)
         duplicates = {}
         for hours in {when.hours for when in asked if isinstance(when, Duplicate)}:
             since = order.placed_at - timedelta(hours=hours)

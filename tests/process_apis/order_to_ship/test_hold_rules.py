@@ -214,3 +214,41 @@ async def test_versions_of_rules_follow_one_another_and_none_begins_in_the_past(
             await book.change(CALLER, change(rules.FirstOrder(), **wrong))
         assert refused.value.code == code
     assert await book.known("globex") == []
+
+
+def found_in(preview):
+    return [(held.external_number, held.why) for held in preview.found]
+
+
+@pytest.mark.integration
+async def test_a_preview_finds_what_the_rule_held_when_it_was_in_force_and_writes_nothing(world, customers):
+    asked = [
+        change(rules.FirstOrder(), name="first"),
+        change(rules.Duplicate(hours=24), name="twice"),
+        change(rules.AmountAbove(currency="USD", above=Decimal(10)), name="large"),
+    ]
+    for each in asked:
+        await world.process.hold_rules.change(CALLER, each)
+    first = await placed(world, "V-1", ("SKU-1", "1"))
+    await world.process.release_hold(CALLER, first.order_id, reason="known from elsewhere")
+    await world.drain(first.order_id)
+    orders = [first, *[await placed(world, f"V-{n}", ("SKU-1", much)) for n, much in enumerate("152", start=2)]]
+    held = [(each.external_number, each.hold_reason) for each in orders[1:] if each.state == "held"]
+    held.insert(0, ("V-1", "first: the first order of this account"))
+    assert [number for number, _ in held] == ["V-1", "V-2", "V-3"]
+    for each in asked:
+        await world.process.hold_rules.change(CALLER, change(each.when, name=each.name, active=False))
+    written = "select count(*) from store.audit", "select count(*) from store.event"
+    before = [await world.store.fetchval(each) for each in written]
+    previews = world.process.hold_previews
+    seen = [(each, await previews.preview(CALLER, each, last=1000)) for each in asked]
+    assert sorted(one for _, preview in seen for one in found_in(preview)) == held
+    assert {(preview.looked, preview.since) for _, preview in seen} == {(4, first.placed_at)}
+    newest = await previews.preview(CALLER, change(rules.AmountAbove(currency="USD", above=Decimal(1))), last=2)
+    assert [number for number, _ in found_in(newest)] == ["V-4", "V-3"]
+    stranger = replace(CALLER, principal=replace(CALLER.principal, tenant="globex"))
+    assert (await previews.preview(stranger, asked[2], last=1000)).looked == 0
+    with pytest.raises(Invalid) as refused:
+        await previews.preview(CALLER, change(rules.FirstOrder(), "refuse"), last=1)
+    assert refused.value.code == "hold_rule.unfit"
+    assert [await world.store.fetchval(each) for each in written] == before
