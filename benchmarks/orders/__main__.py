@@ -1,7 +1,8 @@
 """``make bench-orders``: how many orders are accepted, and how long until all of them are complete.
 
 A burst comes first, as fast as answers do, while nothing works on it: ``accepted_per_s``; then some at half that rate:
-``accept_p99_ms``. Then workers start, and the rest of the orders come in beside them. ``saga_minutes`` runs from the
+``accept_p99_ms``. The rest is accepted as fast as answers come, too: a backlog of all orders waits when the workers
+start. With ``--beside`` the rest comes in beside the workers, spread over ten minutes. ``saga_minutes`` runs from the
 start of the workers until the last order is complete: terms, ERP order, warehouse work, shipment, its posting. What
 became of each is counted by `checker` in the record and in the systems' own books.
 """
@@ -31,6 +32,7 @@ from gateway.engines import Engines
 _TOKENS: Final = 40
 _STALL_S: Final = 120.0
 _LOOK_S: Final = 5.0
+_BACKLOG_S: Final = 900.0
 
 
 def main() -> None:
@@ -40,6 +42,7 @@ def main() -> None:
     parser.add_argument("--lines", type=int, default=10)
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--burst-seconds", type=float, default=8.0, help="of the burst, and of the half rate after it")
+    parser.add_argument("--beside", action="store_true", help="the rest comes in beside the workers, not before them")
     parser.add_argument("--gateways", type=int, default=2)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--connections", type=int, default=64)
@@ -71,16 +74,19 @@ async def _measured(site: Site, folder: Path, url: str, given: argparse.Namespac
         burst = await _load(plan, "burst", given.seed, given.burst_seconds, None, given.orders)
         half = await _load(plan, "half", given.seed + 1, given.burst_seconds, burst["per_second"] / 2, given.orders)
         accepted = burst["statuses"].get("201", 0) + half["statuses"].get("201", 0)
+        left = max(0, given.orders - accepted)
+        if left and not given.beside:
+            rest = await _load(plan, "rest", given.seed + 2, _BACKLOG_S, None, left)
+            accepted, left = accepted + rest["statuses"].get("201", 0), 0
         for sandbox in site.warehouses.values():
             serving.enter_context(_people(sandbox.url, sandbox.folder / "received.jsonl"))
         before = seconds_by_kind()
         began = time.time()
         for number in range(given.workers):
             serving.enter_context(site.worker(number + 1))
-        left = max(0, given.orders - accepted)
         rate = max(10.0, given.orders / 600)
         few = plan | {"connections": 4}  # at this rate the server would end more of them for doing nothing
-        coming = asyncio.create_task(_load(few, "day", given.seed + 2, left / rate, rate, left)) if left else None
+        coming = asyncio.create_task(_load(few, "day", given.seed + 3, left / rate, rate, left)) if left else None
         done = await _until_complete(url, given.orders if left else accepted, coming, began)
         if coming is not None:
             accepted += (await coming)["statuses"].get("201", 0)

@@ -595,12 +595,15 @@ class RecordsMilestones(Protocol):
 class RecordsStock(Protocol):
     """Takes reports of movements, snapshots and supply; returns when they are committed.
 
-    `heard` says that a source answered and had nothing new to tell: its figures are as of now.
+    `record_again` does the same, at a fraction of the cost where most was recorded before; at more where little was.
+    `heard` says that sources answered and had nothing new to tell: their figures are as of now.
     """
 
     async def record(self, tenant: str, report: Report) -> Receipt: ...
 
-    async def heard(self, tenant: str, source: str) -> None: ...
+    async def record_again(self, tenant: str, report: Report) -> Receipt: ...
+
+    async def heard(self, tenant: str, *sources: str) -> None: ...
 
 
 @runtime_checkable

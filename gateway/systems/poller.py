@@ -180,7 +180,7 @@ class Poller:
             if report.milestones and self._milestones is not None:
                 await self._milestones.record_milestones(self._tenant, report.milestones)
             elif count:
-                await self._stock.record(self._tenant, report)
+                await self._stock.record_again(self._tenant, report)
             total += count
             moved = await self._store.execute(
                 _sql.move_cursor, self._tenant, name, self._worker, following, count, _LEASE_S

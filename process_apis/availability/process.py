@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 
 from gateway.cache.valkey import Cache
 from gateway.canonical.capabilities import Connection, GathersWrites, Report, ResolvesGroups, ResolvesItems
@@ -65,6 +66,7 @@ from process_apis.availability.relieving import Shortages
 from process_apis.availability.reserving import Reserver
 from process_apis.availability.rulebook import Rulebook
 from process_apis.availability.ruling import RuleChange, Rules
+from process_apis.availability.sifting import sift
 from process_apis.availability.standing import Standing
 from process_apis.availability.substitute_answers import SubstituteAnswers
 from process_apis.availability.supplying import SupplyRecorder
@@ -150,6 +152,13 @@ class Availability:
             receipt = receipt.plus(await self.parts.record(tenant, part))
         return receipt.plus(await self._supply.record(tenant, report.supply)) if report.supply else receipt
 
+    async def record_again(self, tenant: str, report: Report) -> Receipt:
+        """See `RecordsStock`."""
+        movements, known = await sift(self._store, tenant, report.movements)
+        if known.others and not movements:
+            await self.heard(tenant, *{each.source for each in known.others})
+        return known.plus(await self.record(tenant, msgspec.structs.replace(report, movements=movements)))
+
     async def record_demand(
         self, tenant: str, source: str, lines: Sequence[DemandLine], *, read_at: datetime | None = None
     ) -> Receipt:
@@ -175,10 +184,10 @@ class Availability:
         """Supply lines in the caller's transaction (`KeepsSupply`)."""
         return await self._supply.record_within(connection, tenant, lines)
 
-    async def heard(self, tenant: str, source: str) -> None:
-        """A source answered and had nothing to tell: its figures are as of now."""
+    async def heard(self, tenant: str, *sources: str) -> None:
+        """These sources answered and had nothing new to tell: their figures are as of now."""
         async with self._store.transaction() as connection:
-            await hear(connection, tenant, [source], self._clock)
+            await hear(connection, tenant, sorted(sources), self._clock)
 
     async def parked(self, tenant: str, *, before: int | None, limit: int) -> Sequence[Any]:
         """What waits for a person or a mapping, latest first."""

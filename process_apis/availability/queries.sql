@@ -15,6 +15,19 @@ order by u.source, u.event_id, u.line
 on conflict (tenant, source, event_id, line) do nothing
 returning source, event_id, line
 
+-- name: known_equal
+-- The places, counted from $2, of what is known with this content. Looked up line by line, whatever the planner
+-- believes of a table that was filled today.
+select $2::int + u.place::int - 1 as place
+from unnest($3::text[], $4::text[], $5::int[], $6::int[], $7::bytea[])
+     with ordinality as u (source, event_id, line, revision, fingerprint, place)
+cross join lateral (
+    select o.revision, o.fingerprint
+    from availability.once o
+    where o.tenant = $1 and o.source = u.source and o.event_id = u.event_id and o.line = u.line
+    limit 1) known
+where known.revision = u.revision and known.fingerprint = u.fingerprint
+
 -- name: known_once
 -- What an older release recorded during a deploy does not name its movement, which is looked for then.
 select o.source, o.event_id, o.line, o.revision, o.fingerprint,

@@ -38,7 +38,7 @@ class Journals:
             if not report.movements and not report.snapshots:
                 break
             since = self._clock.now() - self._in_flight
-            receipt = await self._stock.record(call.tenant, report)
+            receipt = await self._stock.record_again(call.tenant, report)
             others = {(line.event_id, line.line) for line in receipt.others}
             missing = [
                 each

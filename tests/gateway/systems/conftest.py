@@ -249,15 +249,17 @@ class Recorder:
         self.error = None
         self.silences = []
 
-    async def heard(self, tenant, source):
+    async def heard(self, tenant, *sources):
         if self.error:
             raise self.error
-        self.silences.append(source)
+        self.silences += sources
 
     async def record(self, tenant, report):
         if self.error:
             raise self.error
         self.reports.append(report)
+
+    record_again = record
 
     async def record_milestones(self, tenant, milestones):
         if self.error:

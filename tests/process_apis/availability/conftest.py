@@ -177,12 +177,13 @@ class World:
             **more,
         )
 
-    async def record(self, *things: ReportedMovement | ReportedSnapshot) -> Any:
+    async def record(self, *things: ReportedMovement | ReportedSnapshot, again: bool = False) -> Any:
         report = Report(
             movements=tuple(each for each in things if isinstance(each, ReportedMovement)),
             snapshots=tuple(each for each in things if isinstance(each, ReportedSnapshot)),
         )
-        return await self.availability.record("acme", report)
+        record = self.availability.record_again if again else self.availability.record
+        return await record("acme", report)
 
     async def stock(self, sku: str, amount: Any, source: str = "wms_n", event_id: str | None = None) -> None:
         await self.record(self.movement(event_id or f"opening-{sku}-{source}", 1, "stock_adjusted", amount,

@@ -155,8 +155,8 @@ async def run(world, batches):
     await world.record(world.snapshot("opening", 0, {"A": 50, "B": 50}, full=True, epoch=0))
     await world.claim("ord_1", ("A", 10), ("B", 4))
     await world.allocate("ord_1")
-    for batch in batches:
-        await world.record(*batch)
+    for number, batch in enumerate(batches):
+        await world.record(*batch, again=number % 2 == 1)
     assert await world.broken_invariants() == []
     state = {}
     for name, query in STATE.items():
