@@ -29,7 +29,11 @@ def add_play_command(
     play.add_argument("--seed", type=int, default=1, help="outages, chaos, three-regions: of what happens (default 1)")
     play.add_argument("--orders", type=_count, help="outages, chaos: orders placed at Tryton (default 60, 1000)")
     play.add_argument("--other-orders", type=_count, default=10_000, help="chaos: at the sandboxes (default 10000)")
-    play.add_argument("--rounds", type=_count, help="outages, chaos: how often everything dies (default 1, 8)")
+    play.add_argument(
+        "--rounds",
+        type=_count,
+        help="outages, chaos: how often everything dies (default 1, 8; chaos: and 4 after)",
+    )
 
 
 def _count(text: str) -> int:
@@ -64,6 +68,7 @@ def _story(given: argparse.Namespace) -> Any:
         orders=given.orders or 1_000,
         other_orders=given.other_orders,
         rounds=given.rounds or 8,
+        late_rounds=given.rounds or 4,
         buyers=24,
         limit=3_600.0,
     )

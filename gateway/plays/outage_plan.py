@@ -37,8 +37,13 @@ class Basket(Struct, frozen=True, kw_only=True):
     lines: tuple[tuple[str, int], ...]
 
 
-def outages(chance: random.Random, rounds: int, others: tuple[str, ...] = ()) -> tuple[Outage, ...]:
-    """In each round everything dies once, a warehouse and `others` too, and carrier and cache lose their data."""
+def outages(
+    chance: random.Random, rounds: int, others: tuple[str, ...] = (), rest: tuple[float, float] = _REST_SECONDS
+) -> tuple[Outage, ...]:
+    """In each round everything dies once, a warehouse and `others` too, and carrier and cache lose their data.
+
+    Each has a `rest` between these two numbers of seconds.
+    """
     found: list[Outage] = []
     for _ in range(rounds):
         names = [(name, False) for name in (*MORTAL, chance.choice(WAREHOUSES), *others)] + [
@@ -51,7 +56,7 @@ def outages(chance: random.Random, rounds: int, others: tuple[str, ...] = ()) ->
                 wiped=wiped,
                 before=chance.uniform(*_BEFORE_SECONDS),
                 down=chance.uniform(*_DOWN_SECONDS),
-                rest=chance.uniform(*_REST_SECONDS),
+                rest=chance.uniform(*rest),
             )
             for name, wiped in names
         ]

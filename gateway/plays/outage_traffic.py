@@ -12,7 +12,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +75,7 @@ class Traffic:
         """Hang up."""
         await self._client.aclose()
 
-    def bring(self, baskets: tuple[Basket, ...]) -> None:
+    def bring(self, baskets: Sequence[Basket]) -> None:
         """Give the buyers something to order."""
         for basket in baskets:
             self._waiting.put_nowait(basket)

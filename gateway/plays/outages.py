@@ -11,7 +11,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -41,6 +41,7 @@ _SCARCE: Final = 4
 _OTHER_ARTICLES: Final = 12
 _KNOWN_SECONDS: Final = 30.0
 _ANSWERED_SECONDS: Final = 90.0
+_LATE_REST: Final = (5.0, 25.0)
 _WIDTH: Final = 150
 
 
@@ -48,7 +49,8 @@ class Options(Struct, frozen=True, kw_only=True):
     """How the play goes. The same `seed` draws the same outages and orders.
 
     `orders` go to Tryton, `other_orders` to a second business unit, whose ERP is a sandbox. With `only`, of what would
-    be killed only these are; what loses its data does so all the same.
+    be killed only these are; what loses its data does so all the same. In `late_rounds` everything dies again after the
+    last order came in, a quarter of a minute apart, while the backlog is worked off.
 
     The checker waits until all is done: no longer than `patience` seconds without any progress, and `limit` in all.
     """
@@ -57,6 +59,7 @@ class Options(Struct, frozen=True, kw_only=True):
     orders: int = 60
     other_orders: int = 0
     rounds: int = 1
+    late_rounds: int = 0
     buyers: int = 6
     only: tuple[str, ...] = ()
     patience: float = 100.0
@@ -118,9 +121,8 @@ class Outages:
         self.folder.mkdir(parents=True)
         opening = json.loads((await self._check("open", self._plan(_SKUS)))[-1])
         stock, token = await self._stock(opening["warehouses"])
-        schedule = outages(self._chance, self._options.rounds, self._unit.names if self._unit else ())
-        if only := self._options.only:
-            schedule = tuple(each for each in schedule if each.wiped or each.name in only)
+        schedule = self._outages(self._options.rounds)
+        late = self._outages(self._options.late_rounds, rest=_LATE_REST)
         orders = baskets(self._chance, self.folder.name, self._options.orders, stock)
         if self._unit is not None:
             others = dict.fromkeys(self._unit.skus, self._unit.stock)
@@ -135,12 +137,14 @@ class Outages:
         if self._unit is not None:
             urls[WAREHOUSE] = self._unit.counterpart(WAREHOUSE).url
         people = Warehouses(urls, traffic, work, self._chance)
-        evening = Evening(schedule, traffic)
+        evening = Evening(schedule + late, traffic)
         tasks = [asyncio.create_task(people.work()), asyncio.create_task(traffic.probe(tuple(stock)))]
         tasks += [asyncio.create_task(traffic.buy()) for _ in range(self._options.buyers)]
         try:
             with Live(evening, console=console, refresh_per_second=4):
                 await self._let_it_happen(schedule, orders, traffic, evening)
+                for number, outage in enumerate(late, len(schedule)):
+                    await self._strike(number, outage, traffic, evening)
                 evening.phase = "all is back; what is under way comes to rest"
                 said = await self._check("check", {**plan, "opening": opening})
         finally:
@@ -185,24 +189,41 @@ class Outages:
         # Orders come in before each death, during it and on the return.
         parts = [orders[part :: 3 * len(schedule)] for part in range(3 * len(schedule))]
         for number, outage in enumerate(schedule):
-            traffic.bring(parts[3 * number])
-            await asyncio.sleep(outage.before)
-            traffic.during = label(number, outage)
-            evening.mark(number, "[red]✝[/]")
-            await self._stack.kill(outage.name)
-            if outage.wiped:
-                await self._stack.wipe(outage.name)
-            traffic.bring(parts[3 * number + 1])
-            await asyncio.sleep(outage.down)
-            await self._stack.restart(outage.name)
-            evening.mark(number, "[green]✓[/]")
-            traffic.bring(parts[3 * number + 2])
-            await asyncio.sleep(outage.rest)
-            traffic.during = ""
+            await self._strike(number, outage, traffic, evening, parts[3 * number : 3 * number + 3])
         evening.phase = "all is back; the last answers come in"
         with suppress(TimeoutError):  # who has no answer by then is found by the checker
             async with asyncio.timeout(_ANSWERED_SECONDS):
                 await traffic.all_answered()
+        evening.phase = "the backlog is worked off"
+
+    async def _strike(
+        self,
+        number: int,
+        outage: Outage,
+        traffic: Traffic,
+        evening: Evening,
+        coming: Sequence[Sequence[Basket]] = ((), (), ()),
+    ) -> None:
+        before, during, after = coming
+        traffic.bring(before)
+        await asyncio.sleep(outage.before)
+        traffic.during = label(number, outage)
+        evening.mark(number, "[red]✝[/]")
+        await self._stack.kill(outage.name)
+        if outage.wiped:
+            await self._stack.wipe(outage.name)
+        traffic.bring(during)
+        await asyncio.sleep(outage.down)
+        await self._stack.restart(outage.name)
+        evening.mark(number, "[green]✓[/]")
+        traffic.bring(after)
+        await asyncio.sleep(outage.rest)
+        traffic.during = ""
+
+    def _outages(self, rounds: int, **rest: tuple[float, float]) -> tuple[Outage, ...]:
+        only = self._options.only
+        drawn = outages(self._chance, rounds, self._unit.names if self._unit else (), **rest)
+        return tuple(each for each in drawn if not only or each.wiped or each.name in only)
 
     def _plan(self, skus: tuple[str, ...]) -> dict[str, Any]:
         """Where the checker finds everything."""

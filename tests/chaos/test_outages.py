@@ -49,8 +49,8 @@ async def test_nothing_accepted_is_lost_or_doubled_when_everything_dies_twice(se
 @pytest.mark.long
 @pytest.mark.timeout(2400)
 async def test_a_second_business_unit_loses_and_doubles_nothing_either(tryton_cache, tmp_path):
-    """`make chaos` in short: a tenth of the orders, everything dies twice."""
-    options = Options(seed=7, orders=100, other_orders=1_000, rounds=2, buyers=12, limit=1_500.0)
+    """`make chaos` in short: a tenth of the orders, everything dies twice as they come in and once after."""
+    options = Options(seed=7, orders=100, other_orders=1_000, rounds=2, late_rounds=1, buyers=12, limit=1_500.0)
     unit = second_unit(tmp_path, options)
     async with Stack(
         tmp_path, demo=True, gateway_workers=2, cache=tryton_cache, unit=unit, progress=lambda _: None
