@@ -25,6 +25,15 @@ select count(dbos.enqueue_workflow(
     positional_args => array(select json_array_elements(w.args::json)), priority => $5, app_version => $6)) as count
 from unnest($3::text[], $4::text[]) as w (id, args)
 """
+_ENQUEUE_ROW: Final = """
+select count(dbos.enqueue_workflow(
+    workflow_name => w.workflow, queue_name => w.queue, workflow_id => w.id,
+    positional_args => array(select json_array_elements(w.args::json)), priority => w.priority, app_version => w.shape,
+    delay_until_epoch_ms => case when w.delay > 0
+        then ((extract(epoch from clock_timestamp()) + w.delay) * 1000)::bigint end)) as count
+from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::int[], $6::double precision[], $7::text[])
+    as w (workflow, queue, id, args, priority, delay, shape)
+"""
 _ACTIVE: Final = """
 select workflow_uuid from dbos.workflow_status
 where workflow_uuid = any($1::text[]) and status in ('ENQUEUED', 'DELAYED', 'PENDING')
@@ -50,6 +59,22 @@ async def enqueue(
     """
     encoded = [msgspec.json.encode(value).decode() for value in args]
     await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay, shape)
+
+
+def enqueue_with(
+    writes: GathersWrites,
+    *,
+    workflow: str,
+    workflow_id: str,
+    args: Sequence[str | int],
+    queue: str,
+    priority: int = ROUTINE,
+    delay: float = 0.0,
+    shape: str = CURRENT.name,
+) -> None:
+    """As `enqueue`, with whatever else `writes` writes."""
+    encoded = msgspec.json.encode(args).decode()
+    writes.row(_ENQUEUE_ROW, workflow, queue, workflow_id, encoded, priority, delay, shape, returning="count")
 
 
 def enqueue_all(

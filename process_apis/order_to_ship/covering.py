@@ -66,7 +66,7 @@ class Covering:
         note_shortage(change, [_lack(each) for each in short if not each.handed])
         _note_handed(change, [_lack(each) for each in short if each.handed])
         if any(line.backordered for line in order.lines) and may_allocate(change.order):
-            await change.wake()
+            change.wake()
         await change.save()
 
 

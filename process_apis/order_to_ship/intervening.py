@@ -104,10 +104,10 @@ class Interventions:
         """Do it now where no system has what it concerns, else once they gave it back."""
         change.set(rework=rework)
         if rework.releases:
-            await change.wake(priority=_URGENT)
+            change.wake(priority=_URGENT)
         else:
             await rework_now(change, self._claims, self._systems)
-            await change.wake()
+            change.wake()
         return await change.save()
 
     def _check_places(self, order: Order, asked: Intervention) -> None:

@@ -142,7 +142,7 @@ class Moving:
             order, now = await lock(connection, order_id)
             await connection.execute(_sql.ask_move, order_id, mover.from_erp, mover.to_erp, mover.actor)
             change = Change(connection, order, now)
-            await change.wake()
+            change.wake()
             await change.save()
             await _audit(connection, mover, "order.move", order_id, {"from": mover.from_erp, "to": mover.to_erp})
 

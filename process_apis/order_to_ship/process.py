@@ -207,7 +207,7 @@ class OrderToShip:
                     continue
                 for task in order.of_kind(TaskKind.TERMS):
                     change.set(tasks=with_task(change.order, replace(task, state=TaskState.PENDING)).tasks)
-                await change.wake()
+                change.wake()
                 await change.save()
         return len(rows)
 
@@ -323,7 +323,7 @@ class OrderToShip:
         if isinstance(upcoming, Step) and upcoming.kind is StepKind.GIVE_UP:
             await apply_own_step(change, upcoming, self._claims, self._systems)
         else:
-            await change.wake(priority=_URGENT)
+            change.wake(priority=_URGENT)
         order = await change.save()
         await self._audit(connection, caller, "order.cancel", order, {"reason": reason})
         return order
@@ -389,7 +389,7 @@ class OrderToShip:
                 vetted_at=now if order.hold_kind == RULE else order.vetted_at,
             )
             change.tell("order.resumed", reason=reason)
-            await change.wake()
+            change.wake()
             order = await change.save()
             await self._audit(connection, caller, "order.release_hold", order, {"reason": reason})
         return order
@@ -435,7 +435,7 @@ class OrderToShip:
                 for task in order.tasks
             )
         )
-        await change.wake(priority=_URGENT)
+        change.wake(priority=_URGENT)
         await change.save()
         await self._audit(connection, caller, "exception.retry", order, {"exception": exception_id})
         row = await connection.fetchrow(sql.get_exception, exception_id, caller.tenant)

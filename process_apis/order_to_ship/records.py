@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
-from gateway.durable.enqueue import GOING_ON, enqueue
+from gateway.durable.enqueue import GOING_ON, enqueue_with
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
 from gateway.store.queries import queries_beside
@@ -46,6 +46,16 @@ select clock_timestamp() as now, ({sql.load_order}) as content,
        xmin::text = (select seen.xmin::text from order_to_ship.sales_order seen where seen.order_id = $1) as current
 from order_to_ship.sales_order where order_id = $1 for update
 """
+_LOCK_AND_LOAD_ALL: Final = f"""
+select locked.order_id, clock_timestamp() as now, loaded.content,
+       locked.xmin::text = (
+           select seen.xmin::text from order_to_ship.sales_order seen where seen.order_id = locked.order_id) as current
+from (select o.order_id, o.xmin from order_to_ship.sales_order o
+      where o.order_id = any($1::text[]) order by o.order_id for update) locked
+cross join lateral (
+    {sql.load_order.replace("$1", "locked.order_id").replace("$2", "null").replace("$3", "null")}) loaded (content)
+order by locked.order_id
+"""
 
 
 async def load(
@@ -73,18 +83,31 @@ async def lock(connection: Connection, order_id: str) -> tuple[Order, datetime]:
     return _decode(content), row["now"]
 
 
+async def lock_all(connection: Connection, order_ids: Sequence[str]) -> Mapping[str, tuple[Order, datetime]]:
+    """As `lock`, of those of `order_ids` that exist, one after the other in the order of their ids."""
+    found = {}
+    for row in await connection.fetch(_LOCK_AND_LOAD_ALL, list(order_ids)):
+        name, content = row["order_id"], row["content"]
+        if not row["current"]:
+            content = await connection.fetchval(sql.load_order, name, None, None)
+        found[name] = _decode(content), row["now"]
+    return found
+
+
 async def rouse(connection: Connection, order_id: str) -> None:
     """Enqueue another turn of an order that is not read: it may be of a release that has other words."""
     row = await connection.fetchrow(sql.rouse, order_id)
     if row is not None:
-        await _enqueue(connection, order_id, row["turn"], row["shape"])
+        writes = Together()
+        _enqueue(writes, order_id, row["turn"], row["shape"])
+        await writes.run(connection)
 
 
-async def _enqueue(
-    connection: Connection, order_id: str, turn: int, shape: str, *, delay: float = 0.0, priority: int = GOING_ON
+def _enqueue(
+    writes: GathersWrites, order_id: str, turn: int, shape: str, *, delay: float = 0.0, priority: int = GOING_ON
 ) -> None:
-    await enqueue(
-        connection,
+    enqueue_with(
+        writes,
         workflow=WORKFLOW,
         workflow_id=workflow_id(order_id, turn),
         args=[order_id, turn],
@@ -154,12 +177,12 @@ class Change:
         """What is due now."""
         return next_step(self.order, self.now)
 
-    async def wake(self, delay: float = 0.0, *, priority: int = GOING_ON) -> None:
-        """Enqueue another turn in this transaction, `delay` seconds from now; one that waits is remembered."""
+    def wake(self, delay: float = 0.0, *, priority: int = GOING_ON) -> None:
+        """Enqueue another turn with what is saved, `delay` seconds from now; one that waits is remembered."""
         turn = self.order.turn + 1
         self.set(turn=turn, waiting_turn=turn if delay > 0 else self.order.waiting_turn)
         order = self.order
-        await _enqueue(self.connection, order.order_id, turn, order.shape, delay=delay, priority=priority)
+        _enqueue(self._writes, order.order_id, turn, order.shape, delay=delay, priority=priority)
 
     async def save(self) -> Order:
         """Write what changed; returns the order as saved."""

@@ -281,7 +281,7 @@ async def cancel_waiting(change: Change, claims: ClaimsStock) -> None:
     )
     note_shortage(change, lacks)
     change.tell("order.shortened", reason=_WAITED)
-    await change.wake()
+    change.wake()
 
 
 def _claim_lost(code: str, detail: str) -> Finding:

@@ -13,7 +13,7 @@ from gateway.canonical.capabilities import Connection, FindsSystems
 from gateway.canonical.events import Event, Recorded
 from gateway.canonical.stock import MovementType
 from gateway.canonical.warehouse import TRANSFER_PREFIX
-from gateway.kernel.errors import CrossdockError, NotFound
+from gateway.kernel.errors import CrossdockError
 from gateway.kernel.ids import new_id
 from gateway.kernel.quantity import plain
 from process_apis.order_to_ship.erp_moves import told_of
@@ -31,7 +31,7 @@ from process_apis.order_to_ship.models import (
     TaskKind,
     TaskState,
 )
-from process_apis.order_to_ship.records import Change, lock, sql
+from process_apis.order_to_ship.records import Change, lock_all, sql
 from process_apis.order_to_ship.rules import ship, unship
 from process_apis.order_to_ship.steps import is_going_back, is_withdrawn, with_task
 
@@ -59,25 +59,22 @@ class Shipping:
         for each in recorded:
             if _concerns_orders(each.event.data):
                 by_order[each.event.tenant, each.event.data["order"]].append(each.event)
-        for (tenant, order_id), events in by_order.items():
-            await self._count(connection, tenant, order_id, [event.data for event in events])
-
-    async def _count(self, connection: Connection, tenant: str, order_id: str, movements: Sequence[Data]) -> None:
-        try:
-            order, now = await lock(connection, order_id)
-        except NotFound:
-            order = None
-        if order is None or order.tenant != tenant:
-            for data in movements:
-                await _unknown_order(connection, tenant, order_id, data)
+        if not by_order:
             return
-        change = Change(connection, order, now)
-        ids = [str(data["movement"]) for data in movements]
+        locked = await lock_all(connection, [order_id for _, order_id in by_order])
+        ids = [str(event.data["movement"]) for events in by_order.values() for event in events]
         known = {row["movement"] for row in await connection.fetch(sql.movements_known, ids)}
-        for data in movements:
-            await self._count_one(change, data, known)
-            _drop_empty_documents(change)
-        await change.save()
+        for (tenant, order_id), events in by_order.items():
+            order, now = locked.get(order_id, (None, None))
+            if order is None or now is None or order.tenant != tenant:
+                for event in events:
+                    await _unknown_order(connection, tenant, order_id, event.data)
+                continue
+            change = Change(connection, order, now)
+            for event in events:
+                await self._count_one(change, event.data, known)
+                _drop_empty_documents(change)
+            await change.save()
 
     async def _count_one(self, change: Change, data: Data, known: set[str]) -> None:
         """Count one movement unless it is among the `known`, those that are on a document; adds it to them."""
@@ -175,7 +172,7 @@ class Shipping:
         if poster is not None:
             task = Task(kind=TaskKind.SHIPMENT_POSTING, target=shipment.shipment_id, system=poster)
             change.set(tasks=with_task(change.order, task).tasks)
-        await change.wake(_GATHER_S)
+        change.wake(_GATHER_S)
         return shipment
 
     def _poster_of(self, change: Change, location: str, release: int) -> str | None:

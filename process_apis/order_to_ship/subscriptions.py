@@ -14,6 +14,7 @@ def subscriptions(orders: OrderToShip) -> list[Subscription]:
             types=frozenset({"stock.movement_recorded"}),
             handler=orders.shipping.on_movement,
             together=orders.shipping.on_movements,
+            batch=200,
         ),
         Subscription(
             name="order_to_ship.covering",

@@ -129,7 +129,7 @@ class Turns:
         async with connection.transaction():
             order, now = await lock(connection, order_id)
             change = Change(connection, order, now)
-            await change.wake(_BUSY_S)
+            change.wake(_BUSY_S)
             await change.save()
 
     async def _locked(self, connection: asyncpg.Connection, order_id: str) -> tuple[Order, Change]:
@@ -195,7 +195,7 @@ class Turns:
         if isinstance(upcoming, Step):
             change.set(**_begun_facts(change.order, upcoming))
         elif isinstance(upcoming, Wait) and not may_wait:
-            await change.wake(max(0.05, (upcoming.until - change.now).total_seconds() + 0.05))
+            change.wake(max(0.05, (upcoming.until - change.now).total_seconds() + 0.05))
         order = await change.save()
         if parked:
             await self._gate.park(change)
