@@ -13,7 +13,7 @@ _EVERY_STORY = pytest.mark.parametrize("story", STORIES, ids=lambda story: story
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(7200)
 @_EVERY_STORY
 async def test_whatever_fails_at_any_seam_the_books_end_as_if_nothing_had(large_site, story):
     await holds_at_every_seam(large_site, story)
