@@ -83,11 +83,6 @@ def settled_meanwhile() -> Conflict:
     return Conflict("it is settled meanwhile: read it again", code="exceptions.over")
 
 
-def decided_on(what: str) -> Conflict:
-    """What an owner raises for a verb that it does not have: the decision is taken where `what` is shown."""
-    return Conflict(f"a person decides this on the {what} itself", code="exceptions.not_allowed")
-
-
 class TellsTroubles(Protocol):
     """An owner of troubles. All of it takes part in the caller's transaction.
 
@@ -109,6 +104,16 @@ class TellsTroubles(Protocol):
 
     async def ignore(self, connection: Connection, caller: Caller, key: str, reason: str) -> None:
         """Close it without doing what stood still."""
+        ...
+
+
+@runtime_checkable
+class MendedElsewhere(Protocol):
+    """An owner whose troubles are not edited in the queue: what stands still there is somebody else's word."""
+
+    @property
+    def mended(self) -> str:
+        """What a person does instead of an edit, as an instruction."""
         ...
 
 

@@ -23,6 +23,7 @@ class RefusalTroubles:
     """
 
     kind = "refused_record"
+    mended = "mend the record in its system's list, or state it as a person (steward), then retry"
 
     async def troubles(self, connection: Connection, tenant: str, *, limit: int) -> Sequence[Trouble]:
         """By list and reason, the eldest first."""

@@ -23,6 +23,7 @@ class TellingTroubles:
     """`key` is ``<channel>/<order>``. `systems` are the instances behind channels, by channel."""
 
     kind = "channel"
+    mended = "it follows from the order: change the order, then retry"
 
     def __init__(self, systems: Mapping[str, str], progress: TellsProgress) -> None:
         self._systems = systems
@@ -67,6 +68,7 @@ class FigureTroubles:
     """
 
     kind = "channel_figure"
+    mended = "it follows from stock and the channel's rule: change those, then retry"
 
     def __init__(self, systems: Mapping[str, str]) -> None:
         self._systems = systems

@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.trouble import EditsTroubles, TellsTroubles, Verb
+from gateway.canonical.trouble import EditsTroubles, MendedElsewhere, TellsTroubles, Verb
 from gateway.kernel.context import Caller
 from gateway.kernel.errors import Conflict, Invalid, Misconfigured, NotFound
 from gateway.store.postgres import Store
@@ -123,8 +123,9 @@ class Exceptions:
         async with self._store.transaction() as connection:
             known = await lock(connection, caller.tenant, entry, version)
             now = await connection.fetchval(sql.now)
-            after = rules.asked(known, Verb.EDIT, caller.principal.subject, now)
             owner = self._owner(known)
+            instead = owner.mended if isinstance(owner, MendedElsewhere) else None
+            after = rules.asked(known, Verb.EDIT, caller.principal.subject, now, instead=instead)
             if not isinstance(owner, EditsTroubles):
                 raise Conflict(f"what {known.kind} keeps is not edited here", code="exceptions.verb")
             before = await owner.edit(connection, caller, known.key, payload)

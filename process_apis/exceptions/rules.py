@@ -95,10 +95,13 @@ def assigned(known: Entry, to: str | None) -> Entry:
     return entry if known.state is State.RETRYING else _waiting(entry)
 
 
-def asked(known: Entry, verb: Verb, actor: str, now: datetime) -> Entry:
-    """`retry` or `edit`: it is under way from now on. `Conflict` while another's is."""
+def asked(known: Entry, verb: Verb, actor: str, now: datetime, *, instead: str | None = None) -> Entry:
+    """`retry` or `edit`: it is under way from now on. `Conflict` while another's is.
+
+    `instead` is what is done where the owner does not take the verb.
+    """
     _refuse_over(known)
-    _refuse_verb(known, verb)
+    _refuse_verb(known, verb, instead)
     if known.state is State.RETRYING and known.asked_at is not None:
         raise Conflict(
             f"{known.asked_by} had this retried at {known.asked_at:%H:%M:%S} UTC: wait for what comes of it",
@@ -132,7 +135,8 @@ def _refuse_over(known: Entry) -> None:
         raise Conflict(f"this is {known.state} already: nothing is left to decide", code="exceptions.over")
 
 
-def _refuse_verb(known: Entry, verb: Verb) -> None:
+def _refuse_verb(known: Entry, verb: Verb, instead: str | None = None) -> None:
     if verb not in known.verbs:
         can = ", ".join(known.verbs) or "nothing from here: mend its cause where it lies"
-        raise Conflict(f"{known.kind} does not take {verb}: it takes {can}", code="exceptions.verb")
+        said = instead or f"it takes {can}"
+        raise Conflict(f"{known.kind} does not take {verb}: {said}", code="exceptions.verb")

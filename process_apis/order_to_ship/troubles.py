@@ -32,6 +32,7 @@ class OrderTroubles:
     """`retry_within` resolves an exception, by its id, and tries again what it stopped."""
 
     kind = "order"
+    mended = "change the order itself, then retry"
 
     def __init__(self, retry_within: Retries) -> None:
         self._retry = retry_within

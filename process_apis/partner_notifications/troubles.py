@@ -18,6 +18,7 @@ class MessageTroubles:
     """`key` is the endpoint. A retry tells it all that it missed; what is let be can still be redelivered."""
 
     kind = "webhook"
+    mended = "a message tells what happened: mend the endpoint, then retry"
 
     async def troubles(self, connection: Connection, tenant: str, *, limit: int) -> Sequence[Trouble]:
         """By address, the one that was given up first at the head."""

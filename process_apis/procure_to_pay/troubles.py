@@ -37,6 +37,7 @@ class PurchaseTroubles:
     """
 
     kind = "purchase"
+    mended = "change the purchase order in its ERP, or decide on the purchase itself"
 
     def __init__(self, intake: Intake, deciding: Deciding, postings: Postings, *, alert_after: int) -> None:
         self._intake = intake

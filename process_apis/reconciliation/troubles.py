@@ -27,6 +27,7 @@ class FindingTroubles:
     """
 
     kind = "reconciliation"
+    mended = "correct the source's own figure and retry, or accept the finding where it is shown"
 
     def __init__(self, desk: Desk, items: ResolvesItems) -> None:
         self._desk = desk

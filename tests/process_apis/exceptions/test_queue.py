@@ -6,9 +6,14 @@ import asyncio
 import json
 
 import pytest
+from msgspec.structs import replace
 
+from gateway.canonical.trouble import Verb
 from gateway.kernel.errors import Conflict, Invalid, NotFound
 from process_apis.exceptions.models import Wanted
+from process_apis.exceptions.options import ExceptionOptions
+from process_apis.exceptions.process import Exceptions
+from tests.process_apis.exceptions.conftest import Box
 
 pytestmark = pytest.mark.integration
 
@@ -165,3 +170,23 @@ async def test_ended_entries_are_forgotten_after_their_time(desk):
     await desk.look()
     assert await desk.store.fetchval("select count(*) from exceptions.entry") == 0
     assert await desk.store.fetchval("select count(*) from exceptions.step") == 0
+
+
+async def test_who_would_edit_what_is_somebody_elses_word_is_told_what_to_do_instead(desk):
+    class Letters(Box):
+        kind = "letters"
+        mended = "write another one"
+
+        async def troubles(self, connection, tenant, *, limit):
+            found = await super().troubles(connection, tenant, limit=limit)
+            return [replace(each, verbs=(Verb.RETRY,)) for each in found]
+
+    queue = Exceptions(desk.store, [Letters()], ExceptionOptions())
+    await desk.put("a")
+    await queue.sweep.look("acme")
+    [known] = await queue.listed("acme", Wanted())
+    with pytest.raises(Conflict) as refused:
+        await queue.edit(desk.caller(), known.entry, {}, reason="r", version=known.version)
+    assert (refused.value.code, refused.value.detail) == (
+        "exceptions.verb", "letters does not take edit: write another one",
+    )  # fmt: skip
