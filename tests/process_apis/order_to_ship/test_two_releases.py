@@ -1,11 +1,7 @@
 """Two releases at work side by side, in processes of their own: the later one has another word for one of the tasks."""
 
 import asyncio
-import os
-import shutil
 import signal
-import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -13,65 +9,31 @@ from order_world import CALLER, ask
 
 from gateway.canonical.order import OrderState
 from gateway.durable.workers import ask_to_drain, list_shapes, list_workers
+from tests.process_apis import two_releases
+from tests.process_apis.two_releases import ROOT, printed_by, ran, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 _HERE = Path(__file__).parent
-_ROOT = Path(__file__).parents[3]
-_OTHER_WORD = ('WAREHOUSE_WORK = "warehouse_work"', 'WAREHOUSE_WORK = "warehouse_job"')
+_OTHER_WORD = (
+    "process_apis/order_to_ship/models.py", 'WAREHOUSE_WORK = "warehouse_work"', 'WAREHOUSE_WORK = "warehouse_job"',
+)  # fmt: skip
 
 
 def later_release(folder, *, succeeds):
-    """A copy of the code whose shape is ``2``; where it succeeds none, it does not know a task of shape ``1``."""
-    for package in ("gateway", "process_apis"):
-        shutil.copytree(_ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (folder / "gateway/durable/shapes.toml").open("a", encoding="utf-8") as shapes:
-        shapes.write(f'\n[[shape]]\nname = "2"\nsucceeds = {list(succeeds)}\n'.replace("'", '"'))
-    if not succeeds:
-        models = folder / "process_apis/order_to_ship/models.py"
-        text = models.read_text(encoding="utf-8")
-        assert _OTHER_WORD[0] in text
-        models.write_text(text.replace(*_OTHER_WORD), encoding="utf-8")
-    return folder
+    """Where it succeeds none, it does not know a task of shape ``1``."""
+    return two_releases.later_release(folder, succeeds=succeeds, other_word=_OTHER_WORD)
 
 
-async def _run(script, release, *arguments):
-    return await asyncio.create_subprocess_exec(
-        sys.executable, str(_HERE / script), *arguments, stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join((str(release), str(_HERE)))},
-    )  # fmt: skip
-
-
-@asynccontextmanager
-async def worker(url, release):
-    """A worker of a release, with the name of its slot."""
-    process = await _run("order_worker.py", release, url)
-    try:
-        yield process, (await asyncio.wait_for(process.stdout.readline(), 120)).decode().strip()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+def worker(url, release):
+    return two_releases.worker(_HERE / "order_worker.py", release, url)
 
 
 async def placed_by(release, url, *numbers):
-    process = await _run("order_gateway.py", release, url, *numbers)
-    told, _ = await asyncio.wait_for(process.communicate(), 120)
-    assert process.returncode == 0
-    return told.decode().split()
+    return await printed_by(_HERE / "order_gateway.py", release, url, *numbers)
 
 
 async def placed(world, *numbers):
     return [(await world.process.place_order(ask(number))).order.order_id for number in numbers]
-
-
-async def until(check, what, seconds=120):
-    seen = None
-    for _ in range(int(seconds / 0.1)):
-        seen = await check()
-        if seen is True:
-            return
-        await asyncio.sleep(0.1)
-    pytest.fail(f"{what}: {seen}")
 
 
 async def until_in_state(world, orders, state):
@@ -82,15 +44,6 @@ async def until_in_state(world, orders, state):
         return {row["state"] for row in rows} == {state} or [tuple(row) for row in rows]
 
     await until(check, f"not all are {state}")
-
-
-async def ran(world, order):
-    """The slots and shapes in which the order's turns ran."""
-    rows = await world.store.fetch(
-        "select executor_id, application_version from dbos.workflow_status where workflow_uuid = $1"
-        " or workflow_uuid like $1 || ':%'", order,
-    )  # fmt: skip
-    return {row["executor_id"] for row in rows if row["executor_id"]}, {row["application_version"] for row in rows}
 
 
 async def once_each(world, orders):
@@ -115,8 +68,8 @@ async def test_each_release_finishes_its_own_orders_and_the_older_one_drains(wor
     old = [shipped, cancelled, held, refused, unknown, died, fresh]
     async with (
         worker(world.url, later) as (_, newer),
-        worker(world.url, _ROOT) as (doomed, first),
-        worker(world.url, _ROOT) as (other, second),
+        worker(world.url, ROOT) as (doomed, first),
+        worker(world.url, ROOT) as (other, second),
     ):
         await until_in_state(world, [*new, refused, unknown, died, fresh], OrderState.RELEASED)
         crashed = doomed if doomed.returncode is not None else other
@@ -136,9 +89,9 @@ async def test_each_release_finishes_its_own_orders_and_the_older_one_drains(wor
         assert await asyncio.wait_for(survivor.wait(), 60) == 0
     await once_each(world, [*old, *new])
     for order in new:
-        assert await ran(world, order) == ({newer}, {"2"})
+        assert await ran(world.store, order) == ({newer}, {"2"})
     for order in old:
-        slots, shapes = await ran(world, order)
+        slots, shapes = await ran(world.store, order)
         assert newer not in slots
         assert shapes == {"1"}
 
@@ -153,7 +106,7 @@ async def test_what_no_release_runs_is_told_and_waits_for_one_that_does(world, t
         async with world.store.transaction() as connection:
             shapes = {line.shape: line for line in await list_shapes(connection)}
         assert (shapes["1"].is_left, shapes["1"].waiting, shapes["2"].is_left) == (True, 2, False)
-        async with worker(world.url, _ROOT):
+        async with worker(world.url, ROOT):
             await until_in_state(world, orders, OrderState.RELEASED)
     await once_each(world, [*orders, *new])
 
@@ -162,12 +115,12 @@ async def test_a_declared_successor_goes_on_when_no_older_worker_is_left_and_not
     later = later_release(tmp_path, succeeds=("1",))
     await world.stock(10, "itm_1")
     await world.fault("submit_order", "crash_after")
-    async with worker(world.url, later) as (_, newer), worker(world.url, _ROOT) as (doomed, older):
+    async with worker(world.url, later) as (_, newer), worker(world.url, ROOT) as (doomed, older):
         (order,) = await placed(world, "OLD-1")
         assert await asyncio.wait_for(doomed.wait(), 120) == -signal.SIGKILL, "it went to the older one"
         await until_in_state(world, [order], OrderState.RELEASED)
         assert older != newer
-        assert newer in (await ran(world, order))[0]
+        assert newer in (await ran(world.store, order))[0]
         await world.ship(order, 1, 2)
         await until_in_state(world, [order], OrderState.COMPLETED)
     await once_each(world, [order])

@@ -90,7 +90,7 @@ class World:
 
     tenant = "acme"
 
-    def __init__(self, store: Store, outbound: Outbound, wms: WmsSandbox) -> None:
+    def __init__(self, store: Store, outbound: Outbound, wms: Any, creditor: Any = None) -> None:
         self.store = store
         self.wms = wms
         self.clock = SystemClock()
@@ -107,7 +107,7 @@ class World:
             store=store, cache=None, items=self.items, locations=locations, clock=self.clock,
             kits=Kits(store, self.clock, self.items),
         )  # fmt: skip
-        self.creditor = Creditor()
+        self.creditor: Any = creditor or Creditor()
         self.returns = Returns(
             store, self.clock, orders=Sold(), locations=locations, records=self.availability,
             warehouses=Directory([system], places, tenant=self.tenant), creditors=self.creditor,

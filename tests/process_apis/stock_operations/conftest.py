@@ -51,8 +51,8 @@ _tenants = count(1)
 class World:
     """One tenant. `north` is NOR1 of the sandbox, `south` tells as wms_south, `depot` is held by us."""
 
-    def __init__(self, store: Store, outbound: Outbound, wms: WmsSandbox) -> None:
-        self.tenant = f"t{next(_tenants)}"
+    def __init__(self, store: Store, outbound: Outbound, wms: Any, tenant: str | None = None) -> None:
+        self.tenant = tenant or f"t{next(_tenants)}"
         self.store = store
         self.wms = wms
         self.clock = SystemClock()
