@@ -80,7 +80,9 @@ def _read(request: urllib.request.Request) -> Any:
 
 
 def lines(path: str) -> list[dict[str, Any]]:
-    """A log of one JSON object a line."""
+    """A log of one JSON object a line; who was told nothing has none."""
+    if not Path(path).exists():
+        return []
     return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
