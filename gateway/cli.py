@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from gateway.cli_arguments import COUNT, Arguments, add_group, number_from
 from gateway.cli_exceptions import add_exception_commands
 from gateway.cli_feed import add_feed_command
 from gateway.cli_history import add_history_command
@@ -39,6 +40,7 @@ from gateway.settings import SETTINGS_VARIABLE, load_settings
 
 _DEFAULT_FOLDER: Final = Path(".crossdock")
 _INTERRUPTED: Final = 130
+_HIGHEST_PORT: Final = 65_534  # the console takes the next one
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = command_parser()
     given = parser.parse_args(arguments)
     if not hasattr(given, "run"):
-        parser.print_help()
+        given.group.print_help()
         return 2
     try:
         status: int = given.run(given)
@@ -67,7 +69,7 @@ def _refuse(advice: str) -> int:
 
 
 def _described() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="crossdock", description="The API gateway and integration layer.")
+    parser = Arguments(prog="crossdock", description="The API gateway and integration layer.")
     about = f"crossdock {version('crossdock')}, its door {form_of_door()}"
     parser.add_argument("--version", action="version", version=about)
     return parser
@@ -84,8 +86,12 @@ def command_parser() -> argparse.ArgumentParser:
         "--demo", action="store_true", help="with a real Tryton, two warehouses, a partner, and a lively day"
     )
     up.add_argument("--quiet-day", action="store_true", help="with --demo: no traffic of its own")
-    up.add_argument("--port", type=_port, help="the gateway's port (default 8080, or a free one when that is taken)")
-    up.add_argument("--workers", type=_count, default=1, help="gateway processes (default 1)")
+    up.add_argument(
+        "--port",
+        type=number_from(1, _HIGHEST_PORT),
+        help="the gateway's port (default 8080, or a free one when that is taken)",
+    )
+    up.add_argument("--workers", type=COUNT, default=1, help="gateway processes (default 1)")
     _json(up, "print one line of JSON with the addresses when it is ready")
 
     add_play_command(commands, _command, _for_plays, _run, _engines_at_hand)
@@ -93,7 +99,7 @@ def command_parser() -> argparse.ArgumentParser:
     migrate = _command(commands, "migrate", _migrate, "bring the record's tables up to date, and do nothing else")
     _settings(migrate)
     _json(migrate, "print the installation's id as JSON")
-    add_migrate_commands(migrate, _command, _on_record)
+    add_migrate_commands(migrate, _command, _on_record_below)
     epoch = _command(commands, "begin-epoch", _begin_epoch, "begin a new log epoch, after restoring a backup")
     _settings(epoch)
     _json(epoch)
@@ -117,12 +123,11 @@ def command_parser() -> argparse.ArgumentParser:
     for add_last in (add_history_command, add_worker_commands, add_hold_rule_commands):
         add_last(commands, _command, _on_record)
 
-    config = commands.add_parser("config", help="the configuration: what changes while workers run")
-    _config_commands(config.add_subparsers(metavar="VERB"))
+    _config_commands(add_group(commands, "config", "the configuration: what changes while workers run"))
 
-    contracts = commands.add_parser("contracts", help="the published OpenAPI documents").add_subparsers(metavar="VERB")
+    contracts = add_group(commands, "contracts", "the published OpenAPI documents")
     export = _command(contracts, "export", _export, "write openapi/ from the code")
-    export.add_argument("--folder", type=Path, default=Path("openapi"))
+    export.add_argument("--folder", type=Path, default=Path("openapi"), help="where it is published (default openapi)")
     export.add_argument("--check", action="store_true", help="write nothing; exit 1 when what is published differs")
     text = "an installation's settings: with the APIs that it wraps and its dates, into a folder of its own"
     export.add_argument("--settings", type=Path, help=text)
@@ -146,7 +151,7 @@ def _service_commands(commands: Any) -> None:
         _settings(service)
         if name == "gateway":
             service.add_argument("verb", nargs="?", choices=["restart"], help="restart: replace the workers that serve")
-            service.add_argument("--wait", type=_count, default=300, help="restart: seconds to wait (default 300)")
+            service.add_argument("--wait", type=COUNT, default=300, help="restart: seconds to wait (default 300)")
             _json(service, "restart: print what became of it as JSON")
 
 
@@ -157,26 +162,27 @@ def _api_commands(commands: Any) -> None:
     usage = _command(
         apis.add_subparsers(metavar="VERB"), "usage", _usage, "who calls which version, and since when not"
     )
-    usage.add_argument("--days", type=_count, default=30, help="how many days back, today included (default 30)")
+    usage.add_argument("--days", type=COUNT, default=30, help="how many days back, today included (default 30)")
     usage.add_argument("--deprecated", action="store_true", help="only versions that will end")
-    _settings(usage)
-    _json(usage)
+    _on_record_below(usage)
 
 
 def _config_commands(config: Any) -> None:
     show = _command(config, "show", _config, "the configuration that holds, as TOML to edit and apply")
-    show.add_argument("version", type=int, nargs="?", help="an older one")
+    show.add_argument("version", type=number_from(0), nargs="?", help="an older one")
     diff = _command(config, "diff", _config, "what a file would change: which limit of whom, from what to what")
     apply = _command(config, "apply", _config, "make a file the configuration; waits until every worker holds it")
     for command in (diff, apply):
         command.add_argument("file", type=Path, help="TOML; what it leaves out has its default")
     rollback = _command(config, "rollback", _config, "make an older version hold again, as a new one")
-    rollback.add_argument("version", type=int, nargs="?", help="default: the one before; 0 is what the settings say")
+    rollback.add_argument(
+        "version", type=number_from(0), nargs="?", help="default: the one before; 0 is what the settings say"
+    )
     for command in (apply, rollback):
         command.add_argument("--note", default="", help="why: kept in the history")
-        command.add_argument("--wait", type=_count, default=30, help="seconds to wait for the workers (default 30)")
+        command.add_argument("--wait", type=COUNT, default=30, help="seconds to wait for the workers (default 30)")
     history = _command(config, "history", _config, "who applied what when, and which worker holds which version")
-    history.add_argument("--count", type=_count, default=20)
+    history.add_argument("--count", type=COUNT, default=20, help="the latest so many (default 20)")
     for verb, command in (
         ("show", show), ("diff", diff), ("apply", apply), ("rollback", rollback), ("history", history)
     ):  # fmt: skip
@@ -195,9 +201,9 @@ def _folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=_DEFAULT_FOLDER, help="where data is kept (default .crossdock)")
 
 
-def _settings(parser: argparse.ArgumentParser) -> None:
+def _settings(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     text = f"the settings file (default: the one {SETTINGS_VARIABLE} names, else .crossdock/settings.toml)"
-    parser.add_argument("--settings", type=Path, help=text)
+    parser.add_argument("--settings", type=Path, default=default, help=text)
 
 
 def _on_record(parser: argparse.ArgumentParser) -> None:
@@ -207,27 +213,20 @@ def _on_record(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(load=lambda given: load_settings(_settings_path(given)))
 
 
+def _on_record_below(parser: argparse.ArgumentParser) -> None:
+    """As `_on_record`, for a verb of a command that takes the same: what stood before the verb holds."""
+    _settings(parser, argparse.SUPPRESS)
+    _json(parser, default=argparse.SUPPRESS)
+    parser.set_defaults(load=lambda given: load_settings(_settings_path(given)))
+
+
 def _for_plays(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
     _json(parser, "print the evidence as JSON lines")
 
 
-def _json(parser: argparse.ArgumentParser, text: str = "print JSON") -> None:
-    parser.add_argument("--json", action="store_true", help=text)
-
-
-def _port(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 65_534:  # noqa: PLR2004 - the console takes the next one
-        raise argparse.ArgumentTypeError("a port is a number from 1 to 65534")
-    return number
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return number
+def _json(parser: argparse.ArgumentParser, text: str = "print JSON", *, default: Any = False) -> None:
+    parser.add_argument("--json", action="store_true", default=default, help=text)
 
 
 def _run(coroutine: Coroutine[Any, Any, int]) -> int:

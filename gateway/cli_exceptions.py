@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import COUNT, Command, Options, add_group
+
 _FILTERS = (
     ("--kind", "KIND", "whose they are: dead_letter, parked, order and others"),
     ("--class", "CLASS", "why: transient, throttled, mapping, validation, sequence, vendor_outage, business, defect"),
@@ -20,22 +19,20 @@ _FILTERS = (
 
 def add_exception_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what every command on the record takes."""
-    verbs = commands.add_parser("exceptions", help="what stands still and waits for a person").add_subparsers(
-        metavar="VERB"
-    )
+    verbs = add_group(commands, "exceptions", "what stands still and waits for a person")
     listing = command(verbs, "list", _list, "the most urgent first; exits 1 when anything waits for a person")
     for name, shown, text in _FILTERS:
         listing.add_argument(name, metavar=shown, help=f"only these: {text}")
     listing.add_argument("--assignee", metavar="NAME", help="only what is theirs; '' for nobody's")
-    listing.add_argument("--state", choices=["open", "assigned", "retrying", "resolved", "ignored"])
-    listing.add_argument("--limit", type=int, default=50, help="at most so many (default 50)")
+    listing.add_argument("--state", choices=["open", "assigned", "retrying", "resolved", "ignored"], help="only these")
+    listing.add_argument("--limit", type=COUNT, default=50, help="at most so many (default 50)")
     show = command(verbs, "show", _show, "one of them with its history and its payload, redacted")
     assign = command(verbs, "assign", _decide, "make it somebody's")
     assign.add_argument("--to", metavar="NAME", help="whose it is; left out: nobody's")
     retry = command(verbs, "retry", _decide, "have it tried again at once")
     edit = command(verbs, "edit", _decide, "put another payload in its place, as a revision, and have that tried")
     edit.add_argument("--payload", type=Path, required=True, metavar="FILE", help="JSON, whole")
-    edit.add_argument("--version", type=int, required=True, help="of the exception as `show` told it")
+    edit.add_argument("--version", type=COUNT, required=True, help="of the exception as `show` told it")
     ignore = command(verbs, "ignore", _decide, "end it without doing what stands still")
     for each in (edit, ignore):
         each.add_argument("--reason", required=True, help="why: the audit trail keeps it")
@@ -49,9 +46,7 @@ def add_exception_commands(commands: Any, command: Command, options: Options) ->
 
 
 def _bulk_commands(verbs: Any, command: Command, options: Options) -> None:
-    bulks = verbs.add_parser("bulk", help="one verb for many: plan, start, progress, cancel").add_subparsers(
-        metavar="STEP"
-    )
+    bulks = add_group(verbs, "bulk", "one verb for many: plan, start, progress, cancel", metavar="STEP")
     plan = command(bulks, "plan", _bulk, "name what fits now; nothing is done before it is started")
     plan.add_argument("--do", choices=["retry", "ignore"], required=True, help="what is done with each")
     plan.add_argument("--reason", required=True, help="why: the audit trail keeps it")

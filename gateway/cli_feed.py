@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import Command, Options
 
 
 def add_feed_command(commands: Any, command: Command, options: Options) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import Command, Options, add_group
 
 
 def add_holder_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what every command on the record takes."""
-    verbs = commands.add_parser("holder", help="which source holds a location").add_subparsers(metavar="VERB")
+    verbs = add_group(commands, "holder", "which source holds a location")
     listing = command(verbs, "list", _list, "locations with a stand-by source, and who holds them now")
     text = "let the stand-by source hold a location from now on, or the declared holder again"
     switch = command(verbs, "switch", _switch, text)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import Command, Options
+
 KINDS: Final = ("items", "kits", "substitutes", "locations", "customers")
 
 
 def add_import_command(commands: Any, command: Command, options: Options) -> None:
     """Add it to `commands`; `command` makes one, `options` adds what it takes besides."""
     made = command(commands, "import", _import, "take master data from a CSV file, with a report of each refused row")
-    made.add_argument("kind", choices=KINDS)
+    made.add_argument("kind", choices=KINDS, help="what the rows are")
     made.add_argument("file", type=Path, help="CSV (RFC 4180), UTF-8, with a header; columns: docs/operator.md")
     made.add_argument("--source", default="steward", help="whose word it is (default: steward, a person's)")
     made.add_argument("--dry-run", action="store_true", help="change nothing, tell what would happen")

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any, Final
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import COUNT, Command, Options, add_group
+
 _KINDS: Final = ("items", "locations", "customers")
 _LISTED: Final = ("items", "customers")
 
 
 def add_master_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what every command on the record takes."""
-    verbs = commands.add_parser("master", help="master data: who owns what, where a value comes from, systems' lists")
-    verbs = verbs.add_subparsers(metavar="VERB")
+    verbs = add_group(commands, "master", "master data: who owns what, where a value comes from, systems' lists")
     owners = command(verbs, "owners", _owners, "who publishes, enriches, validates and consumes each attribute")
     show = command(verbs, "show", _show, "of one record whose word each value is, and what the others say")
     own = command(verbs, "own", _own, "let somebody else own an attribute; what counts of every record follows at once")
     for each in (owners, show, own):
-        each.add_argument("kind", choices=_KINDS)
+        each.add_argument("kind", choices=_KINDS, help="of which records")
         options(each)
     show.add_argument("name", help="a SKU, a location, the number of a customer")
     own.add_argument("attribute", help="one of those that `crossdock master owners` tells")
@@ -29,16 +27,16 @@ def add_master_commands(commands: Any, command: Command, options: Options) -> No
     own.add_argument("--validates", type=_names, help="who decides nothing, but marks a value as disputed")
     own.add_argument("--consumes", type=_names, help="who lives by the value")
     own.add_argument("--reason", required=True, help="why: kept with the change and in the audit trail")
-    own.add_argument("--seen", type=int, metavar="VERSION", help="refuse when it changed since this version")
+    own.add_argument("--seen", type=COUNT, metavar="VERSION", help="refuse when it changed since this version")
 
     read = command(verbs, "read", _read, "read systems' own lists now; exits 1 when something is refused")
-    read.add_argument("kind", choices=_LISTED)
+    read.add_argument("kind", choices=_LISTED, help="of which records")
     read.add_argument("--source", help="only the list of this system")
     read.add_argument("--whole", action="store_true", help="the whole list, not only what changed (of items always)")
     refused = command(
         verbs, "refused", _refused, "what of systems' lists is not taken and why; exits 1 when there is any"
     )
-    refused.add_argument("kind", choices=_LISTED)
+    refused.add_argument("kind", choices=_LISTED, help="of which records")
     refused.add_argument("--source", help="only of this system")
     for each in (read, refused):
         options(each)

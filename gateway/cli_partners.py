@@ -3,46 +3,45 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.cli_arguments import Command, Options, add_group, number_from
+
 _DAY: Final = 86_400
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
 
 
 def add_partner_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what all of them take."""
-    verbs = commands.add_parser("partner", help="add, change, suspend and disable partners")
-    made = _partner(verbs.add_subparsers(metavar="VERB"), command)
-    verbs = commands.add_parser("client", help="what clients prove themselves with instead of a secret")
-    made += _client(verbs.add_subparsers(metavar="VERB"), command)
-    verbs = commands.add_parser("key", help="rotate and revoke partners' API keys").add_subparsers(metavar="VERB")
+    made = _partner(add_group(commands, "partner", "add, change, suspend and disable partners"), command)
+    made += _client(add_group(commands, "client", "what clients prove themselves with instead of a secret"), command)
+    verbs = add_group(commands, "key", "rotate and revoke partners' API keys")
     rotate = command(verbs, "rotate", _rotate_key, "a new API key, shown once; the one before it ends a while later")
     rotate.add_argument("partner", help="its id: par_…")
-    rotate.add_argument("--overlap", type=_seconds, default=_DAY, help="seconds that the old key still holds (a day)")
+    rotate.add_argument(
+        "--overlap", type=number_from(0, 30 * _DAY), default=_DAY, help="seconds that the old key still holds (a day)"
+    )
     revoke = command(verbs, "revoke", _revoke_key, "end an API key now")
     revoke.add_argument("key", help="its visible part, as `partner show` lists it")
-    verbs = commands.add_parser("plan", help="limits that partners can be on").add_subparsers(metavar="VERB")
+    verbs = add_group(commands, "plan", "limits that partners can be on")
     listing = command(verbs, "list", _plan_list, "the plans of the record and of the settings")
     put = command(verbs, "set", _plan_set, "add a plan or replace its limits")
-    put.add_argument("name")
+    put.add_argument("name", help="of the plan, as partners are put on it")
     put.add_argument("--file", type=Path, required=True, help="TOML as in the settings: [default] and [operations]")
-    put.add_argument("--description", default="")
+    put.add_argument("--description", default="", help="what it is for")
     remove = command(verbs, "remove", _plan_remove, "remove a plan that nobody is on")
-    remove.add_argument("name")
+    remove.add_argument("name", help="of the plan, as `plan list` tells it")
     for each in (*made, rotate, revoke, listing, put, remove):
         options(each)
 
 
 def _partner(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
     add = command(verbs, "add", _add, "add a partner; its credentials are shown once")
-    add.add_argument("name")
-    add.add_argument("--channel", required=True)
-    add.add_argument("--plan", default="standard")
+    add.add_argument("name", help="what people call it")
+    add.add_argument("--channel", required=True, help="where it buys: a channel of the settings")
+    add.add_argument("--plan", default="standard", help="its limits, see `crossdock plan list` (default standard)")
     add.add_argument("--account", action="append", required=True, help="a customer code it orders for; repeatable")
-    add.add_argument("--webhook-url")
+    add.add_argument("--webhook-url", help="where its messages go: https, reachable from here")
     add.add_argument("--webhook-version", help="the API version its messages have (default: the newest)")
     version = command(verbs, "webhook-version", _webhook_version, "the API version its messages have")
     version.add_argument("partner", help="its id: par_…")
@@ -50,11 +49,11 @@ def _partner(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
     listing = command(verbs, "list", _list, "all partners")
     show = command(verbs, "show", _show, "a partner with its clients and keys")
     change = command(verbs, "change", _change, "move a partner to another channel, plan or set of accounts")
-    change.add_argument("--channel")
-    change.add_argument("--plan")
+    change.add_argument("--channel", help="where it buys from now on: a channel of the settings")
+    change.add_argument("--plan", help="its limits from now on, see `crossdock plan list`")
     change.add_argument("--account", action="append", help="a customer code, in place of all it has; repeatable")
     suspend = command(verbs, "suspend", _suspend, "refuse a partner's calls until it is resumed")
-    suspend.add_argument("--reason", required=True)
+    suspend.add_argument("--reason", required=True, help="why: the audit trail keeps it")
     resume = command(verbs, "resume", _resume, "take a suspended partner's calls again")
     disable = command(verbs, "disable", _disable, "refuse everything of a partner from now on, for good")
     for each in (show, change, suspend, resume, disable):
@@ -78,13 +77,6 @@ def _client(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
     for each in (keys, certificates):
         each.add_argument("--keep-secrets", action="store_true", help="its client secrets hold beside it (they end)")
     return [keys, certificates]
-
-
-def _seconds(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 30 * _DAY:
-        raise argparse.ArgumentTypeError("seconds, at most thirty days")
-    return number
 
 
 def _add(given: argparse.Namespace) -> int:

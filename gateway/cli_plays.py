@@ -7,8 +7,8 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import COUNT, Command, Options, number_from
+
 Run = Callable[[Coroutine[Any, Any, int]], int]
 
 STORIES: Final = ("main-job", "outages", "chaos", "three-regions", "promotion", "erp-migration")
@@ -24,23 +24,16 @@ def add_play_command(
         lambda given: run(_told(given, engines)),
         "run a story once against what `up` started, or start it for that",
     )
-    play.add_argument("story", choices=STORIES)
+    play.add_argument("story", choices=STORIES, help="docs/engineer.md tells what happens in each")
     options(play)
-    play.add_argument("--seed", type=int, default=1, help="outages, chaos, three-regions: of what happens (default 1)")
-    play.add_argument("--orders", type=_count, help="outages, chaos: orders placed at Tryton (default 60, 1000)")
-    play.add_argument("--other-orders", type=_count, default=10_000, help="chaos: at the sandboxes (default 10000)")
     play.add_argument(
-        "--rounds",
-        type=_count,
-        help="outages, chaos: how often everything dies (default 1, 8; chaos: and 4 after)",
+        "--seed", type=number_from(0), default=1, help="outages, chaos, three-regions: of what happens (default 1)"
     )
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("one or more")
-    return number
+    play.add_argument("--orders", type=COUNT, help="outages, chaos: orders placed at Tryton (default 60, 1000)")
+    play.add_argument("--other-orders", type=COUNT, default=10_000, help="chaos: at the sandboxes (default 10000)")
+    play.add_argument(
+        "--rounds", type=COUNT, help="outages, chaos: how often everything dies (default 1, 8; chaos: and 4 after)"
+    )
 
 
 async def _told(given: argparse.Namespace, engines: Callable[[], AbstractContextManager[None]]) -> int:

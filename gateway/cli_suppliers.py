@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import Command, Options, add_group
 
 
 def add_supplier_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what every command on the record takes."""
-    verbs = commands.add_parser("supplier", help="suppliers and how far their onboarding is")
-    verbs = verbs.add_subparsers(metavar="VERB")
+    verbs = add_group(commands, "supplier", "suppliers and how far their onboarding is")
     listing = command(verbs, "list", _list, "all suppliers: what is missing of each, and its test order")
     show = command(verbs, "show", _show, "a supplier with the steps that are done and its test order")
     add = command(verbs, "add", _add, "make a supplier known; orders go out to it once its onboarding is through")
-    add.add_argument("name")
+    add.add_argument("name", help="what people call it")
     change = command(verbs, "change", _change, "what more systems call it, or which partner speaks for it")
     for each in (add, change):
         text = "what an ERP calls it; repeatable"

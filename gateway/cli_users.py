@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import Command, Options, add_group
 
 
 def add_user_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what all of them take."""
-    verbs = commands.add_parser("user", help="the console's people and their roles").add_subparsers(metavar="VERB")
+    verbs = add_group(commands, "user", "the console's people and their roles")
     listing = command(verbs, "list", _list, "everybody, with roles and last sign-in")
     add = command(verbs, "add", _change, "add a person; the one-time token to sign in with is shown once")
     invite = command(verbs, "invite", _change, "a new one-time token for a person who lost the password")
@@ -22,7 +20,7 @@ def add_user_commands(commands: Any, command: Command, options: Options) -> None
     out = command(verbs, "sign-out", _change, "end all sessions of a person")
     changes = {"add": add, "invite": invite, "roles": roles, "disable": disable, "enable": enable, "sign-out": out}
     for verb, each in changes.items():
-        each.add_argument("name")
+        each.add_argument("name", help="of the person, as they sign in")
         each.set_defaults(verb=verb, role=())
     for each in (add, roles):
         text = "repair, approve or administer; repeatable; everybody may view"

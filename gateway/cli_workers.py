@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import Command, Options, add_group, number_from
 
 
 def add_worker_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what every command on the record takes."""
-    verbs = commands.add_parser("workers", help="who works, in which slot and release").add_subparsers(metavar="VERB")
+    verbs = add_group(commands, "workers", "who works, in which slot and release")
     text = "live workers, and the turns that wait by shape; exits 1 when nobody runs some of them"
     listing = command(verbs, "list", _list, text)
     text = "have a worker end: at once where others run its shape, else when none of its turns is left"
     drain = command(verbs, "drain", _drain, text)
-    drain.add_argument("slot", type=int, help="its slot, as `list` tells it")
+    drain.add_argument("slot", type=number_from(0), help="its slot, as `list` tells it")
     for each in (listing, drain):
         options(each)
 

@@ -25,6 +25,30 @@ def test_production_commands_refuse_to_start_without_settings(command, capsys):
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "command",
+    [
+        "begin-epoch", "partner list", "key revoke k", "plan list", "user list", "supplier list", "holder list",
+        "master owners items", "explain req_1", "reconcile", "exceptions list", "exceptions bulk list", "replay",
+        "feed web", "history", "workers list", "config show", "migrate status --from a --to b", "apis usage",
+    ],
+)  # fmt: skip
+def test_a_command_on_a_record_that_is_down_says_so_in_one_line(command, elsewhere, monkeypatch, capsys):
+    monkeypatch.setenv("NOBODY", "postgresql://crossdock@127.0.0.1:1/crossdock")
+    monkeypatch.setenv("NO_CACHE", "redis://127.0.0.1:1/0")
+    monkeypatch.setenv("A_KEY", "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IHNlY3I=")
+    settings = elsewhere / "settings.toml"
+    settings.write_text(
+        'tenant = "acme"\nbackbone = { url = "env:NOBODY" }\ncache = { url = "env:NO_CACHE" }\n'
+        'store = { url = "env:NOBODY", installation = "i" }\nsecrets = { keys = { "1" = "env:A_KEY" } }\n'
+    )
+    assert main([*command.split(), "--settings", str(settings)]) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert told.err.startswith("crossdock: PostgreSQL does not answer; check that it runs and that store.url is right")
+
+
 def test_the_settings_that_the_environment_names_come_before_those_in_the_folder(elsewhere, monkeypatch, capsys):
     (elsewhere / ".crossdock").mkdir()
     (elsewhere / ".crossdock" / "settings.toml").write_text("tenant = 1")
