@@ -85,6 +85,18 @@ def span(seconds: float) -> str:
     return f"{int(seconds // 10 * 10)} s" if seconds >= _LATE_S else "now"
 
 
+def distance(seconds: float) -> str:
+    """How long ago, or (below zero) until when, as a sentence tells it: ``5 min ago``, ``now``, ``in 2 h``."""
+    if abs(seconds) < _LATE_S:
+        return "now"
+    return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts: ``1 line``, ``1 200 tries``. `many` is left out where an s makes it."""
+    return f"{amount(number)} {one if number == 1 else many or one + 's'}"
+
+
 def exact_span(seconds: float) -> str:
     """A short duration with what matters of it: ``84 ms``, ``3.2 s``, ``2 min``."""
     if seconds < 1:
@@ -149,7 +161,7 @@ def _movements(data: Mapping[str, Any], _item: str) -> str:
     kinds = Counter(words(str(each.get("type", ""))) for each in some)
     places = sorted({str(each.get("location")) for each in some})
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
-    return f"{len(some)} movements at {', '.join(places[:_KINDS_SHOWN])} ({shown})"
+    return f"{counted(len(some), 'movement')} at {', '.join(places[:_KINDS_SHOWN])} ({shown})"
 
 
 def _availability(data: Mapping[str, Any], item: str) -> str:
@@ -168,7 +180,7 @@ def _claims(data: Mapping[str, Any], _item: str) -> str:
     claims = data.get("claims")
     count = len(claims) if isinstance(claims, list) else 0
     reason = f", {words(str(data['reason']))}" if data.get("reason") else ""
-    return f"{count} {'line' if count == 1 else 'lines'} of {data.get('order')}{reason}"
+    return f"{counted(count, 'line')} of {data.get('order')}{reason}"
 
 
 def _order(data: Mapping[str, Any], _item: str) -> str:

@@ -8,6 +8,7 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from gateway.canonical.purchase import AckCode
 from gateway.console.access import form_of, user_of
 from gateway.console.answers import html, status_of
 from gateway.console.doing import Done, Page, coming_back
@@ -43,6 +44,7 @@ TONES: Final = {
     "asked": "info",
     "done": "good",
 }
+_SAID: Final = {code.value: code.name.lower() for code in AckCode}
 _REPAIR: Final = {"role": "repair"}
 _APPROVE: Final = {"role": "approve"}
 _SHOWN: Final = 50
@@ -158,6 +160,7 @@ def _answers(pages: Pages, purchases: HandlesPurchases, tenant: str, clock: Cloc
             "stands": {} if standing is None else {each.line: each for each in standing.lines},
             "verdicts": {} if standing is None else {each.number: each for each in standing.invoices},
             "tones": TONES,
+            "said": _SAID,
             "problem": getattr(problem, "detail", None),
         }
         return html(pages.render("purchase.html", context), 200 if problem is None else status_of(problem))

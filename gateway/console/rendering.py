@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from msgspec import Struct
 
-from gateway.console.phrases import amount, event_tone, exact_span, money, span, tone_of, words
+from gateway.console.phrases import amount, counted, distance, event_tone, exact_span, money, span, tone_of, words
 from gateway.console.redaction import scrubbed
 from gateway.kernel.clock import Clock
 
@@ -63,10 +63,12 @@ class Pages:
         )
         self._environment.globals.update(asset=urls.__getitem__, tenant=tenant, money=money)
         self._environment.filters.update(
+            age=self._age,
             ago=self._ago,
             amount=amount,
             at=_at,
             clean=scrubbed,
+            counted=counted,
             event_tone=event_tone,
             gap=exact_span,
             span=span,
@@ -93,12 +95,15 @@ class Pages:
         frame = {"name": name, "url": url, "digest": digest, "live": live, "filtered": name in FILTERED}
         return self.render("_panel.html", {**frame, "body": Markup(body)})  # noqa: S704 - escaped by its template
 
+    def _age(self, at: datetime) -> Markup:
+        return _time(at, span((self._clock.now() - at).total_seconds()))
+
     def _ago(self, at: datetime | None) -> Markup:
-        if at is None:
-            return Markup("never")
-        seconds = (self._clock.now() - at).total_seconds()
-        text = span(seconds) if seconds >= 0 else f"in {span(-seconds)}"
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), _at(at), text)
+        return Markup("never") if at is None else _time(at, distance((self._clock.now() - at).total_seconds()))
+
+
+def _time(at: datetime, text: str) -> Markup:
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), _at(at), text)
 
 
 def _at(at: datetime | None) -> str:

@@ -65,6 +65,8 @@
     if (event.key === "Escape") close();
   });
 
+  document.querySelector("nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) htmx.trigger(document.body, "refresh");
   });

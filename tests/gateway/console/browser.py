@@ -32,7 +32,7 @@ class Browser:
         self._driver = subprocess.Popen(
             [shutil.which("chromedriver"), f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False)
+        self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=240, trust_env=False)
         until(lambda: self._http.get("/status").json()["value"]["ready"])
         chrome = {"args": [*FLAGS, f"--user-data-dir={folder}"], "binary": shutil.which("chromium")}
         wanted = {"browserName": "chrome", "goog:chromeOptions": chrome, "goog:loggingPrefs": {"browser": "ALL"}}
@@ -112,8 +112,8 @@ class Browser:
         return answer
 
 
-def until(ready, seconds=60.0):
-    """Poll until `ready()` is true."""
+def until(ready, seconds=240.0):
+    """Poll until `ready()` is true. What takes a second may take minutes where many work on one machine."""
     deadline = time.monotonic() + seconds
     while True:
         try:

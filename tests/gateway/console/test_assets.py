@@ -1,8 +1,10 @@
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 
 import gateway.console
+from gateway.console.pages import PANELS
 from gateway.console.rendering import Pages
 from gateway.kernel.clock import SystemClock
 
@@ -29,3 +31,15 @@ async def test_assets_are_served_for_ever_under_names_that_carry_their_digest(cl
             assert answer.headers["content-type"].split(";")[0] in ("text/css", "text/javascript", "image/svg+xml")
         assert (await client.get("/assets/..%2fapp.py")).status_code == 404
         assert (await client.get("/assets/VENDORED.toml")).status_code == 404
+
+
+def test_what_opens_in_the_drawer_stands_only_where_there_is_one():
+    templates = Path(gateway.console.__file__).parent / "templates"
+    opens = [
+        path
+        for path in templates.rglob("*.html")
+        if re.search(r"order_link\(|drawer_link\(|\"#detail\"", path.read_text())
+    ]
+    of_overview = {templates / "panels" / f"{name}.html" for name in PANELS}
+    elsewhere = [each for each in opens if each not in of_overview and each.parent.name != "details"]
+    assert [each.name for each in elsewhere] == ["_parts.html"]

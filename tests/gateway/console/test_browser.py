@@ -17,7 +17,7 @@ from . import seeding
 from .browser import Browser, free_port, until
 from .conftest import BOOTSTRAP, PASSWORD
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 @pytest.fixture
@@ -36,11 +36,13 @@ def served(console_url):
     command = [sys.executable, str(Path(__file__).with_name("serve_console.py")), console_url, str(port)]
     process = subprocess.Popen(command, env=os.environ | {"CONSOLE_RECORD": console_url})
     url = f"http://127.0.0.1:{port}"
-    until(lambda: httpx.get(f"{url}/sign-in", trust_env=False).status_code == 200)
-    yield url, process
-    process.send_signal(signal.SIGCONT)
-    process.terminate()
-    process.wait(15)
+    try:
+        until(lambda: httpx.get(f"{url}/sign-in", trust_env=False).status_code == 200)
+        yield url, process
+    finally:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        process.wait(60)
 
 
 def sign_in(browser, url):

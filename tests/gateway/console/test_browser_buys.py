@@ -11,7 +11,7 @@ from .buying import departed, opened
 from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 from .test_returning import Returning
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 async def test_a_purchase_is_seen_line_by_line_and_its_price_is_taken(browser, served, store, tmp_path):  # noqa: F811
@@ -31,9 +31,12 @@ async def test_a_return_is_seen_and_authorised(browser, served, store, tmp_path)
     folder = Path(os.environ.get("CONSOLE_PICTURES", tmp_path))
     await asyncio.to_thread(_look, browser, served[0], folder, "returns", "RMA-17", "may come")
     await asyncio.to_thread(_authorise, browser)
+    await asyncio.to_thread(_go_to_its_order, browser)
     state = "select state from returns.return_order where return_id = $1"
     assert await store.fetchval(state, asked) == "authorised"
-    assert browser.complaints() == []
+    [missing] = browser.complaints()  # the order of this return was never made
+    assert "/orders/ord_1" in missing
+    assert "404" in missing
 
 
 def _look(browser, url, folder, place, name, told):  # noqa: F811
@@ -70,3 +73,8 @@ def _authorise(browser):  # noqa: F811
     browser.type(f"{form} input[name='reason']", "a good customer")
     browser.click(f"{form} button")
     until(lambda: "return.authorised" in browser.text(".story"))
+
+
+def _go_to_its_order(browser):  # noqa: F811
+    browser.click("main a[href='/orders/ord_1']")
+    until(lambda: browser.url.endswith("/orders/ord_1"))

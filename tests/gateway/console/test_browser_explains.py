@@ -11,7 +11,7 @@ from .browser import until
 from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 from .test_explaining import kept, refused
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 async def test_a_person_types_an_id_and_reads_why(browser, served, store, tmp_path):  # noqa: F811

@@ -10,7 +10,7 @@ from .browser import until
 from .seeding import seed_channels, seed_regions
 from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 async def test_regions_and_channels_are_seen_and_acted_on(browser, served, store, tmp_path):  # noqa: F811

@@ -17,7 +17,7 @@ from .browser import until
 from .conftest import TENANT
 from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 async def test_a_person_sees_whose_word_counts(browser, served, store, tmp_path):  # noqa: F811

@@ -10,7 +10,7 @@ from .browser import until
 from .seeding import seed_operations
 from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 _TOLD = ("lot L-2031-04", "80 in transit", "900 of lot P-7", "that no books know", "A-01-3: 30", "of partner")
 
 

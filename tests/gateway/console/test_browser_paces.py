@@ -16,7 +16,7 @@ from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 from .test_browser_queues import _pictures
 from .test_working import at_work, run_a_turn
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from .seeding import seed_letter, seed_movements, seed_parked
 from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 from .wiring import queue_of
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 async def test_a_person_finds_what_stands_still_and_decides(browser, served, store, tmp_path):  # noqa: F811

@@ -10,7 +10,7 @@ from .browser import until
 from .seeding import seed_findings
 from .test_browser import browser, served, sign_in  # noqa: F401  # fixtures
 
-pytestmark = [pytest.mark.long, pytest.mark.integration]
+pytestmark = [pytest.mark.long, pytest.mark.integration, pytest.mark.timeout(1_200)]
 
 
 async def test_a_person_sees_why_figures_differ_and_decides(browser, served, store, tmp_path):  # noqa: F811

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.canonical.events import TAXONOMY
 from gateway.console.charts import bar, sparkline, strip
-from gateway.console.phrases import amount, exact_span, money, sentence, span, system_condition
+from gateway.console.phrases import amount, counted, distance, exact_span, money, sentence, span, system_condition
 from gateway.console.redaction import _SHOWN, MASK, redacted, scrubbed
 
 json_values = st.recursive(
@@ -23,6 +23,22 @@ json_values = st.recursive(
 )
 def test_an_age_is_coarse(seconds, text):
     assert span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(300, "5 min ago"), (9, "now"), (0, "now"), (-9, "now"), (-47, "in 40 s"), (-7300, "in 2 h")],
+)
+def test_a_sentence_says_whether_something_lies_behind_or_ahead(seconds, text):
+    assert distance(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 tries"), (1, "1 try"), (2, "2 tries"), (12_000, "12\u202f000 tries")]
+)
+def test_what_is_counted_stands_in_the_singular_when_it_is_one(number, text):
+    assert counted(number, "try", "tries") == text
+    assert counted(number, "line") == text.replace("tries", "lines").replace("try", "line")
 
 
 def test_amounts_lose_nothing():

@@ -62,7 +62,7 @@ async def test_a_page_has_every_partys_word_of_a_line_side_by_side_and_no_form_f
     row = page.split('data-line="1"')[1].split("</tr>")[0]
     figures = [cell.split("<")[0].strip() for cell in row.split('<td class="number">')[1:]]
     assert figures == ["120 EA", "120", "72", "72", "72", "48"]
-    for told in ("A-1", "line 1: IP 10", "N-1", "162.00 USD", "invoice.blocked", "supplier.acknowledged"):
+    for told in ("A-1", "line 1: price changed 10", "N-1", "162.00 USD", "invoice.blocked", "supplier.acknowledged"):
         assert told in page, told
     assert "purchase-decisions" not in page
     assert "<b>I-1</b>" not in page

@@ -75,6 +75,8 @@ async def test_returns_are_listed_by_state_and_told_as_text(desk):
         assert (shown.status_code, "PUMP-X400" in shown.text, "<form" in shown.text.split("Timeline")[0]) == (
             200, True, "sign-out" in shown.text,
         )  # fmt: skip
+        assert 'href="/orders/ord_1"' in shown.text
+        assert "Nothing happened yet." in shown.text
         assert (await client.get("/returns/ret_nobodys")).status_code == 404
 
 
