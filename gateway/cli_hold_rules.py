@@ -7,18 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gateway.cli_arguments import COUNT, add_group
+
 Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
 Options = Callable[[argparse.ArgumentParser], None]
 
 
 def add_hold_rule_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what every command on the record takes."""
-    verbs = commands.add_parser("hold-rules", help="rules that hold or refuse orders").add_subparsers(metavar="VERB")
+    verbs = add_group(commands, "hold-rules", "rules that hold or refuse orders")
     listing = command(verbs, "list", _list, "what holds or refuses orders now, and what is to come")
     text = "what a rule would have held of the orders placed last; nothing is written"
     preview = command(verbs, "preview", _preview, text)
     preview.add_argument("rule", type=Path, metavar="FILE", help="the rule in JSON, as the API takes a new version")
-    preview.add_argument("--last", type=int, default=200, help="of so many orders, 1000 at most (default 200)")
+    preview.add_argument("--last", type=COUNT, default=200, help="of so many orders, 1000 at most (default 200)")
     for each in (listing, preview):
         options(each)
 

@@ -83,6 +83,11 @@ def settled_meanwhile() -> Conflict:
     return Conflict("it is settled meanwhile: read it again", code="exceptions.over")
 
 
+def decided_on(what: str) -> Conflict:
+    """What an owner raises for a verb that it does not have: the decision is taken where `what` is shown."""
+    return Conflict(f"a person decides this on the {what} itself", code="exceptions.not_allowed")
+
+
 class TellsTroubles(Protocol):
     """An owner of troubles. All of it takes part in the caller's transaction.
 

@@ -9,10 +9,10 @@ from typing import Final
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb, settled_meanwhile
+from gateway.canonical.trouble import OURS, Effect, Trouble, TroubleClass, Verb, decided_on, settled_meanwhile
 from gateway.kernel.clock import Clock
 from gateway.kernel.context import Caller
-from gateway.kernel.errors import Conflict, NotFound
+from gateway.kernel.errors import NotFound
 from gateway.store.audit import record_act
 from process_apis.stock_operations.count_rules import needs_of_count
 from process_apis.stock_operations.models import Need, Operation, StatusChange, Transfer
@@ -87,14 +87,14 @@ class OperationTroubles:
             await wake(connection, replace(operation.task, not_before=None), now)
             await record_act(connection, caller, "operation.retry", subject, str(operation.state), {"code": code})
         else:
-            raise Conflict("a person decides this on the operation itself", code="exceptions.not_allowed")
+            raise decided_on("operation")
 
     async def ignore(self, connection: Connection, caller: Caller, key: str, reason: str) -> None:
         """Withdraw a status change that was refused."""
         subject, _, code = key.partition("/")
         await self._open(connection, caller.tenant, subject, code)
         if code != "status.refused":
-            raise Conflict("a person decides this on the operation itself", code="exceptions.not_allowed")
+            raise decided_on("operation")
         await self._changes.withdraw_within(connection, caller, subject, reason=reason)
 
     async def _open(self, connection: Connection, tenant: str, subject: str, code: str) -> Operation:
