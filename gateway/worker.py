@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import uvloop
 
@@ -20,6 +20,7 @@ from gateway.app import Core, initial_configuration
 from gateway.backbone.backbone import Backbone
 from gateway.backbone.leases import Leases
 from gateway.canonical.capabilities import Call, ListsCustomers, ReadsItems, ReadsPurchases, TakesOrders
+from gateway.chores import Work, attempt, attempt_all
 from gateway.configuration.following import Follower
 from gateway.durable.backlog_figures import backlog_families
 from gateway.durable.calling import Calling
@@ -203,15 +204,10 @@ class Worker:
         group.create_task(self._again("publication", lambda: self._core.publication.run(self._stop)))
         group.create_task(self._again("housekeeping", self._keep_house))
 
-    async def _again(self, name: str, work: Callable[[], Awaitable[Any]]) -> None:
+    async def _again(self, name: str, work: Work) -> None:
         """Run `work` until `stop`, beginning again when it fails: one part's trouble is not another's."""
         while not self._stop.is_set():
-            try:
-                await work()
-            except* CrossdockError as group:
-                _log.warning("%s begins again: %s", name, _first(group))
-            except* Exception:  # noqa: BLE001 - the others go on; the traceback is in the log
-                _log.exception("%s failed and begins again", name)
+            await attempt(name, work)
             await self._pause(_PAUSE_SECONDS)
 
     async def _keep_items(self) -> None:
@@ -328,24 +324,32 @@ class Worker:
             await self._pause(_HISTORY_SECONDS)
 
     async def _keep_house(self) -> None:
+        core, tenant = self._core, self._core.settings.tenant
+        chores: dict[str, Work] = {
+            "claims that expire": core.availability.expire,
+            "kits that begin": core.kits.tell_begun,
+            "shortages": core.availability.shortages.relieve,
+            "supply": partial(core.availability.watch_supply, tenant),
+            "backorders": partial(core.availability.backorders.attend_starved, tenant),
+            "substitutes": partial(core.availability.stand_in, tenant),
+            "lost turns of orders": core.orders.sweep,
+            "orders that are overdue": core.orders.cancel_overdue,
+            "terms that hold orders": core.orders.ask_terms_again,
+            "lost turns of stock operations": core.stock_operations.sweep,
+            "lost turns of returns": core.returns.sweep,
+            "lost turns of purchases": core.procurement.sweep,
+            "what DBOS keeps of turns": self._prune,
+        }
         while not self._stop.is_set():
-            await self._core.availability.expire()
-            await self._core.kits.tell_begun()
-            await self._core.availability.shortages.relieve()
-            await self._core.availability.watch_supply(self._core.settings.tenant)
-            await self._core.availability.backorders.attend_starved(self._core.settings.tenant)
-            await self._core.availability.stand_in(self._core.settings.tenant)
-            await self._core.orders.sweep()
-            await self._core.orders.cancel_overdue()
-            await self._core.orders.ask_terms_again()
-            await self._core.stock_operations.sweep()
-            await self._core.returns.sweep()
-            await self._core.procurement.sweep()
-            if self._core.clock.monotonic() >= self._prune_at:
-                self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS
-                async with self._core.store.connection() as connection:
-                    await prune_workflows(connection, older_than=_KEEP_WORKFLOWS)
+            await attempt_all(chores)
             await self._pause(_HOUSEKEEPING_SECONDS)
+
+    async def _prune(self) -> None:
+        if self._core.clock.monotonic() < self._prune_at:
+            return
+        self._prune_at = self._core.clock.monotonic() + _PRUNE_SECONDS
+        async with self._core.store.connection() as connection:
+            await prune_workflows(connection, older_than=_KEEP_WORKFLOWS)
 
     async def _keep_exceptions(self) -> None:
         """Keep the queue of exceptions as the owners of troubles tell it, in one worker of all."""
@@ -405,13 +409,6 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._stop.wait()
-
-
-def _first(group: BaseExceptionGroup[CrossdockError]) -> str:
-    found: BaseException = group
-    while isinstance(found, BaseExceptionGroup):
-        found = found.exceptions[0]
-    return found.detail if isinstance(found, CrossdockError) else str(found)
 
 
 if __name__ == "__main__":
