@@ -463,4 +463,5 @@ def _like(value: Any) -> Any:
     if len(text) == 16 and text.isalnum():
         return random_text(10)
     drawn = base64.b32encode(os.urandom(30)).decode().lower()
-    return f"g{drawn}"[: len(text)] if len(text) > 4 else drawn[: max(len(text), 4)]
+    # A short one must be no part of a word of the answer, as four letters alone sometimes are.
+    return f"g{drawn}"[: len(text)] if len(text) > 4 else f"q7{drawn}"[:4]

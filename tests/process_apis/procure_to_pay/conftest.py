@@ -38,6 +38,7 @@ from process_apis.procure_to_pay.options import ProcurementOptions, PurchaseTole
 from process_apis.procure_to_pay.process import ProcureToPay
 from tests.process_apis.procure_to_pay.drawing import ASKED
 
+_MOVEMENTS = r"^stock\.movement.*_recorded$"
 _numbers = count(1)
 
 
@@ -180,21 +181,30 @@ class World:
 
     async def hear(self, since: int | None = None) -> None:
         """What the consumers of the log would do."""
+        for recorded in await self.logged(_MOVEMENTS, self.heard if since is None else since):
+            async with self.store.transaction() as connection:
+                await self.purchases.receiving.on_movement(connection, recorded)
+            self.heard = max(self.heard, recorded.position.event)
+
+    async def logged(self, types: str, since: int = 0) -> list[Recorded]:
+        """Events behind the one numbered `since`, of the types that a pattern has."""
         rows = await self.store.fetch(
-            "select id, type, aggregate, aggregate_version, occurred_at, correlation_id, data from store.event"
-            " where tenant = $1 and id > $2 and type like 'stock.movement%_recorded' order by id",
-            self.tenant, self.heard if since is None else since,
+            "select id, type, aggregate, aggregate_version, occurred_at, correlation_id, data from store.told"
+            " where tenant = $1 and id > $2 and type ~ $3 order by id",
+            self.tenant, since, types,
         )  # fmt: skip
-        for row in rows:
-            event = Event(
+        events = [
+            Event(
                 tenant=self.tenant, type=row["type"], aggregate=row["aggregate"],
                 aggregate_version=row["aggregate_version"], occurred_at=row["occurred_at"],
                 data=json.loads(row["data"]), correlation_id=row["correlation_id"],
-            )  # fmt: skip
-            recorded = Recorded(position=Position(1, 1, row["id"]), recorded_at=row["occurred_at"], event=event)
-            async with self.store.transaction() as connection:
-                await self.purchases.receiving.on_movement(connection, recorded)
-            self.heard = max(self.heard, row["id"])
+            )
+            for row in rows
+        ]  # fmt: skip
+        return [
+            Recorded(position=Position(1, 1, row["id"]), recorded_at=row["occurred_at"], event=event)
+            for row, event in zip(rows, events, strict=True)
+        ]
 
     def call(self) -> Call:
         return Call(tenant=self.tenant, correlation_id="read", deadline=float("inf"))
