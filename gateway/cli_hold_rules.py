@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gateway.cli_arguments import COUNT, add_group
-
-Command = Callable[[Any, str, Callable[..., int], str], argparse.ArgumentParser]
-Options = Callable[[argparse.ArgumentParser], None]
+from gateway.cli_arguments import COUNT, Command, Options, add_group
 
 
 def add_hold_rule_commands(commands: Any, command: Command, options: Options) -> None:
