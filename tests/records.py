@@ -9,7 +9,9 @@ from typing import Final
 
 import asyncpg
 
+from gateway.durable.enqueue import enqueue
 from gateway.store.migrations import Migration, migrate
+from gateway.store.together import Together
 
 Prepare = Callable[[str], Awaitable[object]]
 
@@ -107,3 +109,10 @@ class Records:
         connection = await asyncpg.connect(self._postgres)
         await connection.execute(f"drop database {url.rpartition('/')[2]} with (force)")
         await connection.close()
+
+
+async def enqueue_now(connection, **turn):
+    """One turn, enqueued by itself on a connection."""
+    writes = Together()
+    enqueue(writes, **turn)
+    await writes.run(connection)

@@ -9,6 +9,7 @@ from typing import Final
 from gateway.durable.enqueue import enqueue
 from gateway.pacing.visits import Visits
 from gateway.store.postgres import Store
+from gateway.store.together import Together
 
 _LOOK_S: Final = 0.1
 _IDLE_S: Final = 1.0
@@ -50,9 +51,10 @@ class Calling:
     async def _look(self, system: str) -> int:
         async with self._store.transaction() as connection:
             called = await self._visits.call_next(connection, system)
+            writes = Together()
             for each in called:
-                await enqueue(
-                    connection,
+                enqueue(
+                    writes,
                     workflow=each.workflow,
                     workflow_id=each.workflow_id,
                     args=each.args,
@@ -60,4 +62,5 @@ class Calling:
                     priority=_AHEAD,
                     shape=each.shape,
                 )
+            await writes.run(connection)
         return len(called)

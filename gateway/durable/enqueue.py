@@ -13,19 +13,13 @@ from gateway.durable.shapes import CURRENT
 ROUTINE: Final = 50
 GOING_ON: Final = 40
 """The turns of work that has begun: they go before the first turns of others, so that what began comes to its end."""
-_ENQUEUE: Final = """
-select dbos.enqueue_workflow(
-    workflow_name => $1, queue_name => $2, workflow_id => $3, positional_args => $4::json[], priority => $5,
-    app_version => $7, delay_until_epoch_ms => case when $6::double precision > 0
-        then ((extract(epoch from clock_timestamp()) + $6::double precision) * 1000)::bigint end)
-"""
 _ENQUEUE_ALL: Final = """
 select count(dbos.enqueue_workflow(
     workflow_name => $1, queue_name => $2, workflow_id => w.id,
     positional_args => array(select json_array_elements(w.args::json)), priority => $5, app_version => $6)) as count
 from unnest($3::text[], $4::text[]) as w (id, args)
 """
-_ENQUEUE_ROW: Final = """
+_ENQUEUE: Final = """
 select count(dbos.enqueue_workflow(
     workflow_name => w.workflow, queue_name => w.queue, workflow_id => w.id,
     positional_args => array(select json_array_elements(w.args::json)), priority => w.priority, app_version => w.shape,
@@ -40,28 +34,7 @@ where workflow_uuid = any($1::text[]) and status in ('ENQUEUED', 'DELAYED', 'PEN
 """
 
 
-async def enqueue(
-    connection: Connection,
-    *,
-    workflow: str,
-    workflow_id: str,
-    args: Sequence[str | int],
-    queue: str,
-    priority: int = ROUTINE,
-    delay: float = 0.0,
-    shape: str = CURRENT.name,
-) -> None:
-    """Enqueue `workflow` under `workflow_id`, at most once per id, `delay` seconds from now.
-
-    `args` are ids only: what a workflow works on is read from the record when it runs. `priority` is 1 (first) to
-    100. Only workers of `shape` take it: that of what it works on, for something new that of this release. The SQL
-    function is DBOS's own (docs.dbos.dev, "Enqueueing from SQL").
-    """
-    encoded = [msgspec.json.encode(value).decode() for value in args]
-    await connection.execute(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay, shape)
-
-
-def enqueue_with(
+def enqueue(
     writes: GathersWrites,
     *,
     workflow: str,
@@ -72,9 +45,14 @@ def enqueue_with(
     delay: float = 0.0,
     shape: str = CURRENT.name,
 ) -> None:
-    """As `enqueue`, with whatever else `writes` writes."""
+    """Have `writes` enqueue `workflow` under `workflow_id`, at most once per id, `delay` seconds from now.
+
+    `args` are ids only: what a workflow works on is read from the record when it runs. `priority` is 1 (first) to
+    100. Only workers of `shape` take it: that of what it works on, for something new that of this release. The SQL
+    function is DBOS's own (docs.dbos.dev, "Enqueueing from SQL").
+    """
     encoded = msgspec.json.encode(args).decode()
-    writes.row(_ENQUEUE_ROW, workflow, queue, workflow_id, encoded, priority, delay, shape, returning="count")
+    writes.row(_ENQUEUE, workflow, queue, workflow_id, encoded, priority, delay, shape, returning="count")
 
 
 def enqueue_all(

@@ -25,6 +25,7 @@ from gateway.kernel.errors import (
 )
 from gateway.kernel.ids import new_id
 from gateway.store.postgres import Store
+from gateway.store.together import Together
 
 _encode: Final = msgspec.json.Encoder(decimal_format="string", order="deterministic").encode
 
@@ -112,8 +113,9 @@ class Tasks:
             await self._enqueue(connection, subject, row["turn"], row["shape"])
 
     async def _enqueue(self, connection: Connection, subject: str, turn: int, shape: str, delay: float = 0.0) -> None:
-        await enqueue(
-            connection,
+        writes = Together()
+        enqueue(
+            writes,
             workflow=self.workflow,
             workflow_id=f"{subject}:{turn}",
             args=[subject, turn],
@@ -121,6 +123,7 @@ class Tasks:
             delay=delay,
             shape=shape,
         )
+        await writes.run(connection)
 
     async def take_over(self, connection: Connection, subject: str) -> None:
         """A turn of this release works on the subject: the next ones are of its shape, whatever it was before."""

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Event
-from gateway.durable.enqueue import GOING_ON, enqueue_with
+from gateway.durable.enqueue import GOING_ON, enqueue
 from gateway.kernel.errors import NotFound
 from gateway.kernel.ids import new_id
 from gateway.store.queries import queries_beside
@@ -106,7 +106,7 @@ async def rouse(connection: Connection, order_id: str) -> None:
 def _enqueue(
     writes: GathersWrites, order_id: str, turn: int, shape: str, *, delay: float = 0.0, priority: int = GOING_ON
 ) -> None:
-    enqueue_with(
+    enqueue(
         writes,
         workflow=WORKFLOW,
         workflow_id=workflow_id(order_id, turn),

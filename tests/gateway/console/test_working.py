@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.console.working import WorkerDesk
-from gateway.durable.enqueue import enqueue
 from gateway.durable.schema import migrate_durable
 from gateway.durable.shapes import Shape
 from gateway.durable.slots import claim_slot
 from gateway.durable.workers import registration, sql
+from tests.records import enqueue_now
 
 from .conftest import MIGRATIONS, TENANT
 
@@ -41,7 +41,7 @@ def shown(console):
 
 async def run_a_turn(store, subject, *, shape="1", slot=1):
     async with store.transaction() as connection:
-        await enqueue(connection, workflow="order_to_ship.advance", workflow_id=f"{subject}:1", args=[], queue="q",
+        await enqueue_now(connection, workflow="order_to_ship.advance", workflow_id=f"{subject}:1", args=[], queue="q",
                       shape=shape)  # fmt: skip
         await connection.execute(
             "update dbos.workflow_status set status = 'PENDING', executor_id = $2,"
@@ -55,7 +55,7 @@ async def test_the_page_tells_who_works_on_what_and_which_turns_nobody_runs(show
     async with at_work(console_url) as slot, client:
         await run_a_turn(shown.store, "ord_1", slot=slot)
         async with shown.store.transaction() as connection:
-            await enqueue(connection, workflow="w", workflow_id="ord_2:1", args=[], queue="q", shape="9")
+            await enqueue_now(connection, workflow="w", workflow_id="ord_2:1", args=[], queue="q", shape="9")
         page = (await client.get("/workers")).text
     assert f'data-slot="{slot}" data-state="at_work"' in page
     assert "ord_1" in page

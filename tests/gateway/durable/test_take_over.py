@@ -9,10 +9,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from gateway.durable.enqueue import enqueue
 from gateway.durable.retention import prune_workflows
 from gateway.durable.schema import migrate_durable
 from gateway.store.migrations import find_migrations, migrate
+from tests.records import enqueue_now
 
 ROOT = Path(__file__).parents[3]
 MIGRATIONS = find_migrations([ROOT / "gateway/store/migrations", ROOT / "gateway/durable/migrations"])
@@ -49,7 +49,7 @@ async def record(database):
 async def enqueue_many(connection, keys, **options):
     async with connection.transaction():
         for key in keys:
-            await enqueue(connection, workflow="count", workflow_id=key, args=[key, 1], queue="counting", **options)
+            await enqueue_now(connection, workflow="count", workflow_id=key, args=[key, 1], queue="counting", **options)
 
 
 async def until(connection, query, wanted, seconds=60):
@@ -70,7 +70,7 @@ _LEFT = "select count(*) from dbos.workflow_status where status <> 'SUCCESS'"
 async def test_a_rolled_back_transaction_enqueues_nothing_and_an_id_runs_once(record, database):
     transaction = record.transaction()
     await transaction.start()
-    await enqueue(record, workflow="count", workflow_id="never", args=["never"], queue="counting")
+    await enqueue_now(record, workflow="count", workflow_id="never", args=["never"], queue="counting")
     await transaction.rollback()
     await enqueue_many(record, ["a", "a", "b"])
     async with worker(database):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.durable.enqueue import enqueue
 from gateway.durable.schema import migrate_durable
 from gateway.durable.shapes import Shape
 from gateway.durable.slots import claim_slot
@@ -24,6 +23,7 @@ from gateway.durable.workers import (
 from gateway.kernel.errors import Conflict, NotFound
 from gateway.store.migrations import find_migrations, migrate
 from gateway.store.postgres import Store
+from tests.records import enqueue_now
 
 ROOT = Path(__file__).parents[3]
 MIGRATIONS = find_migrations([ROOT / "gateway/store/migrations", ROOT / "gateway/durable/migrations"])
@@ -69,7 +69,7 @@ async def test_who_holds_a_slot_is_told_with_what_it_runs_and_who_let_go_is_not(
 async def test_turns_of_a_shape_that_nobody_runs_or_succeeds_are_told_as_left(store, database):
     async with store.transaction() as connection:
         for shape in ("1", "2", "3"):
-            await enqueue(connection, workflow="w", workflow_id=shape, args=[], queue="q", shape=shape)
+            await enqueue_now(connection, workflow="w", workflow_id=shape, args=[], queue="q", shape=shape)
     async with at_work(database, TWO, "1"), store.connection() as connection:
         shapes = await list_shapes(connection)
         assert [(each.shape, each.waiting, each.workers, each.successors, each.is_left) for each in shapes] == [
@@ -118,7 +118,7 @@ async def _drain(store, slot):
 async def test_what_each_worker_is_at_is_told_by_its_slot_the_eldest_first(store, database):
     async with at_work(database, ONE) as slot, store.connection() as connection:
         for number in range(3):
-            await enqueue(connection, workflow="w", workflow_id=f"ord_{number}:1", args=[], queue="q", shape="1")
+            await enqueue_now(connection, workflow="w", workflow_id=f"ord_{number}:1", args=[], queue="q", shape="1")
         await connection.execute(
             "update dbos.workflow_status set status = 'PENDING', executor_id = 'slot-1',"
             " started_at_epoch_ms = 1000 * (10 - right(split_part(workflow_uuid, ':', 1), 1)::int)"
