@@ -1,7 +1,7 @@
 """The play of an ERP's end: a business unit moves from Tryton to S/4HANA while its orders are open in every state.
 
-It starts a stack of its own with both ERPs. What happened is judged by `checker_erp_migration.py`, a process of its own
-that imports nothing of ours: from the partners' log, the record, Tryton by RPC and S/4HANA by OData.
+It starts a stack of its own with both ERPs. What happened is judged by `checkers/erp_migration.py`, a process of its
+own that imports nothing of ours: from the partners' log, the record, Tryton by RPC and S/4HANA by OData.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from gateway.plays.stack import Stack, find_running
 from gateway.plays.two_erps import NEW, OLD, TwoErps
 from gateway.settings import load_settings
 
-_CHECKER: Final = Path(__file__).with_name("checker_erp_migration.py")
+_CHECKER: Final = "gateway.plays.checkers.erp_migration"
 _PATIENCE_SECONDS: Final = 180.0
 _CROSSING: Final = 10
 _WIDTH: Final = 150
@@ -98,7 +98,7 @@ class ErpMigration:
         path.touch(mode=0o600)
         path.write_text(json.dumps(self._plan()), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(_CHECKER), str(path), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-I", "-m", _CHECKER, str(path), stdout=asyncio.subprocess.PIPE
         )
         said, _ = await process.communicate()
         return [json.loads(line) for line in said.decode().splitlines()]

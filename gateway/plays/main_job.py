@@ -1,7 +1,7 @@
 """The main story: a partner asks, orders once although he asks twice, and the goods leave; every step with evidence.
 
 It runs against what `crossdock up --demo` started, or starts that itself. What happened is judged by
-`checker_main_job.py`, a process of its own that imports nothing of ours.
+`checkers/main_job.py`, a process of its own that imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gateway.plays.progress import Progress
 from gateway.plays.stack import Stack, find_running
 from gateway.settings import Settings, load_settings
 
-_CHECKER: Final = Path(__file__).with_name("checker_main_job.py")
+_CHECKER: Final = "gateway.plays.checkers.main_job"
 _PATIENCE_SECONDS: Final = 60.0
 _ORDERED: Final = 10
 _WIDTH: Final = 150
@@ -288,7 +288,7 @@ def _table(findings: list[dict[str, Any]]) -> Table:
 
 async def _checker(mode: str, plan: Path) -> list[str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-I", str(_CHECKER), mode, str(plan), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-I", "-m", _CHECKER, mode, str(plan), stdout=asyncio.subprocess.PIPE
     )
     output, _ = await process.communicate()
     lines = output.decode().splitlines()

@@ -1,7 +1,7 @@
 """The play of outages: everything dies once, carrier and cache lose their data, and nothing that was accepted is lost.
 
-It starts a stack of its own, because it kills it. What happened is judged by `checker_outages.py`, a process of its own
-that imports nothing of ours: from the client's log, the record, Tryton and the books of both warehouses.
+It starts a stack of its own, because it kills it. What happened is judged by `checkers/outages.py`, a process of its
+own that imports nothing of ours: from the client's log, the record, Tryton and the books of both warehouses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gateway.plays.second_unit import ERP, WAREHOUSE, SecondUnit
 from gateway.plays.stack import Stack, find_running
 from gateway.settings import load_settings
 
-_CHECKER: Final = Path(__file__).with_name("checker_outages.py")
+_CHECKER: Final = "gateway.plays.checkers.outages"
 # The day's traffic and other plays may be here at other times: this one takes the fullest of these.
 _SKUS: Final = tuple(f"SKU-{number:04d}" for number in range(120, 140))
 _SCARCE: Final = 4
@@ -276,7 +276,7 @@ class Outages:
         path.write_text(json.dumps(plan), encoding="utf-8")
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", str(_CHECKER), mode, str(path), stdout=asyncio.subprocess.PIPE
+                sys.executable, "-I", "-m", _CHECKER, mode, str(path), stdout=asyncio.subprocess.PIPE
             )
             output, _ = await process.communicate()
         finally:

@@ -1,7 +1,7 @@
 """The play of a promotion: ten times the usual orders at once, before an ERP that takes five calls a second.
 
 It starts a stack of its own with a Regional ERP that polices its limit (429 beyond) and a warehouse. The worker is
-killed in the middle of the burst. What happened is judged by `checker_promotion.py`, a process of its own that imports
+killed in the middle of the burst. What happened is judged by `checkers/promotion.py`, a process of its own that imports
 nothing of ours: from the buyers' log, the ERP's log and books, and what was told of the backlog meanwhile.
 """
 
@@ -35,7 +35,7 @@ from gateway.settings import load_settings
 from system_apis.regional_erp.sandbox import ErpSandbox
 from system_apis.regional_wms.sandbox import WmsSandbox
 
-_CHECKER: Final = Path(__file__).with_name("checker_promotion.py")
+_CHECKER: Final = "gateway.plays.checkers.promotion"
 _ERP: Final = "erp_limited"
 _WMS: Final = "wms_play"
 _SITE: Final = "NOR1"
@@ -197,7 +197,7 @@ class Promotion:
         path = self.folder / "check.json"
         path.write_text(json.dumps(plan), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(_CHECKER), str(path), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-I", "-m", _CHECKER, str(path), stdout=asyncio.subprocess.PIPE
         )
         said, _ = await process.communicate()
         return [json.loads(line) for line in said.decode().splitlines()]

@@ -1,8 +1,8 @@
 """The play of three regions: NA tells at once and loses some, EMEA by the hour, APAC after confirmation, and APAC dies.
 
 It starts a stack of its own, with nothing but three sources that report to us. What the regions' page and API told
-meanwhile is judged by `checker_three_regions.py`, a process of its own that imports nothing of ours: from the traffic's
-log, the record, and what it was answered itself.
+meanwhile is judged by `checkers/three_regions.py`, a process of its own that imports nothing of ours: from the
+traffic's log, the record, and what it was answered itself.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gateway.plays.region_traffic import HABITS, ITEMS, Warehouse
 from gateway.plays.stack import Stack, find_running
 from gateway.settings import Settings, load_settings
 
-_CHECKER: Final = Path(__file__).with_name("checker_three_regions.py")
+_CHECKER: Final = "gateway.plays.checkers.three_regions"
 _TENANT: Final = "demo"
 _SCOPES: Final = ("stock:read", "stock:write", "availability:read", *(f"source:{habit.source}" for habit in HABITS))
 _ALIVE_SECONDS: Final = 8.0
@@ -163,7 +163,7 @@ class ThreeRegions:
         path.touch(mode=0o600)
         path.write_text(json.dumps(plan), encoding="utf-8")
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-I", str(_CHECKER), mode, str(path), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-I", "-m", _CHECKER, mode, str(path), stdout=asyncio.subprocess.PIPE
         )
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway.plays import checker_outages as checker
+from gateway.plays.checkers import outages as checker
 
 PROBLEM = {"content-type": "application/problem+json", "retry-after": "1"}
 

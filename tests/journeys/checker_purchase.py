@@ -23,67 +23,11 @@ from typing import Any
 
 import standardwebhooks
 
-Finding = tuple[str, bool, str]
+from gateway.plays.checkers.evidence import Finding, fetch, lines, made, tell
+from gateway.plays.checkers.tryton import Tryton
+
 _OK, _NOT_FOUND = 200, 404
 _HEARD = {"ordered", "decided", "received", "invoice_blocked", "invoice_matched", "invoice_in_books"}
-
-
-class Tryton:
-    """As much JSON-RPC as the checks need."""
-
-    def __init__(self, url: str, database: str, user: str, password: str) -> None:
-        self._url = f"{url}/{database}/rpc/"
-        self._session = ""
-        login = self._post("common.db.login", [user, {"password": password}, "en"])
-        self._session = base64.b64encode(f"{user}:{login[0]}:{login[1]}".encode()).decode()
-        self._context = self._post("model.res.user.get_preferences", [True, {}])
-
-    def _post(self, method: str, params: list[Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._session:
-            headers["Authorization"] = f"Session {self._session}"
-        body = json.dumps({"id": 1, "method": method, "params": params}).encode()
-        decoded = _read(urllib.request.Request(self._url, body, headers))
-        if "error" in decoded:
-            raise RuntimeError(f"Tryton: {decoded['error']}")
-        return decoded["result"]
-
-    def read(self, model: str, domain: list[Any], fields: list[str], **context: Any) -> list[dict[str, Any]]:
-        """Rows of a model."""
-        params = [domain, 0, None, [["id", "ASC"]], fields, {**self._context, **context}]
-        rows: list[dict[str, Any]] = self._post(f"model.{model}.search_read", params)
-        return rows
-
-    def quantity(self, sku: str, warehouse: str) -> Decimal:
-        """What Tryton itself counts of a product in the storage of a warehouse."""
-        [place] = self.read(
-            "stock.location", [["code", "=", warehouse], ["type", "=", "warehouse"]], ["storage_location"]
-        )
-        [product] = self.read(
-            "product.product", [["code", "=", sku]], ["quantity"],
-            locations=[place["storage_location"]], with_childs=True,
-        )  # fmt: skip
-        return Decimal(str(product["quantity"]))
-
-
-def _typed(value: dict[str, Any]) -> Any:
-    kind = value.get("__class__")
-    if kind == "Decimal":
-        return Decimal(value["decimal"])
-    return {k: v for k, v in value.items() if k != "__class__"} if kind else value
-
-
-def _read(request: urllib.request.Request) -> Any:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=60) as answer:
-        return json.load(answer, object_hook=_typed)
-
-
-def lines(path: str) -> list[dict[str, Any]]:
-    """A log of one JSON object a line; who was told nothing has none."""
-    if not Path(path).exists():
-        return []
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def sent(plan: dict[str, Any], label: str) -> dict[str, Any]:
@@ -94,7 +38,7 @@ def sent(plan: dict[str, Any], label: str) -> dict[str, Any]:
 
 def figures(plan: dict[str, Any], erp: Tryton) -> dict[str, str]:
     """What Tryton counts of each article."""
-    return {sku: str(erp.quantity(sku, plan["warehouse"])) for sku in plan["skus"]}
+    return erp.quantities(plan["skus"], [plan["warehouse"]])
 
 
 def came_in(plan: dict[str, Any]) -> dict[str, Decimal]:
@@ -114,7 +58,7 @@ def _pages(wms: dict[str, str], resource: str, name: str) -> list[dict[str, Any]
     while True:
         query = urllib.parse.urlencode({"limit": 200, **({"after": after} if after else {})})
         url = f"{wms['url']}/api/v2/{resource}?{query}"
-        page = _read(urllib.request.Request(url, headers={"x-api-key": wms["api_key"]}))
+        page = fetch(urllib.request.Request(url, headers={"x-api-key": wms["api_key"]}))
         found += page[name]
         if not page[name] or not page["next"] or page["next"] == after:
             return found
@@ -206,9 +150,14 @@ def check_supplier(plan: dict[str, Any]) -> list[Finding]:
     ]
 
 
+def _heard(log: str) -> list[dict[str, Any]]:
+    """What a receiver noted; who was told nothing has no log."""
+    return lines(log) if Path(log).exists() else []
+
+
 def check_webhooks(plan: dict[str, Any]) -> list[Finding]:
     """The supplier heard of the order, signed, before it answered, and of all that came of it; the other did not."""
-    hook, got = standardwebhooks.Webhook(plan["webhook_secret"]), lines(plan["webhook_log"])
+    hook, got = standardwebhooks.Webhook(plan["webhook_secret"]), _heard(plan["webhook_log"])
     heard: list[tuple[str, float]] = []
     strange = unsigned = 0
     for entry in got:
@@ -226,7 +175,7 @@ def check_webhooks(plan: dict[str, Any]) -> list[Finding]:
     first = min((at for occasion, at in heard if occasion == "ordered"), default=float("inf"))
     occasions = [occasion for occasion, _ in heard]
     elsewhere = [
-        e for e in lines(plan["other_webhook_log"]) if plan["purchase"].encode() in base64.b64decode(e["body"])
+        e for e in _heard(plan["other_webhook_log"]) if plan["purchase"].encode() in base64.b64decode(e["body"])
     ]
     return [
         ("every webhook's signature verifies", bool(got) and not unsigned, f"{len(got)} webhooks, {unsigned} unsigned"),
@@ -247,15 +196,7 @@ def main() -> int:
     if sys.argv[1] == "observe":
         sys.stdout.write(json.dumps(figures(plan, Tryton(**plan["tryton"]))) + "\n")
         return 0
-    findings: list[Finding] = []
-    for check in (check_tryton, check_supplier, check_webhooks):
-        try:
-            findings += check(plan)
-        except Exception as error:  # noqa: BLE001 - a check that cannot be made has failed
-            findings.append((check.__name__, False, f"{type(error).__name__}: {error}"))
-    for name, ok, evidence in findings:
-        sys.stdout.write(json.dumps({"check": name, "ok": ok, "evidence": evidence}) + "\n")
-    return 0 if all(ok for _, ok, _ in findings) else 1
+    return tell(made((check_tryton, check_supplier, check_webhooks), plan))
 
 
 if __name__ == "__main__":

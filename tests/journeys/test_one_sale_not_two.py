@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from decimal import Decimal
 from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +15,8 @@ import httpx
 import pytest
 
 from gateway.kernel.secrets import resolve_secret
-from gateway.plays.checker_main_job import Tryton, lines
+from gateway.plays.checkers.evidence import lines
+from gateway.plays.checkers.tryton import Tryton
 from gateway.plays.partner_client import PartnerClient
 from gateway.plays.stack import Stack
 from gateway.settings import load_settings
@@ -39,7 +41,10 @@ class Buyer:
         self.number, self.sku, self.order = f"one-sale-{next(_numbers):02d}", next(_skus), ""
         self.erp = Tryton(self.demo.tryton.url, self.demo.tryton.database, "admin",
                           self.demo.tryton.admin_password.reveal())  # fmt: skip
-        self.before = self.erp.quantity(self.sku, "WH-N")
+        self.before = self.quantity()
+
+    def quantity(self) -> Decimal:
+        return Decimal(self.erp.quantities([self.sku], ["WH-N"])[self.sku])
 
     async def place(self) -> str:
         async def in_stock() -> bool:
@@ -92,7 +97,7 @@ class Buyer:
         domain = [["origin.sale.reference", "=", self.order, "sale.line"], ["to_location.type", "=", "customer"]]
         moves = self.erp.read("stock.move", [*domain, ["state", "!=", "cancelled"]], ["quantity", "state"])
         assert [(move["quantity"], move["state"]) for move in moves] == [(2, "done")]
-        assert self.erp.quantity(self.sku, "WH-N") == self.before - 2
+        assert self.quantity() == self.before - 2
         released = [
             entry
             for entry in lines(str(self.demo.folder / "wms_north" / "received.jsonl"))

@@ -1,6 +1,6 @@
 """The independent checker of the play of ERPs: reads the evidence where it lies and imports no Crossdock code.
 
-    python checker_erp_migration.py PLAN.json
+    python -I -m gateway.plays.checkers.erp_migration PLAN.json
 
 prints one JSON object a line, ``{"check", "ok", "evidence"}``, and exits with 1 when any is not ok. The books: the
 partners' log (what they sent and were answered), the record (SQL), Tryton (JSON-RPC), S/4HANA (OData v2).
@@ -22,39 +22,13 @@ from typing import Any
 
 import asyncpg
 
-Finding = tuple[str, bool, str]
+from gateway.plays.checkers.evidence import Finding, fetch, lines, short, tell
+from gateway.plays.checkers.tryton import Tryton
+
 _ALIVE = ("confirmed", "processing", "done")
 _BEGUN = ("completed", "partially_shipped", "picked")
 _TAKEN_ALONG = ("released", "submitted")
 _NOWHERE = ("held", "backordered")
-_SHOWN = 6
-
-
-class Tryton:
-    """As much JSON-RPC as the checks need."""
-
-    def __init__(self, url: str, database: str, user: str, password: str) -> None:
-        self._url = f"{url}/{database}/rpc/"
-        self._session = ""
-        login = self._post("common.db.login", [user, {"password": password}, "en"])
-        self._session = base64.b64encode(f"{user}:{login[0]}:{login[1]}".encode()).decode()
-        self._context = self._post("model.res.user.get_preferences", [True, {}])
-
-    def _post(self, method: str, params: list[Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._session:
-            headers["Authorization"] = f"Session {self._session}"
-        body = json.dumps({"id": 1, "method": method, "params": params}).encode()
-        decoded = _fetch(urllib.request.Request(self._url, body, headers))  # noqa: S310 - loopback, from our own plan
-        if "error" in decoded:
-            raise RuntimeError(f"Tryton: {decoded['error']}")
-        return decoded["result"]
-
-    def read(self, model: str, domain: list[Any], fields: list[str]) -> list[dict[str, Any]]:
-        """Rows of a model."""
-        params = [domain, 0, None, [["id", "ASC"]], fields, self._context]
-        rows: list[dict[str, Any]] = self._post(f"model.{model}.search_read", params)
-        return rows
 
 
 class Sap:
@@ -71,30 +45,15 @@ class Sap:
         """Entities of a set."""
         query = urllib.parse.urlencode({f"${k}": v for k, v in options.items()}, quote_via=urllib.parse.quote)
         asked = urllib.request.Request(f"{self._url}/{path}?{query}", headers=self._headers)  # noqa: S310
-        rows: list[dict[str, Any]] = _fetch(asked)["d"]["results"]
+        rows: list[dict[str, Any]] = fetch(asked)["d"]["results"]
         return rows
-
-
-def _fetch(request: urllib.request.Request) -> Any:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=30) as answer:
-        return json.load(answer, object_hook=_typed)
-
-
-def _typed(value: dict[str, Any]) -> Any:
-    return Decimal(value["decimal"]) if value.get("__class__") == "Decimal" else value
-
-
-def _short(found: Any) -> str:
-    listed = [str(one) for one in found]
-    return ", ".join(listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
 
 
 class Evidence:
     """What the partners sent and saw."""
 
     def __init__(self, log: str) -> None:
-        self.entries = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
+        self.entries = lines(log)
         answers = [e for e in self.entries if e["event"] == "answer"]
         sent = {e["key"]: e["sent"] for e in self.entries if e["event"] == "sending"}
         self.asked = sent
@@ -148,7 +107,7 @@ def check_contract(seen: Evidence) -> list[Finding]:
     moved = [order for order in before if not fits(shape(before[order]), shape(after[order]))]
     same = ("id", "external_number")
     lost = [o for o, body in before.items() if any(after.get(o, {}).get(name) != body[name] for name in same)]
-    lines = [o for o in before if [x["item"] for x in before[o]["lines"]] != [x["item"] for x in after[o]["lines"]]]
+    changed = [o for o in before if [x["item"] for x in before[o]["lines"]] != [x["item"] for x in after[o]["lines"]]]
     states = Counter(f"{seen.kinds[order]} -> {body['status']['state']}" for order, body in after.items())
     ends = {o: body["status"]["state"] for o, body in after.items()}
     wrong = [o for o, state in ends.items() if state != (seen.kinds[o] if seen.kinds[o] in _NOWHERE else "completed")]
@@ -156,10 +115,10 @@ def check_contract(seen: Evidence) -> list[Finding]:
         (
             "v2 answers have one shape before and after",
             not odd and not moved,
-            _short(odd + moved) or f"{len(shapes)} orders",
+            short(odd + moved) or f"{len(shapes)} orders",
         ),
-        ("ids, numbers and items stay", not lost and not lines, _short(lost + lines) or f"{len(before)} orders"),
-        ("every order came to its end", not wrong, _short(f"{state} x {count}" for state, count in states.items())),
+        ("ids, numbers and items stay", not lost and not changed, short(lost + changed) or f"{len(before)} orders"),
+        ("every order came to its end", not wrong, short(f"{state} x {count}" for state, count in states.items())),
     ]
 
 
@@ -195,10 +154,10 @@ def check_erps(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         (
             "doubled 0: no order is live twice",
             not doubled and not strangers,
-            _short(doubled + strangers) or f"{len(ids)} orders",
+            short(doubled + strangers) or f"{len(ids)} orders",
         ),
-        ("lost 0: every order that was handed over is live once", not lost, _short(lost) or f"{handed} orders"),
-        ("what waits is in neither", not early, _short(early) or f"{len(nowhere)} held or backordered"),
+        ("lost 0: every order that was handed over is live once", not lost, short(lost) or f"{handed} orders"),
+        ("what waits is in neither", not early, short(early) or f"{len(nowhere)} held or backordered"),
         ("what the warehouse had begun stayed in Tryton", all(old[o] == 1 for o in stay), f"{len(stay)} orders"),
         ("what it had not begun is in S/4HANA alone", all(new[o] == 1 for o in along), f"{len(along)} orders"),
         (
@@ -227,15 +186,15 @@ def _check_amounts(sap: Sap, orders: list[dict[str, Any]], new: Counter[str], se
             amount = Decimal(part["ActualDeliveredQtyInOrderQtyUnit"])
             delivered[numbers.get(part["ReferenceSDDocument"], "?")][part["Material"]] += amount
     postings = Counter(h["DeliveryDocumentBySupplier"] for h in headers.values())
-    other = [o for o, lines in ordered.items() if lines != seen.wanted.get(o)]
-    short = [o for o in ordered if dict(delivered[o]) != seen.wanted.get(o)]
+    other = [o for o, items in ordered.items() if items != seen.wanted.get(o)]
+    partly = [o for o in ordered if dict(delivered[o]) != seen.wanted.get(o)]
     twice = [posting for posting, count in postings.items() if count > 1]
     return [
-        ("S/4HANA has what was ordered, to the last digit", not other, _short(other) or f"{len(ordered)} orders"),
+        ("S/4HANA has what was ordered, to the last digit", not other, short(other) or f"{len(ordered)} orders"),
         (
             "S/4HANA was told of every shipment once",
-            not short and not twice,
-            _short(short + twice) or f"{len(postings)} goods issues",
+            not partly and not twice,
+            short(partly + twice) or f"{len(postings)} goods issues",
         ),
     ]
 
@@ -245,7 +204,7 @@ def _posted_in_tryton(shipments: dict[int, dict[str, Any]], sales: list[dict[str
     for sale in sales:
         if sale["reference"] in stay:
             states.update(shipments[number]["state"] for number in sale["shipments"])
-    told = _short(f"{state} x {count}" for state, count in states.items())
+    told = short(f"{state} x {count}" for state, count in states.items())
     return ("Tryton was told of every shipment of what stayed", set(states) == {"done"}, told)
 
 
@@ -284,7 +243,7 @@ async def check_record(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         (
             "no person is needed",
             not stuck,
-            _short(f"{r['order_id']} {r['code']}" for r in stuck) or "no exception is open",
+            short(f"{r['order_id']} {r['code']}" for r in stuck) or "no exception is open",
         ),
         ("every move is audited", audited == len(moves), f"{audited} entries"),
     ]
@@ -295,9 +254,7 @@ def main() -> int:
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     seen = Evidence(plan["client_log"])
     findings = [*check_contract(seen), *check_erps(plan, seen), *asyncio.run(check_record(plan, seen))]
-    for name, ok, evidence in findings:
-        print(json.dumps({"check": name, "ok": bool(ok), "evidence": evidence}))  # noqa: T201
-    return 0 if all(ok for _, ok, _ in findings) else 1
+    return tell(findings)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The independent checker of the play of three regions: it asks for itself, and imports no Crossdock code.
 
-    python checker_three_regions.py watch PLAN.json    asks what is told of the regions until the traffic is over
-    python checker_three_regions.py check PLAN.json    compares what it was told with what was injected
+Run as ``python -I -m gateway.plays.checkers.three_regions MODE PLAN.json``; a MODE each:
+
+    watch    asks what is told of the regions until the traffic is over
+    check    compares what it was told with what was injected
 
 `check` prints one JSON object a line, ``{"check", "ok", "evidence"}``, and exits with 1 when any is not ok. Injected is
 what the traffic's log says: when something happened, when it was sent and answered, what was never sent. From that
@@ -26,7 +28,8 @@ from typing import Any
 
 import asyncpg
 
-Finding = tuple[str, bool, str]
+from gateway.plays.checkers.evidence import Finding, fetch, lines, tell
+
 _POLL = 0.5
 _NOTED = 1.1
 _SLOT = 0.055
@@ -40,19 +43,7 @@ def get(plan: dict[str, Any], path: str, **query: Any) -> Any:
     """One answer of the process API."""
     url = f"{plan['gateway']}{path}?{urllib.parse.urlencode(query)}"
     request = urllib.request.Request(url, headers={"Authorization": f"Bearer {plan['token']}"})  # noqa: S310 - loopback
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        return json.load(answer, parse_float=Decimal)
-
-
-def log_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """The traffic's log so far, without a line that is being written."""
-    lines = Path(plan["traffic_log"]).read_text(encoding="utf-8").split("\n")[:-1]
-    return [json.loads(line) for line in lines]
-
-
-def watched_of(plan: dict[str, Any]) -> list[dict[str, Any]]:
-    """What was told while it happened."""
-    return [json.loads(line) for line in Path(plan["watch_log"]).read_text(encoding="utf-8").splitlines()]
+    return fetch(request, parse_float=Decimal)
 
 
 def watch(plan: dict[str, Any]) -> None:
@@ -61,7 +52,7 @@ def watch(plan: dict[str, Any]) -> None:
     with Path(plan["watch_log"]).open("a", encoding="utf-8") as file:
         over = False
         while not over:
-            over = any(entry["kind"] == "over" for entry in log_of(plan)[-3:])
+            over = any(entry["kind"] == "over" for entry in lines(plan["traffic_log"])[-3:])
             asked = time.time()
             told = get(plan, "/process/availability/v1/regions")["regions"]
             answered = time.time()
@@ -268,8 +259,8 @@ async def settled(plan: dict[str, Any], injected: Injected) -> dict[str, Any]:
 
 async def check(plan: dict[str, Any]) -> list[Finding]:
     """Everything."""
-    injected = Injected(log_of(plan))
-    watched = watched_of(plan)
+    injected = Injected(lines(plan["traffic_log"]))
+    watched = lines(plan["watch_log"])
     told = await settled(plan, injected)
     shown = [
         (f"{region}: every change is shown", each["published"]["news"] >= each["changes"],
@@ -294,10 +285,7 @@ def main() -> int:
     if mode == "watch":
         watch(plan)
         return 0
-    findings = asyncio.run(check(plan))
-    for name, ok, evidence in findings:
-        sys.stdout.write(json.dumps({"check": name, "ok": ok, "evidence": evidence}) + "\n")
-    return 0 if all(ok for _, ok, _ in findings) else 1
+    return tell(asyncio.run(check(plan)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """The independent checker of the main job: reads the evidence where it lies and imports no Crossdock code.
 
-    python checker_main_job.py observe PLAN.json    one moment: what the channel is told beside what Tryton counts
-    python checker_main_job.py check PLAN.json      everything, when the story is over
+Run as ``python -I -m gateway.plays.checkers.main_job MODE PLAN.json``; a MODE each:
+
+    observe    what the channel is told beside what Tryton counts
+    check      everything, when the story is over
 
 PLAN names the systems, the order, and the logs that others wrote: Tryton (by JSON-RPC as its administrator), the WMS
 sandbox's own log, the record (SQL), the client's log of what it sent and was answered, the partner's log of the
@@ -26,64 +28,12 @@ from typing import Any
 import asyncpg
 import standardwebhooks
 
-Finding = tuple[str, bool, str]
+from gateway.plays.checkers.evidence import Finding, fetch, lines, made, tell
+from gateway.plays.checkers.tryton import Tryton
+
 _PATIENCE = 30.0
 _TOLERANCE = 300
 _CREATED, _UNPROCESSABLE = 201, 422
-
-
-class Tryton:
-    """As much JSON-RPC as the checks need."""
-
-    def __init__(self, url: str, database: str, user: str, password: str) -> None:
-        self._url = f"{url}/{database}/rpc/"
-        self._session = ""
-        login = self._post("common.db.login", [user, {"password": password}, "en"])
-        self._session = base64.b64encode(f"{user}:{login[0]}:{login[1]}".encode()).decode()
-        self._context = self._post("model.res.user.get_preferences", [True, {}])
-
-    def _post(self, method: str, params: list[Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._session:
-            headers["Authorization"] = f"Session {self._session}"
-        body = json.dumps({"id": 1, "method": method, "params": params}).encode()
-        request = urllib.request.Request(self._url, body, headers)  # noqa: S310 - loopback, from our own plan
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            decoded = json.load(answer, object_hook=_typed)
-        if "error" in decoded:
-            raise RuntimeError(f"Tryton: {decoded['error']}")
-        return decoded["result"]
-
-    def read(self, model: str, domain: list[Any], fields: list[str], **context: Any) -> list[dict[str, Any]]:
-        """Rows of a model."""
-        params = [domain, 0, None, [["id", "ASC"]], fields, {**self._context, **context}]
-        rows: list[dict[str, Any]] = self._post(f"model.{model}.search_read", params)
-        return rows
-
-    def quantity(self, sku: str, warehouse: str) -> Decimal:
-        """What Tryton itself counts of a product in the storage of a warehouse."""
-        location = self.read(
-            "stock.location", [["code", "=", warehouse], ["type", "=", "warehouse"]], ["storage_location"]
-        )
-        product = self.read(
-            "product.product", [["code", "=", sku]], ["quantity"],
-            locations=[location[0]["storage_location"]], with_childs=True,
-        )  # fmt: skip
-        return Decimal(str(product[0]["quantity"]))
-
-
-def _typed(value: dict[str, Any]) -> Any:
-    kind = value.get("__class__")
-    if kind == "Decimal":
-        return Decimal(value["decimal"])
-    if kind in ("date", "datetime"):
-        return {k: v for k, v in value.items() if k != "__class__"}
-    return value
-
-
-def lines(path: str) -> list[dict[str, Any]]:
-    """A log of one JSON object a line."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
 def check_client(plan: dict[str, Any]) -> list[Finding]:
@@ -138,7 +88,7 @@ def check_tryton(plan: dict[str, Any]) -> list[Finding]:
     shipments = erp.read("stock.shipment.out", [["id", "in", numbers]], ["number", "state"])
     left = [m for m in moves if m["state"] == "done" and m["to_location."]["type"] == "customer"]
     shipped = sum((Decimal(str(move["quantity"])) for move in left), Decimal(0))
-    figures = {w: str(erp.quantity(plan["sku"], w)) for w in plan["warehouses"]}
+    figures = _figures(erp, plan)
     return [
         ("Tryton has one sale", len(sales) == 1, ", ".join(f"{s['number']} {s['state']}" for s in sales)),
         (
@@ -158,6 +108,10 @@ def check_tryton(plan: dict[str, Any]) -> list[Finding]:
             f"{figures}, {plan['tryton_before']} before",
         ),
     ]
+
+
+def _figures(erp: Tryton, plan: dict[str, Any]) -> dict[str, str]:
+    return {warehouse: erp.quantities([plan["sku"]], [warehouse])[plan["sku"]] for warehouse in plan["warehouses"]}
 
 
 def check_wms(plan: dict[str, Any]) -> list[Finding]:
@@ -236,9 +190,8 @@ def observe(plan: dict[str, Any]) -> int:
         f"{plan['gateway']}/storefront/v1/availability?{query}", headers={"X-Api-Key": plan["api_key"]}
     )
     while True:
-        figures = {warehouse: str(erp.quantity(plan["sku"], warehouse)) for warehouse in plan["warehouses"]}
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            told = json.load(answer)["available_to_sell"]
+        figures = _figures(erp, plan)
+        told = fetch(request)["available_to_sell"]
         expected = sum(map(Decimal, figures.values())) - Decimal(plan["promised_unshipped"])
         waited = time.monotonic() - started
         if Decimal(told) == expected or waited > _PATIENCE:
@@ -254,16 +207,8 @@ def main() -> int:
     plan = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
     if sys.argv[1] == "observe":
         return observe(plan)
-    findings: list[Finding] = []
-    for check in (check_client, check_availability, check_tryton, check_wms, check_webhooks):
-        try:
-            findings += check(plan)
-        except Exception as error:  # noqa: BLE001 - a check that cannot be made has failed
-            findings.append((check.__name__, False, f"{type(error).__name__}: {error}"))
-    findings += asyncio.run(check_record(plan))
-    for name, ok, evidence in findings:
-        sys.stdout.write(json.dumps({"check": name, "ok": ok, "evidence": evidence}) + "\n")
-    return 0 if all(ok for _, ok, _ in findings) else 1
+    findings = made((check_client, check_availability, check_tryton, check_wms, check_webhooks), plan)
+    return tell([*findings, *asyncio.run(check_record(plan))])
 
 
 if __name__ == "__main__":

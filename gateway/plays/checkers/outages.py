@@ -1,7 +1,9 @@
 """The independent checker of the play of outages: reads the evidence where it lies and imports no Crossdock code.
 
-    python checker_outages.py open PLAN.json     what everybody has before it begins, as one JSON object
-    python checker_outages.py check PLAN.json    waits until all has come to rest, within a bound; then everything
+Run as ``python -I -m gateway.plays.checkers.outages MODE PLAN.json``; a MODE each:
+
+    open     what everybody has before it begins, as one JSON object
+    check    waits until all has come to rest, within a bound; then everything
 
 `check` prints one JSON object a line, ``{"check", "ok", "evidence"}``, and exits with 1 when any is not ok. The books:
 the client's log (what it sent and was answered), the record (SQL), Tryton (JSON-RPC as its administrator), both
@@ -26,11 +28,12 @@ from typing import Any
 import asyncpg
 import standardwebhooks
 
-Finding = tuple[str, bool, str]
+from gateway.plays.checkers.evidence import Finding, fetch, lines, made, short, tell
+from gateway.plays.checkers.tryton import Tryton
+
 _CREATED, _CONFLICT, _INTERNAL, _UNAVAILABLE = 201, 409, 500, 503
 _POLL = 0.5
 _REST = 9
-_SHOWN = 6
 _NOT_FINAL = {"idempotency.in_flight", "idempotency.outcome_unknown"}
 _ALIVE = ("confirmed", "processing", "done")
 
@@ -99,65 +102,6 @@ _LAWS = (
 )  # fmt: skip
 
 
-class Tryton:
-    """As much JSON-RPC as the checks need."""
-
-    def __init__(self, url: str, database: str, user: str, password: str) -> None:
-        self._url = f"{url}/{database}/rpc/"
-        self._session = ""
-        login = self._post("common.db.login", [user, {"password": password}, "en"])
-        self._session = base64.b64encode(f"{user}:{login[0]}:{login[1]}".encode()).decode()
-        self._context = self._post("model.res.user.get_preferences", [True, {}])
-
-    def _post(self, method: str, params: list[Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if self._session:
-            headers["Authorization"] = f"Session {self._session}"
-        body = json.dumps({"id": 1, "method": method, "params": params}).encode()
-        decoded = _fetch(urllib.request.Request(self._url, body, headers))  # noqa: S310 - loopback, from our own plan
-        if "error" in decoded:
-            raise RuntimeError(f"Tryton: {decoded['error']}")
-        return decoded["result"]
-
-    def read(self, model: str, domain: list[Any], fields: list[str], **context: Any) -> list[dict[str, Any]]:
-        """Rows of a model."""
-        params = [domain, 0, None, [["id", "ASC"]], fields, {**self._context, **context}]
-        rows: list[dict[str, Any]] = self._post(f"model.{model}.search_read", params)
-        return rows
-
-    def quantities(self, skus: list[str], warehouses: list[str]) -> dict[str, str]:
-        """What Tryton itself counts of each product in the storage of these warehouses."""
-        locations = self.read(
-            "stock.location", [["code", "in", warehouses], ["type", "=", "warehouse"]], ["storage_location"]
-        )
-        products = self.read(
-            "product.product", [["code", "in", skus]], ["code", "quantity"],
-            locations=[row["storage_location"] for row in locations], with_childs=True,
-        )  # fmt: skip
-        return {row["code"]: str(Decimal(str(row["quantity"]))) for row in products}
-
-
-def _fetch(request: urllib.request.Request) -> Any:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=30) as answer:
-        return json.load(answer, object_hook=_typed)
-
-
-def _typed(value: dict[str, Any]) -> Any:
-    kind = value.get("__class__")
-    if kind == "Decimal":
-        return Decimal(value["decimal"])
-    if kind in ("date", "datetime"):
-        return {k: v for k, v in value.items() if k != "__class__"}
-    return value
-
-
-def lines(path: str) -> list[dict[str, Any]]:
-    """A log of one JSON object a line; a last one that is being written yet is left out."""
-    whole, _, _ = Path(path).read_text(encoding="utf-8").rpartition("\n")
-    return [json.loads(line) for line in whole.split("\n") if line.strip()]
-
-
 def _object(body: str) -> dict[str, Any]:
     try:
         decoded = json.loads(body)
@@ -166,16 +110,11 @@ def _object(body: str) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {}
 
 
-def _short(found: Any) -> str:
-    listed = [str(one) for one in found]
-    return ", ".join(listed[:_SHOWN]) + (f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
-
-
 def warehouse_stock(plan: dict[str, Any]) -> dict[str, dict[str, str]]:
     """What the warehouses' own books hold of each article, by state."""
     held: dict[str, Counter[str]] = {sku: Counter() for sku in plan["stock"]}
     for warehouse in plan["warehouses"]:
-        stock = _fetch(urllib.request.Request(f"{warehouse['url']}/_control/stock"))  # noqa: S310
+        stock = fetch(urllib.request.Request(f"{warehouse['url']}/_control/stock"))  # noqa: S310
         seed = json.loads(Path(warehouse["log"]).with_name("seed.json").read_text(encoding="utf-8"))
         sku_of = {item["item_code"]: item["client_sku"] for item in seed["items"]}
         for line in stock["lines"]:
@@ -227,17 +166,17 @@ def check_answers(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
             not open_keys and len(seen.asked) == plan["orders"],
             f"{len(seen.ids)} accepted, {len(seen.refused)} refused of {len(seen.asked)}; {retried} had to ask again",
         ),
-        ("no key got two answers", not doubled and not turned, _short([*doubled, *turned]) or "one each"),
+        ("no key got two answers", not doubled and not turned, short([*doubled, *turned]) or "one each"),
         (
             "refused only for want of stock",
             set(seen.refused.values()) <= {"stock.insufficient"},
-            _short(f"{code} x {count}" for code, count in Counter(seen.refused.values()).items()) or "none refused",
+            short(f"{code} x {count}" for code, count in Counter(seen.refused.values()).items()) or "none refused",
         ),
         (
             "every failure was problem+json with a code, 503 with Retry-After, no 500",
             not unclear,
-            _short(f"{a['status']} {a['during']} {a['body'][:120]}" for a in unclear)
-            or _short(f"{status} x {count}" for status, count in sorted(statuses.items()))
+            short(f"{a['status']} {a['during']} {a['body'][:120]}" for a in unclear)
+            or short(f"{status} x {count}" for status, count in sorted(statuses.items()))
             + f"; {seen.unanswered} calls had no answer",
         ),
     ]
@@ -288,7 +227,7 @@ def check_tryton(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         (
             "Tryton's shipments are done",
             all(one["state"] in ("done", "cancelled") for one in shipments),
-            _short(f"{state} x {count}" for state, count in Counter(one["state"] for one in shipments).items()),
+            short(f"{state} x {count}" for state, count in Counter(one["state"] for one in shipments).items()),
         ),
         _left(
             "Tryton's quantities fell by what was accepted",
@@ -314,14 +253,14 @@ def check_second_unit(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         return []
     unit = plan["second_unit"]
     ids = {order for order, key in seen.orders.items() if seen.asked[key]["lines"][0]["sku"] in unit["skus"]}
-    orders = _fetch(urllib.request.Request(f"{unit['erp']}/_control/orders"))["orders"]  # noqa: S310
+    orders = fetch(urllib.request.Request(f"{unit['erp']}/_control/orders"))["orders"]  # noqa: S310
     alive = Counter(order["external_reference"] for order in orders if order["status"] != "CANCELLED")
     undelivered = [
         order["external_reference"]
         for order in orders
         if order["status"] != "CANCELLED" and any(line["delivered"] != line["quantity"] for line in order["lines"])
     ]
-    stock = _fetch(urllib.request.Request(f"{unit['erp']}/_control/stock"))["lines"]  # noqa: S310
+    stock = fetch(urllib.request.Request(f"{unit['erp']}/_control/stock"))["lines"]  # noqa: S310
     now = {line["article"].removeprefix("A-"): line["quantity"] for line in stock}
     before = {sku: str(plan["stock"][sku]) for sku in unit["skus"] if sku in plan["stock"]}
     return [
@@ -334,7 +273,7 @@ def check_second_unit(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         (
             "the second ERP was told of all that left, once",
             not undelivered,
-            _short(undelivered) or f"{len(alive)} delivered",
+            short(undelivered) or f"{len(alive)} delivered",
         ),
         _left("the second ERP's stock fell by what was accepted", before, {**dict.fromkeys(before, "0"), **now}, seen),
     ]
@@ -358,7 +297,7 @@ def check_counts(plan: dict[str, Any], seen: Evidence, found: list[Finding]) -> 
 def _left(name: str, before: dict[str, str], now: dict[str, str], seen: Evidence) -> Finding:
     wrong = [sku for sku, opening in before.items() if Decimal(opening) - seen.accepted[sku] != Decimal(now[sku])]
     shown = [f"{sku} {before[sku]} - {seen.accepted[sku]} → {now[sku]}" for sku in (wrong or before)]
-    return name, not wrong, _short(shown)
+    return name, not wrong, short(shown)
 
 
 def check_warehouses(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
@@ -372,7 +311,7 @@ def check_warehouses(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
             if entry["method"] == "POST" and entry["target"].endswith("/orders") and entry["status"] == _CREATED
         )
         twice += [order for order in seen.orders if asked[order] > 1]
-        for order in _fetch(urllib.request.Request(f"{warehouse['url']}/_control/orders"))["orders"]:  # noqa: S310
+        for order in fetch(urllib.request.Request(f"{warehouse['url']}/_control/orders"))["orders"]:  # noqa: S310
             reference = order["client_reference"]
             if reference not in seen.orders:
                 continue
@@ -388,9 +327,9 @@ def check_warehouses(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         (
             "the warehouses lost no accepted order",
             all(shipped[order] for order in seen.orders) and not unasked,
-            f"{len(shipped)} of {len(seen.orders)} orders shipped whole; {_short(set(seen.orders) - set(shipped))}",
+            f"{len(shipped)} of {len(seen.orders)} orders shipped whole; {short(set(seen.orders) - set(shipped))}",
         ),
-        ("no warehouse got an order twice", not twice, _short(twice) or f"{sum(shipped.values())} works, once each"),
+        ("no warehouse got an order twice", not twice, short(twice) or f"{sum(shipped.values())} works, once each"),
         (
             "the warehouses shipped what was accepted",
             dict(amounts) == dict(seen.accepted),
@@ -407,7 +346,7 @@ def check_told(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
     for sku in plan["stock"]:
         url = f"{plan['gateway']}/storefront/v1/availability?{urllib.parse.urlencode({'sku': sku})}"
         request = urllib.request.Request(url, headers={"X-Api-Key": plan["api_key"]})  # noqa: S310
-        told[sku] = str(Decimal(_fetch(request)["available_to_sell"]))
+        told[sku] = str(Decimal(fetch(request)["available_to_sell"]))
     hook = standardwebhooks.Webhook(plan["webhook_secret"])
     forged, states = 0, defaultdict(set)
     for entry in lines(plan["webhook_log"]):
@@ -426,7 +365,7 @@ def check_told(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         (
             "the partner was told that each order is complete",
             not untold,
-            _short(untold) or f"all {len(seen.orders)} by webhook",
+            short(untold) or f"all {len(seen.orders)} by webhook",
         ),
     ]
 
@@ -493,7 +432,7 @@ async def check_record(plan: dict[str, Any], seen: Evidence) -> list[Finding]:
         (
             "the record has every accepted order, once, and no other",
             sorted(row["order_id"] for row in rows) == sorted(seen.orders),
-            f"{len(rows)} orders: {_short(f'{state} x {count}' for state, count in states.items())}",
+            f"{len(rows)} orders: {short(f'{state} x {count}' for state, count in states.items())}",
         ),
         ("every order is complete", set(states) <= {"completed"}, f"{states['completed']} of {len(rows)}"),
         (
@@ -530,15 +469,8 @@ async def main(mode: str, plan: dict[str, Any]) -> int:
     findings = await rest(plan)
     seen = Evidence(plan)
     findings += await check_record(plan, seen)
-    for check in (check_answers, check_tryton, check_second_unit, check_warehouses, check_told):
-        try:
-            findings += check(plan, seen)
-        except Exception as error:  # noqa: BLE001 - a check that cannot be made has failed
-            findings.append((check.__name__, False, f"{type(error).__name__}: {error}"))
-    findings += check_counts(plan, seen, findings)
-    for name, ok, evidence in findings:
-        sys.stdout.write(json.dumps({"check": name, "ok": ok, "evidence": evidence}) + "\n")
-    return 0 if all(ok for _, ok, _ in findings) else 1
+    findings += made((check_answers, check_tryton, check_second_unit, check_warehouses, check_told), plan, seen)
+    return tell([*findings, *check_counts(plan, seen, findings)])
 
 
 if __name__ == "__main__":

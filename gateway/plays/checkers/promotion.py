@@ -1,6 +1,6 @@
 """The independent checker of the play of a promotion: it reads logs and books, and imports no Crossdock code.
 
-    python checker_promotion.py PLAN.json
+    python -I -m gateway.plays.checkers.promotion PLAN.json
 
 prints one JSON object a line, ``{"check", "ok", "evidence"}``, and exits with 1 when any is not ok. What the ERP was
 asked, and when, stands in the ERP's own log; what it took on, in its books; what buyers were answered, in theirs.
@@ -10,27 +10,21 @@ from __future__ import annotations
 
 import json
 import sys
-import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-Finding = tuple[str, bool, str]
+from gateway.plays.checkers.evidence import Finding, fetch, lines, tell
+
 _CREATED = 201
 _TOO_MANY = 429
 # Between an order's acceptance and its place in the queue a worker must find it: so long others may pass.
 _FOUND_S = 10.0
 
 
-def lines_of(path: str) -> list[dict[str, Any]]:
-    """The objects of a log, without a line that is being written."""
-    return [json.loads(line) for line in Path(path).read_text(encoding="utf-8").split("\n")[:-1]]
-
-
 def books_of(url: str) -> list[dict[str, Any]]:
     """All orders of the ERP, from its control resource."""
-    with urllib.request.urlopen(f"{url}/_control/orders", timeout=60) as answer:  # noqa: S310 - loopback
-        found: list[dict[str, Any]] = json.load(answer)["orders"]
+    found: list[dict[str, Any]] = fetch(f"{url}/_control/orders")["orders"]
     return found
 
 
@@ -134,14 +128,13 @@ def priorities_kept(
 def check(plan: dict[str, Any]) -> list[Finding]:
     """All of it."""
     logs = {
-        name: [entry for entry in lines_of(plan[f"{name}_log"]) if entry["label"] == "order"]
-        for name in ("web", "market")
+        name: [entry for entry in lines(plan[f"{name}_log"]) if entry["label"] == "order"] for name in ("web", "market")
     }
     made = {
         name: {json.loads(entry["body"])["id"]: entry["at"] for entry in log if entry["status"] == _CREATED}
         for name, log in logs.items()
     }
-    calls, samples = lines_of(plan["erp_log"]), lines_of(plan["backlog_log"])
+    calls, samples = lines(plan["erp_log"]), lines(plan["backlog_log"])
     submitted: dict[str, float] = {}
     for call in calls:
         if call["method"] == "POST" and call["target"].endswith("/sales-orders") and call["status"] == _CREATED:
@@ -158,10 +151,7 @@ def check(plan: dict[str, Any]) -> list[Finding]:
 
 def main() -> int:
     """Print the findings."""
-    findings = check(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
-    for name, ok, told in findings:
-        sys.stdout.write(json.dumps({"check": name, "ok": ok, "evidence": told}) + "\n")
-    return 0 if all(ok for _, ok, _ in findings) else 1
+    return tell(check(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))))
 
 
 if __name__ == "__main__":
