@@ -228,6 +228,8 @@ class Site:
         return await doing
 
     async def _round(self):
+        calling = Calling(self.core.store, self.core.visits)
+        await self._tried(calling.tidy, counts=False)
         moved = await self._tried(self._turn)
         for name in self._polled:
             moved = await self._tried(lambda name=name: self._poller.poll(name)) or moved
@@ -236,7 +238,7 @@ class Site:
         for subscription in await self._behind():
             moved = await self._tried(lambda subscription=subscription: self._hear(subscription)) or moved
         if self._paces:
-            moved = await self._tried(Calling(self.core.store, self.core.visits).look) or moved
+            moved = await self._tried(calling.look) or moved
             moved = await self._paused() or moved
         for sweep in (self.core.availability.expire, self.core.availability.shortages.relieve):
             await self._tried(sweep, counts=False)
