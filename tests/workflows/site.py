@@ -12,7 +12,6 @@ import json
 import sys
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +39,11 @@ select s.workflow_uuid, s.name, i.inputs, s.delay_until_epoch_ms, extract(epoch 
 from dbos.workflow_status s join dbos.workflow_input i using (workflow_uuid)
 where status in ('ENQUEUED', 'DELAYED') order by coalesce(s.delay_until_epoch_ms, 0), s.created_at, s.workflow_uuid
 limit 1
+"""
+_PAUSED = """
+select extract(epoch from min(greatest(until, visits_until)) - clock_timestamp())::float8 as seconds
+from pacing.pause p where greatest(until, visits_until) > clock_timestamp()
+  and exists (select from pacing.place where system = p.system and called_at is null)
 """
 _DONE = "update dbos.workflow_status set status = 'SUCCESS' where workflow_uuid = $1"
 
@@ -260,12 +264,10 @@ class Site:
 
     async def _paused(self):
         """Whether somebody waits for a system that is left alone for a while: until then."""
-        resting = [
-            each.paused_until for each in await self.core.visits.backlogs() if each.waiting and each.paused_until
-        ]
-        if resting:
-            await asyncio.sleep(max(0.0, (min(resting) - datetime.now(UTC)).total_seconds()))
-        return bool(resting)
+        [pause] = await self.sql(_PAUSED)
+        if pause["seconds"] is not None:
+            await asyncio.sleep(pause["seconds"])
+        return pause["seconds"] is not None
 
     async def _turn(self):
         """The next turn that is due, or will be."""
