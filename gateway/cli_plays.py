@@ -42,7 +42,7 @@ async def _told(given: argparse.Namespace, engines: Callable[[], AbstractContext
     with engines():
         story = _story(given)
     with Progress() as progress:
-        told: int = await story(given.folder, as_json=given.json, progress=progress)
+        told: int = await story(given.folder.absolute(), as_json=given.json, progress=progress)
         return told
 
 

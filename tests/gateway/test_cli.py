@@ -105,3 +105,16 @@ print([module for module in ('gateway.app', 'psutil') if module in sys.modules])
 """
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_play_gets_its_folder_whole_whatever_was_typed(monkeypatch, tmp_path):
+    folders = []
+
+    async def story(folder, **_):
+        folders.append(folder)
+        return 0
+
+    monkeypatch.setattr("gateway.cli_plays._story", lambda _: story)
+    monkeypatch.chdir(tmp_path)
+    assert main(["play", "promotion", "--folder", "here"]) == 0
+    assert folders == [tmp_path / "here"]
