@@ -82,7 +82,7 @@ def span(seconds: float) -> str:
     for size, unit in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min")):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds // 10 * 10)} s" if seconds >= _LATE_S else "now"
+    return f"{int(seconds // 10 * 10)} s" if seconds >= _LATE_S else "a moment"
 
 
 def distance(seconds: float) -> str:

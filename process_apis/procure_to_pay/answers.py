@@ -37,11 +37,15 @@ class Piece(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What became of one line by its latest acknowledgement, in base units. `pieces` + `rejected` = ordered."""
+    """What became of one line by its latest acknowledgement, in base units. `pieces` + `rejected` = ordered.
+
+    `prices` are those that were accepted beside the order's, within tolerance or by a buyer, per the line's own unit.
+    """
 
     acknowledged: Decimal = _ZERO
     rejected: Decimal = _ZERO
     pieces: tuple[Piece, ...]
+    prices: tuple[Decimal, ...] = ()
     needs: tuple[Need, ...] = ()
     answered: bool = False
 
@@ -80,6 +84,7 @@ class _Weighing:
         self.over = _ZERO
         self.acknowledged = self.rejected = _ZERO
         self.pieces: list[Piece] = []
+        self.prices: list[Decimal] = []
         self.wrong: list[tuple[str, str]] = []
         self.codes: set[str] = set()
         self.answered = False
@@ -107,6 +112,8 @@ class _Weighing:
             self.left -= amount
             self.rejected += amount
             return
+        if part.unit_price is not None and (self.decided or not changes):
+            self.prices.append(part.unit_price)
         waits = part.code in HELD or (part.code == AckCode.SUBSTITUTED)
         undated = part.code in UNDATED and part.on is None
         self._keep(amount, None if waits or undated else part.on or self.line.requested)
@@ -133,6 +140,7 @@ class _Weighing:
             acknowledged=self.acknowledged,
             rejected=self.rejected,
             pieces=tuple(self.pieces),
+            prices=tuple(self.prices),
             needs=needs,
             answered=self.answered,
         )

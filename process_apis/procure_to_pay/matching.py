@@ -19,11 +19,15 @@ _HUNDRED: Final = Decimal(100)
 
 
 class Billable(Struct, frozen=True, kw_only=True):
-    """What of a line may be billed now (`accepted`), and what may come to that (`to_come`), in base units."""
+    """What of a line may be billed now (`accepted`), and what may come to that (`to_come`), in base units.
+
+    At the order's price, or at one of `prices`, which were acknowledged and accepted.
+    """
 
     line: PurchaseLine
     accepted: Decimal
     to_come: Decimal
+    prices: tuple[Decimal, ...] = ()
 
 
 class Matching(Struct, frozen=True, kw_only=True):
@@ -86,7 +90,7 @@ def _weigh(
             wrong.append(("invoice.line_unknown", f"the order has no line {billed.line}"))
             continue
         invoiced[billed.line] += billed.amount * known.line.factor
-        wrong += _price(billed, known.line, tolerances)
+        wrong += _price(billed, known, tolerances)
         beyond = invoiced[billed.line] - known.accepted
         if beyond <= 0:
             continue
@@ -98,13 +102,15 @@ def _weigh(
     return wrong, waits
 
 
-def _price(billed: BilledLine, line: PurchaseLine, tolerances: PurchaseTolerances) -> list[tuple[str, str]]:
-    off = abs(billed.unit_price - line.unit_price)
-    percent = off * _HUNDRED <= line.unit_price * tolerances.invoice_percent
+def _price(billed: BilledLine, known: Billable, tolerances: PurchaseTolerances) -> list[tuple[str, str]]:
+    agreed = (known.line.unit_price, *known.prices)
+    price = min(agreed, key=lambda each: abs(billed.unit_price - each))
+    off = abs(billed.unit_price - price)
+    percent = off * _HUNDRED <= price * tolerances.invoice_percent
     if not off or (percent and off * billed.amount <= tolerances.invoice_absolute):
         return []
-    text = f"line {billed.line}: {plain(billed.unit_price)} instead of {plain(line.unit_price)} per {line.uom}"
-    return [("invoice.price", text)]
+    told = " or ".join(plain(each) for each in dict.fromkeys(agreed))
+    return [("invoice.price", f"line {billed.line}: {plain(billed.unit_price)} instead of {told} per {known.line.uom}")]
 
 
 def _tolerated(value: Decimal, known: Billable, tolerances: PurchaseTolerances) -> bool:

@@ -50,7 +50,7 @@ def stand(purchase: Purchase, facts: Facts, tolerances: PurchaseTolerances) -> S
         found.append(replace(standing, advised=advised, expected=max(dates, default=None) if standing.open else None))
         needs += more
         supply += pieces
-    matched = _match(purchase, found, facts, decisions, tolerances)
+    matched = _match(purchase, found, answers, facts, decisions, tolerances)
     invoices, differing = beside_the_books(matched.invoices, facts.invoices, facts.bills, decisions)
     lines = tuple(
         replace(each, invoiced=matched.invoiced.get(each.line, _ZERO), matched=matched.matched.get(each.line, _ZERO))
@@ -184,13 +184,19 @@ def _merged(parts: Sequence[SupplyPart]) -> list[SupplyPart]:
 def _match(
     purchase: Purchase,
     lines: Sequence[LineStanding],
+    answers: Mapping[int, Answer],
     facts: Facts,
     decisions: Mapping[str, bool],
     tolerances: PurchaseTolerances,
 ) -> Matching:
     standing = {each.line: each for each in lines}
     billable = {
-        line.line: Billable(line=line, accepted=standing[line.line].accepted, to_come=standing[line.line].open)
+        line.line: Billable(
+            line=line,
+            accepted=standing[line.line].accepted,
+            to_come=standing[line.line].open,
+            prices=answers[line.line].prices,
+        )
         for line in purchase.lines
     }
     return match(facts.invoices, billable, purchase.currency, decisions, tolerances)

@@ -40,6 +40,7 @@ LINES: Final = (("SKU-0138", "cs12", "8", "50"), ("SKU-0141", "u", "20", "4"))
 PIECES: Final = {"SKU-0138": ("36", "60"), "SKU-0141": ("20",)}
 """What comes in of each article, in the parts in which the warehouse books it."""
 _DEARER: Final = "4.40"
+_DEARER_STILL: Final = "4.60"
 _SCOPES: Final = ("purchase-orders:read", "purchase-orders:write")
 _CHECKER: Final = Path(__file__).with_name("checker_purchase.py")
 _PATIENCE_SECONDS: Final = 240.0
@@ -222,7 +223,7 @@ class Trade:
                 )
         billed = [
             {"line": cases["line"], "amount": cases["amount"], "unit_price": cases["unit_price"]},
-            {"line": pieces["line"], "amount": pieces["amount"], "unit_price": _DEARER},
+            {"line": pieces["line"], "amount": pieces["amount"], "unit_price": _DEARER_STILL},
         ]
         invoice = {
             "number": f"INV-{order['number']}",

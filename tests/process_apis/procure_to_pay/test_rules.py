@@ -187,6 +187,24 @@ def test_a_price_has_to_pass_both_tolerances():
     assert verdicts(facts, **both) == [("I", "matched", ())]
 
 
+def test_a_price_that_was_accepted_is_one_to_bill_at():
+    acknowledged = (ack("A", (1, "IP", 10), unit_price=Decimal(25)),)
+    received = {"itm_1": Decimal(120)}
+
+    def billed_at(price, *decisions, **tolerances):
+        invoices = (bill("I", (1, 10, price)),)
+        facts = Facts(acknowledgements=acknowledged, invoices=invoices, received=received, decisions=decisions)
+        return verdicts(facts, **tolerances)
+
+    blocked, matched = [("I", "blocked", ("invoice.price",))], [("I", "matched", ())]
+    assert billed_at(25) == blocked
+    assert billed_at(25, *decided(True)) == matched
+    assert billed_at(24, *decided(True)) == matched
+    assert billed_at("25.5", *decided(True)) == blocked
+    assert billed_at(25, ack_price_percent=Decimal(5)) == matched
+    assert billed_at("24.5", ack_price_percent=Decimal(5)) == blocked
+
+
 def test_goods_that_went_back_are_not_to_be_billed():
     back = (SentBack(number="R", line=1, amount=Decimal(1), reason="broken"),)
     facts = Facts(invoices=(bill("I", (1, 10, 24)),), received={"itm_1": Decimal(120)}, sent_back=back)
