@@ -306,7 +306,7 @@ async def play_outages(folder: Path, options: Options, *, as_json: bool, progres
 
 def second_unit(folder: Path, options: Options) -> SecondUnit:
     """One with about as much stock as `other_orders` ask for."""
-    return SecondUnit(folder.absolute() / "demo", articles=_OTHER_ARTICLES, stock=options.other_orders)
+    return SecondUnit(folder / "demo", articles=_OTHER_ARTICLES, stock=options.other_orders)
 
 
 def evidence(findings: list[dict[str, Any]]) -> Table:

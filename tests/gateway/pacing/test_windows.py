@@ -8,16 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-sys.path.append(str(Path(__file__).parent))
-
-from most_in_any_window import most_in_any_window
-
 from gateway.canonical.capabilities import Call
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Misconfigured, Throttled, Unavailable
 from gateway.outbound.door import Outbound
 from gateway.pacing.options import SystemPace, Work
 from gateway.pacing.windows import CallWindows
+from gateway.plays.checkers.promotion import most_in_any_span
 from gateway.store.postgres import Store
 
 PROCESS = Path(__file__).with_name("calling_process.py")
@@ -139,4 +136,4 @@ async def test_two_processes_killed_and_begun_again_never_put_more_into_any_span
         for process in processes:
             process.kill()
             await process.wait()
-    assert most_in_any_window(arrivals(), seconds) <= calls
+    assert most_in_any_span(arrivals(), seconds) <= calls
