@@ -34,7 +34,7 @@ from process_apis.availability.narrowing import for_class
 from process_apis.availability.projecting import ItemStock, Projection
 from process_apis.availability.rulebook import Rulebook, fencing_of, open_rule
 from process_apis.availability.rules import available, usable
-from process_apis.availability.selling import Offer, offer, sellable, terms_for
+from process_apis.availability.selling import Offer, Sells, offer, selling_by, terms_for
 
 _sql: Final = queries_beside(__file__)
 _rules: Final = queries_beside(__file__, "rules.sql")
@@ -125,7 +125,7 @@ class Answerer:
         rule, sure = self._in_doubt(tenant, known.rules.get(channel) or open_rule(channel), known, now)
         if customer_class is not None:
             rule = for_class(rule, customer_class)
-        tell = partial(_answer, rule=rule, fencing=known.fencing, sure=sure, locations=locations)
+        tell = partial(_answer, rule, known.fencing, selling_by(rule, known.fencing), sure, locations=locations)
         answers = [tell(described[item].base_uom, item, stocks.get(item, _EMPTY)) for item in wanted]
         if len(needed) == len(wanted) and not book.among(wanted):
             return answers
@@ -151,9 +151,10 @@ class Answerer:
         latest: dict[tuple[str, str], list[Any]] = defaultdict(list)
         for row in rows:
             latest[row["item"], row["location"]].append(row)
+        tell = partial(_answer, rule, known.fencing, selling_by(rule, known.fencing), sure, locations=True)
         found = [
             Explained(
-                answer=_answer(described[item].base_uom, item, stock, rule, known.fencing, sure, locations=True),
+                answer=tell(described[item].base_uom, item, stock),
                 rule=rule,
                 account=account(item, stock.lines, rule, known.fencing, stock.channels),
                 movements={place: some for (of, place), some in latest.items() if of == item},
@@ -261,18 +262,20 @@ class Answerer:
 
 
 def _answer(
+    rule: ChannelRule,
+    fencing: Sequence[ChannelRule],
+    sells: Sells,
+    sure: Certainty,
     uom: str,
     item: str,
     stock: ItemStock,
-    rule: ChannelRule,
-    fencing: Sequence[ChannelRule],
-    sure: Certainty,
+    *,
     locations: bool,
 ) -> ItemAvailability:
     own_version = stock.channels.get((rule.channel, rule.terms.owner), _NOTHING).version
     return ItemAvailability(
         item=item,
-        available_to_sell=sellable(item, stock.lines, rule, fencing, stock.channels),
+        available_to_sell=sells(item, stock.lines, stock.channels),
         uom=uom,
         as_of=sure.as_of,
         confidence=sure.confidence,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
+from decimal import Context, Decimal, Inexact, Rounded
 from typing import Final
 
 from msgspec.structs import replace
@@ -27,6 +27,7 @@ from process_apis.availability.models import (
 )
 
 _ZERO: Final = Decimal(0)
+_ONE: Final = Decimal(1)
 _STANDING: Final = {"soft": "reserved", "ahead": "promised"}
 _EXACT: Final = Context(prec=60, traps=[Inexact, Rounded])
 _ANY: Final = LocationTerms(location="")
@@ -111,26 +112,16 @@ def supply(line: StockLine, terms: ChannelTerms) -> Decimal:
     return left if left > _ZERO else _ZERO  # noqa: FURB136 - at a third of the price, per line of every answer
 
 
-def available_to_sell(lines: Sequence[StockLine], terms: ChannelTerms, own_open: Decimal = _ZERO) -> Decimal:
-    """What a channel may sell of one item, over its stock `lines`.
+def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO, left: Decimal | None = None) -> Decimal:
+    """What a channel may sell of one item whose lines' `supply` sums up to `pool`.
 
     The pool that a share is taken of is what the channel may take plus what it holds (`own_open`); what it holds then
-    counts against its ceiling, so that other channels' promises do not shrink it twice.
-    """
-    pool = _ZERO
-    for line in lines:
-        pool += supply(line, terms)
-    return sell_of_pool(pool, terms, own_open)
-
-
-def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO, left: Decimal | None = None) -> Decimal:
-    """`available_to_sell` where the `supply` of all lines is summed up already.
-
-    `left` is what of the pool is not kept for other channels: all, if it is not given.
+    counts against its ceiling, so that other channels' promises do not shrink it twice. `left` is what of the pool is
+    not kept for other channels: all, if it is not given.
     """
     sell = (pool if left is None else left) - terms.buffer
-    if terms.share is not None:
-        ceiling = (terms.share * (pool + own_open)).to_integral_value(ROUND_FLOOR)
+    if (share := terms.share) is not None:
+        ceiling = share * (pool + own_open) // _ONE
         if (room := ceiling - own_open) < sell:
             sell = room
     return sell if sell > _ZERO else _ZERO  # noqa: FURB136 - as in `supply`

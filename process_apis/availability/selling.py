@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from process_apis.availability.models import (
     LocationTerms,
     StockLine,
 )
-from process_apis.availability.rules import available, available_to_sell, sell_of_pool, supply, usable
+from process_apis.availability.rules import available, sell_of_pool, supply, usable
 
 _ZERO: Final = Decimal(0)
 _NOTHING: Final = Held()
@@ -27,6 +27,9 @@ _Reason = Literal["allotment", "protection"]
 
 Holdings = Mapping[tuple[str, str], Held]
 """What channels hold of one item, by channel and stock owner."""
+
+Sells = Callable[[str, Sequence[StockLine], Holdings], Decimal]
+"""What a channel may sell of an item, from its stock lines and what channels hold of it."""
 
 
 class Kept(NamedTuple):
@@ -91,14 +94,37 @@ def offer(
 def sellable(
     item: str, lines: Sequence[StockLine], rule: ChannelRule, fencing: Sequence[ChannelRule], held: Holdings
 ) -> Decimal:
-    """The `sellable` of `offer`, without the rest of it where no more than the channel's own terms has a say."""
+    """The `sellable` of `offer`, without the rest of it."""
+    return selling_by(rule, fencing)(item, lines, held)
+
+
+def selling_by(rule: ChannelRule, fencing: Sequence[ChannelRule]) -> Sells:
+    """The `sellable` of `offer` under one rule, for many items.
+
+    Where no more than the channel's own terms has a say, what they say of locations is looked up once.
+    """
     terms = rule.terms
     if fencing or rule.doubtful or terms.items:
-        return offer(item, lines, rule, fencing, held).sellable
-    for line in lines:
-        if line.lots:
-            return offer(item, lines, rule, fencing, held).sellable
-    return available_to_sell(lines, terms, held.get((rule.channel, terms.owner), _NOTHING)[0])
+        return lambda item, lines, held: offer(item, lines, rule, fencing, held).sellable
+    owner, key = terms.owner, (rule.channel, terms.owner)
+    others = None if terms.only_named else _ZERO
+    kept_back: dict[str, Decimal | None] = {}
+    for place in terms.locations:
+        kept_back.setdefault(place.location, place.safety_stock if place.eligible else None)
+
+    def sells(item: str, lines: Sequence[StockLine], held: Holdings) -> Decimal:
+        # `supply`, summed up in place: a call of it for each line costs as much as its arithmetic.
+        pool = _ZERO
+        for line in lines:
+            if line.lots:
+                return offer(item, lines, rule, fencing, held).sellable
+            if line.owner == owner and (safety := kept_back.get(line.location, others)) is not None:
+                left = line.sellable - line.reserved - line.allocated - line.external - safety
+                if left > _ZERO:
+                    pool += left
+        return sell_of_pool(pool, terms, held.get(key, _NOTHING)[0])
+
+    return sells
 
 
 def fit(lines: Sequence[StockLine], terms: ChannelTerms) -> Sequence[StockLine]:

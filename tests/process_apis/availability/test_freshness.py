@@ -19,8 +19,8 @@ from process_apis.availability.freshness import (
     confidence,
     fallen_back,
 )
-from process_apis.availability.models import ChannelTerms, LocationTerms, StockLine
-from process_apis.availability.rules import available_to_sell
+from process_apis.availability.models import ChannelRule, ChannelTerms, LocationTerms, StockLine
+from process_apis.availability.selling import sellable
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 PLACES = [
@@ -37,6 +37,10 @@ def line(location, sellable):
     zero = Decimal(0)
     return StockLine(item="a", location=location, owner="main", on_hand=Decimal(sellable), sellable=Decimal(sellable),
                      reserved=zero, allocated=zero, external=zero, version=1, as_of=NOW)  # fmt: skip
+
+
+def sells(terms):
+    return sellable("a", LINES, ChannelRule(channel="web", version=1, terms=terms), (), {})
 
 
 @pytest.mark.parametrize(
@@ -99,9 +103,9 @@ def test_a_doubtful_location_costs_what_the_fallback_says_and_the_others_nothing
     terms = ChannelTerms(
         fallback=fallback, fallback_buffer=Decimal(3), locations=(LocationTerms(location="s", safety_stock=Decimal(1)),)
     )
-    assert available_to_sell(LINES, terms) == 29
+    assert sells(terms) == 29
     changed = fallen_back(terms, {"s": Confidence(doubt)})
-    assert available_to_sell(LINES, changed) == expected
+    assert sells(changed) == expected
 
 
 def test_a_location_that_a_channel_may_not_use_stays_closed_to_it():
@@ -133,8 +137,8 @@ def test_more_doubt_never_sells_more(fallback, doubtful, worse, safety, buffer):
     doubts = [
         {place: sure for place, sure in some.items() if sure is not Confidence.HIGH} for some in (doubtful, further)
     ]
-    less, least = (available_to_sell(LINES, fallen_back(terms, some)) for some in doubts)
-    assert least <= less <= available_to_sell(LINES, terms)
+    less, least = (sells(fallen_back(terms, some)) for some in doubts)
+    assert least <= less <= sells(terms)
 
 
 def test_objectives_that_cannot_hold_are_refused():

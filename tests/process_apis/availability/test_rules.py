@@ -11,9 +11,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.quantity import UnitConversion
 from process_apis.availability.models import (
     NO_LINE,
-    ChannelTerms,
     Handled,
-    LocationTerms,
     Need,
     OpenClaim,
     Progress,
@@ -22,7 +20,6 @@ from process_apis.availability.models import (
 )
 from process_apis.availability.rules import (
     assigned,
-    available_to_sell,
     base_amount,
     consumption,
     settled,
@@ -49,24 +46,6 @@ def line(location="n", sellable=0, **figures):
 def test_units_convert_exactly_or_not_at_all(amount, uom, expected):
     made = base_amount(PIECE, Decimal(amount), uom)
     assert (made.cause if isinstance(made, Refusal) else str(made[0].normalize().to_integral_value())) == expected
-
-
-def test_safety_stock_is_kept_at_each_location_and_the_buffer_once():
-    lines = [line("n", 10), line("s", 3), line("w", 50, owner="other")]
-    named = (LocationTerms(location="n", safety_stock=Decimal(4)), LocationTerms(location="s", safety_stock=Decimal(5)))
-    assert available_to_sell(lines, ChannelTerms(locations=named)) == 6
-    assert available_to_sell(lines, ChannelTerms(locations=named, buffer=Decimal(2))) == 4
-    assert available_to_sell(lines, ChannelTerms(locations=named[:1], only_named=True)) == 6
-    assert available_to_sell(lines, ChannelTerms(buffer=Decimal(99))) == 0
-
-
-@given(sellable=st.integers(-5, 50), external=amounts, own=amounts, share=st.sampled_from(["0", "0.33", "0.5", "1"]))
-def test_a_share_never_lets_a_channel_hold_more_than_its_part_of_the_pool(sellable, external, own, share):
-    lines = [line("n", sellable, reserved=own, external=external)]
-    sell = available_to_sell(lines, ChannelTerms(share=Decimal(share)), own)
-    pool = max(Decimal(0), sellable - own - external) + own
-    assert 0 <= sell <= max(0, sellable - own - external)
-    assert sell == 0 or own + sell <= Decimal(share) * pool
 
 
 claims = st.lists(st.tuples(places, st.integers(1, 10), st.booleans()), min_size=1, max_size=4).map(

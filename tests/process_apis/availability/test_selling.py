@@ -315,3 +315,25 @@ def test_lots_that_are_over_or_too_near_their_end_are_not_sold():
         web = rule("web", **terms)
         assert offer("itm", lines, web).sellable == sellable("itm", lines, web, (), {}) == expected
         assert offer("itm", lines, unreserved(web)).sellable == 9, "an override sells nothing that is over"
+
+
+def sells(lines, terms, own=Decimal(0)):
+    return sellable("itm", lines, ChannelRule(channel="web", version=1, terms=terms), (), {("web", "main"): Held(own)})
+
+
+def test_safety_stock_is_kept_at_each_location_and_the_buffer_once():
+    lines = [line("n", 10), line("s", 3), replace(line("w", 50), owner="other")]
+    named = (LocationTerms(location="n", safety_stock=Decimal(4)), LocationTerms(location="s", safety_stock=Decimal(5)))
+    assert sells(lines, ChannelTerms(locations=named)) == 6
+    assert sells(lines, ChannelTerms(locations=named, buffer=Decimal(2))) == 4
+    assert sells(lines, ChannelTerms(locations=named[:1], only_named=True)) == 6
+    assert sells(lines, ChannelTerms(buffer=Decimal(99))) == 0
+
+
+@given(sellable=st.integers(-5, 50), external=small, own=small, share=st.sampled_from(["0", "0.33", "0.5", "1"]))
+def test_a_share_never_lets_a_channel_hold_more_than_its_part_of_the_pool(sellable, external, own, share):
+    lines = [replace(line("n", sellable), reserved=own, external=external)]
+    sell = sells(lines, ChannelTerms(share=Decimal(share)), own)
+    pool = max(Decimal(0), sellable - own - external) + own
+    assert 0 <= sell <= max(0, sellable - own - external)
+    assert sell == 0 or own + sell <= Decimal(share) * pool
