@@ -1,4 +1,4 @@
-# Everything a newcomer needs: make up, make test, make play. Only Python 3.11+ and make are assumed.
+# Everything a newcomer needs: make up, make test, make play. Only Python 3.11 to 3.13 and make are assumed.
 
 PYTHON ?= python3
 VENV := .venv

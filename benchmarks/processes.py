@@ -6,6 +6,7 @@ import os
 import platform
 import socket
 import subprocess
+import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 _START_SECONDS: Final = 180
 _STOP_SECONDS: Final = 20
+_OPTIMISING: Final = ("--enable-optimizations", "--with-lto")
 
 
 @contextmanager
@@ -111,4 +113,6 @@ def machine() -> str:
         platform.machine(),
     )
     cores = f"{os.cpu_count()} cores of {model}; load average {os.getloadavg()[0]:.1f}"
-    return f"Python {platform.python_version()}, {libraries}; {cores}"
+    built = (sysconfig.get_config_var("CONFIG_ARGS") or "").replace("'", "").split()
+    how = " ".join(flag for flag in _OPTIMISING if flag in built) or "neither " + " nor ".join(_OPTIMISING)
+    return f"Python {platform.python_version()} (configured with {how}), {libraries}; {cores}"

@@ -8,9 +8,9 @@ log=$folder/set-up.log
 
 refuse() { echo "crossdock: $1" >&2; exit 1; }
 
-command -v "$python" > /dev/null 2>&1 || refuse "there is no $python: install Python 3.11 or newer, or make PYTHON=/path/to/python3.11"
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2]); sys.exit(sys.version_info < (3, 11))') \
-  || refuse "$python is Python ${version:-that does not start}, and 3.11 or newer is needed: make PYTHON=/path/to/python3.11"
+command -v "$python" > /dev/null 2>&1 || refuse "there is no $python: install Python 3.11, 3.12 or 3.13, or make PYTHON=/path/to/python3.13"
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2]); sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))') \
+  || refuse "$python is Python ${version:-that does not start}; needed is 3.11, 3.12 or 3.13 (the embedded Valkey has no wheel for later ones): make PYTHON=/path/to/python3.13"
 "$python" -c 'import venv, ensurepip' 2> /dev/null \
   || refuse "this Python has no venv module: install your system's python3-venv package (Debian, Ubuntu: apt install python3-venv)"
 mkdir -p "$folder" 2> /dev/null && : 2> /dev/null > "$log" || refuse "cannot write to $PWD/$folder: clone into a folder of your own"

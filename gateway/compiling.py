@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 MODULES: Final = (
+    "gateway/edge/body.py",
     "gateway/edge/doorway.py",
     "gateway/edge/front_door.py",
     "gateway/edge/outgoing.py",
@@ -26,6 +27,15 @@ MODULES: Final = (
     "gateway/identity/identity.py",
     "gateway/identity/verified.py",
     "gateway/kernel/passage.py",
+    "gateway/outbound/breaker.py",
+    "gateway/outbound/bulkhead.py",
+    "gateway/outbound/connections.py",
+    "gateway/outbound/http1.py",
+    "gateway/outbound/retries.py",
+    "gateway/outbound/upstream.py",
+    "gateway/systems/proxied/checking.py",
+    "gateway/systems/proxied/fields.py",
+    "gateway/systems/proxied/passing.py",
     "gateway/telemetry/access.py",
     "policies/audit/policy.py",
     "policies/authenticate/policy.py",

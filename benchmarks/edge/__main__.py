@@ -98,11 +98,11 @@ def _rounds(
         for target, (port, pid) in served.items():
             before = processor_seconds(pid)
             # Every token is then seen within the minute: caches are warm.
-            first = load(load_core, port, requests, seconds=60, once=True)
+            first = load(load_core, port, requests, seconds=60, once=True, awake=True)
             cold_us = (processor_seconds(pid) - before) / len(requests) * 1e6
             cold = first["statuses"] == {"200": len(requests)}
             before = processor_seconds(pid)
-            counted = load(load_core, port, requests, seconds=given.seconds)
+            counted = load(load_core, port, requests, seconds=given.seconds, awake=True)
             spent = processor_seconds(pid) - before
             total = sum(counted["statuses"].values())
             if counted["statuses"] != {"200": total}:

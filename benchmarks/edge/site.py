@@ -140,11 +140,18 @@ def serving(target: str, settings: Path, port: int, core: int, **environment: st
 
 
 def load(
-    core: int, port: int, requests: list[bytes], *, seconds: float, connections: int = 64, once: bool = False
+    core: int,
+    port: int,
+    requests: list[bytes],
+    *,
+    seconds: float,
+    connections: int = 64,
+    once: bool = False,
+    awake: bool = False,
 ) -> dict[str, Any]:
-    """What the load generator counted, in a process of its own on `core`."""
+    """What the load generator counted, in a process of its own on `core`, which it has to itself when `awake`."""
     plan = {
-        "port": port, "connections": connections, "seconds": seconds, "once": once,
+        "port": port, "connections": connections, "seconds": seconds, "once": once, "awake": awake,
         "requests": [base64.b64encode(request).decode() for request in requests],
     }  # fmt: skip
     done = subprocess.run(

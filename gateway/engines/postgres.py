@@ -32,7 +32,7 @@ _INITIALISING: Final = "initialising"
 # Written into postgresql.conf when the data folder is made, so that its owner can tune them there.
 _SETTINGS: Final = {
     "max_connections": "200",
-    "shared_buffers": "128MB",
+    "shared_buffers": "512MB",
     "wal_level": "replica",
     "jit": "off",
     # As for solid state disks. By what the default says of others, smaller tables are read whole for every batch.

@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from gateway.kernel.errors import Unavailable
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 
 class Bulkhead:
@@ -58,16 +53,6 @@ class Bulkhead:
                 turn.set_result(None)
                 return
         self._free += 1
-
-    @asynccontextmanager
-    async def slot(self, wait: float) -> AsyncIterator[None]:
-        """Hold one slot, waiting at most `wait` seconds; raises `Unavailable` (code ``outbound.bulkhead_full``)."""
-        if not self.take():
-            await self.wait(wait)
-        try:
-            yield
-        finally:
-            self.give()
 
     def _full(self, why: str) -> Unavailable:
         return Unavailable(

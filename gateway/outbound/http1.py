@@ -27,8 +27,10 @@ _MOST_LOWERED: Final = 2048
 _NEVER: Final = float("inf")
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """Give it one request at a time with `ask`; afterwards `reusable` says whether it takes another.
+
+    An `asyncio.Protocol` by its methods alone: a class that is compiled has no interpreted base.
 
     `until` is when whoever watches it gives up waiting, `idle_since` when it was last given back: readings of a clock.
     """

@@ -134,11 +134,15 @@ class Session:
     async def _attempt(self, request: httpx.Request, end: float, *, safe: bool) -> Response:
         with self.breaker.admit() as trial:
             await self._pace.turn(self._left(end))
-            async with self._bulkhead.slot(self._left(end)):
+            if not self._bulkhead.take():
+                await self._bulkhead.wait(self._left(end))
+            try:
                 if self._windows is None or not self._windows.holds(self.name):
                     return await self._send(request, end, trial, safe=safe)
                 async with self._windows.call(self.name, self._left(end)):
                     return await self._send(request, end, trial, safe=safe)
+            finally:
+                self._bulkhead.give()
 
     async def _send(self, request: httpx.Request, end: float, trial: Trial, *, safe: bool) -> Response:
         started = self._clock.monotonic()

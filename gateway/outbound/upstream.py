@@ -13,8 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -138,7 +137,7 @@ class Upstream:
                     pause = self._pause_before_next(broken or answer, attempt, end, safe=safe)
                 if pause is None:
                     if broken is not None:
-                        raise self._failure(broken, safe=safe)
+                        raise self.failure(broken, safe=safe)
                     status = answer.status
                     return answer
                 await asyncio.sleep(pause)
@@ -154,29 +153,22 @@ class Upstream:
                 told: list[OutboundCall] = asked_by.notes.setdefault(OUTBOUND_KEY, [])
                 told.append(OutboundCall(self.name, method, str(status or outcome), attempt + 1, took))
 
-    @asynccontextmanager
-    async def streaming(self, *, deadline: float, safe: bool) -> AsyncIterator[Connection]:
+    def streaming(self, *, deadline: float, safe: bool) -> Streaming:
         """A connection of its own for one streamed exchange, closed at the end of the block.
 
         Call `ask` on it with ``streaming=True`` and `guard` every wait; errors as those of `ask`.
         """
-        end = min(deadline, self._monotonic() + self._timeout)
-        probe = self.breaker.enter()
-        verdict: bool | None = None
-        try:
-            await self._slot(end)
-            connection = await self._connected(end)
-            try:
-                yield connection
-            finally:
-                connection.close()
-                self._bulkhead.give()
-            verdict = True
-        except Broken as broken:
-            verdict = False
-            raise self._failure(broken, safe=safe) from None
-        finally:
-            self.breaker.leave(verdict, probe=probe)
+        return Streaming(self, min(deadline, self._monotonic() + self._timeout), safe=safe)
+
+    async def open_one(self, end: float) -> Connection:
+        """A new connection and the slot for it; raises `Broken`."""
+        await self._slot(end)
+        return await self._connected(end)
+
+    def close_one(self, connection: Connection) -> None:
+        """Close what `open_one` gave, and give its slot back."""
+        connection.close()
+        self._bulkhead.give()
 
     def guard(self, connection: Connection, seconds: float | None = None) -> None:
         """Fail what `connection` waits for after so many seconds (the timeout of an answer by default) from now."""
@@ -257,7 +249,8 @@ class Upstream:
             return None
         return self._budget.spend_on(attempt, left=end - self._monotonic())
 
-    def _failure(self, broken: Broken, *, safe: bool) -> CrossdockError:
+    def failure(self, broken: Broken, *, safe: bool) -> CrossdockError:
+        """What `broken` is to who asked; `safe`: he may simply ask again."""
         kind = broken.kind
         _log.warning("%s %s: %s", self.name, kind.value, broken)
         if kind is Breakage.NOT_SENT:
@@ -275,6 +268,40 @@ class Upstream:
             return BrokenUpstream(f"{self.name} {kind.value}: {self.contact} must look", code="outbound.unreadable")
         code = "outbound.timeout" if kind is Breakage.SILENT else "outbound.no_answer"
         return Unavailable(f"{self.name} {kind.value}: try again; if it lasts, ask {self.contact}", code=code)
+
+
+class Streaming:
+    """An asynchronous context for one streamed exchange: see `Upstream.streaming`."""
+
+    def __init__(self, upstream: Upstream, end: float, *, safe: bool) -> None:
+        self._upstream = upstream
+        self._end = end
+        self._safe = safe
+        self._probe = False
+        self._connection: Connection | None = None
+
+    async def __aenter__(self) -> Connection:
+        """The connection; errors as those of `Upstream.ask`."""
+        upstream = self._upstream
+        self._probe = upstream.breaker.enter()
+        try:
+            self._connection = await upstream.open_one(self._end)
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)
+            raise
+        return self._connection
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        """Close it, and tell the breaker: a broken exchange is a failure, any other error tells nothing."""
+        upstream = self._upstream
+        if self._connection is not None:
+            upstream.close_one(self._connection)
+        broken = error if isinstance(error, Broken) else None
+        upstream.breaker.leave(True if error is None else False if broken else None, probe=self._probe)
+        if broken is not None:
+            raise upstream.failure(broken, safe=self._safe) from None
 
 
 def _verdict_on(broken: Broken, *, hurried: bool) -> bool | None:

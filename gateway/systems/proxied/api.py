@@ -22,9 +22,10 @@ from gateway.outbound.targets import TargetRules
 from gateway.outbound.upstream import Upstream
 from gateway.systems.proxied.checking import AnswerCheck, RequestCheck, Turn
 from gateway.systems.proxied.document import SAFE, Document, Operation, load_document, segments_of
+from gateway.systems.proxied.facts import Facts
 from gateway.systems.proxied.options import ProxiedOptions
 from gateway.systems.proxied.parameters import ParseJson
-from gateway.systems.proxied.passing import Direct, Facts, Passing
+from gateway.systems.proxied.passing import Direct, Passing
 from gateway.systems.proxied.schemas import Schemas
 from gateway.systems.proxied.sharing import SharedReads
 from gateway.systems.proxied.streaming import Streaming

@@ -11,9 +11,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from msgspec import Struct
-
-from gateway.kernel.clock import Clock
 from gateway.kernel.errors import (
     BrokenUpstream,
     Conflict,
@@ -26,11 +23,10 @@ from gateway.kernel.errors import (
 )
 from gateway.kernel.exchange import Exchange, Reply
 from gateway.outbound.answers import Answer
-from gateway.outbound.credentials import Credential
 from gateway.outbound.hygiene import retry_after_seconds
-from gateway.outbound.upstream import Upstream
 from gateway.systems.proxied.checking import AnswerCheck, cookies_of
 from gateway.systems.proxied.document import SAFE, Operation
+from gateway.systems.proxied.facts import Facts
 from gateway.systems.proxied.fields import STOPPED, Returning, identity_fields, own_fields
 from gateway.systems.proxied.sharing import SharedReads
 
@@ -41,18 +37,6 @@ _WAY_UP: Final = re.compile(rb"/\.{0,2};")
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})  # RFC 9110, 9.2.2
 _REDIRECT: Final = 300
 _UNAUTHORISED: Final = 401
-
-
-class Facts(Struct, frozen=True, kw_only=True, eq=False):
-    """What the operations of one API share: the path that they stand under, and `reads` where those are shared."""
-
-    name: str
-    upstream: Upstream
-    clock: Clock
-    prefix: bytes
-    credential: Credential | None
-    identity: bool
-    reads: SharedReads | None = None
 
 
 class Passing:
