@@ -1,6 +1,6 @@
 """Promises for whoever has no transaction of their own: reservations share transactions, every other verb has one.
 
-Reservations that come while transactions run share the next one; each is promised or refused for itself, unlocked as
+Reservations that come while a transaction runs share the next one; each is promised or refused for itself, unlocked as
 far as stock lines prove it (`optimistic.py`). Whose stock others took between look and taking goes into the next batch,
 and after a few of them behind locks. What lost a deadlock or waited too long for a lock was undone whole, and is tried
 again.
@@ -30,8 +30,6 @@ from process_apis.availability.optimistic import Answer, Undecided, is_plain
 from process_apis.availability.standing import Standing
 
 _LARGEST: Final = 256
-_LANES: Final = 2
-"""Batches of a tenant at once in one process: one is decided while the record works on the other."""
 _TRIES: Final = 4
 _MOST_TURNS: Final = 3
 """Times that a request is decided unlocked and others take it away, before it is decided behind locks."""
@@ -62,7 +60,7 @@ class Reserver:
             async def run(asked: Sequence[_Waiting]) -> Sequence[_Claimed | BaseException | Again]:
                 return await self._reserve_all(tenant, asked)
 
-            batches = self._batches[tenant] = Batches(run, largest=_LARGEST, lanes=_LANES)
+            batches = self._batches[tenant] = Batches(run, largest=_LARGEST)
         return await batches.ask(_Waiting(request))
 
     async def allocate(
