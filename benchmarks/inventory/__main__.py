@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inventory")
     parser.add_argument("--seconds", type=float, default=8.0, help="of load per phase")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--clients", type=int, default=40, help="of each process that reserves")
+    parser.add_argument("--clients", type=int, default=32, help="of each process that reserves")
     parser.add_argument("--items", type=int, default=10_000)
     parser.add_argument("--lines", type=int, default=5)
     parser.add_argument("--scarce", type=int, default=6_000, help="orders of each process for too little stock")
