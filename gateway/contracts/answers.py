@@ -88,7 +88,11 @@ _KEY: Final = (
     r"^(?:[!#-\[\]-~]{1,255}"
     r'|"(?:[ !#-\[\]-~]|\\["\\]){1,255}"(?:; *[a-z*][a-z0-9_.*-]*(?:=[A-Za-z0-9?*.-][A-Za-z0-9:/.%*-]*)?)*)$(?!\n)'
 )
-PHRASES: Final = {status.value: status.phrase for status in HTTPStatus}
+# As RFC 9110 names them; Python does from 3.13 on.
+_RENAMED: Final = {
+    413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable", 422: "Unprocessable Content"
+}  # fmt: skip
+PHRASES: Final = {status.value: status.phrase for status in HTTPStatus} | _RENAMED
 _WAITS: Final = ("Retry-After",)
 _BY_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
     401: ("WWW-Authenticate",),

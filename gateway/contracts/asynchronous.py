@@ -15,6 +15,7 @@ from gateway.canonical.events import TAXONOMY, EventType, Recorded
 from gateway.contracts.api import Api
 from gateway.contracts.formats import name_number_formats
 from gateway.contracts.webhooks import HEADERS
+from gateway.contracts.wording import dedent_descriptions
 from gateway.store.rows import Members, Shared
 
 ASYNCAPI: Final = "asyncapi.yaml"
@@ -105,6 +106,7 @@ def _shapes(payloads: Sequence[Any], prefix: str, schemas: dict[str, Any]) -> di
     found, components = msgspec.json.schema_components(unique, ref_template=f"{_REF}{prefix}{{name}}")
     for name, schema in components.items():
         name_number_formats(schema)
+        dedent_descriptions(schema)
         schemas[prefix + name] = schema
     return dict(zip(unique, found, strict=True))
 

@@ -28,6 +28,7 @@ from gateway.contracts.api import Api
 from gateway.contracts.description import SECURITY, SERVERS, dated_names, ownership
 from gateway.contracts.formats import name_number_formats
 from gateway.contracts.webhooks import webhooks_section
+from gateway.contracts.wording import dedent_descriptions
 from gateway.contracts.wrapped import wrapped_document
 from gateway.kernel.lifecycle import Lifecycle
 
@@ -118,6 +119,7 @@ def _schemas(handlers: list[HTTPRouteHandler], payloads: list[Any]) -> tuple[dic
     components: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(told))  # defaults that are tuples are arrays
     for schema in components.values():
         name_number_formats(schema)
+        dedent_descriptions(schema)
     return dict(zip(unique, found, strict=True)), components
 
 

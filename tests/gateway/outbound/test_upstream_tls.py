@@ -28,6 +28,13 @@ def name_of(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _usage(*, signs_others):
+    return x509.KeyUsage(
+        digital_signature=True, key_cert_sign=signs_others, crl_sign=signs_others, content_commitment=False,
+        key_encipherment=False, data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+
+
 class Authority:
     """Issues certificates. `path` is its own, in PEM."""
 
@@ -49,6 +56,10 @@ class Authority:
             .not_valid_after(until)
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            # Who checks strictly, as Python does from 3.13 on, asks for these (RFC 5280, 4.2.1.1 to 4.2.1.3).
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(_usage(signs_others=authority), critical=True)
         )
         return builder.sign(self._key, hashes.SHA256())
 
