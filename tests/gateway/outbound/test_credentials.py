@@ -41,6 +41,19 @@ async def endpoint():
     server.close()
 
 
+class Patient:
+    """An upstream that has a minute for each request, whatever the held clock makes of its deadline."""
+
+    def __init__(self, upstream):
+        self._upstream = upstream
+
+    def __getattr__(self, name):
+        return getattr(self._upstream, name)
+
+    async def ask(self, request, *, safe, **_):
+        return await self._upstream.ask(request, deadline=SystemClock().monotonic() + 60, safe=safe)
+
+
 @pytest.fixture
 async def credentials(endpoint, clock):
     upstream = Upstream(
@@ -58,12 +71,7 @@ async def credentials(endpoint, clock):
         upstream, "/oauth/token", Both(), client_id="cross:dock", secret=Secret("hunter 2"), scope="items"
     )
     made._monotonic = clock.monotonic
-    real = upstream.ask
-
-    async def ask(request, *, deadline, safe):
-        return await real(request, deadline=SystemClock().monotonic() + 60, safe=safe)
-
-    upstream.ask = ask
+    made._upstream = Patient(upstream)
     yield made
     await upstream.close()
 
