@@ -1,4 +1,4 @@
-"""Compile what every request passes, by mypyc, beside its sources under the folder given.
+"""Compile what every request passes, and every proxied one, by mypyc, beside its sources under the folder given.
 
 `make compiled` gives it a copy of the packages (``build/compiled``), the image its site-packages. Sources and compiled
 modules are the same code; without a C compiler the sources run. Nothing here is needed to run the gateway.
