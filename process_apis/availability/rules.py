@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from decimal import Context, Decimal, Inexact, Rounded
+from decimal import ROUND_FLOOR, Context, Decimal, Inexact, Rounded
 from typing import Final
 
 from msgspec.structs import replace
@@ -27,9 +27,10 @@ from process_apis.availability.models import (
 )
 
 _ZERO: Final = Decimal(0)
-_ONE: Final = Decimal(1)
 _STANDING: Final = {"soft": "reserved", "ahead": "promised"}
 _EXACT: Final = Context(prec=60, traps=[Inexact, Rounded])
+# Bound to its context: half the price of naming the rounding, and of any size, unlike a division.
+_floor: Final = Context(rounding=ROUND_FLOOR).to_integral_value
 _ANY: Final = LocationTerms(location="")
 
 
@@ -121,7 +122,7 @@ def sell_of_pool(pool: Decimal, terms: ChannelTerms, own_open: Decimal = _ZERO, 
     """
     sell = (pool if left is None else left) - terms.buffer
     if (share := terms.share) is not None:
-        ceiling = share * (pool + own_open) // _ONE
+        ceiling = _floor(share * (pool + own_open))
         if (room := ceiling - own_open) < sell:
             sell = room
     return sell if sell > _ZERO else _ZERO  # noqa: FURB136 - as in `supply`

@@ -337,3 +337,9 @@ def test_a_share_never_lets_a_channel_hold_more_than_its_part_of_the_pool(sellab
     pool = max(Decimal(0), sellable - own - external) + own
     assert 0 <= sell <= max(0, sellable - own - external)
     assert sell == 0 or own + sell <= Decimal(share) * pool
+
+
+def test_a_share_is_rounded_down_whatever_a_source_said():
+    half = ChannelTerms(share=Decimal("0.5"))
+    assert sells([line("n", 7)], half) == 3
+    assert sells([line("n", 10**36)], half) == 5 * 10**35
