@@ -23,7 +23,7 @@ from gateway.canonical.channel import (
     ShownFigure,
     WantedFigure,
 )
-from gateway.canonical.events import Event
+from gateway.canonical.events import Alike, Event
 from gateway.canonical.freight import Booking, Consignment, FreightOption, ReportedMilestone
 from gateway.canonical.invoice import CreditOrder, SystemInvoice
 from gateway.canonical.item import GroupMembers, Item, ReportedItem
@@ -558,7 +558,8 @@ class Connection(Protocol):
 class GathersWrites(Protocol):
     """Takes what several parties write at the end of one transaction, to run it as one (`gateway.store.together`).
 
-    `add` takes a statement once, `row` one row of a statement whose parameters are arrays; `tell` takes events.
+    `add` takes a statement once, `row` one row of a statement whose parameters are arrays; `tell` takes events,
+    `tell_alike` those that share rows of the log.
     """
 
     def add(self, sql: str, *args: Any, returning: str = "") -> None: ...
@@ -566,6 +567,8 @@ class GathersWrites(Protocol):
     def row(self, sql: str, *values: Any, returning: str = "") -> None: ...
 
     def tell(self, events: Sequence[Event]) -> None: ...
+
+    def tell_alike(self, events: Alike) -> None: ...
 
 
 class KeepsAnswer(Protocol):

@@ -6,7 +6,7 @@ as a CloudEvent (1.0.2) whose ``type`` is ``<prefix>.<type>.v<version>``. Old ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -193,6 +193,21 @@ class Event(Struct, frozen=True, kw_only=True):
     data: dict[str, Any]
     correlation_id: str
     causation_id: str | None = None
+    stream: str = "main"
+
+
+class Alike(Struct, frozen=True, kw_only=True):
+    """Events of one kind that happened at once and share rows of the log, by their values alone.
+
+    Each of `events` is its aggregate, aggregate_version, correlation_id and causation_id, then a value for each of
+    `fields`; a field with ``?`` behind its name is left out of the data of those that have None there.
+    """
+
+    tenant: str
+    type: str
+    occurred_at: datetime
+    fields: Sequence[str]
+    events: Sequence[Sequence[Any]]
     stream: str = "main"
 
 

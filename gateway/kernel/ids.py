@@ -6,7 +6,6 @@ lower case, 26 characters after the prefix.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import re
@@ -16,7 +15,6 @@ from typing import Final
 
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
-_CROCKFORD: Final = bytes.maketrans(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", _ALPHABET.encode())
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 _REQUEST: Final = re.compile(r"req_(?:([0-9a-f]{8})[0-9a-f]{24}|([0-9a-hjkmnp-tv-z]{26}))")
 ID_PATTERN: Final = r"^[a-z]{2,8}_[0-9a-hjkmnp-tv-z]{26}$(?!\n)"
@@ -31,8 +29,14 @@ def new_id(prefix: str) -> str:
 def new_ids(prefix: str, count: int) -> list[str]:
     """As many fresh ids at once, for a third of what they cost one by one."""
     head = f"{prefix}_{_base32((time.time_ns() // 1_000_000) << 80)[:10]}"
-    tails = base64.b32encode(os.urandom(10 * count)).translate(_CROCKFORD).decode("ascii")
-    return [head + tails[at : at + 16] for at in range(0, 16 * count, 16)]
+    random, pairs = os.urandom(10 * count), _PAIRS
+    # Spelled out: going through the eight pairs of letters costs twice as much.
+    return [
+        f"{head}{pairs[n >> 70]}{pairs[n >> 60 & 1023]}{pairs[n >> 50 & 1023]}{pairs[n >> 40 & 1023]}"
+        f"{pairs[n >> 30 & 1023]}{pairs[n >> 20 & 1023]}{pairs[n >> 10 & 1023]}{pairs[n & 1023]}"
+        for at in range(0, 10 * count, 10)
+        for n in (int.from_bytes(random[at : at + 10]),)
+    ]
 
 
 def named_id(prefix: str, *names: str) -> str:

@@ -19,6 +19,7 @@ _encode: Final = _encoder.encode
 _encode_into: Final = _encoder.encode_into
 _OPENS: Final = ord("{")
 _CLOSES: Final = ord("}")
+_ESCAPES: Final = ord("\\")
 # JSON and array literals (postgresql.org/docs/current/arrays.html, 8.15.6) write strings alike but for these.
 _differs: Final = re.compile(rb'\\[^"\\]').search
 
@@ -29,7 +30,7 @@ def array(values: Sequence[Element]) -> str:
     """The literal of a one-dimensional array; datetimes are aware."""
     encoded = bytearray()
     _encode_into(values, encoded)
-    if _differs(encoded):
+    if _ESCAPES in encoded and _differs(encoded):
         return "{" + ",".join(_element(value) for value in values) + "}"
     encoded[0], encoded[-1] = _OPENS, _CLOSES
     return encoded.decode()

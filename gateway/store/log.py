@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.events import TAXONOMY, Event
+from gateway.canonical.events import TAXONOMY, Alike, Event
 from gateway.store.arrays import Element, column_arrays
-from gateway.store.rows import MOST, members_of, shares
+from gateway.store.rows import MOST, members_of, members_of_values, shares
 
 APPEND: Final = """
 insert into store.event
@@ -22,6 +22,8 @@ from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::int[
             $11::text::smallint[], $12::text::json[]) as e
 """
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
+_CORRELATION: Final = 2
+"""Where `Alike` has it."""
 
 
 async def append(connection: Connection, events: Sequence[Event]) -> None:
@@ -51,9 +53,9 @@ group by e.share
 """
 
 
-def columns_of(events: Sequence[Event]) -> Sequence[str]:
+def columns_of(events: Sequence[Event], alike: Sequence[Alike] = ()) -> Sequence[str]:
     """The parameters of `APPEND`."""
-    return column_arrays(_rows(events))
+    return column_arrays([*_rows(events), *_rows_of_values(alike)])
 
 
 def _rows(events: Sequence[Event]) -> Iterator[tuple[Element, ...]]:
@@ -69,5 +71,13 @@ def _rows(events: Sequence[Event]) -> Iterator[tuple[Element, ...]]:
         yield (*_kind(first), "", 0, first.correlation_id, None, "{}", len(some), members_of(some))
 
 
-def _kind(event: Event) -> tuple[Element, ...]:
+def _rows_of_values(alike: Sequence[Alike]) -> Iterator[tuple[Element, ...]]:
+    for each in alike:
+        for start in range(0, len(each.events), MOST):
+            some = each.events[start : start + MOST]
+            members = members_of_values(each.fields, some)
+            yield (*_kind(each), "", 0, some[0][_CORRELATION], None, "{}", len(some), members)
+
+
+def _kind(event: Event | Alike) -> tuple[Element, ...]:
     return event.stream, event.tenant, event.type, TAXONOMY[event.type].version, event.occurred_at

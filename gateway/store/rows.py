@@ -129,7 +129,7 @@ def members_of(events: Sequence[Event]) -> str:
             [event.aggregate, event.aggregate_version, event.correlation_id, event.causation_id, *event.data.values()]
             for event in events
         ]
-        return _encode(Members(names, alike)).decode()
+        return members_of_values(names, alike)
     names = list(dict.fromkeys(name for event in events for name in event.data))
     fields = [name if all(name in event.data for event in events) else name + _LEFT_OUT for name in names]
     told = [
@@ -139,4 +139,9 @@ def members_of(events: Sequence[Event]) -> str:
         ]
         for event in events
     ]  # fmt: skip
-    return _encode(Members(fields, told)).decode()
+    return members_of_values(fields, told)
+
+
+def members_of_values(fields: Sequence[str], events: Sequence[Sequence[Any]]) -> str:
+    """The JSON of `Members`; amounts are written as strings."""
+    return _encode({"fields": fields, "events": events}).decode()

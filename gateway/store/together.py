@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.events import Event
+from gateway.canonical.events import Alike, Event
 from gateway.store import audit, log
 from gateway.store.audit import AuditEntry
 
@@ -28,6 +28,7 @@ class Together:
         self._whole: dict[str, tuple[str, Sequence[Any]]] = {}
         self._rows: dict[str, tuple[str, list[Sequence[Any]]]] = {}
         self._events: list[Event] = []
+        self._alike: list[Alike] = []
         self._audited: list[AuditEntry] = []
 
     def add(self, sql: str, *args: Any, returning: str = "") -> None:
@@ -44,6 +45,10 @@ class Together:
         """Events, appended to the log in the order in which they were told."""
         self._events.extend(events)
 
+    def tell_alike(self, events: Alike) -> None:
+        """Events that share rows of the log, behind all others."""
+        self._alike.append(events)
+
     def record(self, entries: Sequence[AuditEntry]) -> None:
         """Entries of the audit trail."""
         self._audited.extend(entries)
@@ -56,6 +61,7 @@ class Together:
             for values in rows:
                 self.row(sql, *values, returning=returning)
         self.tell(other._events)
+        self._alike.extend(other._alike)
         self.record(other._audited)
 
     async def run(self, connection: Connection) -> Mapping[str, Sequence[Any]]:
@@ -78,8 +84,8 @@ class Together:
         ]
         if self._audited:
             found.append((audit.RECORD_MANY, "", audit.columns_of(self._audited)))
-        if self._events:
-            found.append((log.APPEND, "", log.columns_of(self._events)))
+        if self._events or self._alike:
+            found.append((log.APPEND, "", log.columns_of(self._events, self._alike)))
         return found
 
 

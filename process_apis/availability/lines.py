@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from gateway.canonical.capabilities import Connection, GathersWrites
-from gateway.canonical.events import Event
+from gateway.canonical.events import Alike, Event
 from gateway.store import log
 from gateway.store.arrays import Element, array, column_arrays
 from gateway.store.queries import queries_beside
@@ -24,6 +24,10 @@ _ZERO: Final = Decimal(0)
 _FIGURES: Final = (
     "item", "location", "owner", "on_hand", "sellable", "reserved", "allocated", "external", "short", "version", "as_of"
 )  # fmt: skip
+
+
+_TOLD: Final = (*_FIGURES, "channels?")
+_OF_LINE: Final = tuple(name for name in _FIGURES if name != "short")
 
 
 class LineChange(Struct):
@@ -98,13 +102,36 @@ async def tell_lines(
     return [_fallen(tenant, row, now) for row in rows]
 
 
+class LineRow(NamedTuple):
+    """The row of a stock line, its amounts as text; `as_of` may be text too."""
+
+    item: str
+    location: str
+    owner: str
+    on_hand: str
+    sellable: str
+    reserved: str
+    allocated: str
+    external: str
+    short: str
+    version: int
+    as_of: datetime | str
+
+    @property
+    def key(self) -> LineKey:
+        """The line's key."""
+        return LineKey(*self[:3])
+
+    @property
+    def line(self) -> StockLine:
+        """The line, its amounts reckoned with."""
+        return _line(*self[:8], *self[9:])
+
+
 class Reserved(NamedTuple):
-    """So much `more` reserved at a line, whose `row` was read behind its lock; why, and what it tells of channels.
+    """So much `more` reserved at a line, whose `row` was read behind its lock; why, and what it tells of channels."""
 
-    The amounts of the row are text.
-    """
-
-    row: Mapping[str, Any]
+    row: LineRow
     more: Decimal
     why: str
     channels: list[dict[str, Any]]
@@ -115,44 +142,51 @@ def tell_reserved(writes: GathersWrites, tenant: str, reserved: Iterable[Reserve
 
     Nothing is read for it: nobody else changes a row behind the lock.
     """
-    writes.tell([_reserved_event(tenant, each, now) for each in reserved])
+    told = [_reserved_values(*each) for each in reserved]
+    writes.tell_alike(Alike(tenant=tenant, type="availability.changed", occurred_at=now, fields=_TOLD, events=told))
 
 
-def _reserved_event(tenant: str, reserved: Reserved, now: datetime) -> Event:
-    figures = line_figures(reserved.row)
-    figures["reserved"] = Decimal(figures["reserved"]) + reserved.more
-    figures["version"] += 1
-    if reserved.channels:
-        figures["channels"] = reserved.channels
-    return Event(
-        tenant=tenant,
-        type="availability.changed",
-        aggregate=_aggregate(reserved.row),
-        aggregate_version=figures["version"],
-        occurred_at=now,
-        data=figures,
-        correlation_id=reserved.why,
-    )
+def _reserved_values(row: LineRow, more: Decimal, why: str, channels: list[dict[str, Any]]) -> list[Any]:
+    item, location, owner, on_hand, sellable, reserved, allocated, external, short, version, as_of = row
+    version += 1
+    return [
+        f"stock_line/{owner}/{item}/{location}", version, why, None, item, location, owner, on_hand, sellable,
+        Decimal(reserved) + more, allocated, external, short, version, as_of, channels or None,
+    ]  # fmt: skip
 
 
 def _told(*, now: int) -> str:
-    fields = (*_FIGURES, "channels?")
-    return log.appended("availability.changed", _parts.tell_lines, fields, tenant="$1", at=f"${now}")
+    return log.appended("availability.changed", _parts.tell_lines, _TOLD, tenant="$1", at=f"${now}")
 
 
 def line_of_row(row: Mapping[str, Any]) -> StockLine:
     """A stock line from its row, whose amounts may be text."""
+    return _line(*[row[name] for name in _OF_LINE])
+
+
+def _line(
+    item: str,
+    location: str,
+    owner: str,
+    on_hand: Any,
+    sellable: Any,
+    reserved: Any,
+    allocated: Any,
+    external: Any,
+    version: int,
+    as_of: Any,
+) -> StockLine:
     return StockLine(
-        item=row["item"],
-        location=row["location"],
-        owner=row["owner"],
-        on_hand=Decimal(row["on_hand"]),
-        sellable=Decimal(row["sellable"]),
-        reserved=Decimal(row["reserved"]),
-        allocated=Decimal(row["allocated"]),
-        external=Decimal(row["external"]),
-        version=row["version"],
-        as_of=row["as_of"],
+        item=item,
+        location=location,
+        owner=owner,
+        on_hand=Decimal(on_hand),
+        sellable=Decimal(sellable),
+        reserved=Decimal(reserved),
+        allocated=Decimal(allocated),
+        external=Decimal(external),
+        version=version,
+        as_of=as_of,
     )
 
 

@@ -84,9 +84,11 @@ class Unlocked:
         dated = await self._dated(connection, changed)
         versions = _decode_versions(found["versions"])
 
+        whole = len(taken) == len(keys) and not dated
+
         def stands(promise: Promise) -> bool:
             unmoved = versions[promise.request.order] == promise.version
-            return unmoved and all(key in taken and key.item not in dated for key in promise.keys)
+            return unmoved and (whole or all(key in taken and key.item not in dated for key in promise.keys))
 
         if lost := [promise for promise in self._promises if not stands(promise)]:
             self._drop(lost, Undecided.AGAIN)

@@ -24,7 +24,7 @@ from gateway.store.queries import queries_beside
 from process_apis.availability.fulfilling import claim_event
 from process_apis.availability.kitting import Counter, Shelves, serve
 from process_apis.availability.leaving import Departures
-from process_apis.availability.lines import Reserved, line_of_row, tell_reserved
+from process_apis.availability.lines import LineRow, Reserved, tell_reserved
 from process_apis.availability.lots import LotStock, decode_lots, with_lots
 from process_apis.availability.models import ChannelRule, Held, LineKey, Need, Portion, StockLine
 from process_apis.availability.rules import usable
@@ -40,9 +40,6 @@ _NONE: Final[Allowed] = {}
 _NOTHING: Final = Held()
 _replace: Final = msgspec.structs.replace
 _encode: Final = msgspec.json.Encoder().encode
-_COLUMNS: Final = (
-    "item", "location", "owner", "on_hand", "sellable", "reserved", "allocated", "external", "short", "version", "as_of"
-)  # fmt: skip
 
 CounterKey = tuple[str, str, str, str | None]
 """Item, channel, owner, the allotment that is drawn from."""
@@ -72,14 +69,14 @@ class Promise(Struct, frozen=True):
 class Shelf:
     """The stock lines of some items, locked until the transaction ends, less what was promised of them since."""
 
-    def __init__(self, tenant: str, rows: Sequence[Any], departures: Departures, kits: Mapping[str, Kit]) -> None:
+    def __init__(self, tenant: str, rows: Iterable[LineRow], departures: Departures, kits: Mapping[str, Kit]) -> None:
         self._tenant = tenant
         self._kits = kits
         self._departures = departures
-        self._rows = {LineKey(row["item"], row["location"], row["owner"]): row for row in rows}
+        self._rows = {row.key: row for row in rows}
         self._lines: dict[str, dict[LineKey, StockLine]] = defaultdict(dict)
         for key, row in self._rows.items():
-            self._lines[key.item][key] = line_of_row(row)
+            self._lines[key.item][key] = row.line
         self._held: dict[str, dict[tuple[str, str], Held]] = defaultdict(dict)
         self._taken: dict[LineKey, Decimal] = defaultdict(Decimal)
         self._causes: dict[LineKey, str] = {}
@@ -100,13 +97,13 @@ class Shelf:
         `kits` are those of the items that are put together where there are not enough; `items` has their components.
         """
         rows = await connection.fetch(_sql.lock_shelf, tenant, array(orders), array(items))
-        return cls(tenant, rows, departures, kits)
+        return cls(tenant, [LineRow(*row) for row in rows], departures, kits)
 
     @classmethod
     def of_look(cls, tenant: str, columns: Mapping[str, Any], departures: Departures) -> Shelf:
         """What was read of some items without locking them, column by column: see `optimistic.py`."""
-        found = [columns[name] or () for name in _COLUMNS]
-        return cls(tenant, [dict(zip(_COLUMNS, row, strict=True)) for row in zip(*found, strict=True)], departures, {})
+        found = [columns[name] or () for name in LineRow._fields]
+        return cls(tenant, map(LineRow._make, zip(*found, strict=True)), departures, {})
 
     def as_read(self, items: Collection[str]) -> Shelf:
         """The lines of some items as if nothing had been promised of them."""
@@ -145,7 +142,8 @@ class Shelf:
         Rows and versions are those before what was taken, what is open of a counter is with it.
         """
         for row in rows:
-            self._rows[LineKey(row["item"], row["location"], row["owner"])] = row
+            changed = LineRow(**row)
+            self._rows[changed.key] = changed
         if counters["items"] is not None:
             self._hold(counters)
 

@@ -14,6 +14,7 @@ from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
 from process_apis.availability.explaining import account
 from process_apis.availability.leaving import Departures
+from process_apis.availability.lines import LineRow
 from process_apis.availability.models import (
     Allotment,
     ChannelRule,
@@ -100,7 +101,10 @@ def held_of(terms, amounts):
 
 
 def shelf_of(lines, held):
-    rows = [{name: getattr(each, name) for name in each.__struct_fields__} for each in lines]
+    rows = [
+        LineRow(*[getattr(each, name, Decimal(0)) for name in LineRow._fields])  # a line doesn't say what is short
+        for each in lines
+    ]
     shelf = Shelf("acme", rows, Departures(LocationMap({}), SystemClock()), {})
     columns = [(*("itm", *key), *each) for key, each in held.items()]
     names = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
