@@ -65,17 +65,20 @@ class Unlocked:
         return bool(self._promises)
 
     async def take(self, connection: Connection) -> None:
-        """Lock orders and lines, take what is still there, and write what was promised of it, in two statements.
+        """Write what was promised, lock orders and lines, take what is still there, tell of it: three statements.
 
         The answers of requests that it was not there for become `Undecided`, and nothing of them is left behind.
+        Claims are written before others wait for these lines.
         """
-        tenant, shelf = self._asked.tenant, self._shelf
+        tenant, now, shelf = self._asked.tenant, self._asked.now, self._shelf
         asked_for, sums = dict(shelf.taken), counter_sums(self._promises)
         kept = _kept(self._promises)
         keys = sorted(asked_for)
         rows = [(*key, asked_for[key], asked_for[key] + kept.get(key, _ZERO), shelf.line(key).version) for key in keys]
         counters = [(*counter[:3], amount) for counter, amount in sums.items()]
-        writes = self._claims()  # made before others wait for these lines
+        claims = Together()
+        shelf.write_claims(claims, self._promises, now)
+        await claims.run(connection)
         orders = array(sorted(promise.request.order for promise in self._promises))
         found = await connection.fetchrow(_sql.take, tenant, orders, *column_arrays(rows), *column_arrays(counters))
         taken = set(keys) if found["taken"] is None else {keys[number - 1] for number in found["taken"]}
@@ -83,7 +86,6 @@ class Unlocked:
         shelf.amend(changed, found)
         dated = await self._dated(connection, changed)
         versions = _decode_versions(found["versions"])
-
         whole = len(taken) == len(keys) and not dated
 
         def stands(promise: Promise) -> bool:
@@ -93,10 +95,11 @@ class Unlocked:
         if lost := [promise for promise in self._promises if not stands(promise)]:
             self._drop(lost, Undecided.AGAIN)
             sums = await self._give_back(connection, lost, {key: asked_for[key] for key in taken}, sums)
-            writes = self._claims()
         if self._promises:
-            shelf.tell(writes, sums, self._asked.now)
-            await writes.run(connection)
+            told = Together()
+            told.tell(claim_events(tenant, self._promises, now))
+            shelf.tell(told, sums, now)
+            await told.run(connection)
 
     async def _dated(self, connection: Connection, changed: Iterable[Mapping[str, Any]]) -> Collection[str]:
         """Items of which goods moved since they were read, and a lot has a last day that was not looked at."""
@@ -117,7 +120,7 @@ class Unlocked:
         taken: Mapping[LineKey, Decimal],
         raised: Mapping[CounterKey, Decimal],
     ) -> Mapping[CounterKey, Decimal]:
-        """Undo what was `taken` and `raised` for those that are `lost`; returns by how much counters stay raised."""
+        """Undo what was written, `taken` and `raised` for those that are `lost`; returns what counters stay up by."""
         keep, sums = self._shelf.taken, counter_sums(self._promises)
         lines = [
             (*key, amount - keep.get(key, _ZERO), key not in keep)
@@ -130,19 +133,13 @@ class Unlocked:
             if amount != sums.get(counter)
         ]
         orders = array([promise.request.order for promise in lost])
+        actions = array([promise.request.action for promise in lost])
         columns = column_arrays(lines) if lines else ["{}"] * 5
         found = await connection.fetchrow(
-            _sql.give_back, self._asked.tenant, orders, *columns, *column_arrays(counters)
+            _sql.give_back, self._asked.tenant, orders, *columns, *column_arrays(counters), actions
         )
         self._shelf.amend((), found)
         return sums
-
-    def _claims(self) -> Together:
-        writes, now = Together(), self._asked.now
-        if self._promises:
-            self._shelf.write_claims(writes, self._promises, now)
-            writes.tell(claim_events(self._asked.tenant, self._promises, now))
-        return writes
 
     def leave_unprovable(self) -> None:
         """Leave to locks what stands on a line that has less than the rule keeps back: other places make up for it."""

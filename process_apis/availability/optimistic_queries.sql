@@ -83,9 +83,16 @@ from (
 ) as counters
 
 -- name: give_back
--- Undoes part of a `take` of this transaction, whose locks hold: nobody has seen it. What was raised for nobody else is
--- `undone`: its version is told to nobody. Orders as in `forget_orders`.
-with forgotten as (
+-- Undoes part of a `take` of this transaction, whose locks hold, and the claims that were written for it: nobody has seen
+-- them. What was raised for nobody else is `undone`: its version is told to nobody. Orders as in `forget_orders`.
+with unmade as (
+    delete from availability.claim c
+    where c.tenant = $1 and c.order_id = any($2::text::text[]) and c.action = any($13::text::text[])
+),
+undecided as (
+    delete from availability.action a where a.tenant = $1 and a.action = any($13::text::text[])
+),
+forgotten as (
     delete from availability.claim_order o
     where o.tenant = $1 and o.order_id = any($2::text::text[]) and o.version = 2
 ),
