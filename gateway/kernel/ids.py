@@ -28,9 +28,13 @@ def new_id(prefix: str) -> str:
 
 def new_ids(prefix: str, count: int) -> list[str]:
     """As many fresh ids at once, for a third of what they cost one by one."""
-    head = f"{prefix}_{_base32((time.time_ns() // 1_000_000) << 80)[:10]}"
-    random, pairs = os.urandom(10 * count), _PAIRS
-    # Spelled out: going through the eight pairs of letters costs twice as much.
+    at_ms, random, pairs = time.time_ns() // 1_000_000, os.urandom(10 * count), _PAIRS
+    # Spelled out: going through the pairs of letters costs twice as much.
+    time_letters = (
+        f"{pairs[at_ms >> 40]}{pairs[at_ms >> 30 & 1023]}{pairs[at_ms >> 20 & 1023]}{pairs[at_ms >> 10 & 1023]}"
+        f"{pairs[at_ms & 1023]}"
+    )
+    head = f"{prefix}_{time_letters}"
     return [
         f"{head}{pairs[n >> 70]}{pairs[n >> 60 & 1023]}{pairs[n >> 50 & 1023]}{pairs[n >> 40 & 1023]}"
         f"{pairs[n >> 30 & 1023]}{pairs[n >> 20 & 1023]}{pairs[n >> 10 & 1023]}{pairs[n & 1023]}"

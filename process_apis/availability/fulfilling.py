@@ -49,6 +49,11 @@ class OrderClaims:
         """The stock lines that these claims count in."""
         return {claim.key for claim in self.claims}
 
+    @property
+    def on_supply(self) -> bool:
+        """Whether one of them was promised on supply, so that settling them moves stock lines (`move_waiting`)."""
+        return any(claim.state == "promised" or claim.commitment == "ahead" for claim in self.claims)
+
     async def look_again(self, connection: Connection, tenant: str) -> None:
         """Read the claims again behind the locks of their lines, where some are promised on supply.
 

@@ -3,18 +3,19 @@
 -- name: move_figures
 -- The parts of a statement that move figures, each by what counts after the cut-off that it stands on.
 -- Whoever writes figures of a stock line holds its lock: what `place` and `was` say stays true until the update.
+-- `line` is the number of the stock line in the arrays of `move_lines`, where that follows.
 figure as materialized (
-    select e.location, e.item, e.owner, e.bucket, e.lot, p.ctid as place, p.amount as was, f.cut_epoch, f.cut_sequence,
+    select e.line, e.location, e.item, e.owner, e.bucket, e.lot, p.ctid as place, p.amount as was, f.cut_epoch, f.cut_sequence,
            f.cut_event, sum(e.delta) as delta, max(e.occurred_at) as as_of
     from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::numeric[], $8::text::bigint[], $9::text::bigint[],
-                $10::text::timestamptz[])
-         as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at)
+                $10::text::timestamptz[], $11::text::int[])
+         as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at, line)
     left join availability.position p
       on p.tenant = $1 and p.location = e.location and p.item = e.item and p.owner = e.owner
      and p.bucket = e.bucket and p.lot = e.lot
     left join availability.full_snapshot f on p.tenant is null and f.tenant = $1 and f.location = e.location
     where (e.epoch, e.sequence) > (coalesce(p.cut_epoch, f.cut_epoch, -1), coalesce(p.cut_sequence, f.cut_sequence, -1))
-    group by e.location, e.item, e.owner, e.bucket, e.lot, p.ctid, p.amount, f.cut_epoch, f.cut_sequence, f.cut_event
+    group by e.line, e.location, e.item, e.owner, e.bucket, e.lot, p.ctid, p.amount, f.cut_epoch, f.cut_sequence, f.cut_event
 ),
 moved as (
     update availability.position p
@@ -32,24 +33,25 @@ made as (
 
 -- name: move_lines
 -- The parts that follow `move_figures` where nothing else changes figures: what moved in the lines, and what it comes to.
+-- Lines are found where their lock found them (`at`): nobody else moves them, and nothing of this transaction did.
 -- Other figures of a line are looked at only while one of them is negative.
 line as (
-    select item, location, owner, sum(on_hand) as on_hand, sum(sellable) as sellable, min(lowest) as lowest,
+    select max(at) as at, sum(on_hand) as on_hand, sum(sellable) as sellable, min(lowest) as lowest,
            array_agg(place) filter (where place is not null) as places,
            sum(reserved) as reserved, sum(allocated) as allocated, sum(external) as external, max(as_of) as as_of,
            max(correlation_id) as correlation_id, max(causation_id) as causation_id, max(channels) as channels
     from (
-        select item, location, owner, 0 as on_hand, 0 as sellable, null::numeric as lowest, null::tid as place, reserved, allocated, external, as_of,
+        select number, at, 0 as on_hand, 0 as sellable, null::numeric as lowest, null::tid as place, reserved, allocated, external, as_of,
                correlation_id, causation_id, channels
-        from unnest($11::text::text[], $12::text::text[], $13::text::text[], $14::text::numeric[], $15::text::numeric[], $16::text::numeric[],
-                    $17::text::timestamptz[], $18::text::text[], $19::text::text[], $20::text::text[])
-             as k (item, location, owner, reserved, allocated, external, as_of, correlation_id, causation_id, channels)
+        from unnest($12::text::tid[], $13::text::numeric[], $14::text::numeric[], $15::text::numeric[],
+                    $16::text::timestamptz[], $17::text::text[], $18::text::text[], $19::text::text[])
+             with ordinality as k (at, reserved, allocated, external, as_of, correlation_id, causation_id, channels, number)
         union all
-        select item, location, owner, delta, case bucket when 'sellable' then delta else 0 end, coalesce(was, 0) + delta,
+        select line, null, delta, case bucket when 'sellable' then delta else 0 end, coalesce(was, 0) + delta,
                place, 0, 0, 0, null, null, null, null
         from figure
     ) as part
-    group by item, location, owner
+    group by number
 ),
 standing as materialized (
     select l.ctid as place, l.negative as was_negative, l.on_hand + k.on_hand as on_hand,
@@ -62,8 +64,7 @@ standing as materialized (
                  and p.ctid <> all (coalesce(k.places, '{}'))))
            else k.lowest end as lowest
     from line k
-    join availability.stock_line l
-      on l.tenant = $1 and l.item = k.item and l.location = k.location and l.owner = k.owner
+    join availability.stock_line l on l.ctid = k.at
 )
 
 -- name: read_lines
@@ -111,4 +112,9 @@ select correlation_id, json_build_array(
 from changed
 
 -- name: fallen_lines
-select item, location, owner, version, lowest, correlation_id, causation_id from changed where fell
+-- How many lines were found, and of each where a figure fell below zero; one row where there is none.
+select found.count as found, f.*
+from (select count(*) from standing) as found
+left join (
+    select item, location, owner, version, lowest, correlation_id, causation_id from changed where fell
+) as f on true

@@ -13,7 +13,7 @@ from msgspec import Struct
 from gateway.canonical.capabilities import Connection, GathersWrites
 from gateway.canonical.events import Alike, Event
 from gateway.store import log
-from gateway.store.arrays import Element, array, column_arrays
+from gateway.store.arrays import Element, column_arrays
 from gateway.store.queries import queries_beside
 from process_apis.availability.models import Effect, LineKey, StockLine
 
@@ -52,15 +52,28 @@ async def lock_lines(connection: Connection, tenant: str, keys: Iterable[LineKey
 
     Returns those of them that promises wait at.
     """
+    return (await lock_places(connection, tenant, keys)).awaited
+
+
+class Places(NamedTuple):
+    """Where the rows of locked stock lines are, until this transaction updates them; `awaited` as in `lock_lines`."""
+
+    awaited: list[LineKey]
+    rows: Mapping[LineKey, str]
+
+
+async def lock_places(connection: Connection, tenant: str, keys: Iterable[LineKey]) -> Places:
+    """As `lock_lines`, for whoever moves the lines next."""
     ordered = sorted(set(keys))
     if not ordered:
-        return []
+        return Places([], {})
     columns = column_arrays(ordered)
     row = await connection.fetchrow(_sql.lock_lines, tenant, *columns)
     if row["locked"] < len(ordered):
         await connection.execute(_sql.make_lines, tenant, *columns)
         row = await connection.fetchrow(_sql.lock_lines, tenant, *columns)
-    return [LineKey(*key) for key in row["awaited"] or ()]
+    rows = dict(zip(ordered, row["places"], strict=True))
+    return Places([LineKey(*key) for key in row["awaited"] or ()], rows)
 
 
 async def refresh_lines(connection: Connection, tenant: str, changes: Mapping[LineKey, LineChange]) -> Sequence[Any]:
@@ -73,6 +86,13 @@ async def refresh_lines(connection: Connection, tenant: str, changes: Mapping[Li
     return await connection.fetch(_sql.move_promises, tenant, *column_arrays(ordered), *column_arrays(figures))
 
 
+class Moves(NamedTuple):
+    """What moves figures of locked lines, and where their rows are: nothing else may have moved them or these lines."""
+
+    effects: Sequence[Effect]
+    places: Places
+
+
 async def tell_lines(
     connection: Connection,
     tenant: str,
@@ -80,26 +100,38 @@ async def tell_lines(
     now: datetime,
     cause: Mapping[LineKey, Cause],
     default: Cause,
-    effects: Sequence[Effect] | None = None,
+    moves: Moves | None = None,
 ) -> list[Event]:
     """Write the figures of locked lines and tell the log of those that changed: `availability.changed`.
 
-    Without `effects` the physical figures are read from positions. With them nothing else may have changed positions
-    since the lines were locked: they are applied here, and added to what the lines had. Returns what is left to tell:
-    `stock.position_negative` of lines where a figure fell below zero.
+    Without `moves` the physical figures are read from positions. With them they are moved here, and what moved is added
+    to what the lines had. Returns what is left to tell: `stock.position_negative` of lines where a figure fell below
+    zero.
     """
     ordered = sorted(changes)
     if not ordered:
         return []
-    moved = (
-        [array(column) for column in zip(*sorted(effects), strict=True)] or ["{}"] * 9 if effects is not None else []
-    )
-    lines = column_arrays(_line_row(key, changes[key], cause.get(key, default)) for key in ordered)
-    told = _told(now=len(moved) + len(lines) + 2)
-    parts = [_parts.read_lines] if effects is None else [_parts.move_figures, _parts.move_lines]
-    statement = f"with {', '.join([*parts, _parts.write_lines])}, told as ({told})\n{_parts.fallen_lines}"
-    rows = await connection.fetch(statement, tenant, *moved, *lines, now)
-    return [_fallen(tenant, row, now) for row in rows]
+    told = [_line_values(changes[key], cause.get(key, default)) for key in ordered]
+    if moves is None:
+        arrays = column_arrays([(*key, *values) for key, values in zip(ordered, told, strict=True)])
+        parts = [_parts.read_lines]
+    else:
+        rows = moves.places.rows
+        places = column_arrays([(rows[key], *values) for key, values in zip(ordered, told, strict=True)])
+        arrays = [*_moved(moves.effects, ordered), *places]
+        parts = [_parts.move_figures, _parts.move_lines]
+    appended = log.appended("availability.changed", _parts.tell_lines, _TOLD, tenant="$1", at=f"${len(arrays) + 2}")
+    statement = f"with {', '.join([*parts, _parts.write_lines])}, told as ({appended})\n{_parts.fallen_lines}"
+    fallen = await connection.fetch(statement, tenant, *arrays, now)
+    if moves is not None and fallen[0]["found"] != len(ordered):
+        raise AssertionError("a locked stock line is not where its lock found it")
+    return [_fallen(tenant, row, now) for row in fallen if row["item"] is not None]
+
+
+def _moved(effects: Sequence[Effect], ordered: Sequence[LineKey]) -> Sequence[str]:
+    numbers: dict[tuple[str, str, str], int] = {key: number for number, key in enumerate(ordered, 1)}
+    rows = [(*each, numbers[each.item, each.location, each.owner]) for each in sorted(effects)]
+    return column_arrays(rows) if rows else ["{}"] * (len(Effect._fields) + 1)
 
 
 class LineRow(NamedTuple):
@@ -153,10 +185,6 @@ def _reserved_values(row: LineRow, more: Decimal, why: str, channels: list[dict[
         f"stock_line/{owner}/{item}/{location}", version, why, None, item, location, owner, on_hand, sellable,
         Decimal(reserved) + more, allocated, external, short, version, as_of, channels or None,
     ]  # fmt: skip
-
-
-def _told(*, now: int) -> str:
-    return log.appended("availability.changed", _parts.tell_lines, _TOLD, tenant="$1", at=f"${now}")
 
 
 def line_of_row(row: Mapping[str, Any]) -> StockLine:
@@ -232,16 +260,12 @@ def _aggregate(row: Mapping[str, Any]) -> str:
     return f"stock_line/{row['owner']}/{row['item']}/{row['location']}"
 
 
-def _columns(effects: Sequence[Effect]) -> Sequence[Sequence[Element]]:
-    return list(zip(*sorted(effects), strict=True)) or [()] * len(Effect._fields)
-
-
 def _fallen(tenant: str, row: Mapping[str, Any], now: datetime) -> Event:
     data = {name: row[name] for name in ("item", "location", "owner", "lowest")}
     return _event("stock.position_negative", tenant, row, now, Cause(row["correlation_id"], row["causation_id"]), data)
 
 
-def _line_row(key: LineKey, change: LineChange, why: Cause) -> tuple[Element, ...]:
+def _line_values(change: LineChange, why: Cause) -> tuple[Element, ...]:
     channels = _encode(change.channels).decode() if change.channels else None
     promises = (change.reserved, change.allocated, change.external)
-    return (*key, *promises, change.as_of, why.correlation_id, why.causation_id, channels)
+    return (*promises, change.as_of, why.correlation_id, why.causation_id, channels)

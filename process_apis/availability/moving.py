@@ -142,7 +142,7 @@ async def apply_effects(connection: Connection, tenant: str, effects: Sequence[E
     """Change positions, each by what lies after the snapshot that its figure stands on."""
     if effects:
         statement = f"with {_parts.move_figures} select"
-        await connection.execute(statement, tenant, *column_arrays(sorted(effects)))
+        await connection.execute(statement, tenant, *column_arrays([(*each, 0) for each in sorted(effects)]))
 
 
 async def settle(

@@ -381,10 +381,13 @@ where c.tenant = $1 and c.item = m.item and c.channel = m.channel and c.owner = 
 returning c.item, c.channel, c.owner, c.open, c.version, c.allotment, c.drawn
 
 -- name: lock_lines
--- `awaited` are the lines that promises wait at.
-select count(*) as locked, array_agg(array[item, location, owner]) filter (where waiting > 0) as awaited from (
-    select l.item, l.location, l.owner, l.waiting from availability.stock_line l
-    join unnest($2::text::text[], $3::text::text[], $4::text::text[]) as k (item, location, owner) using (item, location, owner)
+-- `awaited` are the lines that promises wait at, `places` where the rows of all are, in the order of the arrays.
+select count(*) as locked, array_agg(array[item, location, owner]) filter (where waiting > 0) as awaited,
+       array_agg(at::text order by number) as places
+from (
+    select l.item, l.location, l.owner, l.waiting, l.ctid as at, k.number from availability.stock_line l
+    join unnest($2::text::text[], $3::text::text[], $4::text::text[]) with ordinality as k (item, location, owner, number)
+      using (item, location, owner)
     where l.tenant = $1
     order by l.item, l.location, l.owner
     for update of l

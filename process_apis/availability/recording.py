@@ -35,7 +35,7 @@ from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
 from process_apis.availability.holding import place_movements
 from process_apis.availability.lateness import Lateness, counted_at
-from process_apis.availability.lines import Cause, LineChange, lock_lines, tell_lines
+from process_apis.availability.lines import Cause, LineChange, Moves, lock_places, tell_lines
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import LineKey, Mapped, Parked, ParkedFigure, Refusal, TooLateError
 from process_apis.availability.moving import (
@@ -242,7 +242,8 @@ class Recorder:
         moving = [each for each in taken if each.moves]
         await connection.execute(_sql.insert_movements, tenant, *column_arrays(map(movement_row, taken)))
         await log.append(connection, movement_events(tenant, moving, replaced))
-        keys = {each.key for each in moving}
+        by_line = [(each.key, each) for each in moving]
+        keys = {key for key, _ in by_line}
         orders = {order_of(each.reported.order_reference)[0] for each in moving}
         places = {each.location for each in taken}
         old = sorted(replaced.values())
@@ -256,9 +257,9 @@ class Recorder:
         # Whatever can be reckoned before the locks: while they are held, others wait.
         deeds = [deed_of_mapped(each) for each in moving]
         effects = effects_of(deeds)
-        changes, causes = _changes(keys, moving), _causes(taken)
+        changes, causes = _changes(keys, by_line), _causes(by_line)
         counts = [count_of_movement(each) for each in moving if _counts(each)]
-        awaited = await lock_lines(connection, tenant, keys)
+        locked = await lock_places(connection, tenant, keys)
         await claimed.look_again(connection, tenant)
         retired = await connection.fetch(_sql.retire_movements, tenant, old) if old else []
         if len(retired) < len(old):
@@ -268,14 +269,15 @@ class Recorder:
         deeds = back + deeds
         effects = [*effects_of(back), *effects, *await settle_deeds(connection, tenant, deeds)]
         recalled = [count_key(row) for row in undone if _counted(row)]
-        if read := bool(counts or recalled or awaited):  # they need figures that are up to date
+        # They need figures that are up to date, or move lines by themselves.
+        if read := bool(counts or recalled or locked.awaited or claimed.on_supply):
             await apply_effects(connection, tenant, effects)
             await self._counter.rebase(connection, tenant, counts)
             await self._counter.recall(connection, tenant, recalled)
         await _move_balances(connection, tenant, deeds)
         events = await claimed.settle(connection, tenant, deeds, changes, now)
-        events += await self._arrivals.attend(connection, tenant, awaited, changes)
-        left = None if read else effects
+        events += await self._arrivals.attend(connection, tenant, locked.awaited, changes)
+        left = None if read else Moves(effects, locked)
         return await tell_lines(connection, tenant, changes, now, causes, Cause("availability"), left) + events
 
 
@@ -333,18 +335,18 @@ def _counted(row: Mapping[str, Any]) -> bool:
     return EFFECTS[MovementType(row["type"])].absolute
 
 
-def _changes(keys: Iterable[LineKey], moving: Iterable[Mapped]) -> dict[LineKey, LineChange]:
+def _changes(keys: Iterable[LineKey], by_line: Iterable[tuple[LineKey, Mapped]]) -> dict[LineKey, LineChange]:
     changes = {key: LineChange() for key in keys}
-    for each in moving:
-        change = changes[each.key]
+    for key, each in by_line:
+        change = changes[key]
         at = each.reported.occurred_at
         if change.as_of is None or at > change.as_of:
             change.as_of = at
     return changes
 
 
-def _causes(taken: Iterable[Mapped]) -> dict[LineKey, Cause]:
-    return {each.key: Cause(correlation_of(each), each.movement) for each in taken}
+def _causes(by_line: Iterable[tuple[LineKey, Mapped]]) -> dict[LineKey, Cause]:
+    return {key: Cause(correlation_of(each), each.movement) for key, each in dict(by_line).items()}
 
 
 async def _move_balances(connection: Connection, tenant: str, deeds: Iterable[Deed]) -> None:

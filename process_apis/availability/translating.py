@@ -118,15 +118,16 @@ class Translator:
 
     def _movement(self, tenant: str, name: str, each: ReportedMovement, item: Item | None) -> Mapped | Refusal:
         place = self.place(tenant, each.source, each.source_location, each.occurred_at)
-        if isinstance(place, Refusal):
+        # What it is, is asked first: whether it is a refusal costs several times as much to deny.
+        if not isinstance(place, Location):
             return place
         if item is None:
             return _unknown_item(each.source, each.source_item)
         way = route(each)
-        if isinstance(way, Refusal):
+        if not isinstance(way, Way):
             return way
         based = base_amount(item, each.amount, each.uom, signed=EFFECTS[each.type].signed, at=each.occurred_at)
-        if isinstance(based, Refusal):
+        if not isinstance(based, tuple):
             return based
         amount, factor = based
         return Mapped(
