@@ -24,7 +24,7 @@ from gateway.store.queries import queries_beside
 from gateway.store.together import Together
 from process_apis.availability.deciding import Asked, Heads, decide
 from process_apis.availability.models import ChannelRule, LineKey
-from process_apis.availability.promising import CounterKey, Promise, Shelf, claim_events, counter_sums
+from process_apis.availability.promising import CounterKey, Promise, Shelf, claim_events, counter_sums, write_actions
 from process_apis.availability.rules import available, usable
 
 _sql: Final = queries_beside(__file__, "optimistic_queries.sql")
@@ -65,7 +65,7 @@ class Unlocked:
         return bool(self._promises)
 
     async def take(self, connection: Connection) -> None:
-        """Write what was promised, lock orders and lines, take what is still there, tell of it: three statements.
+        """Write claims, lock orders and lines, take what is still there, write the rest: in three statements.
 
         The answers of requests that it was not there for become `Undecided`, and nothing of them is left behind.
         Claims are written before others wait for these lines.
@@ -97,6 +97,7 @@ class Unlocked:
             sums = await self._give_back(connection, lost, {key: asked_for[key] for key in taken}, sums)
         if self._promises:
             told = Together()
+            write_actions(told, tenant, self._promises)
             told.tell(claim_events(tenant, self._promises, now))
             shelf.tell(told, sums, now)
             await told.run(connection)
@@ -133,10 +134,10 @@ class Unlocked:
             if amount != sums.get(counter)
         ]
         orders = array([promise.request.order for promise in lost])
-        actions = array([promise.request.action for promise in lost])
+        claims = array([claim.claim for promise in lost for claim in promise.made])
         columns = column_arrays(lines) if lines else ["{}"] * 5
         found = await connection.fetchrow(
-            _sql.give_back, self._asked.tenant, orders, *columns, *column_arrays(counters), actions
+            _sql.give_back, self._asked.tenant, orders, *columns, *column_arrays(counters), claims
         )
         self._shelf.amend((), found)
         return sums

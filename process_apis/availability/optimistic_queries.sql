@@ -87,10 +87,7 @@ from (
 -- them. What was raised for nobody else is `undone`: its version is told to nobody. Orders as in `forget_orders`.
 with unmade as (
     delete from availability.claim c
-    where c.tenant = $1 and c.order_id = any($2::text::text[]) and c.action = any($13::text::text[])
-),
-undecided as (
-    delete from availability.action a where a.tenant = $1 and a.action = any($13::text::text[])
+    where c.tenant = $1 and c.order_id = any($2::text::text[]) and c.claim = any($13::text::text[])
 ),
 forgotten as (
     delete from availability.claim_order o

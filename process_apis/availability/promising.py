@@ -267,6 +267,7 @@ class Shelf:
         rows = [(*key, self._taken[key]) for key in keys]
         writes.add(_sql.reserve_lines, tenant, *column_arrays(rows))
         self.write_claims(writes, promises, now)
+        write_actions(writes, tenant, promises)
         sums = counter_sums(promises)
         writes.add(
             _sql.raise_channels, tenant, *column_arrays([(*counter, amount) for counter, amount in sums.items()])
@@ -283,7 +284,7 @@ class Shelf:
         tell_reserved(writes, self._tenant, reserved, now)
 
     def write_claims(self, writes: GathersWrites, promises: Sequence[Promise], now: datetime) -> None:
-        """Give the claims and actions of `promises` to `writes`: all that needs no lock of a stock line."""
+        """Give the claims of `promises` to `writes`: what needs no lock, of a stock line or of an order."""
         tenant = self._tenant
         made = [claim for promise in promises for claim in promise.made]
         if (self._kits or self._substituted) and any(claim.kit is not None for claim in made):
@@ -293,7 +294,6 @@ class Shelf:
             writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
         if self._substituted:
             writes.add(_of_substitutes.insert_substitutions, tenant, now, *_substituted_columns(self._substituted))
-        writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
 
     def _told(self, counters: Iterable[CounterKey]) -> Mapping[tuple[str, str], list[dict[str, Any]]]:
         # A counter of an item is changed by nobody who does not hold one of its stock lines: it is as it was read.
@@ -328,6 +328,11 @@ def counter_sums(promises: Sequence[Promise]) -> Mapping[CounterKey, Decimal]:
         for claim in promise.made:
             sums[claim.item, channel, owner, _allotment(promise, claim.item)] += claim.amount
     return sums
+
+
+def write_actions(writes: GathersWrites, tenant: str, promises: Sequence[Promise]) -> None:
+    """Give the actions of `promises` to `writes`, behind their orders' locks: an action may be on its way twice."""
+    writes.add(_sql.insert_actions, tenant, *_action_columns(promises))
 
 
 def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> list[Event]:

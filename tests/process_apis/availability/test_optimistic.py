@@ -227,6 +227,24 @@ async def test_an_order_that_is_cancelled_while_its_claim_is_on_its_way_is_promi
 
 
 @pytest.mark.integration
+async def test_one_command_that_comes_through_two_processes_at_once_is_done_once_and_answered_alike(world):
+    await world.stock("A", 100)
+    await world.stock("B", 100)
+    store = Store(world.url, size=2)
+    await store.open()
+    try:
+        other = World(store, world.url)
+        for number in range(20):
+            asked = asks(f"ord_{number}", (world.id["A"], 1), (world.id["B"], 2))
+            one, two = await asyncio.gather(reserve(world, asked), reserve(other, asked))
+            assert one == two
+    finally:
+        await store.close()
+    assert [(await world.figures(sku))["reserved"] for sku in "AB"] == [20, 40]
+    assert await world.broken_invariants() == []
+
+
+@pytest.mark.integration
 async def test_what_other_places_make_up_for_is_decided_behind_locks(world):
     """The buffer is kept of all that lies anywhere: a line that has less than it proves nothing."""
     await world.stock("A", 10)
