@@ -7,7 +7,6 @@ and prints what it counted. What it asks follows from the plan's seed alone.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import random
 import resource
@@ -37,6 +36,7 @@ from gateway.canonical.stock import (
 )
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.errors import Conflict
+from gateway.serving.collector import calm_collector
 from gateway.store.postgres import Store
 from process_apis.availability.process import Availability
 from process_apis.items.process import Items
@@ -196,7 +196,7 @@ async def main() -> None:
         store=store, cache=None, items=Items(store, clock), locations=LocationMap({TENANT: [place]}), clock=clock
     )
     load = Load(plan, availability)
-    gc.freeze()  # the work that is prepared is no garbage, and nobody outside a benchmark holds so much of it
+    calm_collector()  # as every process of the gateway does; the work that is prepared is no garbage either
     print("ready", flush=True)
     sys.stdin.readline()
     print(json.dumps(await load.run()), flush=True)

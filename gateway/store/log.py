@@ -16,10 +16,10 @@ APPEND: Final = """
 insert into store.event
     (log_epoch, stream, tenant, type, version, occurred_at, aggregate, aggregate_version, correlation_id, causation_id,
      data, events, members)
-select (select log_epoch from store.installation), e.*
-from unnest($1::text::text[], $2::text::text[], $3::text::text[], $4::text::int[], $5::text::timestamptz[],
-            $6::text::text[], $7::text::bigint[], $8::text::text[], $9::text::text[], $10::text::jsonb[],
-            $11::text::smallint[], $12::text::json[]) as e
+select (select log_epoch from store.installation), unnest($1::text::text[]), unnest($2::text::text[]),
+       unnest($3::text::text[]), unnest($4::text::int[]), unnest($5::text::timestamptz[]), unnest($6::text::text[]),
+       unnest($7::text::bigint[]), unnest($8::text::text[]), unnest($9::text::text[]), unnest($10::text::jsonb[]),
+       unnest($11::text::smallint[]), unnest($12::text::json[])
 """
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _CORRELATION: Final = 2

@@ -7,12 +7,15 @@ insert into availability.claim
      made_at, expires_at, allotment, priority, need_by, pinned, kit, per_kit)
 select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
        'reserved', u.action, $2, u.expires_at, u.allotment, u.priority, u.need_by, u.pinned, u.kit, u.per_kit
-from unnest($3::text::text[], $4::text::text[], $5::text::int[], $6::text::text[], $7::text::text[], $8::text::text[],
-            $9::text::text[], $10::text::bigint[], $11::text::numeric[], $12::text::text[], $13::text::timestamptz[],
-            $14::text::text[], $15::text::int[], $16::text::date[], $17::text::boolean[], $18::text::text[],
-            $19::text::numeric[])
-     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at, allotment, priority,
-           need_by, pinned, kit, per_kit)
+from (
+    select unnest($3::text::text[]) as claim, unnest($4::text::text[]) as order_id, unnest($5::text::int[]) as line,
+           unnest($6::text::text[]) as item, unnest($7::text::text[]) as location, unnest($8::text::text[]) as owner,
+           unnest($9::text::text[]) as channel, unnest($10::text::bigint[]) as rule_version,
+           unnest($11::text::numeric[]) as amount, unnest($12::text::text[]) as action,
+           unnest($13::text::timestamptz[]) as expires_at, unnest($14::text::text[]) as allotment,
+           unnest($15::text::int[]) as priority, unnest($16::text::date[]) as need_by,
+           unnest($17::text::boolean[]) as pinned, unnest($18::text::text[]) as kit, unnest($19::text::numeric[]) as per_kit
+) as u
 
 -- name: parts_of
 -- The other components of the same kits, line by line and location by location, that are promised with these claims.

@@ -1,4 +1,5 @@
--- Parts of the statements that moving.py and lines.py put together. $1 is the tenant; arrays run in parallel.
+-- Parts of the statements that moving.py and lines.py put together. $1 is the tenant; arrays run in parallel. Large ones are
+-- taken apart in the select list: in the from clause each of them fills a tuple store of its own first.
 
 -- name: move_figures
 -- The parts of a statement that move figures, each by what counts after the cut-off that it stands on.
@@ -7,9 +8,12 @@
 figure as materialized (
     select e.line, e.location, e.item, e.owner, e.bucket, e.lot, p.ctid as place, p.amount as was, f.cut_epoch, f.cut_sequence,
            f.cut_event, sum(e.delta) as delta, max(e.occurred_at) as as_of
-    from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::text[], $6::text::text[], $7::text::numeric[], $8::text::bigint[], $9::text::bigint[],
-                $10::text::timestamptz[], $11::text::int[])
-         as e (location, item, owner, bucket, lot, delta, epoch, sequence, occurred_at, line)
+    from (
+        select unnest($2::text::text[]) as location, unnest($3::text::text[]) as item, unnest($4::text::text[]) as owner,
+               unnest($5::text::text[]) as bucket, unnest($6::text::text[]) as lot, unnest($7::text::numeric[]) as delta,
+               unnest($8::text::bigint[]) as epoch, unnest($9::text::bigint[]) as sequence,
+               unnest($10::text::timestamptz[]) as occurred_at, unnest($11::text::int[]) as line
+    ) as e
     left join availability.position p
       on p.tenant = $1 and p.location = e.location and p.item = e.item and p.owner = e.owner
      and p.bucket = e.bucket and p.lot = e.lot
@@ -43,9 +47,13 @@ line as (
     from (
         select number, at, 0 as on_hand, 0 as sellable, null::numeric as lowest, null::tid as place, reserved, allocated, external, as_of,
                correlation_id, causation_id, channels
-        from unnest($12::text::tid[], $13::text::numeric[], $14::text::numeric[], $15::text::numeric[],
-                    $16::text::timestamptz[], $17::text::text[], $18::text::text[], $19::text::text[])
-             with ordinality as k (at, reserved, allocated, external, as_of, correlation_id, causation_id, channels, number)
+        from (
+            select unnest($12::text::tid[]) as at, unnest($13::text::numeric[]) as reserved,
+                   unnest($14::text::numeric[]) as allocated, unnest($15::text::numeric[]) as external,
+                   unnest($16::text::timestamptz[]) as as_of, unnest($17::text::text[]) as correlation_id,
+                   unnest($18::text::text[]) as causation_id, unnest($19::text::text[]) as channels,
+                   generate_subscripts($12::text::tid[], 1) as number
+        ) as k
         union all
         select line, null, delta, case bucket when 'sellable' then delta else 0 end, coalesce(was, 0) + delta,
                place, 0, 0, 0, null, null, null, null

@@ -1,4 +1,5 @@
--- Parameters: $1 is the tenant unless said otherwise; arrays run in parallel.
+-- Parameters: $1 is the tenant unless said otherwise; arrays run in parallel. Where they are many or long they are taken apart
+-- in the select list: in the from clause each of them fills a tuple store of its own first, which costs a third more.
 
 -- name: lock_locations_shared
 select pg_advisory_xact_lock_shared(key) from unnest($1::bigint[]) as key
@@ -9,8 +10,10 @@ select pg_advisory_xact_lock(key) from unnest($1::bigint[]) as key
 -- name: record_once
 insert into availability.once (tenant, source, event_id, line, revision, fingerprint, movement)
 select $1, u.*
-from unnest($2::text::text[], $3::text::text[], $4::text::int[], $5::text::int[], $6::bytea[], $7::text::text[])
-     as u (source, event_id, line, revision, fingerprint, movement)
+from (
+    select unnest($2::text::text[]) as source, unnest($3::text::text[]) as event_id, unnest($4::text::int[]) as line,
+           unnest($5::text::int[]) as revision, unnest($6::bytea[]) as fingerprint, unnest($7::text::text[]) as movement
+) as u
 order by u.source, u.event_id, u.line
 on conflict (tenant, source, event_id, line) do nothing
 returning source, event_id, line
@@ -64,12 +67,14 @@ insert into availability.movement
     (tenant, movement, source, event_id, line, revision, epoch, sequence, type, occurred_at, owner, location, item, lot,
      from_bucket, to_bucket, amount, source_item, source_location, source_amount, source_uom, factor, order_id,
      order_line, handling, document, reason, serial, bin, correlation_id, causation_id, moves)
-select $1, u.*
-from unnest($2::text::text[], $3::text::text[], $4::text::text[], $5::text::int[], $6::text::int[], $7::text::bigint[], $8::text::bigint[], $9::text::text[],
-            $10::text::timestamptz[], $11::text::text[], $12::text::text[], $13::text::text[], $14::text::text[], $15::text::text[], $16::text::text[],
-            $17::text::numeric[], $18::text::text[], $19::text::text[], $20::text::numeric[], $21::text::text[], $22::text::numeric[], $23::text::text[],
-            $24::text::int[], $25::text::text[], $26::text::text[], $27::text::text[], $28::text::text[], $29::text::text[], $30::text::text[], $31::text::text[],
-            $32::text::boolean[]) as u
+select $1, unnest($2::text::text[]), unnest($3::text::text[]), unnest($4::text::text[]), unnest($5::text::int[]),
+       unnest($6::text::int[]), unnest($7::text::bigint[]), unnest($8::text::bigint[]), unnest($9::text::text[]),
+       unnest($10::text::timestamptz[]), unnest($11::text::text[]), unnest($12::text::text[]), unnest($13::text::text[]),
+       unnest($14::text::text[]), unnest($15::text::text[]), unnest($16::text::text[]), unnest($17::text::numeric[]),
+       unnest($18::text::text[]), unnest($19::text::text[]), unnest($20::text::numeric[]), unnest($21::text::text[]),
+       unnest($22::text::numeric[]), unnest($23::text::text[]), unnest($24::text::int[]), unnest($25::text::text[]),
+       unnest($26::text::text[]), unnest($27::text::text[]), unnest($28::text::text[]), unnest($29::text::text[]),
+       unnest($30::text::text[]), unnest($31::text::text[]), unnest($32::text::boolean[])
 
 -- name: settle
 -- Answers what is to be added to figures for it. What belongs to a group is looked up group by group, by index, whatever
@@ -491,11 +496,15 @@ insert into availability.claim
      made_at, expires_at, allotment, priority, need_by, pinned)
 select u.claim, $1, u.order_id, u.line, u.item, u.location, u.owner, u.channel, u.rule_version, u.amount,
        'reserved', u.action, $2, u.expires_at, u.allotment, u.priority, u.need_by, u.pinned
-from unnest($3::text::text[], $4::text::text[], $5::text::int[], $6::text::text[], $7::text::text[], $8::text::text[], $9::text::text[], $10::text::bigint[],
-            $11::text::numeric[], $12::text::text[], $13::text::timestamptz[], $14::text::text[], $15::text::int[], $16::text::date[],
-            $17::text::boolean[])
-     as u (claim, order_id, line, item, location, owner, channel, rule_version, amount, action, expires_at, allotment, priority,
-           need_by, pinned)
+from (
+    select unnest($3::text::text[]) as claim, unnest($4::text::text[]) as order_id, unnest($5::text::int[]) as line,
+           unnest($6::text::text[]) as item, unnest($7::text::text[]) as location, unnest($8::text::text[]) as owner,
+           unnest($9::text::text[]) as channel, unnest($10::text::bigint[]) as rule_version,
+           unnest($11::text::numeric[]) as amount, unnest($12::text::text[]) as action,
+           unnest($13::text::timestamptz[]) as expires_at, unnest($14::text::text[]) as allotment,
+           unnest($15::text::int[]) as priority, unnest($16::text::date[]) as need_by,
+           unnest($17::text::boolean[]) as pinned
+) as u
 
 -- name: insert_actions
 insert into availability.action (tenant, action, verb, order_id, fingerprint, answer)
