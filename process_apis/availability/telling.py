@@ -53,7 +53,6 @@ def _event(tenant: str, each: Mapped, replaces: str | None) -> Event:
 
 def _together(tenant: str, some: Sequence[Mapped]) -> Event:
     first, latest = some[0], max(some, key=lambda each: each.reported.occurred_at)
-    told = [{name: value for name, value in _data(each).items() if value is not None} for each in some]
     return Event(
         tenant=tenant,
         type="stock.movements_recorded",
@@ -62,7 +61,7 @@ def _together(tenant: str, some: Sequence[Mapped]) -> Event:
         occurred_at=latest.reported.occurred_at,
         correlation_id=correlation_of(first),
         causation_id=first.reported.event_id,
-        data={"movements": told},
+        data={"movements": [_brief(each) for each in some]},
     )
 
 
@@ -87,3 +86,31 @@ def _data(each: Mapped) -> dict[str, Any]:
         "line": reported.line,
         "revision": reported.revision,
     }
+
+
+def _brief(each: Mapped) -> dict[str, Any]:
+    """As `_data`, of a movement that names no order, without what is not said."""
+    reported, way = each.reported, each.way
+    told = {
+        "movement": each.movement,
+        "type": reported.type,
+        "item": each.item,
+        "location": each.location,
+        "owner": each.owner,
+        "amount": each.amount,
+        "source": reported.source,
+        "event_id": reported.event_id,
+        "line": reported.line,
+        "revision": reported.revision,
+    }
+    if way.origin is not None:
+        told["from"] = way.origin
+    if way.target is not None:
+        told["to"] = way.target
+    if reported.lot is not None:
+        told["lot"] = reported.lot
+    if reported.order_line is not None:
+        told["order_line"] = reported.order_line
+    if reported.document is not None:
+        told["document"] = reported.document
+    return told

@@ -54,7 +54,7 @@ class Translator:
     async def movements(self, tenant: str, reported: Sequence[ReportedMovement]) -> tuple[list[Mapped], list[Parked]]:
         """Every movement, mapped or parked."""
         items = await self._resolve(tenant, [(each.source, each.source_item) for each in reported])
-        await self._look_again(tenant, ((each.source, each.source_location) for each in reported))
+        await self._look_again(tenant, {(each.source, each.source_location) for each in reported})
         mapped: list[Mapped] = []
         parked: list[Parked] = []
         for name, each in zip(new_ids("mov", len(reported)), reported, strict=True):
@@ -70,7 +70,7 @@ class Translator:
     ) -> tuple[list[Count], list[Parked]]:
         """Every figure of a snapshot, mapped or parked; the line of a parked one is its place in the snapshot."""
         items = await self._resolve(tenant, [(snapshot.source, each.source_item) for each in snapshot.figures])
-        await self._look_again(tenant, ((snapshot.source, each.source_location) for each in snapshot.figures))
+        await self._look_again(tenant, {(snapshot.source, each.source_location) for each in snapshot.figures})
         counts: list[Count] = []
         parked: list[Parked] = []
         for line, figure in enumerate(snapshot.figures, first_line):
