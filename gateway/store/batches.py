@@ -69,7 +69,10 @@ class Batches(Generic[Asked, Answer]):
         self._queue.append((asked, answer))
         if len(self._running) < self._lanes:
             self._running.add(asyncio.create_task(self._work(), name="batches"))
-        return await answer
+        try:
+            return await answer
+        finally:
+            del answer  # an exception holds this frame: with the future in it, it would hold itself
 
     async def _work(self) -> None:
         try:

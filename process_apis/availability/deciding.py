@@ -70,7 +70,7 @@ def decide(asked: Asked, heads: Heads, shelf: Shelf) -> tuple[list[Sequence[Clai
             policies = _policies(request, rule, asked.stand_ins, asked.book)
             made = shelf.promise(request, rule, heads.fencing, needs, asked.now, *policies)
         except Conflict as refusal:
-            answers.append(refusal)
+            answers.append(refusal.with_traceback(None))  # an answer; its traceback would hold all of the batch
             continue
         ends = request.expires_at if request.expires_in is None else heads.at + request.expires_in
         promises.append(Promise(request, rule, made, content, heads.versions[request.order], ends))

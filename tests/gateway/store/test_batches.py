@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -125,3 +127,18 @@ async def test_a_full_queue_sheds():
     assert (shed.value.code, shed.value.retry_after) == ("store.queue_full", 1.0)
     ledger.gate.set()
     assert (await first, await second) == (0, 4)
+
+
+async def test_a_refusal_that_was_answered_is_gone_without_the_garbage_collector():
+    """Processes of the gateway collect seldom (`calm_collector`): what holds itself would pile up."""
+    ledger = Ledger()
+    gc.disable()
+    try:
+        try:
+            await ledger.asked.ask(1)
+        except Conflict as refusal:
+            left = weakref.ref(refusal)
+        await asyncio.sleep(0)  # the batch ends behind its answers
+        assert left() is None
+    finally:
+        gc.enable()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from gateway.store.postgres import Store
 from process_apis.availability.lots import LotTold
 from process_apis.availability.models import Allotment, ChannelRule, ChannelTerms, ItemTerms, LocationTerms
 from process_apis.availability.optimistic import is_plain, looks_further
+from process_apis.availability.promising import Shelf
 from tests.process_apis.availability.conftest import World
 
 
@@ -253,6 +255,18 @@ async def test_what_other_places_make_up_for_is_decided_behind_locks(world):
     assert await together(world, asks("ord_1", (world.id["A"], 8)), asks("ord_2", (world.id["A"], 6))) == [[8], [6]]
     assert await together(world, asks("ord_3", (world.id["A"], 1))) == ["stock.insufficient"]
     assert await world.broken_invariants() == []
+
+
+@pytest.mark.integration
+async def test_what_a_refusal_was_decided_on_is_gone_without_the_garbage_collector(world):
+    await world.stock("A", 1)
+    gc.collect()
+    gc.disable()
+    try:
+        assert await together(world, asks("ord_1", (world.id["A"], 2))) == ["stock.insufficient"]
+        assert [each for each in gc.get_objects() if type(each) is Shelf] == []
+    finally:
+        gc.enable()
 
 
 async def sold_out(world, url, seed):
