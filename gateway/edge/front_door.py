@@ -148,12 +148,17 @@ class FrontDoor:
             await send(body)
         finally:
             self._overdue.leave(ticket)
-            # Cycles (the scope, the error's traceback) wait for the garbage collector; the connection must not.
+            # Cycles wait for the garbage collector, which seldom comes; the connection must not.
             scope.pop(SCOPE_KEY, None)
             exchange.receive = _hang_up
             receive, send = _hang_up, _gone  # not `del`, which compiled code does not know
-            if self._observe is not None:
-                self._observe(exchange, self._monotonic() - arrived)
+            self._finish(exchange, arrived)
+
+    def _finish(self, exchange: Exchange, arrived: float) -> None:
+        if self._observe is not None:
+            self._observe(exchange, self._monotonic() - arrived)
+        if isinstance(exchange.error, CrossdockError):
+            _let_go(exchange.error)
 
     def _admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Ask the chain; None when it decided at once, else what is left of the asking."""
@@ -355,6 +360,14 @@ class FrontDoor:
 
 def _is_streaming(exchange: Exchange) -> bool:
     return exchange.route is not None and exchange.route.streaming
+
+
+def _let_go(error: BaseException) -> None:
+    """A refusal that was told needs no traceback: by its frames it would hold the exchange, and so itself."""
+    told: BaseException | None = error
+    while told is not None:
+        told.__traceback__ = None
+        told = told.__cause__ or told.__context__
 
 
 async def _hang_up() -> Any:

@@ -1,12 +1,13 @@
 """The front door as its callers see it: one shape of answers, whatever happens behind it."""
 
 import asyncio
+import gc
 import logging
 
 import pytest
 
 from gateway.kernel.errors import CrossdockError, Rejected
-from gateway.kernel.exchange import Reply
+from gateway.kernel.exchange import Exchange, Reply
 
 
 async def test_a_handlers_answer_leaves_with_the_headers_of_the_policies(door):
@@ -67,6 +68,26 @@ async def test_options_lists_every_method_and_head_is_get_without_a_body(door):
 async def test_spellings_of_one_path_are_one_operation(door, path):
     assert (await door.send("GET", path)).status == 200
     assert door.limit.seen == ["GET /shop/v1/orders"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "more", "status"),
+    [
+        ("GET", "/shop/v1/orders/o1", {"credential": None}, 401),
+        ("GET", "/shop/v1/orders/missing", {}, 404),
+        ("GET", "/wp-admin.php", {"credential": None}, 404),
+        ("PATCH", "/shop/v1/orders", {}, 405),
+    ],
+)
+async def test_a_refused_request_is_gone_without_the_garbage_collector(door, method, path, more, status):
+    """Processes of the gateway collect seldom (`calm_collector`): hostile traffic must not pile up."""
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await door.send(method, path, **more)).status == status
+        assert [each for each in gc.get_objects() if type(each) is Exchange] == []
+    finally:
+        gc.enable()
 
 
 async def test_what_a_handler_raises_is_told_as_a_problem(door):
