@@ -156,7 +156,13 @@ async def seed_letter(store, detail, *, tenant=TENANT):
 
 
 async def seed_parked(store, detail):
-    payload = {"source_item": "X-9", "amount": "5", "uom": "CS", "operator_email": "sam@wms.test", "card": "4111"}
+    payload = {
+        "source_item": "X-9",
+        "amount": "5",
+        "uom": "CS",
+        "operator_email": "sam@wms.test",
+        "card": "4111 1111 1111 1111",
+    }
     return await store.fetchval(
         """insert into availability.parked (tenant, source, event_id, line, fingerprint, kind, cause, detail, mendable,
                payload) values ($1, 'wms_north', 'e-500', 0, '', 'movement', 'item.unmapped', $2, true, $3)

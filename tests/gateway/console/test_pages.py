@@ -132,7 +132,7 @@ async def test_payloads_show_the_business_and_hide_people_and_secrets(console):
         )
         pages.append((await client.get(f"/events/{movement}")).text)
     for text in pages:
-        for hidden in ("Jane Roe", "Secret Lane", "hunter2", "sam@wms.test", "Sam Picker", "4111"):
+        for hidden in ("Jane Roe", "Secret Lane", "hunter2", "sam@wms.test", "Sam Picker", "4111 1111"):
             assert hidden not in text
     assert "X-9" in pages[3]
     assert "pick_confirmed" in pages[4]
