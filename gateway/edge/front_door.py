@@ -158,7 +158,7 @@ class FrontDoor:
         if self._observe is not None:
             self._observe(exchange, self._monotonic() - arrived)
         if isinstance(exchange.error, CrossdockError):
-            _let_go(exchange.error)
+            let_go(exchange.error)
 
     def _admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Ask the chain; None when it decided at once, else what is left of the asking."""
@@ -362,10 +362,12 @@ def _is_streaming(exchange: Exchange) -> bool:
     return exchange.route is not None and exchange.route.streaming
 
 
-def _let_go(error: BaseException) -> None:
+def let_go(error: BaseException) -> None:
     """A refusal that was told needs no traceback: by its frames it would hold the exchange, and so itself."""
     told: BaseException | None = error
-    while told is not None:
+    seen: set[int] = set()
+    while told is not None and id(told) not in seen:  # ``raise error from error`` makes one its own cause
+        seen.add(id(told))
         told.__traceback__ = None
         told = told.__cause__ or told.__context__
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from gateway.edge.front_door import let_go
 from gateway.kernel.errors import CrossdockError, Rejected
 from gateway.kernel.exchange import Exchange, Reply
 
@@ -88,6 +89,20 @@ async def test_a_refused_request_is_gone_without_the_garbage_collector(door, met
         assert [each for each in gc.get_objects() if type(each) is Exchange] == []
     finally:
         gc.enable()
+
+
+def test_an_error_that_is_its_own_cause_is_let_go_of_too():
+    error = Rejected("no")
+    try:
+        try:
+            raise ValueError("why")
+        except ValueError as why:
+            raise error from why
+    except Rejected:
+        cause = error.__cause__
+        cause.__cause__ = cause
+    let_go(error)
+    assert (error.__traceback__, cause.__traceback__) == (None, None)
 
 
 async def test_what_a_handler_raises_is_told_as_a_problem(door):
