@@ -92,15 +92,12 @@ async def test_a_refused_request_is_gone_without_the_garbage_collector(door, met
 
 
 def test_an_error_that_is_its_own_cause_is_let_go_of_too():
-    error = Rejected("no")
-    try:
-        try:
-            raise ValueError("why")
-        except ValueError as why:
-            raise error from why
-    except Rejected:
-        cause = error.__cause__
-        cause.__cause__ = cause
+    error, cause = Rejected("no"), ValueError("why")
+    for each in (error, cause):
+        with pytest.raises(type(each)):
+            raise each
+    error.__cause__ = cause.__cause__ = cause
+    assert cause.__traceback__ is not None
     let_go(error)
     assert (error.__traceback__, cause.__traceback__) == (None, None)
 
