@@ -21,11 +21,35 @@ _sql: Final = queries_beside(__file__)
 _parts: Final = queries_beside(__file__, "line_queries.sql")
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _ZERO: Final = Decimal(0)
-_FIGURES: Final = (
-    "item", "location", "owner", "on_hand", "sellable", "reserved", "allocated", "external", "short", "version", "as_of"
-)  # fmt: skip
 
 
+class LineRow(NamedTuple):
+    """The row of a stock line, its amounts as text; `as_of` may be text too."""
+
+    item: str
+    location: str
+    owner: str
+    on_hand: str
+    sellable: str
+    reserved: str
+    allocated: str
+    external: str
+    short: str
+    version: int
+    as_of: datetime | str
+
+    @property
+    def key(self) -> LineKey:
+        """The line's key."""
+        return LineKey(*self[:3])
+
+    @property
+    def line(self) -> StockLine:
+        """The line, its amounts reckoned with."""
+        return _line(*self[:8], *self[9:])
+
+
+_FIGURES: Final = LineRow._fields
 _TOLD: Final = (*_FIGURES, "channels?")
 _OF_LINE: Final = tuple(name for name in _FIGURES if name != "short")
 
@@ -134,32 +158,6 @@ def _moved(effects: Sequence[Effect], ordered: Sequence[LineKey]) -> Sequence[st
     return column_arrays(rows) if rows else ["{}"] * (len(Effect._fields) + 1)
 
 
-class LineRow(NamedTuple):
-    """The row of a stock line, its amounts as text; `as_of` may be text too."""
-
-    item: str
-    location: str
-    owner: str
-    on_hand: str
-    sellable: str
-    reserved: str
-    allocated: str
-    external: str
-    short: str
-    version: int
-    as_of: datetime | str
-
-    @property
-    def key(self) -> LineKey:
-        """The line's key."""
-        return LineKey(*self[:3])
-
-    @property
-    def line(self) -> StockLine:
-        """The line, its amounts reckoned with."""
-        return _line(*self[:8], *self[9:])
-
-
 class Reserved(NamedTuple):
     """So much `more` reserved at a line, whose `row` was read behind its lock; why, and what it tells of channels."""
 
@@ -182,7 +180,7 @@ def _reserved_values(row: LineRow, more: Decimal, why: str, channels: list[dict[
     item, location, owner, on_hand, sellable, reserved, allocated, external, short, version, as_of = row
     version += 1
     return [
-        f"stock_line/{owner}/{item}/{location}", version, why, None, item, location, owner, on_hand, sellable,
+        _aggregate(item, location, owner), version, why, None, item, location, owner, on_hand, sellable,
         Decimal(reserved) + more, allocated, external, short, version, as_of, channels or None,
     ]  # fmt: skip
 
@@ -247,7 +245,7 @@ def _event(kind: str, tenant: str, row: Mapping[str, Any], now: datetime, why: C
     return Event(
         tenant=tenant,
         type=kind,
-        aggregate=_aggregate(row),
+        aggregate=_aggregate(row["item"], row["location"], row["owner"]),
         aggregate_version=row["version"],
         occurred_at=now,
         data=data,
@@ -256,8 +254,8 @@ def _event(kind: str, tenant: str, row: Mapping[str, Any], now: datetime, why: C
     )
 
 
-def _aggregate(row: Mapping[str, Any]) -> str:
-    return f"stock_line/{row['owner']}/{row['item']}/{row['location']}"
+def _aggregate(item: str, location: str, owner: str) -> str:
+    return f"stock_line/{owner}/{item}/{location}"
 
 
 def _fallen(tenant: str, row: Mapping[str, Any], now: datetime) -> Event:

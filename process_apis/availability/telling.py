@@ -66,32 +66,23 @@ def _together(tenant: str, some: Sequence[Mapped]) -> Event:
 
 
 def _data(each: Mapped) -> dict[str, Any]:
-    reported = each.reported
-    order, release = order_of(reported.order_reference)
-    return ({} if release == 1 else {"release": release}) | {
-        "movement": each.movement,
-        "type": reported.type,
-        "item": each.item,
-        "location": each.location,
-        "owner": each.owner,
-        "amount": each.amount,
-        "from": each.way.origin,
-        "to": each.way.target,
-        "lot": reported.lot,
-        "order": order,
-        "order_line": reported.order_line,
-        "document": reported.document,
-        "source": reported.source,
-        "event_id": reported.event_id,
-        "line": reported.line,
-        "revision": reported.revision,
-    }
+    _, release = order_of(each.reported.order_reference)
+    return ({} if release == 1 else {"release": release}) | _said(each) | _may_say(each)
 
 
 def _brief(each: Mapped) -> dict[str, Any]:
     """As `_data`, of a movement that names no order, without what is not said."""
-    reported, way = each.reported, each.way
-    told = {
+    told = _said(each)
+    for name, value in _may_say(each).items():
+        if value is not None:
+            told[name] = value
+    return told
+
+
+def _said(each: Mapped) -> dict[str, Any]:
+    """What every movement says."""
+    reported = each.reported
+    return {
         "movement": each.movement,
         "type": reported.type,
         "item": each.item,
@@ -103,14 +94,15 @@ def _brief(each: Mapped) -> dict[str, Any]:
         "line": reported.line,
         "revision": reported.revision,
     }
-    if way.origin is not None:
-        told["from"] = way.origin
-    if way.target is not None:
-        told["to"] = way.target
-    if reported.lot is not None:
-        told["lot"] = reported.lot
-    if reported.order_line is not None:
-        told["order_line"] = reported.order_line
-    if reported.document is not None:
-        told["document"] = reported.document
-    return told
+
+
+def _may_say(each: Mapped) -> dict[str, Any]:
+    reported = each.reported
+    return {
+        "from": each.way.origin,
+        "to": each.way.target,
+        "lot": reported.lot,
+        "order": order_of(reported.order_reference)[0],
+        "order_line": reported.order_line,
+        "document": reported.document,
+    }
