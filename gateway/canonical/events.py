@@ -6,7 +6,7 @@ as a CloudEvent (1.0.2) whose ``type`` is ``<prefix>.<type>.v<version>``. Old ve
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ TAXONOMY: Final[dict[str, EventType]] = {
             "movement",
             "a movement of an order was recorded, or one that replaces another",
         ),
-        EventType("stock.movements_recorded", 1, "movements", "movements that name no order were recorded together"),
+        EventType("stock.movements_recorded", 2, "movements", "movements that name no order were recorded together"),
         EventType("stock.movement_parked", 1, "movement", "a movement could not be mapped and waits for a person"),
         EventType("stock.snapshot_applied", 1, "snapshot", "absolute figures were applied; drift is in the data"),
         EventType(
@@ -179,7 +179,24 @@ Upcast = Callable[[dict[str, Any]], dict[str, Any]]
 Upcasts = Mapping[tuple[str, int], Upcast]
 """For an event type and an old version of it, how its data become those of the next version."""
 
-UPCASTS: Final[Upcasts] = {("availability.changed", 1): lambda data: data}
+UPCASTS: Final[Upcasts] = {
+    ("availability.changed", 1): lambda data: data,
+    ("stock.movements_recorded", 1): lambda data: data,  # movements_told() reads both
+}
+
+
+def movements_told(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each movement that data of `stock.movement_recorded` or `stock.movements_recorded` tell of, as the former does.
+
+    Of the latter, version 2 has the names once (`fields`) and the values of each movement in `movements`; version 1 had
+    an object for each.
+    """
+    if "movements" not in data:
+        yield dict(data)
+        return
+    fields = data.get("fields")
+    for each in data["movements"]:
+        yield each if fields is None else dict(zip(fields, each, strict=True))
 
 
 class Event(Struct, frozen=True, kw_only=True):

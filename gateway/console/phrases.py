@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
+from gateway.canonical.events import movements_told
 from gateway.console.redaction import scrubbed
 from gateway.kernel.quantity import plain
 
@@ -155,11 +156,13 @@ def _movement(data: Mapping[str, Any], item: str) -> str:
     return f"{kind}: {amount(data.get('amount', 0))} of {item} at {data.get('location')} ({way or 'adjusted'}){order}"
 
 
-def _movements(data: Mapping[str, Any], _item: str) -> str:
-    told = data.get("movements")
-    some = [each for each in told if isinstance(each, Mapping)] if isinstance(told, list) else []
-    kinds = Counter(words(str(each.get("type", ""))) for each in some)
-    places = sorted({str(each.get("location")) for each in some})
+def _movements(data: Mapping[str, Any], item: str) -> str:
+    try:
+        some = [(each.get("type", ""), each.get("location")) for each in movements_told(data)]
+    except (TypeError, ValueError, AttributeError):
+        return _generic(data, item)
+    kinds = Counter(words(str(kind)) for kind, _ in some)
+    places = sorted({str(place) for _, place in some})
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_KINDS_SHOWN))
     return f"{counted(len(some), 'movement')} at {', '.join(places[:_KINDS_SHOWN])} ({shown})"
 

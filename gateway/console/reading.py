@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.canonical.events import TAXONOMY
+from gateway.canonical.events import TAXONOMY, movements_told
 from gateway.console.charts import Segment, Sparkline, bar, slots, sparkline, strip
 from gateway.console.phrases import TONES, event_tone, lag_tone, sentence, system_condition
 from gateway.console.redaction import redacted
@@ -266,4 +266,7 @@ def _with_gaps(story: Sequence[Row]) -> list[Row]:
 def _payload(data: str | None) -> str | None:
     if data is None:
         return None
-    return msgspec.json.format(msgspec.json.encode(redacted(_decode(data))), indent=2).decode()
+    payload = _decode(data)
+    if "fields" in payload and "movements" in payload:  # by name, as people read it and as it is redacted
+        payload = {"movements": list(movements_told(payload))}
+    return msgspec.json.format(msgspec.json.encode(redacted(payload)), indent=2).decode()

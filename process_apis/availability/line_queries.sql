@@ -37,42 +37,33 @@ made as (
 
 -- name: move_lines
 -- The parts that follow `move_figures` where nothing else changes figures: what moved in the lines, and what it comes to.
--- Lines are found where their lock found them (`at`): nobody else moves them, and nothing of this transaction did.
--- Other figures of a line are looked at only while one of them is negative.
+-- Lines are found where their lock found them (`at`): nobody else moves them, and nothing of this transaction did. What
+-- stands here lets PostgreSQL expect few of them: where it expects many, it reads the whole table.
+-- Other figures of a line are looked at only where one of them was negative and none that moved is.
 line as (
-    select max(at) as at, sum(on_hand) as on_hand, sum(sellable) as sellable, min(lowest) as lowest,
-           array_agg(place) filter (where place is not null) as places,
-           sum(reserved) as reserved, sum(allocated) as allocated, sum(external) as external, max(as_of) as as_of,
-           max(correlation_id) as correlation_id, max(causation_id) as causation_id, max(channels) as channels
-    from (
-        select number, at, 0 as on_hand, 0 as sellable, null::numeric as lowest, null::tid as place, reserved, allocated, external, as_of,
-               correlation_id, causation_id, channels
-        from (
-            select unnest($12::text::tid[]) as at, unnest($13::text::numeric[]) as reserved,
-                   unnest($14::text::numeric[]) as allocated, unnest($15::text::numeric[]) as external,
-                   unnest($16::text::timestamptz[]) as as_of, unnest($17::text::text[]) as correlation_id,
-                   unnest($18::text::text[]) as causation_id, unnest($19::text::text[]) as channels,
-                   generate_subscripts($12::text::tid[], 1) as number
-        ) as k
-        union all
-        select line, null, delta, case bucket when 'sellable' then delta else 0 end, coalesce(was, 0) + delta,
-               place, 0, 0, 0, null, null, null, null
-        from figure
-    ) as part
-    group by number
+    select line as number, sum(delta) as on_hand, coalesce(sum(delta) filter (where bucket = 'sellable'), 0) as sellable,
+           min(coalesce(was, 0) + delta) as lowest, array_agg(place) filter (where place is not null) as places
+    from figure
+    group by line
 ),
 standing as materialized (
-    select l.ctid as place, l.negative as was_negative, l.on_hand + k.on_hand as on_hand,
-           l.sellable + k.sellable as sellable, l.reserved + k.reserved as reserved,
+    select l.ctid as place, l.negative as was_negative, l.on_hand + coalesce(m.on_hand, 0) as on_hand,
+           l.sellable + coalesce(m.sellable, 0) as sellable, l.reserved + k.reserved as reserved,
            l.allocated + k.allocated as allocated, l.external + k.external as external,
            greatest(l.as_of, k.as_of) as as_of, k.correlation_id, k.causation_id, k.channels,
-           case when l.negative then least(k.lowest, (
+           case when l.negative and (m.lowest < 0) is not true then least(m.lowest, (
                select min(p.amount) from availability.position p
                where p.tenant = $1 and p.location = l.location and p.item = l.item and p.owner = l.owner
-                 and p.ctid <> all (coalesce(k.places, '{}'))))
-           else k.lowest end as lowest
-    from line k
-    join availability.stock_line l on l.ctid = k.at
+                 and p.ctid <> all (coalesce(m.places, '{}'))))
+           else m.lowest end as lowest
+    from (
+        select unnest($12::text::int[]) as number, unnest($13::text::tid[]) as at, unnest($14::text::numeric[]) as reserved,
+               unnest($15::text::numeric[]) as allocated, unnest($16::text::numeric[]) as external,
+               unnest($17::text::timestamptz[]) as as_of, unnest($18::text::text[]) as correlation_id,
+               unnest($19::text::text[]) as causation_id, unnest($20::text::text[]) as channels
+    ) as k
+    left join line m on m.number = k.number
+    cross join lateral (select ctid, * from availability.stock_line where ctid = k.at limit 1) as l
 )
 
 -- name: read_lines

@@ -141,8 +141,9 @@ async def tell_lines(
         parts = [_parts.read_lines]
     else:
         rows = moves.places.rows
-        places = column_arrays([(rows[key], *values) for key, values in zip(ordered, told, strict=True)])
-        arrays = [*_moved(moves.effects, ordered), *places]
+        numbers: dict[tuple[str, ...], int] = {key: number for number, key in enumerate(ordered, 1)}
+        lines = [(numbers[key], rows[key], *values) for key, values in zip(ordered, told, strict=True)]
+        arrays = [*_moved(moves.effects, numbers), *column_arrays(lines)]
         parts = [_parts.move_figures, _parts.move_lines]
     appended = log.appended("availability.changed", _parts.tell_lines, _TOLD, tenant="$1", at=f"${len(arrays) + 2}")
     statement = f"with {', '.join([*parts, _parts.write_lines])}, told as ({appended})\n{_parts.fallen_lines}"
@@ -152,8 +153,7 @@ async def tell_lines(
     return [_fallen(tenant, row, now) for row in fallen if row["item"] is not None]
 
 
-def _moved(effects: Sequence[Effect], ordered: Sequence[LineKey]) -> Sequence[str]:
-    numbers: dict[tuple[str, str, str], int] = {key: number for number, key in enumerate(ordered, 1)}
+def _moved(effects: Sequence[Effect], numbers: Mapping[tuple[str, ...], int]) -> Sequence[str]:
     rows = [(*each, numbers[each.item, each.location, each.owner]) for each in sorted(effects)]
     return column_arrays(rows) if rows else ["{}"] * (len(Effect._fields) + 1)
 

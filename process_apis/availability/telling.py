@@ -10,6 +10,10 @@ from gateway.canonical.order import order_of
 from process_apis.availability.models import Mapped
 
 _TOGETHER: Final = 100
+_SAID: Final = (
+    "movement", "type", "item", "location", "owner", "amount", "source", "event_id", "line", "revision", "from", "to",
+    "lot", "document",
+)  # fmt: skip
 
 
 def movement_events(tenant: str, moving: Iterable[Mapped], replaced: Mapping[str, str]) -> list[Event]:
@@ -61,48 +65,21 @@ def _together(tenant: str, some: Sequence[Mapped]) -> Event:
         occurred_at=latest.reported.occurred_at,
         correlation_id=correlation_of(first),
         causation_id=first.reported.event_id,
-        data={"movements": [_brief(each) for each in some]},
+        data={"fields": _SAID, "movements": [_values(each) for each in some]},
     )
 
 
 def _data(each: Mapped) -> dict[str, Any]:
-    _, release = order_of(each.reported.order_reference)
-    return ({} if release == 1 else {"release": release}) | _said(each) | _may_say(each)
+    order, release = order_of(each.reported.order_reference)
+    told = dict(zip(_SAID, _values(each), strict=True)) | {"order": order, "order_line": each.reported.order_line}
+    return told if release == 1 else told | {"release": release}
 
 
-def _brief(each: Mapped) -> dict[str, Any]:
-    """As `_data`, of a movement that names no order, without what is not said."""
-    told = _said(each)
-    for name, value in _may_say(each).items():
-        if value is not None:
-            told[name] = value
-    return told
-
-
-def _said(each: Mapped) -> dict[str, Any]:
-    """What every movement says."""
+def _values(each: Mapped) -> list[Any]:
+    """What is said of every movement, in the order of `_SAID`."""
     reported = each.reported
-    return {
-        "movement": each.movement,
-        "type": reported.type,
-        "item": each.item,
-        "location": each.location,
-        "owner": each.owner,
-        "amount": each.amount,
-        "source": reported.source,
-        "event_id": reported.event_id,
-        "line": reported.line,
-        "revision": reported.revision,
-    }
-
-
-def _may_say(each: Mapped) -> dict[str, Any]:
-    reported = each.reported
-    return {
-        "from": each.way.origin,
-        "to": each.way.target,
-        "lot": reported.lot,
-        "order": order_of(reported.order_reference)[0],
-        "order_line": reported.order_line,
-        "document": reported.document,
-    }
+    return [
+        each.movement, reported.type, each.item, each.location, each.owner, each.amount, reported.source,
+        reported.event_id, reported.line, reported.revision, each.way.origin, each.way.target, reported.lot,
+        reported.document,
+    ]  # fmt: skip

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.events import Recorded
+from gateway.canonical.events import Recorded, movements_told
 from gateway.canonical.stock import MovementType
 from process_apis.procure_to_pay.records import load, lock, sql
 from process_apis.procure_to_pay.settling import Settling
@@ -21,7 +20,7 @@ class Receiving:
 
     async def on_movement(self, connection: Connection, recorded: Recorded) -> None:
         """In whatever order they come; one of an order that nobody told yet waits for it."""
-        for data in _movements(recorded):
+        for data in movements_told(recorded.event.data):
             if data.get("replaces"):
                 await self._take_back(connection, recorded, data["replaces"])
             if data["type"] == MovementType.RECEIPT_POSTED and data.get("document"):
@@ -57,8 +56,3 @@ class Receiving:
         now = await connection.fetchval(sql.now)
         told = {"item": item, "amount": amount, "movement": movement}
         await self._settling.settle(connection, before, [("goods.posted", told)], now, recorded.event.correlation_id)
-
-
-def _movements(recorded: Recorded) -> Iterator[dict[str, Any]]:
-    data = recorded.event.data
-    yield from data.get("movements", (data,))

@@ -6,7 +6,6 @@ goods that came count. What names no return of ours, or an item that it has not,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.events import Recorded
+from gateway.canonical.events import Recorded, movements_told
 from gateway.canonical.invoice import RETURN_PREFIX
 from gateway.canonical.stock import Bucket, MovementType
 from gateway.canonical.trouble import settled_meanwhile
@@ -32,7 +31,7 @@ _OURS: Final = frozenset({MovementType.RETURN_RECEIVED.value, MovementType.RETUR
 async def on_movement(connection: Connection, recorded: Recorded) -> None:
     """Handle what concerns returns of an event; of all others nothing is asked of the record."""
     tenant = recorded.event.tenant
-    for data in _movements(recorded):
+    for data in movements_told(recorded.event.data):
         document = data.get("document") or ""
         if data.get("replaces"):
             await _take_back(connection, tenant, str(data["replaces"]))
@@ -158,8 +157,3 @@ async def _locked(connection: Connection, tenant: str, return_id: str) -> tuple[
         return await lock(connection, return_id, tenant)
     except NotFound:
         return None
-
-
-def _movements(recorded: Recorded) -> Iterator[dict[str, Any]]:
-    data = recorded.event.data
-    yield from data.get("movements", (data,))

@@ -6,7 +6,6 @@ goods that moved count.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from gateway.canonical.capabilities import Connection
-from gateway.canonical.events import Recorded
+from gateway.canonical.events import Recorded, movements_told
 from gateway.canonical.stock import MovementType
 from gateway.canonical.task import TaskState
 from gateway.canonical.warehouse import TRANSFER_PREFIX
@@ -46,7 +45,7 @@ _SIDES: Final = {
 async def on_movement(connection: Connection, recorded: Recorded) -> None:
     """Handle what concerns us of an event; of all others nothing is asked of the record."""
     tenant = recorded.event.tenant
-    for data in _movements(recorded):
+    for data in movements_told(recorded.event.data):
         document, order = data.get("document") or "", data.get("order") or ""
         if data.get("replaces"):
             await _take_back(connection, tenant, data["replaces"])
@@ -163,8 +162,3 @@ async def _locked(connection: Connection, tenant: str, transfer: str) -> tuple[T
         return await load_transfer(connection, transfer, tenant), now
     except NotFound:
         return None
-
-
-def _movements(recorded: Recorded) -> Iterator[dict[str, Any]]:
-    data = recorded.event.data
-    yield from data.get("movements", (data,))

@@ -134,7 +134,7 @@ async def seed_movements(store, count=300):
             if number % 3:
                 events.append(_stock_event("stock.movement_recorded", f"mov_{number}", data))
             else:
-                data = {"movements": [data]}
+                data = {"fields": list(data), "movements": [list(data.values())]}
                 events.append(_stock_event("stock.movements_recorded", f"movements/mov_{number}", data))
         await append(connection, events)
         await connection.execute(

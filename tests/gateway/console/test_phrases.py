@@ -77,9 +77,13 @@ def _masked(value):
 
 
 def test_movements_told_together_are_counted_by_kind():
-    some = [{"type": "put_away", "location": "WH-1"}] * 2 + [{"type": "stock_adjusted", "location": "WH-2"}]
-    text = sentence("stock.movements_recorded", {"movements": some}, None)
+    some = [["put_away", "WH-1"], ["put_away", "WH-1"], ["stock_adjusted", "WH-2"]]
+    text = sentence("stock.movements_recorded", {"fields": ["type", "location"], "movements": some}, None)
     assert text == "3 movements at WH-1, WH-2 (2 put away, 1 stock adjusted)"
+    by_name = [{"type": kind, "location": place} for kind, place in some]
+    assert sentence("stock.movements_recorded", {"movements": by_name}, None) == text
+    for broken in ({"movements": 3}, {"fields": ["type"], "movements": some}, {"movements": [[1]]}):
+        assert sentence("stock.movements_recorded", broken | {"source": "wms"}, None) == "wms"
 
 
 def test_free_text_loses_its_credentials():

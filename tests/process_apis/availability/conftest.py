@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from gateway.canonical.capabilities import Report
+from gateway.canonical.events import movements_told
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.kit import Component
 from gateway.canonical.location import Location, LocationMap
@@ -275,10 +276,9 @@ class World:
     async def movements_told(self) -> list[dict[str, Any]]:
         """What the log tells of movements, alone or together."""
         rows = await self.store.fetch(
-            "select type, data from store.event where type like 'stock.movement%_recorded' order by id"
+            "select data from store.event where type like 'stock.movement%_recorded' order by id"
         )
-        told = [(row["type"], json.loads(row["data"])) for row in rows]
-        return [each for kind, data in told for each in (data["movements"] if "movements" in kind else [data])]
+        return [each for row in rows for each in movements_told(json.loads(row["data"]))]
 
     async def broken_invariants(self) -> list[str]:
         """What must never be, in SQL: empty when all is well."""

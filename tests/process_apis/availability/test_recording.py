@@ -7,6 +7,7 @@ from decimal import Decimal
 import msgspec
 import pytest
 
+from gateway.canonical.events import movements_told
 from gateway.canonical.stock import Outcome
 
 pytestmark = pytest.mark.integration
@@ -91,7 +92,8 @@ async def test_the_log_tells_movements_of_orders_one_by_one_and_the_others_toget
     asked = [world.movement(f"r{n}", 300 + n, "stock_adjusted", 1, correlation_id=f"req_{n % 2}") for n in range(4)]
     await world.record(*orders, *others, *asked)
     assert len(await world.events("stock.movement_recorded")) == 3
-    told = [json.loads(row["data"])["movements"] for row in await world.events("stock.movements_recorded")]
+    rows = await world.events("stock.movements_recorded")
+    told = [list(movements_told(json.loads(row["data"]))) for row in rows]
     assert sorted(len(some) for some in told) == [2, 2, 50, 100, 100]
     rows = await world.store.fetch("select distinct correlation_id from store.event where correlation_id like 'req%'")
     assert {row["correlation_id"] for row in rows} == {"req_0", "req_1"}
