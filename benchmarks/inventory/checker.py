@@ -13,7 +13,7 @@ _COUNTS = {
     "claim_events": "select count(*) from store.event where type = 'claim.made'",
     "movements": "select count(*) from availability.movement where live",
     "movement_events": """
-        select count(*) from store.event
+        select count(*) from store.told
         left join lateral jsonb_array_elements(data -> 'movements') on type = 'stock.movements_recorded'
         where type in ('stock.movement_recorded', 'stock.movements_recorded')""",
     "once": "select count(*) from availability.once where line >= 0",

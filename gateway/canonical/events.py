@@ -14,13 +14,17 @@ from msgspec import Struct
 
 
 class EventType(Struct, frozen=True):
-    """One entry of the taxonomy. `together`: those of a transaction share a row of the log."""
+    """One entry of the taxonomy. `together`: those of a transaction share a row of the log.
+
+    `bulky`: its data are lists that are only read whole; the log keeps them as text, neither parsed nor compressed.
+    """
 
     name: str
     version: int
     aggregate: str
     meaning: str
     together: bool = False
+    bulky: bool = False
 
 
 TAXONOMY: Final[dict[str, EventType]] = {
@@ -32,7 +36,13 @@ TAXONOMY: Final[dict[str, EventType]] = {
             "movement",
             "a movement of an order was recorded, or one that replaces another",
         ),
-        EventType("stock.movements_recorded", 2, "movements", "movements that name no order were recorded together"),
+        EventType(
+            "stock.movements_recorded",
+            2,
+            "movements",
+            "movements that name no order were recorded together",
+            bulky=True,
+        ),
         EventType("stock.movement_parked", 1, "movement", "a movement could not be mapped and waits for a person"),
         EventType("stock.snapshot_applied", 1, "snapshot", "absolute figures were applied; drift is in the data"),
         EventType(

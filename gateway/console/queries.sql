@@ -20,7 +20,10 @@ group by state;
 with newest as (
     select tenant, recorded_at,
            case type when 'stock.movement_recorded' then 1
-                     when 'stock.movements_recorded' then jsonb_array_length(data -> 'movements') end as movements
+                     when 'stock.movements_recorded' then case jsonb_typeof(data -> 'movements')
+                         when 'number' then (data -> 'movements')::int  -- a bulky event: how many
+                         else jsonb_array_length(data -> 'movements') end
+                     end as movements
     from store.event
     where id > coalesce((select id from store.event order by id desc offset $3 limit 1), 0)
 ), span as (

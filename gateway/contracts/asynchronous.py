@@ -144,7 +144,7 @@ def _of_log(kind: EventType, shapes: Mapping[Any, Any]) -> dict[str, Any]:
     version = {"const": kind.version}
     event = {"properties": {"event": {"properties": {"type": {"const": kind.name}}}, "version": version}}
     shared = {"properties": {"type": {"const": kind.name}, "version": version, "members": shapes[Members]}}
-    payload = [shapes[Shared], shared] if kind.together else [shapes[Recorded], event]
+    payload = [shapes[Shared], shared] if kind.together or kind.bulky else [shapes[Recorded], event]
     return {
         "address": _SUBJECT + kind.name,
         "servers": [{"$ref": "#/servers/carrier"}],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -61,14 +61,22 @@ def columns_of(events: Sequence[Event], alike: Sequence[Alike] = ()) -> Sequence
 def _rows(events: Sequence[Event]) -> Iterator[tuple[Element, ...]]:
     sharing = []
     for event in events:
-        if TAXONOMY[event.type].together:
+        kind = TAXONOMY[event.type]
+        about = (event.aggregate, event.aggregate_version, event.correlation_id, event.causation_id)
+        if kind.together:
             sharing.append(event)
+        elif kind.bulky:
+            yield (*_kind(event), *about, _encode(_lengths(event.data)).decode(), 1, members_of([event]))
         else:
-            about = (event.aggregate, event.aggregate_version, event.correlation_id, event.causation_id)
             yield (*_kind(event), *about, _encode(event.data).decode(), None, None)
     for some in shares(sharing):
         first = some[0]
         yield (*_kind(first), "", 0, first.correlation_id, None, "{}", len(some), members_of(some))
+
+
+def _lengths(data: Mapping[str, Any]) -> dict[str, int]:
+    """What can be told of a bulky event without reading it."""
+    return {name: len(value) for name, value in data.items() if isinstance(value, (list, tuple))}
 
 
 def _rows_of_values(alike: Sequence[Alike]) -> Iterator[tuple[Element, ...]]:

@@ -1,7 +1,8 @@
 """What a row of the log holds: one event, or those of one kind that a transaction wrote together.
 
 What costs most about an event is its row: its entry in each index, its message on the carrier. Kinds that the taxonomy
-marks `together` share one. Its place is that of the last of them; those before it bear the numbers before.
+marks `together` share one. Its place is that of the last of them; those before it bear the numbers before. A `bulky`
+one is written as if it shared its row.
 """
 
 from __future__ import annotations

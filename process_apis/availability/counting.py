@@ -107,6 +107,12 @@ def once_columns(rows: Iterable[OnceRow]) -> list[Any]:
     return [array(source), array(event), array(line), array(revision), list(digest), array(movement)]
 
 
+async def record_once(connection: Connection, tenant: str, rows: Iterable[OnceRow]) -> int:
+    """Record what was never recorded before; returns how many of `rows` that is."""
+    status = await connection.execute(_sql.record_once, tenant, *once_columns(rows))
+    return int(status.rpartition(" ")[2])
+
+
 class Counter:
     """Records snapshots, each in one transaction."""
 
@@ -413,7 +419,7 @@ async def _admit(connection: Connection, tenant: str, snapshot: ReportedSnapshot
     """Once per snapshot: None when it is new."""
     digest = fingerprint(snapshot)
     row: OnceRow = (snapshot.source, snapshot.event_id, -1, 0, digest, None)
-    if await connection.fetch(_sql.record_once, tenant, *once_columns([row])):
+    if await record_once(connection, tenant, [row]):
         return None
     known = await connection.fetch(_sql.known_once, tenant, [snapshot.source], [snapshot.event_id], [-1])
     return Outcome.DUPLICATE if known[0]["fingerprint"] == digest else Outcome.CONFLICT

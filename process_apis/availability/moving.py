@@ -118,15 +118,27 @@ def movement_row(each: Mapped) -> tuple[Element, ...]:
         reported.reason,
         reported.serial,
         reported.bin,
-        reported.correlation_id or f"{reported.source}:{reported.event_id}",
-        reported.event_id,
+        reported.correlation_id,
         each.moves,
     )
 
 
 def effects_of(deeds: Iterable[Deed]) -> list[Effect]:
     """What deeds do to positions by themselves; for what shipments take from `picked` see `settle_deeds`."""
-    return [effect for deed in deeds if deed.type != MovementType.CYCLE_COUNTED for effect in _effects(deed)]
+    effects = []
+    for deed in deeds:
+        if deed.type == MovementType.CYCLE_COUNTED:
+            continue
+        amount = deed.amount if deed.sign > 0 else -deed.amount
+        for bucket, delta in ((deed.origin, -amount), (deed.target, amount)):
+            if bucket is not None:
+                effects.append(
+                    Effect(
+                        deed.location, deed.item, deed.owner, bucket, deed.lot, delta, deed.epoch, deed.sequence,
+                        deed.occurred_at,
+                    )
+                )  # fmt: skip
+    return effects
 
 
 async def settle_deeds(connection: Connection, tenant: str, deeds: Sequence[Deed]) -> list[Effect]:
@@ -168,24 +180,4 @@ async def settle(
             at,
         )
         for row in rows
-    ]
-
-
-def _effects(deed: Deed) -> list[Effect]:
-    amount = deed.amount * deed.sign
-    sides = ((deed.origin, -amount), (deed.target, amount))
-    return [
-        Effect(
-            deed.location,
-            deed.item,
-            deed.owner,
-            bucket,
-            deed.lot,
-            delta,
-            deed.epoch,
-            deed.sequence,
-            deed.occurred_at,
-        )
-        for bucket, delta in sides
-        if bucket is not None
     ]

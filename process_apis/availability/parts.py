@@ -38,7 +38,7 @@ from process_apis.availability.counting import (
     compare,
     drift_of,
     keep_drift,
-    once_columns,
+    record_once,
 )
 from process_apis.availability.hearing import hear
 from process_apis.availability.lateness import Lateness
@@ -126,7 +126,7 @@ class PartCounter:
     async def _keep(self, connection: Connection, tenant: str, part: SnapshotPart) -> Outcome | None:
         head, digest = part.snapshot, _head_digest(part)
         row: OnceRow = (head.source, head.event_id, -1, 0, digest, None)
-        if await connection.fetch(_sql.record_once, tenant, *once_columns([row])):
+        if await record_once(connection, tenant, [row]):
             cut = (head.cut_off.epoch, head.cut_off.sequence, head.taken_at, head.full, list(head.locations))
             await connection.execute(
                 _parts.open_snapshot, tenant, head.source, head.event_id, *cut, part.of, digest, new_id("snp")

@@ -16,7 +16,6 @@ from (
 ) as u
 order by u.source, u.event_id, u.line
 on conflict (tenant, source, event_id, line) do nothing
-returning source, event_id, line
 
 -- name: known_equal
 -- The places, counted from $2, of what is known with this content. Looked up line by line, whatever the planner
@@ -66,7 +65,7 @@ where m.tenant = $1 and m.movement = any($2::text[]) and m.live
 insert into availability.movement
     (tenant, movement, source, event_id, line, revision, epoch, sequence, type, occurred_at, owner, location, item, lot,
      from_bucket, to_bucket, amount, source_item, source_location, source_amount, source_uom, factor, order_id,
-     order_line, handling, document, reason, serial, bin, correlation_id, causation_id, moves)
+     order_line, handling, document, reason, serial, bin, correlation_id, moves)
 select $1, unnest($2::text::text[]), unnest($3::text::text[]), unnest($4::text::text[]), unnest($5::text::int[]),
        unnest($6::text::int[]), unnest($7::text::bigint[]), unnest($8::text::bigint[]), unnest($9::text::text[]),
        unnest($10::text::timestamptz[]), unnest($11::text::text[]), unnest($12::text::text[]), unnest($13::text::text[]),
@@ -74,7 +73,7 @@ select $1, unnest($2::text::text[]), unnest($3::text::text[]), unnest($4::text::
        unnest($18::text::text[]), unnest($19::text::text[]), unnest($20::text::numeric[]), unnest($21::text::text[]),
        unnest($22::text::numeric[]), unnest($23::text::text[]), unnest($24::text::int[]), unnest($25::text::text[]),
        unnest($26::text::text[]), unnest($27::text::text[]), unnest($28::text::text[]), unnest($29::text::text[]),
-       unnest($30::text::text[]), unnest($31::text::text[]), unnest($32::text::boolean[])
+       unnest($30::text::text[]), unnest($31::text::boolean[])
 
 -- name: settle
 -- Answers what is to be added to figures for it. What belongs to a group is looked up group by group, by index, whatever

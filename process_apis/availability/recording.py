@@ -29,6 +29,7 @@ from process_apis.availability.counting import (
     count_key,
     count_of_movement,
     once_columns,
+    record_once,
 )
 from process_apis.availability.effects import EFFECTS
 from process_apis.availability.fulfilling import OrderClaims
@@ -204,18 +205,16 @@ class Recorder:
         chosen, others = _latest_of_each(mapped, parked)
         if not chosen:
             return [], [], others
-        rows = [_once_row(each) for each in chosen.values()]
-        inserted = await connection.fetch(_sql.record_once, tenant, *once_columns(rows))
-        if len(inserted) == len(chosen):
+        if await record_once(connection, tenant, map(_once_row, chosen.values())) == len(chosen):
             return list(chosen.values()), [], others
-        new = {(row["source"], row["event_id"], row["line"]) for row in inserted}
-        fresh = [each for key, each in chosen.items() if key in new]
-        old = {key: each for key, each in chosen.items() if key not in new}
+        made: set[str] = set()
         revised: list[tuple[Mapped, str]] = []
-        for row in await connection.fetch(_sql.known_once, tenant, *map(list, zip(*sorted(old), strict=True))):
-            each = old[row["source"], row["event_id"], row["line"]]
+        for row in await connection.fetch(_sql.known_once, tenant, *map(list, zip(*sorted(chosen), strict=True))):
+            each = chosen[row["source"], row["event_id"], row["line"]]
             verdict = _compare(each, row["revision"], row["fingerprint"])
-            if verdict is None:
+            if row["movement"] == each.movement:
+                made.add(each.movement)
+            elif verdict is None:
                 revised.append((each, row["movement"]))
             elif verdict is Outcome.CONFLICT:
                 parked.append(park_movement(each.reported, _CLASH))
@@ -226,7 +225,7 @@ class Recorder:
         revised = [(each, old) for each, old in revised if old not in gone]
         if revised:
             await connection.execute(_sql.revise_once, tenant, *once_columns([_once_row(each) for each, _ in revised]))
-        return fresh, revised, others
+        return [each for each in chosen.values() if each.movement in made], revised, others
 
     # --- effects --------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -53,12 +54,15 @@ class Translator:
 
     async def movements(self, tenant: str, reported: Sequence[ReportedMovement]) -> tuple[list[Mapped], list[Parked]]:
         """Every movement, mapped or parked."""
-        items = await self._resolve(tenant, [(each.source, each.source_item) for each in reported])
+        wanted: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        for each in reported:
+            wanted[each.source][each.source_item] = None
+        items = {source: await self.by_source(tenant, source, list(codes)) for source, codes in wanted.items()}
         await self._look_again(tenant, {(each.source, each.source_location) for each in reported})
         mapped: list[Mapped] = []
         parked: list[Parked] = []
         for name, each in zip(new_ids("mov", len(reported)), reported, strict=True):
-            made = self._movement(tenant, name, each, items.get((each.source, each.source_item)))
+            made = self._movement(tenant, name, each, items[each.source].get(each.source_item))
             if isinstance(made, Mapped):
                 mapped.append(made)
             else:
@@ -69,12 +73,13 @@ class Translator:
         self, tenant: str, snapshot: ReportedSnapshot, first_line: int = 0
     ) -> tuple[list[Count], list[Parked]]:
         """Every figure of a snapshot, mapped or parked; the line of a parked one is its place in the snapshot."""
-        items = await self._resolve(tenant, [(snapshot.source, each.source_item) for each in snapshot.figures])
+        wanted = dict.fromkeys(each.source_item for each in snapshot.figures)
+        items = await self.by_source(tenant, snapshot.source, list(wanted))
         await self._look_again(tenant, {(snapshot.source, each.source_location) for each in snapshot.figures})
         counts: list[Count] = []
         parked: list[Parked] = []
         for line, figure in enumerate(snapshot.figures, first_line):
-            made = self._figure(tenant, snapshot, figure, items.get((snapshot.source, figure.source_item)))
+            made = self._figure(tenant, snapshot, figure, items.get(figure.source_item))
             if isinstance(made, Count):
                 counts.append(made)
             else:
@@ -98,16 +103,6 @@ class Translator:
             return Refusal(
                 "stock.location_unknown", f"{source} knows a location {code!r}: add it to a location's codes"
             )
-        return found
-
-    async def _resolve(self, tenant: str, codes: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], Item]:
-        by_source: dict[str, dict[str, None]] = {}
-        for source, code in codes:
-            by_source.setdefault(source, {})[code] = None
-        found: dict[tuple[str, str], Item] = {}
-        for source, wanted in by_source.items():
-            for code, item in (await self.by_source(tenant, source, list(wanted))).items():
-                found[source, code] = item
         return found
 
     async def by_source(self, tenant: str, source: str, codes: Sequence[str]) -> Mapping[str, Item]:

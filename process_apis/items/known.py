@@ -7,7 +7,8 @@ dropped from it. While the record is away the copy is trusted for `_TRUST_S` and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from gateway.canonical.item import Item
@@ -25,7 +26,7 @@ _CHANGES: Final = 5_000
 
 
 class KnownItems:
-    """One tenant's copy. `items` is by id; `skus` and `codes` ((source, code)) lead to ids.
+    """One tenant's copy. `items` is by id; `skus` and `codes`, those of each source, lead to ids.
 
     `dropped` counts how often anything was let go of: whoever looks something up in several steps, and finds that it
     went up meanwhile, looks again, or takes what was dropped for something that does not exist.
@@ -34,7 +35,7 @@ class KnownItems:
     def __init__(self, store: Store, tenant: str, clock: Clock) -> None:
         self.items: dict[str, Item] = {}
         self.skus: dict[str, str] = {}
-        self.codes: dict[tuple[str, str], str] = {}
+        self.codes: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self.dropped = 0
         self._store = store
         self._tenant = tenant
@@ -71,9 +72,10 @@ class KnownItems:
         self._forgotten += 1
         self._checked = min(self._checked, self._clock.monotonic() - _POLL_S)
 
-    def ids_of(self, source: str, codes: Sequence[str]) -> list[str]:
-        """Our ids of those codes that are known here."""
-        return [self.codes[source, code] for code in codes if (source, code) in self.codes]
+    def by_source(self, source: str, codes: Iterable[str]) -> dict[str, Item]:
+        """The items of those codes of `source` that are known here."""
+        ids, items = self.codes[source], self.items
+        return {code: items[ids[code]] for code in codes if code in ids and ids[code] in items}
 
     async def load(self, items: Sequence[str]) -> None:
         """Read those items that are missing here."""
@@ -95,16 +97,22 @@ class KnownItems:
                 return
 
     async def load_codes(self, source: str, codes: Sequence[str]) -> None:
-        """Read which items those codes of `source` mean."""
+        """Read which items those codes of `source` mean, and those items."""
+        if unknown := sorted(set(codes) - self.codes[source].keys()):
+            await self._load_codes(source, unknown)
+        ids = self.codes[source]
+        await self.load([ids[code] for code in codes if code in ids])
+
+    async def _load_codes(self, source: str, codes: Sequence[str]) -> None:
         while True:
             version = self._version
             rows = await self._store.fetch(_sql.items_by_source, self._tenant, source, codes)
             if version == self._version:
-                self.codes.update({(source, row["code"]): row["item"] for row in rows})
+                self.codes[source].update({row["code"]: row["item"] for row in rows})
                 return
 
     def _keep(self, rows: Sequence[Any]) -> None:
-        if self.items and (len(self.items) + len(rows) > _LIMIT or len(self.codes) > 2 * _LIMIT):
+        if self.items and (len(self.items) + len(rows) > _LIMIT or sum(map(len, self.codes.values())) > 2 * _LIMIT):
             self._clear()
         for item in map(item_of_row, rows):
             self.items[item.item] = item
@@ -123,7 +131,8 @@ class KnownItems:
         if changed:
             self.dropped += 1
             dropped = set(changed)
-            self.codes = {key: item for key, item in self.codes.items() if item not in dropped}
+            for source, codes in self.codes.items():
+                self.codes[source] = {code: item for code, item in codes.items() if item not in dropped}
         self._version = version
 
     def _clear(self) -> None:

@@ -264,12 +264,12 @@ class Items:
         known = await self._copy(tenant)
         while True:
             dropped = known.dropped
-            if missing := {code for code in codes if (source, code) not in known.codes}:
-                await known.load_codes(source, sorted(missing))
-            await known.load(known.ids_of(source, codes))
-            resolved = {code: known.items.get(known.codes.get((source, code), "")) for code in codes}
+            found = known.by_source(source, codes)
+            if missing := [code for code in codes if code not in found]:
+                await known.load_codes(source, missing)
+                found = known.by_source(source, codes)
             if known.dropped == dropped:
-                return {code: item for code, item in resolved.items() if item is not None}
+                return found
 
     async def source_codes(self, tenant: str, source: str, items: Sequence[str]) -> Mapping[str, str]:
         """The code `source` uses for each item; where it has several, the first in their order."""

@@ -166,6 +166,26 @@ async def test_what_shares_a_row_is_found_by_its_own_correlation_beside_what_cau
 
 
 @integration
+async def test_a_bulky_event_has_a_row_of_its_own_that_says_how_much_it_tells(store):
+    data = {"fields": ["movement", "amount"], "movements": [["mov_1", "3"], ["mov_2", "4.5"]]}
+    some = [
+        msgspec.structs.replace(
+            event(f"movements/{name}", type_="stock.movements_recorded"), data=data, correlation_id=name
+        )
+        for name in ("one", "two")
+    ]
+    await _write(store, [*some, line(1)])
+    async with store.connection() as connection:
+        found = (await LogReader().read_after(connection, BEGINNING)).events
+    assert [each.event for each in found[:2]] == some
+    rows = await store.fetch("select aggregate, data from store.event where aggregate like 'movements/%' order by id")
+    assert [json.loads(row["data"]) for row in rows] == [{"fields": 2, "movements": 2}] * 2
+    for each in some:
+        [row] = await store.fetch("select * from store.correlated('acme', $1, 200)", each.correlation_id)
+        assert (row["aggregate"], json.loads(row["data"])) == (each.aggregate, data)
+
+
+@integration
 async def test_a_log_from_before_is_read_on_in_one_order_with_what_comes_after(database):
     await migrate(database, [each for each in MIGRATIONS if each.number < 5])
     connection = await asyncpg.connect(database)

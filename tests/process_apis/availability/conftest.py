@@ -276,7 +276,7 @@ class World:
     async def movements_told(self) -> list[dict[str, Any]]:
         """What the log tells of movements, alone or together."""
         rows = await self.store.fetch(
-            "select data from store.event where type like 'stock.movement%_recorded' order by id"
+            "select data from store.told where type like 'stock.movement%_recorded' order by id"
         )
         return [each for row in rows for each in movements_told(json.loads(row["data"]))]
 

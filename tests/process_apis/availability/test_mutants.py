@@ -165,8 +165,8 @@ def believes_whoever_speaks(monkeypatch):
 
 
 def pools_lots(monkeypatch):
-    sound = moving._effects
-    monkeypatch.setattr(moving, "_effects", lambda deed: sound(deed._replace(lot="")))
+    sound = recording.effects_of
+    monkeypatch.setattr(recording, "effects_of", lambda deeds: sound([deed._replace(lot="") for deed in deeds]))
 
 
 def ships_from_sellable_what_was_picked(monkeypatch):

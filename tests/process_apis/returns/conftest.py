@@ -196,7 +196,7 @@ class World:
     async def hear(self, *, again: bool = False) -> None:
         """What a consumer of the log would do; `again` from its beginning."""
         rows = await self.store.fetch(
-            "select id, type, aggregate, aggregate_version, occurred_at, correlation_id, data from store.event"
+            "select id, type, aggregate, aggregate_version, occurred_at, correlation_id, data from store.told"
             " where tenant = $1 and id > $2 and type like 'stock.movement%_recorded' order by id",
             self.tenant,
             0 if again else self.heard,

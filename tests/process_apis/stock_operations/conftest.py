@@ -155,7 +155,7 @@ class World:
     async def hear(self) -> None:
         """What a consumer of the log would do."""
         rows = await self.store.fetch(
-            "select id, type, aggregate, aggregate_version, occurred_at, correlation_id, data from store.event"
+            "select id, type, aggregate, aggregate_version, occurred_at, correlation_id, data from store.told"
             " where tenant = $1 and id > $2 and type like 'stock.movement%_recorded' order by id",
             self.tenant,
             self.heard,
