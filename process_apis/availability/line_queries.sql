@@ -57,10 +57,11 @@ standing as materialized (
                  and p.ctid <> all (coalesce(m.places, '{}'))))
            else m.lowest end as lowest
     from (
-        select unnest($12::text::int[]) as number, unnest($13::text::tid[]) as at, unnest($14::text::numeric[]) as reserved,
-               unnest($15::text::numeric[]) as allocated, unnest($16::text::numeric[]) as external,
-               unnest($17::text::timestamptz[]) as as_of, unnest($18::text::text[]) as correlation_id,
-               unnest($19::text::text[]) as causation_id, unnest($20::text::text[]) as channels
+        select unnest($12::text::int[]) as number, unnest($13::text::numeric[]) as reserved,
+               unnest($14::text::numeric[]) as allocated, unnest($15::text::numeric[]) as external,
+               unnest($16::text::timestamptz[]) as as_of, unnest($17::text::text[]) as correlation_id,
+               unnest($18::text::text[]) as causation_id, unnest($19::text::text[]) as channels,
+               unnest($20::text::tid[]) as at
     ) as k
     left join line m on m.number = k.number
     cross join lateral (select ctid, * from availability.stock_line where ctid = k.at limit 1) as l

@@ -80,24 +80,29 @@ async def lock_lines(connection: Connection, tenant: str, keys: Iterable[LineKey
 
 
 class Places(NamedTuple):
-    """Where the rows of locked stock lines are, until this transaction updates them; `awaited` as in `lock_lines`."""
+    """Where the rows of locked stock lines are until this transaction updates them; `awaited` as in `lock_lines`.
+
+    `rows` is the literal of an array, in the order of the lines' keys.
+    """
 
     awaited: list[LineKey]
-    rows: Mapping[LineKey, str]
+    rows: str
 
 
 async def lock_places(connection: Connection, tenant: str, keys: Iterable[LineKey]) -> Places:
     """As `lock_lines`, for whoever moves the lines next."""
     ordered = sorted(set(keys))
     if not ordered:
-        return Places([], {})
+        return Places([], "{}")
     columns = column_arrays(ordered)
-    row = await connection.fetchrow(_sql.lock_lines, tenant, *columns)
+    statement, asked = _sql.lock_lines, columns
+    if len({(key.location, key.owner) for key in ordered}) == 1:
+        statement, asked = _sql.lock_place, [columns[0], ordered[0].location, ordered[0].owner]
+    row = await connection.fetchrow(statement, tenant, *asked)
     if row["locked"] < len(ordered):
         await connection.execute(_sql.make_lines, tenant, *columns)
-        row = await connection.fetchrow(_sql.lock_lines, tenant, *columns)
-    rows = dict(zip(ordered, row["places"], strict=True))
-    return Places([LineKey(*key) for key in row["awaited"] or ()], rows)
+        row = await connection.fetchrow(statement, tenant, *asked)
+    return Places([LineKey(*key) for key in row["awaited"] or ()], row["places"])
 
 
 async def refresh_lines(connection: Connection, tenant: str, changes: Mapping[LineKey, LineChange]) -> Sequence[Any]:
@@ -110,13 +115,6 @@ async def refresh_lines(connection: Connection, tenant: str, changes: Mapping[Li
     return await connection.fetch(_sql.move_promises, tenant, *column_arrays(ordered), *column_arrays(figures))
 
 
-class Moves(NamedTuple):
-    """What moves figures of locked lines, and where their rows are: nothing else may have moved them or these lines."""
-
-    effects: Sequence[Effect]
-    places: Places
-
-
 async def tell_lines(
     connection: Connection,
     tenant: str,
@@ -124,38 +122,64 @@ async def tell_lines(
     now: datetime,
     cause: Mapping[LineKey, Cause],
     default: Cause,
-    moves: Moves | None = None,
 ) -> list[Event]:
     """Write the figures of locked lines and tell the log of those that changed: `availability.changed`.
 
-    Without `moves` the physical figures are read from positions. With them they are moved here, and what moved is added
-    to what the lines had. Returns what is left to tell: `stock.position_negative` of lines where a figure fell below
-    zero.
+    The physical figures are read from positions. Returns what is left to tell: `stock.position_negative` of lines where
+    a figure fell below zero.
     """
     ordered = sorted(changes)
     if not ordered:
         return []
-    told = [_line_values(changes[key], cause.get(key, default)) for key in ordered]
-    if moves is None:
-        arrays = column_arrays([(*key, *values) for key, values in zip(ordered, told, strict=True)])
-        parts = [_parts.read_lines]
-    else:
-        rows = moves.places.rows
-        numbers: dict[tuple[str, ...], int] = {key: number for number, key in enumerate(ordered, 1)}
-        lines = [(numbers[key], rows[key], *values) for key, values in zip(ordered, told, strict=True)]
-        arrays = [*_moved(moves.effects, numbers), *column_arrays(lines)]
-        parts = [_parts.move_figures, _parts.move_lines]
-    appended = log.appended("availability.changed", _parts.tell_lines, _TOLD, tenant="$1", at=f"${len(arrays) + 2}")
-    statement = f"with {', '.join([*parts, _parts.write_lines])}, told as ({appended})\n{_parts.fallen_lines}"
-    fallen = await connection.fetch(statement, tenant, *arrays, now)
-    if moves is not None and fallen[0]["found"] != len(ordered):
+    arrays = column_arrays([(*key, *_line_values(changes[key], cause.get(key, default))) for key in ordered])
+    fallen = await connection.fetch(_READ, tenant, *arrays, now)
+    return [_fallen(tenant, row, now) for row in fallen if row["item"] is not None]
+
+
+class MovedLines(NamedTuple):
+    """What is to be written and told of `lines` stock lines that only effects move: arrays of `move_lines`."""
+
+    lines: int
+    arrays: Sequence[str]
+
+
+def moved_lines(
+    changes: Mapping[LineKey, LineChange], cause: Mapping[LineKey, Cause], default: Cause, effects: Sequence[Effect]
+) -> MovedLines:
+    """All that can be reckoned for `tell_moved` before the lines are locked."""
+    ordered = sorted(changes)
+    if not ordered:
+        return MovedLines(0, [])
+    numbers: dict[tuple[str, ...], int] = {key: number for number, key in enumerate(ordered, 1)}
+    moved = [(*each, numbers[each.item, each.location, each.owner]) for each in sorted(effects)]
+    lines = [(numbers[key], *_line_values(changes[key], cause.get(key, default))) for key in ordered]
+    arrays = column_arrays(moved) if moved else ["{}"] * (len(Effect._fields) + 1)
+    return MovedLines(len(ordered), arrays + column_arrays(lines))
+
+
+async def tell_moved(
+    connection: Connection, tenant: str, moved: MovedLines, places: Places, now: datetime
+) -> list[Event]:
+    """As `tell_lines`, of lines at `places` whose figures nothing else moved: they are moved here.
+
+    What moved is added to what the lines had.
+    """
+    if not moved.lines:
+        return []
+    fallen = await connection.fetch(_MOVE, tenant, *moved.arrays, places.rows, now)
+    if fallen[0]["found"] != moved.lines:
         raise AssertionError("a locked stock line is not where its lock found it")
     return [_fallen(tenant, row, now) for row in fallen if row["item"] is not None]
 
 
-def _moved(effects: Sequence[Effect], numbers: Mapping[tuple[str, ...], int]) -> Sequence[str]:
-    rows = [(*each, numbers[each.item, each.location, each.owner]) for each in sorted(effects)]
-    return column_arrays(rows) if rows else ["{}"] * (len(Effect._fields) + 1)
+def _telling(count: int, *parts: str) -> str:
+    """The statement of these parts that writes and tells; `count` of its parameters are arrays."""
+    told = log.appended("availability.changed", _parts.tell_lines, _TOLD, tenant="$1", at=f"${count + 2}")
+    return f"with {', '.join([*parts, _parts.write_lines])}, told as ({told})\n{_parts.fallen_lines}"
+
+
+_READ: Final = _telling(10, _parts.read_lines)
+_MOVE: Final = _telling(19, _parts.move_figures, _parts.move_lines)
 
 
 class Reserved(NamedTuple):

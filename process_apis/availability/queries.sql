@@ -387,7 +387,7 @@ returning c.item, c.channel, c.owner, c.open, c.version, c.allotment, c.drawn
 -- name: lock_lines
 -- `awaited` are the lines that promises wait at, `places` where the rows of all are, in the order of the arrays.
 select count(*) as locked, array_agg(array[item, location, owner]) filter (where waiting > 0) as awaited,
-       array_agg(at::text order by number) as places
+       array_agg(at::text order by number)::text as places
 from (
     select l.item, l.location, l.owner, l.waiting, l.ctid as at, k.number from availability.stock_line l
     join unnest($2::text::text[], $3::text::text[], $4::text::text[]) with ordinality as k (item, location, owner, number)
@@ -395,6 +395,17 @@ from (
     where l.tenant = $1
     order by l.item, l.location, l.owner
     for update of l
+) as locked
+
+-- name: lock_place
+-- As `lock_lines`, of lines of one location ($3) and owner ($4): one walk through the index instead of a search for each.
+select count(*) as locked, array_agg(array[item, $3, $4]) filter (where waiting > 0) as awaited,
+       array_agg(at::text order by item collate "C")::text as places
+from (
+    select l.item, l.waiting, l.ctid as at from availability.stock_line l
+    where l.tenant = $1 and l.item = any($2::text::text[]) and l.location = $3 and l.owner = $4
+    order by l.item
+    for update
 ) as locked
 
 -- name: make_lines

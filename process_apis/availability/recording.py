@@ -36,7 +36,7 @@ from process_apis.availability.fulfilling import OrderClaims
 from process_apis.availability.hearing import hear
 from process_apis.availability.holding import place_movements
 from process_apis.availability.lateness import Lateness, counted_at
-from process_apis.availability.lines import Cause, LineChange, Moves, lock_places, tell_lines
+from process_apis.availability.lines import Cause, LineChange, lock_places, moved_lines, tell_lines, tell_moved
 from process_apis.availability.locking import location_keys
 from process_apis.availability.models import LineKey, Mapped, Parked, ParkedFigure, Refusal, TooLateError
 from process_apis.availability.moving import (
@@ -56,6 +56,8 @@ _sql: Final = queries_beside(__file__)
 _BATCH: Final = 500
 _TRIES: Final = 8
 _ZERO: Final = Decimal(0)
+_CAUSE: Final = Cause("availability")
+_BALANCES: Final = {kind.value: effect.balance for kind, effect in EFFECTS.items() if effect.balance is not None}
 _CLASH: Final = Refusal(
     "stock.event_conflict", "this event was recorded with other content: ask its source which is true", mendable=False
 )
@@ -251,12 +253,14 @@ class Recorder:
             places.add(row["location"])
             orders.add(row["order_id"])
         await connection.execute(_sql.lock_locations_shared, location_keys(tenant, places))
-        claimed = await OrderClaims.lock(connection, tenant, sorted(order for order in orders if order is not None))
+        named = sorted(filter(None, orders))
+        claimed = await OrderClaims.lock(connection, tenant, named)
         keys |= claimed.keys
         # Whatever can be reckoned before the locks: while they are held, others wait.
         deeds = [deed_of_mapped(each) for each in moving]
         effects = effects_of(deeds)
         changes, causes = _changes(keys, by_line), _causes(by_line)
+        moved = None if old or named else moved_lines(changes, causes, _CAUSE, effects)
         counts = [count_of_movement(each) for each in moving if _counts(each)]
         locked = await lock_places(connection, tenant, keys)
         await claimed.look_again(connection, tenant)
@@ -266,7 +270,8 @@ class Recorder:
         undone = [row for row in retired if row["moves"]]
         back = [deed_of_row(row) for row in undone]
         deeds = back + deeds
-        effects = [*effects_of(back), *effects, *await settle_deeds(connection, tenant, deeds)]
+        more = [*effects_of(back), *await settle_deeds(connection, tenant, deeds)]
+        effects += more
         recalled = [count_key(row) for row in undone if _counted(row)]
         # They need figures that are up to date, or move lines by themselves.
         if read := bool(counts or recalled or locked.awaited or claimed.on_supply):
@@ -276,8 +281,11 @@ class Recorder:
         await _move_balances(connection, tenant, deeds)
         events = await claimed.settle(connection, tenant, deeds, changes, now)
         events += await self._arrivals.attend(connection, tenant, locked.awaited, changes)
-        left = None if read else Moves(effects, locked)
-        return await tell_lines(connection, tenant, changes, now, causes, Cause("availability"), left) + events
+        if read:
+            return await tell_lines(connection, tenant, changes, now, causes, _CAUSE) + events
+        if moved is None or more:
+            moved = moved_lines(changes, causes, _CAUSE, effects)
+        return await tell_moved(connection, tenant, moved, locked, now) + events
 
 
 def _latest_of_each(mapped: Sequence[Mapped], parked: list[Parked]) -> tuple[dict[_OnceKey, Mapped], list[ReceiptLine]]:
@@ -351,8 +359,7 @@ def _causes(by_line: Iterable[tuple[LineKey, Mapped]]) -> dict[LineKey, Cause]:
 async def _move_balances(connection: Connection, tenant: str, deeds: Iterable[Deed]) -> None:
     sums: dict[tuple[str, str, str], list[Decimal]] = {}
     for deed in deeds:
-        side = EFFECTS[MovementType(deed.type)].balance
-        if side is not None and deed.document is not None:
+        if deed.document is not None and (side := _BALANCES.get(deed.type)) is not None:
             both = sums.setdefault((side.kind, deed.document, deed.item), [_ZERO, _ZERO])
             both[side.column == "closed"] += deed.amount * deed.sign
     if sums:

@@ -66,8 +66,9 @@ def in_sql(monkeypatch, queries, query, old, new):
 
 
 def in_figures(monkeypatch, old, new):
-    for module in (moving, lines):
-        in_sql(monkeypatch, module._parts, "move_figures", old, new)
+    in_sql(monkeypatch, moving._parts, "move_figures", old, new)
+    assert old in lines._MOVE
+    monkeypatch.setattr(lines, "_MOVE", lines._MOVE.replace(old, new))
 
 
 def clips_negatives(monkeypatch):
