@@ -260,8 +260,8 @@ class Recorder:
         deeds = [deed_of_mapped(each) for each in moving]
         effects = effects_of(deeds)
         changes, causes = _changes(keys, by_line), _causes(by_line)
-        moved = None if old or named else moved_lines(changes, causes, _CAUSE, effects)
         counts = [count_of_movement(each) for each in moving if _counts(each)]
+        moved = None if old or named or counts else moved_lines(changes, causes, _CAUSE, effects)
         locked = await lock_places(connection, tenant, keys)
         await claimed.look_again(connection, tenant)
         retired = await connection.fetch(_sql.retire_movements, tenant, old) if old else []
