@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.canonical.capabilities import Connection
 from gateway.canonical.events import TAXONOMY, Alike, Event
-from gateway.store.arrays import Element, column_arrays
+from gateway.store.arrays import Element, array
 from gateway.store.rows import MOST, members_of, members_of_values, shares
 
 APPEND: Final = """
@@ -18,8 +18,8 @@ insert into store.event
      data, events, members)
 select (select log_epoch from store.installation), unnest($1::text::text[]), unnest($2::text::text[]),
        unnest($3::text::text[]), unnest($4::text::int[]), unnest($5::text::timestamptz[]), unnest($6::text::text[]),
-       unnest($7::text::bigint[]), unnest($8::text::text[]), unnest($9::text::text[]), unnest($10::text::jsonb[]),
-       unnest($11::text::smallint[]), unnest($12::text::json[])
+       unnest($7::text::bigint[]), unnest($8::text::text[]), unnest($9::text::text[]), unnest($10::jsonb[]),
+       unnest($11::text::smallint[]), unnest($12::json[])
 """
 _encode: Final = msgspec.json.Encoder(decimal_format="string").encode
 _CORRELATION: Final = 2
@@ -53,9 +53,11 @@ group by e.share
 """
 
 
-def columns_of(events: Sequence[Event], alike: Sequence[Alike] = ()) -> Sequence[str]:
+def columns_of(events: Sequence[Event], alike: Sequence[Alike] = ()) -> Sequence[Any]:
     """The parameters of `APPEND`."""
-    return column_arrays([*_rows(events), *_rows_of_values(alike)])
+    *about, data, count, members = zip(*_rows(events), *_rows_of_values(alike), strict=True)
+    # Lists, not literals: every quote of a long text would be escaped on one side and unescaped on the other.
+    return [*map(array, about), data, array(count), members]
 
 
 def _rows(events: Sequence[Event]) -> Iterator[tuple[Element, ...]]:

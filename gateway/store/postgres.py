@@ -203,19 +203,24 @@ class Store:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
         """One read-committed transaction: committed at the end of the block, rolled back when it raises."""
-        async with self.connection() as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                yield connection
-            except BaseException:
-                await _rollback(transaction)
-                raise
-            try:
-                await transaction.commit()
-            except (*_GONE, asyncpg.InterfaceError, asyncpg.InternalClientError) as e:
-                _give_up(connection)
-                raise CommitUnknown("the record went away during the commit", code="store.commit_unknown") from e
+        async with self.connection() as connection, self.transaction_on(connection):
+            yield connection
+
+    @asynccontextmanager
+    async def transaction_on(self, connection: asyncpg.Connection) -> AsyncIterator[None]:
+        """As `transaction`, on a `connection` that is in none."""
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            yield
+        except BaseException:
+            await _rollback(transaction)
+            raise
+        try:
+            await transaction.commit()
+        except (*_GONE, asyncpg.InterfaceError, asyncpg.InternalClientError) as e:
+            _give_up(connection)
+            raise CommitUnknown("the record went away during the commit", code="store.commit_unknown") from e
         for hint in self.after_commit:
             hint()
 

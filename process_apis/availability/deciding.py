@@ -108,8 +108,8 @@ def check_open(order: str, cancelled: Sequence[str]) -> None:
 
 
 def _said(request: ClaimRequest, needs: Sequence[Need]) -> object:
-    named = [line.substitution for line in sorted(request.lines, key=_number)]
-    if request.customer_class is not None or any(each != "none" for each in named):
+    if request.customer_class is not None or any(line.substitution != "none" for line in request.lines):
+        named = [line.substitution for line in sorted(request.lines, key=_number)]
         return [request.fill, needs, named, request.customer_class]
     return needs if request.fill == "complete" else [request.fill, needs]
 

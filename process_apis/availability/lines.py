@@ -41,12 +41,13 @@ class LineRow(NamedTuple):
     @property
     def key(self) -> LineKey:
         """The line's key."""
-        return LineKey(*self[:3])
+        return LineKey._make(self[:3])
 
     @property
     def line(self) -> StockLine:
         """The line, its amounts reckoned with."""
-        return _line(*self[:8], *self[9:])
+        item, location, owner, on_hand, sellable, reserved, allocated, external, _, version, as_of = self
+        return _line(item, location, owner, on_hand, sellable, reserved, allocated, external, version, as_of)
 
 
 _FIGURES: Final = LineRow._fields

@@ -24,7 +24,16 @@ from gateway.store.queries import queries_beside
 from gateway.store.together import Together
 from process_apis.availability.deciding import Asked, Heads, decide
 from process_apis.availability.models import ChannelRule, LineKey
-from process_apis.availability.promising import CounterKey, Promise, Shelf, claim_events, counter_sums, write_actions
+from process_apis.availability.promising import (
+    INSERT_CLAIMS,
+    CounterKey,
+    Promise,
+    Shelf,
+    claim_columns,
+    claim_events,
+    counter_sums,
+    write_actions,
+)
 from process_apis.availability.rules import available, usable
 
 _sql: Final = queries_beside(__file__, "optimistic_queries.sql")
@@ -33,6 +42,7 @@ _decode_lines: Final = msgspec.json.Decoder(list[dict[str, Any]]).decode
 _decode_versions: Final = msgspec.json.Decoder(dict[str, int]).decode
 LOOK: Final = _sql.look
 """Of a tenant: action ids, orders, channels, items, now."""
+_TAKE: Final = f"with made as (\n{INSERT_CLAIMS}\nreturning 1\n),\n{_sql.take}"
 
 
 class Undecided(Enum):
@@ -65,7 +75,7 @@ class Unlocked:
         return bool(self._promises)
 
     async def take(self, connection: Connection) -> None:
-        """Write claims, lock orders and lines, take what is still there, write the rest: in three statements.
+        """Write claims, lock orders and lines, take what is still there: in one statement. Write the rest in another.
 
         The answers of requests that it was not there for become `Undecided`, and nothing of them is left behind.
         Claims are written before others wait for these lines.
@@ -76,11 +86,10 @@ class Unlocked:
         keys = sorted(asked_for)
         rows = [(*key, asked_for[key], asked_for[key] + kept.get(key, _ZERO), shelf.line(key).version) for key in keys]
         counters = [(*counter[:3], amount) for counter, amount in sums.items()]
-        claims = Together()
-        shelf.write_claims(claims, self._promises, now)
-        await claims.run(connection)
         orders = array(sorted(promise.request.order for promise in self._promises))
-        found = await connection.fetchrow(_sql.take, tenant, orders, *column_arrays(rows), *column_arrays(counters))
+        found = await connection.fetchrow(
+            _TAKE, tenant, now, *claim_columns(self._promises), orders, *column_arrays(rows), *column_arrays(counters)
+        )
         taken = set(keys) if found["taken"] is None else {keys[number - 1] for number in found["taken"]}
         changed = _decode_lines(found["lines"] or "[]")
         shelf.amend(changed, found)

@@ -33,13 +33,14 @@ cross join (
 ) as orders
 
 -- name: take
+-- Behind the part that writes claims (`made`; $1 to $17 are its): while nobody waits yet.
 -- Locks orders, then lines in the one order of stock lines, then counters: nobody who holds a counter waits for a line. Both the
 -- proof and what is added are reckoned on a row as it stands behind its lock. Answers with the numbers of the lines that had
 -- what was `needed` (null: all), with those that others changed since they were read, as they were before this, with
 -- the counters, and with the versions that orders have now.
-with held as (
+held as (
     insert into availability.claim_order as o (tenant, order_id, version)
-    select $1, order_id, 2 from unnest($2::text::text[]) as order_id order by order_id
+    select $1, order_id, 2 from (select count(*) from made) as first, unnest($18::text::text[]) as order_id order by order_id
     on conflict (tenant, order_id) do update set version = o.version + 2
     returning order_id, version
 ),
@@ -49,7 +50,7 @@ reserved as (
     from (
         select u.*
         from (select count(*) from held) as first,
-             unnest($3::text::text[], $4::text::text[], $5::text::text[], $6::text::numeric[], $7::text::numeric[], $8::text::bigint[])
+             unnest($19::text::text[], $20::text::text[], $21::text::text[], $22::text::numeric[], $23::text::numeric[], $24::text::bigint[])
              with ordinality as u (item, location, owner, more, needed, read, number)
         order by item, location, owner
     ) as k
@@ -62,13 +63,13 @@ counted as (
     insert into availability.channel_line as c (tenant, item, channel, owner, open)
     select $1, k.item, k.channel, k.owner, k.open
     from (select count(*) from reserved) as first,
-         unnest($9::text::text[], $10::text::text[], $11::text::text[], $12::text::numeric[]) as k (item, channel, owner, open)
+         unnest($25::text::text[], $26::text::text[], $27::text::text[], $28::text::numeric[]) as k (item, channel, owner, open)
     order by k.item, k.channel, k.owner
     on conflict (tenant, item, channel, owner) do update set open = c.open + excluded.open, version = c.version + 1
     returning item, channel, owner, open, version - 1 as version, allotment, drawn
 )
 select (select json_object_agg(order_id, version) from held) as versions,
-       (select case when count(*) < cardinality($3::text::text[]) then coalesce(array_agg(number), '{}') end from reserved) as taken,
+       (select case when count(*) < cardinality($19::text::text[]) then coalesce(array_agg(number), '{}') end from reserved) as taken,
        (select json_agg(json_build_object(
             'item', item, 'location', location, 'owner', owner, 'on_hand', on_hand::text, 'sellable', sellable::text,
             'reserved', reserved::text, 'allocated', allocated::text, 'external', external::text, 'short', short::text,

@@ -41,6 +41,8 @@ _NOTHING: Final = Held()
 _replace: Final = msgspec.structs.replace
 _encode: Final = msgspec.json.Encoder().encode
 
+INSERT_CLAIMS: Final = _sql.insert_claims
+
 CounterKey = tuple[str, str, str, str | None]
 """Item, channel, owner, the allotment that is drawn from."""
 
@@ -73,13 +75,16 @@ class Shelf:
         self._tenant = tenant
         self._kits = kits
         self._departures = departures
-        self._rows = {row.key: row for row in rows}
+        self._rows: dict[LineKey, LineRow] = {}
         self._lines: dict[str, dict[LineKey, StockLine]] = defaultdict(dict)
-        for key, row in self._rows.items():
-            self._lines[key.item][key] = row.line
+        for row in rows:
+            key = row.key
+            self._rows[key] = row
+            self._lines[row.item][key] = row.line
         self._held: dict[str, dict[tuple[str, str], Held]] = defaultdict(dict)
         self._taken: dict[LineKey, Decimal] = defaultdict(Decimal)
         self._causes: dict[LineKey, str] = {}
+        self._counters: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._substituted: list[tuple[ClaimRequest, ChannelRule, Chosen]] = []
 
     @classmethod
@@ -126,14 +131,7 @@ class Shelf:
         """
         if head["lots"] is not None:
             self._date_lots(decode_lots(head["lots"]), today)
-        if head["items"] is not None:
-            self._hold(head)
-
-    def _hold(self, head: Any) -> None:
-        columns = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
-        for item, channel, owner, opened, counted, allotment, drawn in zip(
-            *(head[name] for name in columns), strict=True
-        ):
+        for item, channel, owner, opened, counted, allotment, drawn in _counters(head):
             self._held[item][channel, owner] = Held(Decimal(opened), counted, allotment, Decimal(drawn))
 
     def amend(self, rows: Iterable[Mapping[str, Any]], counters: Mapping[str, Any]) -> None:
@@ -144,8 +142,8 @@ class Shelf:
         for row in rows:
             changed = LineRow(**row)
             self._rows[changed.key] = changed
-        if counters["items"] is not None:
-            self._hold(counters)
+        for item, channel, owner, opened, counted, allotment, drawn in _counters(counters):
+            self._counters[item, channel, owner] = _counter_told(channel, owner, opened, counted, allotment, drawn)
 
     def settle(self, promises: Sequence[Promise]) -> None:
         """Of what was promised, only `promises` hold: nothing more was taken. What is left at lines stays as it is."""
@@ -181,27 +179,30 @@ class Shelf:
         portions, chosen = self._decide(*terms, needs, request, now, accepted, offered)
         self._substituted += [(request, rule, each) for each in chosen]
         owner, holder, why = rule.terms.owner, (rule.channel, rule.terms.owner), request.correlation_id
-        for part in portions:
-            key = LineKey(part.item, part.location, owner)
-            lines, held = self._lines[part.item], self._held[part.item]
+        made = []
+        for claim, (number, item, location, amount, kit, per_kit) in zip(
+            new_ids("clm", len(portions)), portions, strict=True
+        ):
+            key = LineKey(item, location, owner)
+            lines, held = self._lines[item], self._held[item]
             line = lines[key]
-            lines[key] = _replace(line, reserved=line.reserved + part.amount)
-            self._taken[key] += part.amount
+            lines[key] = _replace(line, reserved=line.reserved + amount)
+            self._taken[key] += amount
             self._causes.setdefault(key, why)
-            held[holder] = drawn_after(held.get(holder, _NOTHING), allotment_of(rule.terms, part.item), part.amount)
-        return [
-            ClaimedLine(
-                claim=claim,
-                line=part.line,
-                item=part.item,
-                location=part.location,
-                amount=part.amount,
-                state=ClaimState.RESERVED,
-                kit=part.kit,
-                per_kit=part.per_kit,
+            held[holder] = drawn_after(held.get(holder, _NOTHING), allotment_of(rule.terms, item), amount)
+            made.append(
+                ClaimedLine(
+                    claim=claim,
+                    line=number,
+                    item=item,
+                    location=location,
+                    amount=amount,
+                    state=ClaimState.RESERVED,
+                    kit=kit,
+                    per_kit=per_kit,
+                )
             )
-            for claim, part in zip(new_ids("clm", len(portions)), portions, strict=True)
-        ]
+        return made
 
     def _decide(
         self,
@@ -289,9 +290,9 @@ class Shelf:
         made = [claim for promise in promises for claim in promise.made]
         if (self._kits or self._substituted) and any(claim.kit is not None for claim in made):
             kits = column_arrays([(claim.kit, claim.per_kit) for claim in made])
-            writes.add(_of_kits.insert_claims, tenant, now, *_claim_columns(promises), *kits)
+            writes.add(_of_kits.insert_claims, tenant, now, *claim_columns(promises), *kits)
         else:
-            writes.add(_sql.insert_claims, tenant, now, *_claim_columns(promises))
+            writes.add(INSERT_CLAIMS, tenant, now, *claim_columns(promises))
         if self._substituted:
             writes.add(_of_substitutes.insert_substitutions, tenant, now, *_substituted_columns(self._substituted))
 
@@ -300,12 +301,25 @@ class Shelf:
         channels: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
         for counter in counters:
             item, channel, owner, _ = counter
-            held = self._held[item][channel, owner]
-            told = {"channel": channel, "owner": owner, "open": held.open, "version": held.version + 1}
-            if held.allotment is not None:
-                told |= {"allotment": held.allotment, "drawn": held.drawn}
-            channels[item, owner].append(told)
+            told = self._counters.get((item, channel, owner))
+            channels[item, owner].append(told or _counter_told(channel, owner, *self._held[item][channel, owner]))
         return channels
+
+
+def _counters(head: Any) -> Iterable[tuple[str, str, str, str, int, str | None, str]]:
+    """Item, channel, owner, and what `Held` has of them, amounts as text."""
+    if head["items"] is None:
+        return ()
+    columns = ("items", "channels", "owners", "open", "counted", "allotments", "drawn")
+    return zip(*(head[name] for name in columns), strict=True)
+
+
+def _counter_told(
+    channel: str, owner: str, opened: Decimal | str, counted: int, allotment: str | None, drawn: Decimal | str
+) -> dict[str, Any]:
+    """A counter as the event of its line tells it, one version after `counted`."""
+    told = {"channel": channel, "owner": owner, "open": opened, "version": counted + 1}
+    return told if allotment is None else told | {"allotment": allotment, "drawn": drawn}
 
 
 def _served(
@@ -351,7 +365,8 @@ def claim_events(tenant: str, promises: Sequence[Promise], now: datetime) -> lis
     ]
 
 
-def _claim_columns(promises: Sequence[Promise]) -> list[str]:
+def claim_columns(promises: Sequence[Promise]) -> list[str]:
+    """The arrays of `INSERT_CLAIMS`, behind the tenant and the instant."""
     made = [claim for promise in promises for claim in promise.made]
     return [
         array([claim.claim for claim in made]),

@@ -144,10 +144,10 @@ class Reserver:
     async def _reserve_unlocked(self, tenant: str, requests: Sequence[ClaimRequest]) -> Sequence[Answer]:
         async with self._store.connection() as connection:
             decided = await self._claimer.decide_unlocked(connection, tenant=tenant, requests=requests)
-        if decided.is_to_take:
-            with _told_if_reused():
-                async with self._store.transaction() as connection:
-                    await decided.take(connection)
+            if decided.is_to_take:
+                with _told_if_reused():
+                    async with self._store.transaction_on(connection):
+                        await decided.take(connection)
         return decided.answers
 
     async def _reserve_locked(self, tenant: str, requests: Sequence[ClaimRequest]) -> Sequence[_Claimed | Conflict]:

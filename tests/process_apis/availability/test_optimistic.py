@@ -75,7 +75,7 @@ async def taken_meanwhile(world, sku, amount):
         await waiting(connection, _TAKES)
 
 
-_TAKES = "-- Locks orders, then lines%"
+_TAKES = "with made as (%insert into availability.claim%"
 
 
 async def waiting(connection, query):
