@@ -93,6 +93,7 @@ class VendorApi(ABC):
             status=answer[0],
             fault=rule.do if rule else None,
             correlation_id=request.headers.get("x-correlation-id"),
+            standing=dict(self.standing()),
         )
         if wait is not None:
             return _told(answer, (*self.standing(), _retry_after(wait)))

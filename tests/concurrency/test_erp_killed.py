@@ -101,7 +101,7 @@ async def turn(erp):
     figures = [(each.source_item, each.uom, str(each.amount)) for each in told.figures]
     await erp.adopt(figures)
     await erp.count(1, figures)
-    code, uom, _ = next(each for each in figures if each[0] == "SKU-0100")
+    code, uom, _ = next(each for each in figures if each[0] == "SKU-0110")
     async with processes_on(erp.store.url) as workers:
         yield Turn(erp, workers, code, uom)
 

@@ -42,7 +42,7 @@ where order_id = $1 order by line
 """
 _ORDER_TASKS = """
 select kind, system, state, verify_at is null as verified from order_to_ship.task
-where order_id = $1 and kind not in ('shipment_posting', 'invoice') order by kind, system
+where order_id = $1 and kind not in ('shipment_posting', 'invoice') order by 1, 2, 3, 4
 """
 _POSTINGS = """
 select count(*), count(*) filter (where t.state = 'done') as done, sum(l.amount) as amount

@@ -33,7 +33,7 @@ class Told:
     @property
     def fullest(self) -> int:
         """Calls in the vendor's bucket at most."""
-        return max(int(call["bucket"].split("/")[0]) for call in self.calls)
+        return max(int(call["standing"]["x-shop-call-limit"].split("/")[0]) for call in self.calls)
 
     @property
     def times(self) -> Counter[str]:
