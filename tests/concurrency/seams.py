@@ -70,9 +70,9 @@ class MortalStore(Store):
         self.seams = seams
 
     @contextlib.asynccontextmanager
-    async def transaction(self):
-        async with super().transaction() as connection:
-            yield connection
+    async def transaction_on(self, connection):
+        async with super().transaction_on(connection):
+            yield
             mine = self.seams.reach("commit")
             if mine and self.seams.when == "during":
                 sent = asyncio.ensure_future(connection.execute("COMMIT"))
