@@ -46,8 +46,7 @@ class LineRow(NamedTuple):
     @property
     def line(self) -> StockLine:
         """The line, its amounts reckoned with."""
-        item, location, owner, on_hand, sellable, reserved, allocated, external, _, version, as_of = self
-        return _line(item, location, owner, on_hand, sellable, reserved, allocated, external, version, as_of)
+        return _line(*self[:8], *self[9:])
 
 
 _FIGURES: Final = LineRow._fields

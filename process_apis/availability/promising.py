@@ -131,7 +131,7 @@ class Shelf:
         """
         if head["lots"] is not None:
             self._date_lots(decode_lots(head["lots"]), today)
-        for item, channel, owner, opened, counted, allotment, drawn in _counters(head):
+        for item, channel, owner, opened, counted, allotment, drawn in _counter_rows(head):
             self._held[item][channel, owner] = Held(Decimal(opened), counted, allotment, Decimal(drawn))
 
     def amend(self, rows: Iterable[Mapping[str, Any]], counters: Mapping[str, Any]) -> None:
@@ -142,7 +142,7 @@ class Shelf:
         for row in rows:
             changed = LineRow(**row)
             self._rows[changed.key] = changed
-        for item, channel, owner, opened, counted, allotment, drawn in _counters(counters):
+        for item, channel, owner, opened, counted, allotment, drawn in _counter_rows(counters):
             self._counters[item, channel, owner] = _counter_told(channel, owner, opened, counted, allotment, drawn)
 
     def settle(self, promises: Sequence[Promise]) -> None:
@@ -306,7 +306,7 @@ class Shelf:
         return channels
 
 
-def _counters(head: Any) -> Iterable[tuple[str, str, str, str, int, str | None, str]]:
+def _counter_rows(head: Any) -> Iterable[tuple[str, str, str, str, int, str | None, str]]:
     """Item, channel, owner, and what `Held` has of them, amounts as text."""
     if head["items"] is None:
         return ()
