@@ -40,6 +40,9 @@ SHIPPED = "ord_01kaj7q5wzf8m0e3r6t9y2b4c7"
 # More than any run can order: a contract test is not a race for stock.
 _STOCK = Decimal(10) ** 15
 _READY_SECONDS = 120
+# A third of what these gateways wait for the next request (header_seconds): a client must be the first to give up on a
+# connection that is idle, else it may ask at the moment when the server closes it (RFC 9112, section 9.5).
+IMPATIENT = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=1.0)
 
 _SETTINGS = """
 tenant = "{tenant}"
@@ -99,7 +102,7 @@ class RunningGateway:
         """A client with the first partner's key, or another, or none (``""``)."""
         key = self.first.api_key if key is None else key
         headers = {"X-Api-Key": key} if key else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, trust_env=False, timeout=30)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, limits=IMPATIENT, trust_env=False, timeout=30)
 
     async def stop(self) -> None:
         await self.process.end([(signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)])

@@ -15,7 +15,7 @@ import httpx
 import jwt
 import pytest
 from cut_off import Pair
-from running_gateway import TENANT
+from running_gateway import IMPATIENT, TENANT
 
 from gateway.app import administer
 from gateway.identity.client_proofs import register_client_certificates
@@ -53,7 +53,7 @@ async def clients(pair: Pair) -> AsyncIterator[tuple[httpx.AsyncClient, httpx.As
 @pytest.fixture(scope="module")
 async def stranger(pair: Pair) -> AsyncIterator[httpx.AsyncClient]:
     """A client at the first process whose address is none of the listed peers."""
-    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2")
+    transport = httpx.AsyncHTTPTransport(local_address="127.0.0.2", limits=IMPATIENT)
     async with httpx.AsyncClient(base_url=pair.both[0].url, transport=transport, timeout=30) as client:
         yield client
 

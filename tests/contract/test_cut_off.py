@@ -11,7 +11,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 from cut_off import Pair
-from running_gateway import TENANT, RunningGateway
+from running_gateway import IMPATIENT, TENANT, RunningGateway
 
 from gateway.app import administer
 from gateway.canonical.capabilities import Connection
@@ -93,8 +93,8 @@ async def asking(pair: Pair, credentials: Mapping[str, Mapping[str, str]]) -> As
 
 
 def many_connections(gateway: RunningGateway) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=None)
-    return httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=60, limits=limits)
+    unbounded = httpx.Limits(keepalive_expiry=IMPATIENT.keepalive_expiry)
+    return httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=60, limits=unbounded)
 
 
 async def until(holds, log: Log) -> None:

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from isolation_world import ALL_SCOPES, DRAWN, OWNED, PARTNER, WHOLE_TENANT, World, make_world
 from operations import Operation, all_operations
-from running_gateway import RunningGateway
+from running_gateway import IMPATIENT, RunningGateway
 
 from gateway.app import Core, Gateway
 from gateway.settings import load_settings
@@ -56,7 +56,7 @@ async def world(gateway: RunningGateway) -> World:
 
 @pytest.fixture(scope="module")
 async def client(gateway: RunningGateway) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=gateway.url, limits=IMPATIENT, trust_env=False, timeout=30) as client:
         yield client
 
 

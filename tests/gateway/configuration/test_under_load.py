@@ -17,12 +17,9 @@ from gateway.engines.process import log_tail, spawn
 from gateway.settings import load_settings
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "contract"))
-from running_gateway import start_gateway
+from running_gateway import IMPATIENT, start_gateway
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
-# Half of what the gateway waits for the next request (header_seconds): a client must be the first to give up on a
-# connection that is idle, else it may ask at the moment when the server closes it (RFC 9112, section 9.5).
-IMPATIENT = httpx.Limits(keepalive_expiry=1.5)
 _UNLIMITED = "rate_limit = { failure_cost = 1, addresses = { rate = '1000000000/minute', burst = 1000000000 }"
 
 
