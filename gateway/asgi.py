@@ -22,6 +22,7 @@ from gateway.app import Core, Gateway, build_console
 from gateway.kernel.errors import Misconfigured
 from gateway.serving.collector import calm_collector
 from gateway.serving.following import end_with_the_server
+from gateway.serving.scheduling import take_turns
 from gateway.serving.server import GatewayServer
 from gateway.serving.worker import on_line
 from gateway.settings import SETTINGS_VARIABLE, Settings, load_settings
@@ -46,6 +47,7 @@ def make_gateway(line: socket.socket | None = None) -> Any:
         figures, ready = gateway.counters.families, gateway.require_ready
         gateway.beside.append(on_line(line, gateway.doorway, port=settings.http.port, metrics=figures, ready=ready))
     calm_collector()
+    take_turns()
     return gateway.doorway
 
 

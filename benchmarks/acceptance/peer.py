@@ -21,7 +21,7 @@ from benchmarks.acceptance.peer_keys import Reservation, Taken, fingerprint_of
 from benchmarks.acceptance.peer_models import OrderIn, order_out
 from benchmarks.edge.peer import Checks, keys_served
 from gateway.app import Core
-from gateway.asgi import calm_collector, end_with_the_server
+from gateway.asgi import calm_collector, end_with_the_server, take_turns
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Conflict, CrossdockError, NotAllowed, Throttled, Unavailable
@@ -42,6 +42,7 @@ def make_peer() -> FastAPI:
     core = Core(load_settings())
     app = peer_of(core, Checks(keys_served(), core.settings.identity.issuer, scope="orders:write", version="v2"))
     calm_collector()  # whatever helps one side is given to the other
+    take_turns()
     return app
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.app import Core, Gateway
-from gateway.asgi import calm_collector, make_gateway
+from gateway.asgi import calm_collector, make_gateway, take_turns
 from gateway.edge.front_door import FrontDoor
 from gateway.kernel.exchange import Exchange, Reply
 from gateway.settings import load_settings
@@ -54,6 +54,7 @@ def _body() -> bytes:
 def raw() -> Bare:
     """No policy at all."""
     calm_collector()
+    take_turns()
     return Bare(_body())
 
 
@@ -78,6 +79,7 @@ def governed_raw() -> FrontDoor:
 
     direct = {route.id: answer for route in gateway.routes.routes}
     calm_collector()
+    take_turns()
     policies = gateway._policies()  # noqa: SLF001
     return FrontDoor(inner, gateway.routes, policies, gateway.core.clock, observe=gateway.access, direct=direct)
 

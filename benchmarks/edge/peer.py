@@ -17,7 +17,7 @@ import msgspec
 from fastapi import Depends, FastAPI, Header, HTTPException, Response
 from pydantic import BaseModel
 
-from gateway.asgi import calm_collector
+from gateway.asgi import calm_collector, take_turns
 from gateway.kernel.clock import SystemClock
 from gateway.settings import load_settings
 from gateway.store.postgres import Store
@@ -131,6 +131,7 @@ def make_peer() -> FastAPI:
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
     calm_collector()  # whatever helps one side is given to the other
+    take_turns()
 
     @app.get("/storefront/v2/items/{item_id}")
     async def get_item(item_id: str, _: Annotated[dict[str, Any], Depends(checks)]) -> Item:

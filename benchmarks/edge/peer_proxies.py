@@ -105,7 +105,7 @@ PEERS: Final = {
 
 @contextmanager
 def peer_serving(name: str, checks: Checks, upstream: int, folder: Path, core: int) -> Iterator[tuple[int, int]]:
-    """The peer on one core before `upstream`; gives its port and process id."""
+    """The peer on one core before `upstream`, scheduled as our workers are; gives its port and process id."""
     own = folder / f"{name}-{checks.limit}"
     own.mkdir()
     port = free_port()
@@ -113,7 +113,7 @@ def peer_serving(name: str, checks: Checks, upstream: int, folder: Path, core: i
         "port": port, "upstream": upstream, "pem": str(checks.pem), "jwks": str(checks.jwks), "issuer": checks.issuer,
         "limit": checks.limit, "folder": str(own), "here": str(HERE),
     }  # fmt: skip
-    with running(PEERS[name].command(values, own), port=port, log=own / "log", core=core) as pid:
+    with running(PEERS[name].command(values, own), port=port, log=own / "log", core=core, in_turns=True) as pid:
         yield port, pid
 
 
