@@ -19,6 +19,7 @@ from typing import Final
 
 MODULES: Final = (
     "gateway/edge/body.py",
+    "gateway/edge/chain.py",
     "gateway/edge/doorway.py",
     "gateway/edge/front_door.py",
     "gateway/edge/outgoing.py",
@@ -27,6 +28,8 @@ MODULES: Final = (
     "gateway/identity/identity.py",
     "gateway/identity/verified.py",
     "gateway/kernel/passage.py",
+    "gateway/kernel/principal.py",
+    "gateway/kernel/route.py",
     "gateway/outbound/breaker.py",
     "gateway/outbound/bulkhead.py",
     "gateway/outbound/connections.py",
@@ -46,10 +49,12 @@ MODULES: Final = (
     "policies/rate_limit/fields.py",
     "policies/rate_limit/limiter.py",
     "policies/rate_limit/policy.py",
+    "policies/rate_limit/quota.py",
     "policies/trace/policy.py",
     "policies/validate_request/policy.py",
     "policies/validate_response/policy.py",
     "policies/version/policy.py",
+    "policies/version/tally.py",
 )
 PACKAGES: Final = ("gateway", "system_apis", "process_apis", "experience_apis", "policies")
 NAME: Final = "crossdock_door"

@@ -10,9 +10,8 @@ Once its route is found, a request is spared the policies that have nothing to d
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
-
-from msgspec import Struct
 
 from gateway.kernel.errors import Misconfigured
 from gateway.kernel.exchange import Exchange, Policy, Route
@@ -62,7 +61,8 @@ WAY_OUT: Final = (
 Step = Callable[[Exchange], Awaitable[None] | None]
 
 
-class Along(Struct, frozen=True):
+@dataclass(frozen=True)
+class Along:
     """What requests of one route pass: `inward` behind the step that finds the route, `outward` when all was entered.
 
     The order is the chain's own.
@@ -72,7 +72,8 @@ class Along(Struct, frozen=True):
     outward: tuple[Step, ...]
 
 
-class Chain(Struct, frozen=True):
+@dataclass(frozen=True)
+class Chain:
     """The compiled order.
 
     `inward` is asked on the way in. `outward` is told on the way out, each with the number of inward steps that must

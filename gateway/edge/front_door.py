@@ -46,6 +46,20 @@ Observer = Callable[[Exchange, float], None]
 Direct = Callable[[Exchange], Awaitable[None]]
 
 
+async def _hang_up() -> Any:
+    """The ASGI `receive` of a finished exchange: holding the server's own would keep the connection open."""
+    return {"type": "http.disconnect"}
+
+
+async def _gone(_message: object) -> None:
+    """The ASGI `send` of a finished exchange, for the same reason."""
+
+
+# As values, for what is compiled: it finds a function of this module by its name at each use.
+_HUNG_UP: Final[Receive] = _hang_up
+_GONE: Final[Send] = _gone
+
+
 class FrontDoor:
     """`app` behind `policies` (in the order of `chain.ORDER`).
 
@@ -114,7 +128,9 @@ class FrontDoor:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI connection."""
-        return (self._serve if scope["type"] == "http" else self._not_http)(scope, receive, send)
+        if scope["type"] == "http":
+            return self._serve(scope, receive, send)
+        return self._not_http(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         # One coroutine for the whole call: each further one would cost as much as a policy.
@@ -150,15 +166,16 @@ class FrontDoor:
             self._overdue.leave(ticket)
             # Cycles wait for the garbage collector, which seldom comes; the connection must not.
             scope.pop(SCOPE_KEY, None)
-            exchange.receive = _hang_up
-            receive, send = _hang_up, _gone  # not `del`, which compiled code does not know
+            exchange.receive = _HUNG_UP
+            receive, send = _HUNG_UP, _GONE  # not `del`, which compiled code does not know
             self._finish(exchange, arrived)
 
     def _finish(self, exchange: Exchange, arrived: float) -> None:
         if self._observe is not None:
             self._observe(exchange, self._monotonic() - arrived)
-        if isinstance(exchange.error, CrossdockError):
-            let_go(exchange.error)
+        error = exchange.error
+        if error is not None and isinstance(error, CrossdockError):
+            let_go(error)
 
     def _admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Ask the chain; None when it decided at once, else what is left of the asking."""
@@ -370,15 +387,6 @@ def let_go(error: BaseException) -> None:
         seen.add(id(told))
         told.__traceback__ = None
         told = told.__cause__ or told.__context__
-
-
-async def _hang_up() -> Any:
-    """The ASGI `receive` of a finished exchange: holding the server's own would keep the connection open."""
-    return {"type": "http.disconnect"}
-
-
-async def _gone(_message: object) -> None:
-    """The ASGI `send` of a finished exchange, for the same reason."""
 
 
 def _nothing_here(exchange: Exchange) -> Reply:

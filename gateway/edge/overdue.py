@@ -14,6 +14,7 @@ from typing import Any, Final
 from gateway.kernel.background import background
 
 _EVERY: Final = 1.0
+_current_task: Final = asyncio.current_task
 
 
 class Overdue:
@@ -34,7 +35,7 @@ class Overdue:
     def enter(self, deadline: float) -> asyncio.Task[Any] | None:
         """Watch the present task until it leaves."""
         # Without a loop given it would be looked up, which asks the kernel for our process id each time (CPython 3.11).
-        task = asyncio.current_task(self._loop)
+        task = _current_task(self._loop)
         if task is not None:
             self._running[task] = deadline
         return task

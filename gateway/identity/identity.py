@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
@@ -267,7 +268,7 @@ def _as_it_stands(principal: Principal, snapshot: Snapshot) -> Principal:
         return principal
     if standing.suspended:
         raise NotAuthenticated("this partner is suspended: ask whoever runs this gateway", code="partner.suspended")
-    return msgspec.structs.replace(principal, channel=standing.channel, plan=standing.plan)
+    return dataclasses.replace(principal, channel=standing.channel, plan=standing.plan)
 
 
 def _api_key_principal(row: Mapping[str, Any], key_id: str) -> Principal:

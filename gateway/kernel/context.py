@@ -2,35 +2,11 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from msgspec import Struct
 
+from gateway.kernel.principal import Principal, Zone
 
-class Zone(StrEnum):
-    """Which layer of APIs a credential opens."""
-
-    EXPERIENCE = "experience"
-    PROCESS = "process"
-    SYSTEM = "system"
-
-
-class Principal(Struct, frozen=True, gc=False):
-    """An authenticated caller.
-
-    `partner` is the party whose orders and prices it sees (none for internal applications); `channel` is the
-    sales channel of its plan; `credential` names the key or client for audit, never the secret.
-    """
-
-    tenant: str
-    subject: str
-    credential: str
-    zones: frozenset[Zone]
-    scopes: frozenset[str]
-    plan: str = "standard"
-    partner: str | None = None
-    channel: str | None = None
-    expires_at: float = float("inf")
+__all__ = ("Caller", "Principal", "Zone")
 
 
 class Caller(Struct, frozen=True, gc=False):

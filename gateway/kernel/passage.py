@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from gateway.kernel.context import Caller, Principal
-    from gateway.kernel.exchange import Decision, Reply, Route
+    from gateway.kernel.exchange import Decision, Reply
+    from gateway.kernel.route import Route
 
 _NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
 

@@ -28,8 +28,20 @@ _EVERY: Final = 0.25
 _PACKED_AT_ONCE: Final = 64
 _MOST_PACKED: Final = 800  # batches of lines
 _LAST_SUCCESS: Final = 299
-_BOUNDS: Final[tuple[float, ...]] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SHORTEST: Final = 0.005
+_BOUNDS: Final[tuple[float, ...]] = (_SHORTEST, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LABELS: Final = (*map(str, _BOUNDS), "+Inf")
+
+
+class _Cell:
+    """The requests of one operation that were answered with one status. `within` counts them by the bound they kept."""
+
+    __slots__ = ("requests", "seconds", "within")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.seconds = 0.0
+        self.within: Final = [0] * len(_LABELS)
 
 
 class AccessLog:
@@ -51,7 +63,7 @@ class AccessLog:
         self._lines: list[tuple[float, str, str, int, float, str, str, str]] = []
         self._packed: list[bytes] = []
         self._encode = msgspec.json.Encoder().encode_lines
-        self._cells: dict[tuple[str, int], list[float]] = {}
+        self._cells: dict[tuple[str, int], _Cell] = {}
         self._lost = counters.counter("crossdock_access_lines_lost_total", "Access lines that could not be written.")
         for name, help_text, read in (
             ("crossdock_http_requests_total", "Requests by operation and status.", self._requests),
@@ -74,21 +86,21 @@ class AccessLog:
         if len(lines) >= _PACKED_AT_ONCE:
             self._pack()
 
-    def _counted(self) -> list[tuple[tuple[str, int], list[float]]]:
+    def _counted(self) -> list[tuple[tuple[str, int], _Cell]]:
         self._pack()
         return list(self._cells.items())
 
     def _requests(self) -> Iterator[tuple[dict[str, str], float]]:
         for (route, status), cell in self._counted():
-            yield {"route": route, "status": str(status)}, cell[0]
+            yield {"route": route, "status": str(status)}, cell.requests
 
     def _seconds(self) -> Iterator[tuple[dict[str, str], float]]:
         for (route, status), cell in self._counted():
-            yield {"route": route, "status": str(status)}, cell[1]
+            yield {"route": route, "status": str(status)}, cell.seconds
 
     def _within(self) -> Iterator[tuple[dict[str, str], float]]:
         for (route, status), cell in self._counted():
-            for bound, count in zip(_LABELS, accumulate(cell[2:]), strict=True):
+            for bound, count in zip(_LABELS, accumulate(cell.within), strict=True):
                 yield {"route": route, "status": str(status), "le": bound}, count
 
     def flush(self) -> None:
@@ -106,10 +118,10 @@ class AccessLog:
         for _, _, route, status, seconds, _, _, _ in lines:
             cell = self._cells.get((route, status))
             if cell is None:
-                cell = self._cells[route, status] = [0.0] * (3 + len(_BOUNDS))
-            cell[0] += 1
-            cell[1] += seconds
-            cell[2 + bisect_left(_BOUNDS, seconds)] += 1
+                cell = self._cells[route, status] = _Cell()
+            cell.requests += 1
+            cell.seconds += seconds
+            cell.within[0 if seconds <= _SHORTEST else bisect_left(_BOUNDS, seconds)] += 1
         if self._write is None:
             return
         if len(self._packed) >= _MOST_PACKED:

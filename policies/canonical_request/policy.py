@@ -33,7 +33,8 @@ class CanonicalRequest(AdmitsOnly):
     name = "canonical_request"
 
     def __init__(self, options: CanonicalRequestOptions | None = None) -> None:
-        self._options = options or CanonicalRequestOptions()
+        options = options or CanonicalRequestOptions()
+        self._longest_path, self._longest_query = options.longest_path, options.longest_query
         self._folders: set[bytes] = set()
 
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
@@ -42,7 +43,7 @@ class CanonicalRequest(AdmitsOnly):
         raw: bytes = scope.get("raw_path") or quote(scope["path"], safe=_SAFE_RAW + "%").encode()
         if exchange.method in _NEVER_SERVED:
             raise Rejected(f"{exchange.method} is never served", code="request.method_not_allowed")
-        if len(raw) > self._options.longest_path or len(exchange.query) > self._options.longest_query:
+        if len(raw) > self._longest_path or len(exchange.query) > self._longest_query:
             raise Rejected("the path or query is too long: send less in it", code="request.uri_too_long")
         folder, _, last = raw.rpartition(b"/")
         if folder in self._folders and last.replace(b"_", b"").isalnum():  # our ids: what a regular expression costs

@@ -22,7 +22,9 @@ from policies.message_hygiene.options import MessageHygieneOptions
 
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _AMBIGUOUS: Final = frozenset({b"transfer-encoding", b"content-encoding"})
-_LF, _CR, _NUL = b"\n\r\0"  # as numbers: looking for one byte is then one memchr(3)
+_LF: Final = 10  # numbers: looking for one byte is then one memchr(3)
+_CR: Final = 13
+_NUL: Final = 0
 _MOST_REMEMBERED: Final = 2048
 _LONGEST_REMEMBERED: Final = 64
 _UNIX_SOCKET: Final = "unix"
@@ -49,7 +51,7 @@ class MessageHygiene(AdmitsOnly):
         """Fill `exchange.headers` and `exchange.peer`, and give the router the same fields."""
         fields: list[tuple[bytes, bytes]] = exchange.scope["headers"]
         headers = dict(fields)
-        values = b"".join(headers.values())
+        values = b"".join([value for _, value in fields])
         count = len(fields)
         forwarding: dict[bytes, bytes] | None = None
         plain = (

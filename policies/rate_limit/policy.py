@@ -62,7 +62,7 @@ class PreAuthenticationLimit:
 
     def conclude(self, exchange: Exchange) -> None:
         """A failed authentication costs the address more."""
-        if isinstance(exchange.error, NotAuthenticated):
+        if exchange.error is not None and isinstance(exchange.error, NotAuthenticated):
             quota = self._quota_for(exchange.path)
             self.limiter.owe(("", network_of(exchange.peer), quota.bucket), quota, self._failure_cost)
 
@@ -204,11 +204,13 @@ def _accept(exchange: Exchange, quota: Quota, charge: Charge) -> None:
         )
 
 
-@lru_cache(maxsize=4_096)
 def network_of(peer: str) -> str:
     """One bucket for an IPv4 address or an IPv6 /64: whoever has one address of a /64 has them all."""
-    if ":" not in peer:
-        return peer or "unknown"
+    return _network_of_ipv6(peer) if ":" in peer else peer or "unknown"
+
+
+@lru_cache(maxsize=4_096)
+def _network_of_ipv6(peer: str) -> str:
     try:
         address = ipaddress.IPv6Address(peer.partition("%")[0])
     except ValueError:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from limits import parse
-from msgspec import Struct
 
 from gateway.kernel.errors import Misconfigured
 from policies.rate_limit.fields import POLICY_FIELD, policy_field
 from policies.rate_limit.options import Limit, Mode, WhenStoreDown
 
 
-class Quota(Struct, frozen=True, kw_only=True, eq=False):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quota:
     """`count` units in `window` seconds, `burst` of them at once: one unit every `interval` seconds (ITU-T I.371).
 
     `bucket` tells the quotas of one caller apart. `local_interval` and `local_burst` are one worker's share.

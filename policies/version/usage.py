@@ -19,9 +19,9 @@ from msgspec import Struct
 from gateway.canonical.capabilities import Connection
 from gateway.kernel.background import background
 from gateway.kernel.errors import CrossdockError
-from gateway.kernel.exchange import Exchange
 from gateway.store.postgres import Store
 from gateway.store.queries import queries_beside
+from policies.version.tally import Counted, Key, Tally
 
 _sql: Final = queries_beside(__file__)
 _log: Final = logging.getLogger("crossdock.usage")
@@ -29,17 +29,6 @@ _KEPT_DAYS: Final = 400
 FLUSH_SECONDS: Final = 5.0
 LARGEST: Final = 10_000
 _LAST_WORDS_SECONDS: Final = 5.0
-
-
-Key = tuple[str, str, str, str]
-"""Tenant, client, API, version."""
-
-
-class Counted(Struct):
-    """Calls since they were last written."""
-
-    calls: int
-    partner: str | None
 
 
 class ClientUsage(Struct, frozen=True, kw_only=True):
@@ -58,46 +47,29 @@ Write = Callable[[Sequence[tuple[Key, Counted]]], Awaitable[None]]
 
 
 class Usage:
-    """The counts of one process. `uncounted` are calls that there was no room for."""
+    """The counts of one process; `count` counts a finished exchange."""
 
     def __init__(self, write: Write, *, every: float = FLUSH_SECONDS, largest: int = LARGEST) -> None:
         self._write = write
         self._every = every
-        self._largest = largest
-        self._cells: dict[Key, Counted] = {}
-        self.uncounted = 0
+        self._tally = Tally(largest)
+        self.count = self._tally.count
 
-    def count(self, exchange: Exchange) -> None:
-        """Count the call of an authenticated client to a version; anything else is nobody's."""
-        principal, route = exchange.principal, exchange.route
-        if principal is None or route is None or not route.version:
-            return
-        key = (principal.tenant, principal.subject, route.api, route.version)
-        cell = self._cells.get(key)
-        if cell is not None:
-            cell.calls += 1
-        else:
-            self._add(key, Counted(1, principal.partner))
-
-    def _add(self, key: Key, cell: Counted) -> None:
-        known = self._cells.get(key)
-        if known is not None:
-            known.calls += cell.calls
-        elif len(self._cells) < self._largest:
-            self._cells[key] = cell
-        else:
-            self.uncounted += cell.calls
+    @property
+    def uncounted(self) -> int:
+        """Calls that there was no room for."""
+        return self._tally.uncounted
 
     async def flush(self) -> None:
         """Write what was counted; what cannot be written now is counted on."""
-        cells, self._cells = self._cells, {}
+        cells = self._tally.take()
         if not cells:
             return
         try:
             await self._write(sorted(cells.items(), key=_key))
         except BaseException:
             for key, cell in cells.items():
-                self._add(key, cell)
+                self._tally.add(key, cell)
             raise
 
     @asynccontextmanager

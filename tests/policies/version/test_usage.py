@@ -101,7 +101,7 @@ def test_the_version_policy_counts_on_the_way_out_only_where_it_is_asked_to():
     assert (counting.concludes, silent.concludes) == (True, False)
     counting.conclude(a_call())
     silent.conclude(a_call())
-    assert [cell.calls for cell in usage._cells.values()] == [1]
+    assert [cell.calls for cell in usage._tally._cells.values()] == [1]
 
 
 class Nowhere:
