@@ -7,3 +7,4 @@ compile pyproject.toml --extra engines -o requirements.lock
 compile pyproject.toml --extra engines --group dev -c requirements.lock -o requirements-dev.lock
 compile pyproject.toml -c requirements.lock -o deploy/requirements.lock
 compile --group build -c requirements-dev.lock -o deploy/requirements-build.lock
+compile --group compile -c requirements-dev.lock -o deploy/requirements-compile.lock

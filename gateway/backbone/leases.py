@@ -15,6 +15,7 @@ from typing import Final
 import asyncpg
 
 from gateway.store.log_reader import NewerRelease
+from gateway.store.postgres import CONNECTION_FAILED
 
 _logger = logging.getLogger(__name__)
 
@@ -28,7 +29,6 @@ where pg_try_advisory_lock(hashtextextended('crossdock lease ' || name, 0))
 """
 _RELEASE: Final = "select pg_advisory_unlock(hashtextextended('crossdock lease ' || $1, 0))"
 _SESSION: Final = {"application_name": "crossdock-leases", "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2"}
-_LOST: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Leases:
@@ -74,7 +74,7 @@ class Leases:
                 connection = await asyncpg.connect(self._url, timeout=_PATIENCE_S, server_settings=_SESSION)
                 connection.add_termination_listener(lambda _: self._drop_all())
                 await self._beat(connection)
-            except _LOST as error:
+            except CONNECTION_FAILED as error:
                 _logger.warning("the leases are lost: %s", type(error).__name__)
             finally:
                 self._drop_all()

@@ -35,6 +35,7 @@ from gateway.durable.workers import (
 )
 from gateway.kernel.clock import Clock, SystemClock
 from gateway.kernel.errors import Unavailable
+from gateway.store.postgres import CONNECTION_FAILED
 from gateway.telemetry.counters import Counter, Counters
 
 _MAX_RECOVERY_ATTEMPTS: Final = 50
@@ -147,7 +148,7 @@ class Durable:
             # DBOS makes its threads the loop's own and has just ended them: what the loop does next needs others.
             asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
         if self._slot is not None:
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with contextlib.suppress(*CONNECTION_FAILED):
                 await self._slot.fetch(sql.unregister, self._slot.number)
             await self._slot.release()
             self._slot = None
@@ -161,7 +162,7 @@ class Durable:
                 live = [live_worker(row) for row in await slot.fetch(sql.live, SLOT_CLASS)]
                 await self._stand(slot, live)
                 await self._take_over(slot, dbos, live, absent)
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable) as e:
+            except (*CONNECTION_FAILED, Unavailable) as e:
                 _log.warning("cannot look after other workers' slots: %s", e)
 
     async def _stand(self, slot: Slot, live: Sequence[LiveWorker]) -> None:

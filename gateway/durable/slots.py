@@ -16,6 +16,7 @@ from typing import Final
 import asyncpg
 
 from gateway.kernel.errors import Unavailable
+from gateway.store.postgres import CONNECTION_FAILED
 
 SLOT_CLASS: Final = 0x736C6F74  # "slot": the first half of the two-part lock key, the number is the second
 _PREFIX: Final = "slot-"
@@ -76,7 +77,7 @@ class Slot:
         try:
             async with self._turn:
                 await self._connection.fetchval("select 1", timeout=timeout)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except CONNECTION_FAILED:
             self._lose("the connection that holds its slot does not answer")
 
     async def fetch(self, statement: str, *args: object) -> list[asyncpg.Record]:
@@ -104,7 +105,7 @@ class Slot:
     async def release(self) -> None:
         """Give up the slot in good order."""
         self._released = True
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*CONNECTION_FAILED):
             await self._connection.close(timeout=5)
 
 

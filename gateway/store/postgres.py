@@ -33,6 +33,15 @@ _TRANSACTION_CAP: Final = {"transaction_timeout": "30s"}
 _CAPS_TRANSACTIONS: Final = 17
 _OLDEST_SERVER: Final = 15
 _ASSIGNED_BY_HAND: Final = 10_000  # PostgreSQL's src/include/access/transam.h, FirstGenbkiObjectId
+# What a connection raises that has failed or is gone. Cut in the middle of an answer, asyncpg no longer knows where it
+# is and tells that as an internal error of its own.
+CONNECTION_FAILED: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
 _introspected: Final[dict[frozenset[int], Any]] = {}
 _GONE: Final = (
     OSError,

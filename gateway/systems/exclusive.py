@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import asyncpg
 
 from gateway.kernel.errors import Conflict, Unavailable
-from gateway.store.postgres import Store
+from gateway.store.postgres import CONNECTION_FAILED, Store
 from gateway.store.queries import queries_beside
 
 _sql = queries_beside(__file__)
@@ -42,5 +42,5 @@ def order_locks(store: Store) -> Exclusive:
 async def _close(connection: asyncpg.Connection) -> None:
     try:
         await connection.close(timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except CONNECTION_FAILED:
         connection.terminate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import date, timedelta
 
@@ -64,9 +65,9 @@ async def test_a_source_is_spoken_for_by_whom_it_was_granted(http, world):
     assert refused.status_code == 403
     assert await world.store.fetchval("select count(*) from availability.snapshot") == 0
     for granted in (
-        structs.replace(CALLER.principal, scopes=frozenset({"source:*"})),
-        structs.replace(CALLER.principal, subject="wms_s"),
-        structs.replace(CALLER.principal, zones=frozenset({Zone.SYSTEM})),
+        dataclasses.replace(CALLER.principal, scopes=frozenset({"source:*"})),
+        dataclasses.replace(CALLER.principal, subject="wms_s"),
+        dataclasses.replace(CALLER.principal, zones=frozenset({Zone.SYSTEM})),
     ):
         may_speak_for(granted, ["wms_s"])
 

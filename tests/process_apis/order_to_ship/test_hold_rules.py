@@ -1,5 +1,6 @@
 """Rules that hold or refuse orders: what they find, from when on, and what becomes of the orders."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -246,7 +247,7 @@ async def test_a_preview_finds_what_the_rule_held_when_it_was_in_force_and_write
     assert {(preview.looked, preview.since) for _, preview in seen} == {(4, first.placed_at)}
     newest = await previews.preview(CALLER, change(rules.AmountAbove(currency="USD", above=Decimal(1))), last=2)
     assert [number for number, _ in found_in(newest)] == ["V-4", "V-3"]
-    stranger = replace(CALLER, principal=replace(CALLER.principal, tenant="globex"))
+    stranger = replace(CALLER, principal=dataclasses.replace(CALLER.principal, tenant="globex"))
     assert (await previews.preview(stranger, asked[2], last=1000)).looked == 0
     with pytest.raises(Invalid) as refused:
         await previews.preview(CALLER, change(rules.FirstOrder(), "refuse"), last=1)
