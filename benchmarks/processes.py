@@ -22,18 +22,10 @@ _OPTIMISING: Final = ("--enable-optimizations", "--with-lto")
 
 @contextmanager
 def running(
-    command: Sequence[str],
-    *,
-    port: int,
-    log: Path,
-    core: int | None = None,
-    in_turns: bool = False,
-    folder: Path = ROOT,
-    **environment: str,
+    command: Sequence[str], *, port: int, log: Path, core: int | None = None, folder: Path = ROOT, **environment: str
 ) -> Iterator[int]:
     """A server on `port`, with all its threads and children on `core` if one is given; gives its process id.
 
-    `in_turns`: its threads take turns, as those of our workers do by themselves (`gateway/serving/scheduling.py`).
     `folder` is where it stands, `environment` what its variables have beside ours. Output goes to `log`. A
     PYTHONPATH of our own goes first: that of a compiled door, say.
     """
@@ -41,13 +33,11 @@ def running(
     variables = {**os.environ, "PYTHONPATH": path, **environment}
     with log.open("wb") as output:
         allowed = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, allowed if core is None else {core})  # of this thread: what it starts inherits both
-        os.sched_setscheduler(0, os.SCHED_BATCH if in_turns else os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setaffinity(0, allowed if core is None else {core})  # of this thread: what it starts inherits it
         try:
             process = subprocess.Popen(command, env=variables, stdout=output, stderr=output, cwd=folder)
         finally:
             os.sched_setaffinity(0, allowed)
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     try:
         _await(process, port, log)
         yield process.pid

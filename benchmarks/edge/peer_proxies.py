@@ -113,7 +113,8 @@ def peer_serving(name: str, checks: Checks, upstream: int, folder: Path, core: i
         "port": port, "upstream": upstream, "pem": str(checks.pem), "jwks": str(checks.jwks), "issuer": checks.issuer,
         "limit": checks.limit, "folder": str(own), "here": str(HERE),
     }  # fmt: skip
-    with running(PEERS[name].command(values, own), port=port, log=own / "log", core=core, in_turns=True) as pid:
+    command = ["chrt", "--batch", "0", *PEERS[name].command(values, own)]  # becomes the peer, under its own process id
+    with running(command, port=port, log=own / "log", core=core) as pid:
         yield port, pid
 
 

@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gateway.kernel.context import Zone
     from gateway.kernel.passage import Exchange
+    from gateway.kernel.principal import Zone
 
 
 class Idempotency(StrEnum):

@@ -28,8 +28,7 @@ _EVERY: Final = 0.25
 _PACKED_AT_ONCE: Final = 64
 _MOST_PACKED: Final = 800  # batches of lines
 _LAST_SUCCESS: Final = 299
-_SHORTEST: Final = 0.005
-_BOUNDS: Final[tuple[float, ...]] = (_SHORTEST, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_BOUNDS: Final[tuple[float, ...]] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _LABELS: Final = (*map(str, _BOUNDS), "+Inf")
 
 
@@ -121,7 +120,7 @@ class AccessLog:
                 cell = self._cells[route, status] = _Cell()
             cell.requests += 1
             cell.seconds += seconds
-            cell.within[0 if seconds <= _SHORTEST else bisect_left(_BOUNDS, seconds)] += 1
+            cell.within[bisect_left(_BOUNDS, seconds)] += 1
         if self._write is None:
             return
         if len(self._packed) >= _MOST_PACKED:
