@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import perf_counter
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ _log: Final = logging.getLogger(__name__)
 _NO_DEADLINE: Final = float("inf")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-Scope = MutableMapping[str, Any]
+Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Any, Any, Any], Awaitable[None]]
@@ -91,7 +91,7 @@ class FrontDoor:
         self._monotonic = clock.monotonic
         self._seconds = seconds
         self._observe = observe
-        self._direct = direct or {}
+        self._direct: dict[str, Direct] = dict(direct or {})
         self._streams = streams or {}
         self._overdue = Overdue(clock.monotonic)
         self._admit_read = self._admit
@@ -128,14 +128,15 @@ class FrontDoor:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one ASGI connection."""
-        if scope["type"] == "http":
+        kind: str = scope["type"]
+        if kind == "http":
             return self._serve(scope, receive, send)
         return self._not_http(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         # One coroutine for the whole call: each further one would cost as much as a policy.
         arrived = self._monotonic()
-        exchange = Exchange(scope, receive, arrived, arrived + self._seconds)  # type: ignore[arg-type]
+        exchange = Exchange(scope, receive, arrived, arrived + self._seconds)
         scope[SCOPE_KEY] = exchange
         ticket = self._overdue.enter(exchange.deadline)
         try:
@@ -165,7 +166,8 @@ class FrontDoor:
         finally:
             self._overdue.leave(ticket)
             # Cycles wait for the garbage collector, which seldom comes; the connection must not.
-            scope.pop(SCOPE_KEY, None)
+            if SCOPE_KEY in scope:
+                del scope[SCOPE_KEY]
             exchange.receive = _HUNG_UP
             receive, send = _HUNG_UP, _GONE  # not `del`, which compiled code does not know
             self._finish(exchange, arrived)

@@ -14,13 +14,13 @@ from gateway.edge.pressure import Pressure
 from gateway.edge.problems import problem_reply
 from gateway.kernel.errors import CrossdockError
 from gateway.kernel.exchange import Exchange, Reply
+from gateway.kernel.field_values import is_dangerous
 
 _log: Final = logging.getLogger(__name__)
+_CACHE_CONTROL: Final = b"cache-control"
+_CONTENT_LENGTH: Final = b"content-length"
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
-_NO_STORE: Final = (b"cache-control", b"no-store")
-_LF: Final = 10  # numbers: looking for one byte is then one memchr(3)
-_CR: Final = 13
-_NUL: Final = 0
+_NO_STORE: Final = (_CACHE_CONTROL, b"no-store")
 _NO_BODY: Final = frozenset({204, 304})
 
 Send = Callable[[Any], Awaitable[None]]
@@ -146,17 +146,23 @@ def messages_of(exchange: Exchange) -> tuple[dict[str, Any], dict[str, Any]]:
 def _checked(exchange: Exchange, reply: Reply, *, streamed: bool = False) -> Reply:
     """`reply` with all its headers, or a 500 in its place when one of them must not leave."""
     headers = [*reply.headers, *exchange.reply_headers, _NOSNIFF]
-    names = [name for name, _ in headers]
-    joined = b"".join([value for _, value in headers])
-    if _LF in joined or _CR in joined or _NUL in joined:
+    values: list[bytes] = []
+    cached = measured = False
+    for name, value in headers:
+        values.append(value)
+        if name == _CACHE_CONTROL:
+            cached = True
+        elif name == _CONTENT_LENGTH:
+            measured = True
+    if is_dangerous(b"".join(values)):
         _log.error("request %s: a response header holds CR, LF or NUL and was withheld", exchange.request_id)
         refused = problem_reply(CrossdockError("a response header is broken"), exchange)
         headers = [*refused.headers, _NOSNIFF, _NO_STORE]
         exchange.reply = Reply(refused.status, headers, refused.body)
         return exchange.reply
-    if b"cache-control" not in names:
+    if not cached:
         headers.append(_NO_STORE)
-    if b"content-length" not in names and reply.status not in _NO_BODY and not streamed:
-        headers.append((b"content-length", b"%d" % len(reply.body)))
+    if not measured and reply.status not in _NO_BODY and not streamed:
+        headers.append((_CONTENT_LENGTH, b"%d" % len(reply.body)))
     reply.headers = headers
     return reply

@@ -42,8 +42,9 @@ class Overdue:
 
     def leave(self, task: asyncio.Task[Any] | None) -> None:
         """Stop watching `task`."""
-        if task is not None:
-            self._running.pop(task, None)
+        if task is not None and task in self._running:
+            del self._running[task]
+        if task is not None and self._struck:
             self._struck.discard(task)
 
     def sweep(self) -> int:

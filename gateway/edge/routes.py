@@ -16,7 +16,7 @@ parameters that it reads from the request itself; ``"any"`` for all). A route's 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,7 +31,6 @@ from gateway.kernel.exchange import Route
 Parse = Callable[[str], Any]
 Parsers = tuple[tuple[str, Parse | None], ...]
 _DEEPEST_ANCHOR: Final = 3  # /process/items/v1
-_NO_PARAMS: Final[Mapping[str, str]] = {}
 
 
 class _Node:
@@ -152,7 +151,7 @@ class RouteTable:
         """The router's handler behind `route`, its model of arguments, and the parsers of the path parameters."""
         return self._handlers[route.id], *self._models[route.id]
 
-    def locate(self, method: str, path: str) -> tuple[Route, Mapping[str, str], tuple[str, ...]]:
+    def locate(self, method: str, path: str) -> tuple[Route, dict[str, str], tuple[str, ...]]:
         """The route of a canonical path (see `LocatesRoutes`); HEAD is served by GET."""
         node = self._plain.get(path)
         values: list[str] = []
@@ -168,15 +167,15 @@ class RouteTable:
             else:
                 values.append("/" + last if node.takes_rest else last)
         if node is None or not node.routes:
-            return self._nowhere(method, path), _NO_PARAMS, ()
+            return self._nowhere(method, path), {}, ()
         route = node.routes.get(method) or (node.routes.get("GET") if method == "HEAD" else None)
         if route is None:
-            return self._nowhere(method, path, node), _NO_PARAMS, node.methods()
+            return self._nowhere(method, path, node), {}, node.methods()
         if not values:
-            return route, _NO_PARAMS, ()
+            return route, {}, ()
         params = _parsed(node.parsers[route.method], values)
         if params is None:
-            return self._nowhere(method, path), _NO_PARAMS, ()
+            return self._nowhere(method, path), {}, ()
         return route, params, ()
 
     def _walk(self, path: str, values: list[str]) -> _Node | None:
@@ -281,7 +280,7 @@ def _uuid(text: str) -> UUID:
     return found
 
 
-def _parsed(parsers: Parsers, values: Sequence[str]) -> Mapping[str, str] | None:
+def _parsed(parsers: Parsers, values: Sequence[str]) -> dict[str, str] | None:
     if len(parsers) == 1 and parsers[0][1] is None:
         return {parsers[0][0]: values[0]}
     params: dict[str, str] = {}

@@ -56,6 +56,7 @@ class Identity:
         self.store = store
         self.ring = ring
         self._clock = clock
+        self._monotonic = clock.monotonic
         self._tokens: VerifiedCache[Principal] = VerifiedCache(
             clock, seconds=options.cache_for, size=options.cache_size
         )
@@ -88,7 +89,7 @@ class Identity:
         await self.trust.close()
 
     def authenticate(
-        self, headers: Mapping[bytes, bytes], exchange: Exchange | None = None
+        self, headers: dict[bytes, bytes], exchange: Exchange | None = None
     ) -> Principal | Awaitable[Principal]:
         """The caller behind `headers` (lower-case names), from ``Authorization`` (Bearer or DPoP) or ``X-Api-Key``.
 
@@ -108,7 +109,7 @@ class Identity:
                 code="credential.multiple",
                 problems=[Problem("a second credential", parameter="X-Api-Key")],
             )
-        now = self._clock.monotonic()
+        now = self._monotonic()
         if authorization is not None:
             if now < self.trust.until and (principal := self._tokens.get(authorization, now)) is not None:
                 return principal

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 from msgspec import Struct
 
 from gateway.kernel.context import Caller
-from gateway.kernel.passage import Exchange
+from gateway.kernel.passage import Exchange, Reply
 from gateway.kernel.route import Idempotency, Route
 
 __all__ = (
@@ -44,14 +44,6 @@ __all__ = (
 )
 
 LONGEST_RETENTION: Final = 31 * 86_400
-
-
-class Reply(Struct, gc=False):
-    """A complete response. Header names are lower case."""
-
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    body: bytes
 
 
 class Decision(Struct, frozen=True):
@@ -102,7 +94,7 @@ class Policy(Protocol):
 class LocatesRoutes(Protocol):
     """Finds what serves a canonical path; the route table compiled from the router does."""
 
-    def locate(self, method: str, path: str) -> tuple[Route, Mapping[str, str], tuple[str, ...]]:
+    def locate(self, method: str, path: str) -> tuple[Route, dict[str, str], tuple[str, ...]]:
         """The route, its path parameters as text, and the methods its path knows (empty: no such path).
 
         Never fails: what nothing serves gets a route whose `matched` is False.

@@ -1,20 +1,28 @@
 """The mutable state of one request, and what a policy with one way only is made of.
 
-Apart from what it holds, because this module is compiled (docs/decisions/0068) and frozen structs cannot be.
+Apart from what it holds, because this module is compiled (docs/decisions/0068) and structs cannot be.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.kernel.context import Caller, Principal
-    from gateway.kernel.exchange import Decision, Reply
+    from gateway.kernel.exchange import Decision
     from gateway.kernel.route import Route
 
-_NOTHING: Final[Mapping[Any, Any]] = MappingProxyType({})
+
+class Reply:
+    """A complete response. Header names are lower case."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
 
 
 class Exchange:
@@ -71,7 +79,7 @@ class Exchange:
         self.method: str = scope["method"]
         self.path: str = ""
         self.query: bytes = scope.get("query_string", b"")
-        self.headers: Mapping[bytes, bytes] = _NOTHING
+        self.headers: dict[bytes, bytes] = {}
         self.peer: str = ""
         self.request_id: str = ""
         self.correlation_id: str = ""
@@ -79,7 +87,7 @@ class Exchange:
         self.sampled: bool = False
         self.deadline: float = arrived + 30.0 if deadline is None else deadline
         self.route: Route | None = None
-        self.path_params: Mapping[str, str] = _NOTHING
+        self.path_params: dict[str, str] = {}
         self.allowed_methods: tuple[str, ...] = ()
         self.principal: Principal | None = None
         self.caller: Caller | None = None

@@ -11,7 +11,6 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from functools import lru_cache
 from itertools import accumulate
 from typing import Final
 
@@ -29,6 +28,7 @@ _PACKED_AT_ONCE: Final = 64
 _MOST_PACKED: Final = 800  # batches of lines
 _LAST_SUCCESS: Final = 299
 _BOUNDS: Final[tuple[float, ...]] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _LABELS: Final = (*map(str, _BOUNDS), "+Inf")
 
 
@@ -114,24 +114,26 @@ class AccessLog:
         lines, self._lines = self._lines, []
         if not lines:
             return
-        for _, _, route, status, seconds, _, _, _ in lines:
+        logged = self._write is not None and len(self._packed) < _MOST_PACKED
+        told: list[AccessLine] = []
+        epoch = self._clock.now().timestamp() - self._clock.monotonic()
+        last, at = -1, _NEVER
+        for ended, method, route, status, seconds, who, peer, request_id in lines:
             cell = self._cells.get((route, status))
             if cell is None:
                 cell = self._cells[route, status] = _Cell()
             cell.requests += 1
             cell.seconds += seconds
             cell.within[bisect_left(_BOUNDS, seconds)] += 1
-        if self._write is None:
-            return
-        if len(self._packed) >= _MOST_PACKED:
+            if logged:
+                milliseconds = int(ended * 1000)
+                if milliseconds != last:  # one instant is made for all lines of its millisecond
+                    last, at = milliseconds, datetime.fromtimestamp(epoch + milliseconds / 1000, UTC)
+                told.append(AccessLine(at, method[:16], route, status, seconds, who, peer, request_id))
+        if logged:
+            self._packed.append(self._encode(told))
+        elif self._write is not None:
             self._lost.add(amount=len(lines))
-            return
-        instant = _instants(self._clock.now().timestamp() - self._clock.monotonic())
-        told = [
-            AccessLine(instant(int(ended * 1000)), method[:16], route, status, seconds, who, peer, request_id)
-            for ended, method, route, status, seconds, who, peer, request_id in lines
-        ]
-        self._packed.append(self._encode(told))
 
     def writing(self) -> AbstractAsyncContextManager[object]:
         """Write four times a second inside the block, and once at its end."""
@@ -141,13 +143,3 @@ class AccessLog:
         while True:
             await asyncio.sleep(_EVERY)
             self.flush()
-
-
-def _instants(epoch: float) -> Callable[[int], datetime]:
-    """Monotonic milliseconds as instants: one is made for all lines of its millisecond."""
-
-    @lru_cache(maxsize=1)
-    def instant(milliseconds: int) -> datetime:
-        return datetime.fromtimestamp(epoch + milliseconds / 1000, UTC)
-
-    return instant

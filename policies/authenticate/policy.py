@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from typing import Final, Protocol
 from urllib.parse import parse_qsl
 
@@ -24,7 +24,7 @@ _DPOP_WORDS: Final = {
 class Authenticates(Protocol):
     """What proves credentials: `gateway.identity.identity.Identity`."""
 
-    def authenticate(self, headers: Mapping[bytes, bytes], exchange: Exchange) -> Principal | Awaitable[Principal]:
+    def authenticate(self, headers: dict[bytes, bytes], exchange: Exchange) -> Principal | Awaitable[Principal]:
         """The caller behind these headers of this exchange, at once where it is known."""
         ...
 
@@ -35,7 +35,7 @@ class Authenticate(AdmitsOnly):
     name = "authenticate"
 
     def __init__(self, identity: Authenticates, options: AuthenticateOptions | None = None) -> None:
-        self._identity = identity
+        self._prove = identity.authenticate
         options = options or AuthenticateOptions()
         self._realm = options.realm
         self._resource_metadata = options.resource_metadata
@@ -49,7 +49,7 @@ class Authenticate(AdmitsOnly):
         try:
             if exchange.query and _IN_QUERY in exchange.query:
                 _refuse_in_query(exchange)
-            found = self._identity.authenticate(exchange.headers, exchange)
+            found = self._prove(exchange.headers, exchange)
         except NotAuthenticated as error:
             raise self._challenged(error, exchange) from None
         if type(found) is Principal:

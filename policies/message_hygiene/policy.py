@@ -16,15 +16,13 @@ from typing import Final
 
 from gateway.kernel.errors import Misconfigured, Rejected
 from gateway.kernel.exchange import Exchange
+from gateway.kernel.field_values import is_dangerous
 from gateway.kernel.passage import AdmitsOnly
 from policies.message_hygiene.fields import DROP, FORWARDING, ONCE, kind_of
 from policies.message_hygiene.options import MessageHygieneOptions
 
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _AMBIGUOUS: Final = frozenset({b"transfer-encoding", b"content-encoding"})
-_LF: Final = 10  # numbers: looking for one byte is then one memchr(3)
-_CR: Final = 13
-_NUL: Final = 0
 _MOST_REMEMBERED: Final = 2048
 _LONGEST_REMEMBERED: Final = 64
 _UNIX_SOCKET: Final = "unix"
@@ -50,19 +48,23 @@ class MessageHygiene(AdmitsOnly):
     def admit(self, exchange: Exchange) -> Awaitable[None] | None:
         """Fill `exchange.headers` and `exchange.peer`, and give the router the same fields."""
         fields: list[tuple[bytes, bytes]] = exchange.scope["headers"]
-        headers = dict(fields)
-        values = b"".join([value for _, value in fields])
+        known, headers, each = self._plain, dict[bytes, bytes](), list[bytes]()
+        for name, value in fields:
+            if name not in known:
+                break
+            headers[name] = value
+            each.append(value)
+        values = b"".join(each)
         count = len(fields)
         forwarding: dict[bytes, bytes] | None = None
         plain = (
             len(headers) == count
-            and self._plain.issuperset(headers)
             and len(values) + count * _LONGEST_REMEMBERED <= self._longest_field
             and count <= self._most_fields
         )
         if not plain:
             headers, values, forwarding = self._examined(exchange, fields)
-        if _LF in values or _CR in values or _NUL in values:
+        if is_dangerous(values):
             raise Rejected("a header holds CR, LF or NUL", code="request.header_value")
         if not plain or headers.get(b"host") not in self._hosts_seen:
             self._refuse_ambiguous(headers)
