@@ -166,9 +166,7 @@ class FrontDoor:
         finally:
             self._overdue.leave(ticket)
             # Cycles wait for the garbage collector, which seldom comes; the connection must not.
-            if SCOPE_KEY in scope:
-                del scope[SCOPE_KEY]
-            exchange.receive = _HUNG_UP
+            exchange.receive, exchange.scope = _HUNG_UP, {}
             receive, send = _HUNG_UP, _GONE  # not `del`, which compiled code does not know
             self._finish(exchange, arrived)
 

@@ -103,10 +103,14 @@ def _fresh_ids() -> list[tuple[str, str, tuple[bytes, bytes]]]:
 
     From the system, because a generator of our own goes on alike in every worker that is forked.
     """
-    second = f"{int(time.time()):08x}"
-    digits = os.urandom(12 * _AT_ONCE).hex()
-    traces = [second + digits[at : at + 24] for at in range(0, len(digits), 24)]
-    return [(trace, "req_" + trace, (b"x-request-id", b"req_" + trace.encode("ascii"))) for trace in traces]
+    # One text of all of them, cut up: "req_", the second, and 24 digits each.
+    digits = os.urandom(12 * _AT_ONCE).hex("-", 12)
+    text = f"-{digits}".replace("-", f"req_{int(time.time()):08x}")
+    octets = text.encode("ascii")
+    return [
+        (text[at + 4 : at + 36], text[at : at + 36], (b"x-request-id", octets[at : at + 36]))
+        for at in range(0, len(text), 36)
+    ]
 
 
 def _links(traceparent: bytes | None) -> list[Link]:
