@@ -20,10 +20,9 @@ from granian.server.mp import MPServer
 
 from gateway.app import Core, Gateway, build_console
 from gateway.kernel.errors import Misconfigured
-from gateway.serving.collector import calm_collector
 from gateway.serving.following import end_with_the_server
-from gateway.serving.scheduling import take_turns
 from gateway.serving.server import GatewayServer
+from gateway.serving.settling import settle
 from gateway.serving.worker import on_line
 from gateway.settings import SETTINGS_VARIABLE, Settings, load_settings
 
@@ -46,8 +45,7 @@ def make_gateway(line: socket.socket | None = None) -> Any:
     if line is not None:
         figures, ready = gateway.counters.families, gateway.require_ready
         gateway.beside.append(on_line(line, gateway.doorway, port=settings.http.port, metrics=figures, ready=ready))
-    calm_collector()
-    take_turns()
+    settle()
     return gateway.doorway
 
 

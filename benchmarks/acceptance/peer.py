@@ -21,11 +21,12 @@ from benchmarks.acceptance.peer_keys import Reservation, Taken, fingerprint_of
 from benchmarks.acceptance.peer_models import OrderIn, order_out
 from benchmarks.edge.peer import Checks, keys_served
 from gateway.app import Core
-from gateway.asgi import calm_collector, end_with_the_server, take_turns
+from gateway.asgi import end_with_the_server
 from gateway.canonical.party import Address
 from gateway.kernel.context import Caller, Principal, Zone
 from gateway.kernel.errors import Conflict, CrossdockError, NotAllowed, Throttled, Unavailable
 from gateway.kernel.exchange import Reply
+from gateway.serving.settling import settle
 from gateway.settings import load_settings
 from gateway.store.postgres import CommitUnknown
 from process_apis.order_to_ship.models import AskedLine, Order, PlacedAnswer, PlaceOrder
@@ -41,8 +42,7 @@ def make_peer() -> FastAPI:
     end_with_the_server()
     core = Core(load_settings())
     app = peer_of(core, Checks(keys_served(), core.settings.identity.issuer, scope="orders:write", version="v2"))
-    calm_collector()  # whatever helps one side is given to the other
-    take_turns()
+    settle()  # whatever helps one side is given to the other
     return app
 
 

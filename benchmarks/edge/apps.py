@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.app import Core, Gateway
-from gateway.asgi import calm_collector, make_gateway, take_turns
+from gateway.asgi import make_gateway
 from gateway.edge.front_door import FrontDoor
 from gateway.kernel.exchange import Exchange, Reply
+from gateway.serving.settling import settle
 from gateway.settings import load_settings
 
 # The fields that the chain adds to an answer, of the lengths that they have there.
@@ -53,8 +54,7 @@ def _body() -> bytes:
 
 def raw() -> Bare:
     """No policy at all."""
-    calm_collector()
-    take_turns()
+    settle()
     return Bare(_body())
 
 
@@ -78,8 +78,7 @@ def governed_raw() -> FrontDoor:
         exchange.reply = Reply(200, list(inner.headers), body)
 
     direct = {route.id: answer for route in gateway.routes.routes}
-    calm_collector()
-    take_turns()
+    settle()
     policies = gateway._policies()  # noqa: SLF001
     return FrontDoor(inner, gateway.routes, policies, gateway.core.clock, observe=gateway.access, direct=direct)
 

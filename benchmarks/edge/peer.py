@@ -17,8 +17,8 @@ import msgspec
 from fastapi import Depends, FastAPI, Header, HTTPException, Response
 from pydantic import BaseModel
 
-from gateway.asgi import calm_collector, take_turns
 from gateway.kernel.clock import SystemClock
+from gateway.serving.settling import settle
 from gateway.settings import load_settings
 from gateway.store.postgres import Store
 from process_apis.items.process import Items
@@ -130,8 +130,7 @@ def make_peer() -> FastAPI:
         await store.close()
 
     app = FastAPI(lifespan=lifespan, openapi_url=None)
-    calm_collector()  # whatever helps one side is given to the other
-    take_turns()
+    settle()  # whatever helps one side is given to the other
 
     @app.get("/storefront/v2/items/{item_id}")
     async def get_item(item_id: str, _: Annotated[dict[str, Any], Depends(checks)]) -> Item:

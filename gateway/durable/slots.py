@@ -29,6 +29,8 @@ _SETTINGS: Final = {
 }
 LOST_SLOT_EXIT: Final = 70
 
+Fits = Callable[[asyncpg.Connection, int], Awaitable[bool]]
+
 
 def executor_of(number: int) -> str:
     """The name under which slot `number` claims work."""
@@ -114,7 +116,7 @@ async def claim_slot(
     *,
     highest: int = 256,
     on_lost: Callable[[str], None] = end_process,
-    fits: Callable[[asyncpg.Connection, int], Awaitable[bool]] | None = None,
+    fits: Fits | None = None,
 ) -> Slot:
     """Claim the lowest free slot that `fits`, which is asked while the slot is held.
 
@@ -122,13 +124,24 @@ async def claim_slot(
     """
     try:
         connection = await asyncpg.connect(url, server_settings=_SETTINGS, timeout=10)
-    except (OSError, TimeoutError, asyncpg.PostgresError) as e:
+        try:
+            number = await _lowest_free(connection, highest, fits)
+            if number is not None:
+                return Slot(connection, number, on_lost)
+            await connection.close()
+        except BaseException:
+            connection.terminate()
+            raise
+    except CONNECTION_FAILED as e:
         raise Unavailable("PostgreSQL does not answer, so no worker slot can be claimed; try again") from e
+    raise Unavailable(f"all {highest} worker slots are taken: stop a worker or raise the limit")
+
+
+async def _lowest_free(connection: asyncpg.Connection, highest: int, fits: Fits | None) -> int | None:
+    """The number of the slot that `connection` holds from now on; None when there is none."""
     for number in range(1, highest + 1):
         if await connection.fetchval("select pg_try_advisory_lock($1, $2)", SLOT_CLASS, number):
-            if fits is not None and not await fits(connection, number):
-                await connection.fetchval("select pg_advisory_unlock($1, $2)", SLOT_CLASS, number)
-                continue
-            return Slot(connection, number, on_lost)
-    await connection.close()
-    raise Unavailable(f"all {highest} worker slots are taken: stop a worker or raise the limit")
+            if fits is None or await fits(connection, number):
+                return number
+            await connection.fetchval("select pg_advisory_unlock($1, $2)", SLOT_CLASS, number)
+    return None

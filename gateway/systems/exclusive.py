@@ -27,16 +27,27 @@ def order_locks(store: Store) -> Exclusive:
     async def hold(reference: str) -> AsyncIterator[None]:
         try:
             connection = await asyncpg.connect(store.url, timeout=5)
-        except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-            raise Unavailable("the record cannot be reached; try again", code="store.unavailable") from error
+        except CONNECTION_FAILED as error:
+            raise _unreachable() from error
         try:
-            if not await connection.fetchval(_sql.lock_order, reference):
+            if not await _locked(connection, reference):
                 raise Conflict(f"{reference} is being worked on: try again in a moment", code="order.busy")
             yield
         finally:
             await _close(connection)
 
     return hold
+
+
+async def _locked(connection: asyncpg.Connection, reference: str) -> bool:
+    try:
+        return bool(await connection.fetchval(_sql.lock_order, reference))
+    except CONNECTION_FAILED as error:
+        raise _unreachable() from error
+
+
+def _unreachable() -> Unavailable:
+    return Unavailable("the record cannot be reached; try again", code="store.unavailable")
 
 
 async def _close(connection: asyncpg.Connection) -> None:
