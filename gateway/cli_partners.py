@@ -14,7 +14,10 @@ _DAY: Final = 86_400
 def add_partner_commands(commands: Any, command: Command, options: Options) -> None:
     """Add them to `commands`; `command` makes one, `options` adds what all of them take."""
     made = _partner(add_group(commands, "partner", "add, change, suspend and disable partners"), command)
-    made += _client(add_group(commands, "client", "what clients prove themselves with instead of a secret"), command)
+    made += _client(
+        add_group(commands, "client", "what clients may do, and what stands for their secrets"),
+        command,
+    )
     verbs = add_group(commands, "key", "rotate and revoke partners' API keys")
     rotate = command(verbs, "rotate", _rotate_key, "a new API key, shown once; the one before it ends a while later")
     rotate.add_argument("partner", help="its id: par_…")
@@ -40,7 +43,9 @@ def _partner(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
     add.add_argument("name", help="what people call it")
     add.add_argument("--channel", required=True, help="where it buys: a channel of the settings")
     add.add_argument("--plan", default="standard", help="its limits, see `crossdock plan list` (default standard)")
-    add.add_argument("--account", action="append", required=True, help="a customer code it orders for; repeatable")
+    add.add_argument("--account", action="append", default=[], help="a customer code it orders for; repeatable")
+    text = "what it may do; repeatable (default: read items, availability, orders and returns, and write the last two)"
+    add.add_argument("--scope", action="append", help=text)
     add.add_argument("--webhook-url", help="where its messages go: https, reachable from here")
     add.add_argument("--webhook-version", help="the API version its messages have (default: the newest)")
     version = command(verbs, "webhook-version", _webhook_version, "the API version its messages have")
@@ -76,7 +81,10 @@ def _client(verbs: Any, command: Command) -> list[argparse.ArgumentParser]:
     )
     for each in (keys, certificates):
         each.add_argument("--keep-secrets", action="store_true", help="its client secrets hold beside it (they end)")
-    return [keys, certificates]
+    scopes = command(verbs, "scopes", _client_scopes, "what it may do from now on; the tokens that it has end")
+    scopes.add_argument("client", help="its id: cli_…")
+    scopes.add_argument("--scope", action="append", required=True, help="in place of all it has; repeatable")
+    return [keys, certificates, scopes]
 
 
 def _add(given: argparse.Namespace) -> int:
@@ -87,6 +95,7 @@ def _add(given: argparse.Namespace) -> int:
         channel=given.channel,
         plan=given.plan,
         accounts=tuple(given.account),
+        scopes=None if given.scope is None else tuple(given.scope),
         webhook_url=given.webhook_url,
         webhook_version=given.webhook_version,
     )
@@ -144,6 +153,12 @@ def _client_certificates(given: argparse.Namespace) -> int:
     return administration.register_certificates(
         given.load(given), given.client, given.name, given.file, keep_secrets=given.keep_secrets, as_json=given.json
     )
+
+
+def _client_scopes(given: argparse.Namespace) -> int:
+    from gateway import client_administration as administration  # noqa: PLC0415
+
+    return administration.set_scopes(given.load(given), given.client, given.scope, as_json=given.json)
 
 
 def _rotate_key(given: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What the command does about what clients prove themselves with instead of a secret: public keys and certificates.
+"""What the command does about clients: what they may do, and the keys and certificates that stand for a secret.
 
 Each function returns the command's exit status. The process API `partner-accounts` does the same for programs.
 """
@@ -15,7 +15,9 @@ import msgspec
 
 from gateway.app import administer
 from gateway.identity.client_proofs import register_client_certificates, register_client_keys
+from gateway.identity.clients import change_scopes
 from gateway.kernel.errors import Misconfigured
+from gateway.scoping import check_scopes
 from gateway.settings import Settings
 
 
@@ -64,6 +66,19 @@ def register_certificates(
     )
     told = {"client_id": client_id, "names": list(names), "certificates": len(files), "secrets_kept": keep_secrets}
     return _tell(told, f"{client_id} proves itself with its certificate{_rest(keep_secrets)}", as_json)
+
+
+def set_scopes(settings: Settings, client_id: str, scopes: Sequence[str], *, as_json: bool) -> int:
+    """Replace what a client may do; the tokens that it has are revoked."""
+    check_scopes(settings, scopes, layers={"experience", "process", "system"})
+    asyncio.run(
+        administer(
+            settings,
+            lambda connection, _: change_scopes(connection, tenant=settings.tenant, client_id=client_id, scopes=scopes),
+        )
+    )
+    told = {"client_id": client_id, "scopes": sorted(set(scopes))}
+    return _tell(told, f"{client_id} may {' '.join(told['scopes'])}; the tokens that it had are revoked", as_json)
 
 
 def _rest(keep_secrets: bool) -> str:

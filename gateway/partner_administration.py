@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,7 @@ from gateway.identity import clients, partners, plans
 from gateway.identity.partners import Partner
 from gateway.kernel.errors import Invalid, Misconfigured, NotFound
 from gateway.kernel.keyring import KeyRing
+from gateway.scoping import check_scopes
 from gateway.settings import Settings
 from policies.rate_limit.options import PlanLimits
 from policies.rate_limit.plans import check_limits
@@ -30,15 +31,18 @@ from process_apis.partner_notifications.rendering import choose_version
 
 Answer = TypeVar("Answer")
 _FELT = "every worker knows within five seconds"
+_READS_ITEMS: Final = "items:read"
+_FOR_AN_ACCOUNT: Final = frozenset({"orders:read", "orders:write", "returns:read", "returns:write"})
 
 
 class NewPartner(Struct, frozen=True, kw_only=True):
-    """What `crossdock partner add` is told. `accounts` are customer codes of the ERP."""
+    """What `crossdock partner add` is told. `accounts` are customer codes of the ERP; without `scopes`, a shop's."""
 
     name: str
     channel: str
     plan: str
     accounts: tuple[str, ...]
+    scopes: tuple[str, ...] | None
     webhook_url: str | None
     webhook_version: str | None = None
 
@@ -54,6 +58,11 @@ class Changes(Struct, frozen=True, kw_only=True):
 def add(settings: Settings, asked: NewPartner, *, as_json: bool) -> int:
     """Add a partner and show its credentials, this once."""
     _check_channel(settings, asked.channel)
+    if asked.scopes is not None:
+        check_scopes(settings, asked.scopes, layers={"experience"})
+    scopes = asked.scopes or partners.PARTNER_SCOPES
+    if not asked.accounts and _FOR_AN_ACCOUNT.intersection(scopes):
+        raise Misconfigured("give the customer codes that it orders for: --account CUST3, once for each")
 
     async def work(connection: Connection, ring: KeyRing) -> partners.PartnerCredentials:
         await _check_plan(settings, connection, asked.plan)
@@ -65,6 +74,7 @@ def add(settings: Settings, asked: NewPartner, *, as_json: bool) -> int:
             channel=asked.channel,
             plan=asked.plan,
             accounts=asked.accounts,
+            scopes=scopes,
             environment=settings.identity.environment,
             webhook_url=asked.webhook_url,
         )
@@ -85,8 +95,9 @@ def add(settings: Settings, asked: NewPartner, *, as_json: bool) -> int:
         return _print_json(shown)
     sys.stdout.write("Keep these now; they are not shown again.\n")
     sys.stdout.writelines(f"  {name:<15} {value}\n" for name, value in shown.items() if value is not None)
-    url = f"{settings.http.public_url}/storefront/v1/items?limit=3"
-    sys.stdout.write(f"Try it:\n  curl -H 'X-Api-Key: {made.api_key}' '{url}'\n")
+    if _READS_ITEMS in scopes:
+        url = f"{settings.http.public_url}/storefront/v1/items?limit=3"
+        sys.stdout.write(f"Try it:\n  curl -H 'X-Api-Key: {made.api_key}' '{url}'\n")
     return 0
 
 
@@ -96,10 +107,10 @@ def show_all(settings: Settings, *, as_json: bool) -> int:
     if as_json:
         return _print_json(found)
     for partner in found:
-        accounts = ", ".join(sorted(partner.accounts))
+        accounts = f"  ({', '.join(sorted(partner.accounts))})" if partner.accounts else ""
         sys.stdout.write(
             f"{partner.partner_id}  {_state(partner):<9}  {partner.channel:<10} {partner.plan:<10} "
-            f"{partner.name}  ({accounts})\n"
+            f"{partner.name}{accounts}\n"
         )
     return 0
 

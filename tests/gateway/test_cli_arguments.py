@@ -34,7 +34,7 @@ def test_every_command_and_each_of_its_arguments_is_explained(words, parser):
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ("partner add", "the following arguments are required: name, --channel, --account; `crossdock partner add --"),
+        ("partner add", "the following arguments are required: name, --channel; `crossdock partner add --"),
         ("partnr list", "argument COMMAND: invalid choice: 'partnr'"),
         ("up --port abc", "argument --port: 'abc' is not a whole number from 1 to 65534; `crossdock up --help`"),
         ("key rotate par_1 --overlap -1", "argument --overlap: '-1' is not a whole number from 0 to 2592000"),

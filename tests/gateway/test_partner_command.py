@@ -1,0 +1,73 @@
+"""`crossdock partner add` and `crossdock client scopes` on a real record: shops, suppliers, and what is refused."""
+
+import asyncio
+import json
+
+import pytest
+
+from gateway.app import migrate_record
+from gateway.cli import main
+from gateway.engines.ports import free_port
+from gateway.plays.settings_file import write_settings
+
+pytestmark = pytest.mark.integration
+SUPPLIES = ("purchase-orders:read", "purchase-orders:write")
+ADD = ("partner", "add", "X", "--channel", "web")
+
+
+@pytest.fixture
+async def crossdock(database, valkey_url, nats_url, urls, tmp_path, capsys):
+    path = tmp_path / "settings.toml"
+    write_settings(
+        path,
+        secrets_folder=tmp_path / "secrets",
+        urls=type(urls)(postgres=database, nats=nats_url, valkey=valkey_url),
+        installation=await migrate_record(database, progress=lambda _: None),
+        ports=(free_port(set()), free_port(set())),
+        gateway_workers=1,
+        demo=None,
+        more={"sources": {"erp": {}}},
+    )
+    path.write_text(path.read_text() + '\n[[channels]]\nname = "web"\n')
+
+    async def run(*arguments):
+        status = await asyncio.to_thread(main, [*arguments, "--settings", str(path), "--json"])
+        told = capsys.readouterr()
+        return status, json.loads(told.out) if told.out else told.err
+
+    return run
+
+
+def _scopes(*scopes):
+    return [word for scope in scopes for word in ("--scope", scope)]
+
+
+async def test_a_shop_a_supplier_and_what_they_may_do(crossdock):
+    status, shop = await crossdock("partner", "add", "Corner Shop", "--channel", "web", "--account", "C-1")
+    assert status == 0
+    _, shown = await crossdock("partner", "show", shop["partner_id"])
+    assert (shown["accounts"], "orders:write" in shown["clients"][0]["scopes"]) == (["C-1"], True)
+    status, supplier = await crossdock("partner", "add", "Tap Works", "--channel", "web", *_scopes(*SUPPLIES))
+    assert status == 0
+    _, shown = await crossdock("partner", "show", supplier["partner_id"])
+    assert (shown["accounts"], sorted(shown["clients"][0]["scopes"])) == ([], sorted(SUPPLIES))
+    status, told = await crossdock("client", "scopes", supplier["client_id"], *_scopes("purchase-orders:read"))
+    assert (status, told["scopes"]) == (0, ["purchase-orders:read"])
+    _, shown = await crossdock("partner", "show", supplier["partner_id"])
+    assert shown["clients"][0]["scopes"] == ["purchase-orders:read"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (ADD, "give the customer codes that it orders for: --account"),
+        ((*ADD, *_scopes("orders:write")), "give the customer codes"),
+        ((*ADD, *_scopes("purchase-order:read")), "nearest: 'purchase-orders:read'"),
+        ((*ADD, *_scopes("partners:administer")), "no API here asks for the scope"),
+        (("client", "scopes", "cli_1", *_scopes("order:read")), "nearest: 'orders:read'"),
+        (("client", "scopes", "cli_1", *_scopes("orders:read")), "cli_1"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused_with_what_would(crossdock, arguments, said):
+    status, told = await crossdock(*arguments)
+    assert (status, said in told) == (2, True), told
