@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -60,16 +59,19 @@ def _compare(folder: Path, settings: Path, items: list[str], credentials: list[A
         (folder / "body.json").write_bytes(body)
     requests = [_request(items[number % len(items)], token) for number, token in enumerate(tokens)]
     files = {"BENCH_BODY": str(folder / "body.json"), "BENCH_JWKS": str(folder / "jwks.json")}
-    with ExitStack() as running:
-        served = {
-            target: (
-                own,
-                running.enter_context(serving(f"benchmarks.edge.{target}", settings, own, server_core, **files)),
-            )
-            for target, own in ((target, free_port()) for target in TARGETS)
-        }
-        figures = _figures(_rounds(served, load_core, requests, given))
-    return figures | _proxies(folder, settings, jwks, tokens, given)
+    figures: dict[str, list[dict[str, Any]]] = {target: [] for target in TARGETS}
+    for _ in range(given.rounds):
+        with ExitStack() as running:
+            served = {
+                target: (
+                    own,
+                    running.enter_context(serving(f"benchmarks.edge.{target}", settings, own, server_core, **files)),
+                )
+                for target, own in ((target, free_port()) for target in TARGETS)
+            }
+            for target, (port, pid) in served.items():
+                figures[target].append(_driven(target, port, pid, load_core, requests, given))
+    return _figures(figures) | _proxies(folder, settings, jwks, tokens, given)
 
 
 def _proxies(folder: Path, settings: Path, jwks: bytes, tokens: list[str], given: Any) -> dict[str, Any]:
@@ -86,37 +88,31 @@ def _proxies(folder: Path, settings: Path, jwks: bytes, tokens: list[str], given
             )  # fmt: skip
 
 
-def _rounds(
-    served: Mapping[str, tuple[int, int]], load_core: int, requests: list[bytes], given: Any
-) -> dict[str, list[dict[str, Any]]]:
-    """What each server did, round by round.
+def _driven(target: str, port: int, pid: int, load_core: int, requests: list[bytes], given: Any) -> dict[str, Any]:
+    """What one server did in one round.
 
-    They stand side by side on one core and are driven in turn, briefly: what else the machine does falls on all alike.
+    All stand side by side on one core and are driven in turn, briefly: what else the machine does falls on all alike.
+    Each round has processes of its own, because two of the same code differ, by where their memory happens to lie.
     """
-    figures: dict[str, list[dict[str, Any]]] = {target: [] for target in served}
-    for _ in range(given.rounds):
-        for target, (port, pid) in served.items():
-            before = processor_seconds(pid)
-            # Every token is then seen within the minute: caches are warm.
-            first = load(load_core, port, requests, seconds=60, once=True, awake=True)
-            cold_us = (processor_seconds(pid) - before) / len(requests) * 1e6
-            cold = first["statuses"] == {"200": len(requests)}
-            before = processor_seconds(pid)
-            counted = load(load_core, port, requests, seconds=given.seconds, awake=True)
-            spent = processor_seconds(pid) - before
-            total = sum(counted["statuses"].values())
-            if counted["statuses"] != {"200": total}:
-                raise SystemExit(f"{target} answered {counted['statuses']}")
-            counted["cpu_us"] = spent / total * 1e6
-            counted["first_us"] = cold_us if cold else None
-            figures[target].append(counted)
-            print(
-                f"{target:18} {counted['per_second']:9.0f}/s  cpu {counted['cpu_us']:6.1f} us  "
-                f"p50 {counted['p50_ms']:6.2f} ms  p99 {counted['p99_ms']:6.2f} ms  "
-                f"load average {os.getloadavg()[0]:.1f}",
-                file=sys.stderr,
-            )
-    return figures
+    before = processor_seconds(pid)
+    # Every token is then seen within the minute: caches are warm.
+    first = load(load_core, port, requests, seconds=60, once=True, awake=True)
+    cold_us = (processor_seconds(pid) - before) / len(requests) * 1e6
+    cold = first["statuses"] == {"200": len(requests)}
+    before = processor_seconds(pid)
+    counted = load(load_core, port, requests, seconds=given.seconds, awake=True)
+    spent = processor_seconds(pid) - before
+    total = sum(counted["statuses"].values())
+    if counted["statuses"] != {"200": total}:
+        raise SystemExit(f"{target} answered {counted['statuses']}")
+    counted["cpu_us"] = spent / total * 1e6
+    counted["first_us"] = cold_us if cold else None
+    print(
+        f"{target:18} {counted['per_second']:9.0f}/s  cpu {counted['cpu_us']:6.1f} us  "
+        f"p50 {counted['p50_ms']:6.2f} ms  p99 {counted['p99_ms']:6.2f} ms  load average {os.getloadavg()[0]:.1f}",
+        file=sys.stderr,
+    )
+    return counted
 
 
 def _figures(figures: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The mutable state of one request, and what a policy with one way only is made of.
+"""The mutable state of one request, its reply, and what a policy with one way only is made of.
 
 Apart from what it holds, because this module is compiled (docs/decisions/0068) and structs cannot be.
 """

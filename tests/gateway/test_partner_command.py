@@ -17,7 +17,17 @@ ADD = ("partner", "add", "X", "--channel", "web")
 
 @pytest.fixture
 async def crossdock(database, valkey_url, nats_url, urls, tmp_path, capsys):
-    path = tmp_path / "settings.toml"
+    path, document = tmp_path / "settings.toml", tmp_path / "parts.json"
+    operation = {"operationId": "listParts", "responses": {"200": {"description": "They."}}}
+    document.write_text(
+        json.dumps(
+            {"openapi": "3.1.0", "info": {"title": "P", "version": "1"}, "paths": {"/parts": {"get": operation}}}
+        )
+    )
+    wrapped = {
+        "base_url": "https://parts.example", "openapi": str(document), "zone": "experience", "read_scope": "parts:read",
+        "business_owner": "purchasing", "technical_owner": "purchasing",
+    }  # fmt: skip
     write_settings(
         path,
         secrets_folder=tmp_path / "secrets",
@@ -26,7 +36,7 @@ async def crossdock(database, valkey_url, nats_url, urls, tmp_path, capsys):
         ports=(free_port(set()), free_port(set())),
         gateway_workers=1,
         demo=None,
-        more={"sources": {"erp": {}}},
+        more={"sources": {"erp": {}}, "proxied": {"parts": wrapped}},
     )
     path.write_text(path.read_text() + '\n[[channels]]\nname = "web"\n')
 
@@ -51,10 +61,11 @@ async def test_a_shop_a_supplier_and_what_they_may_do(crossdock):
     assert status == 0
     _, shown = await crossdock("partner", "show", supplier["partner_id"])
     assert (shown["accounts"], sorted(shown["clients"][0]["scopes"])) == ([], sorted(SUPPLIES))
-    status, told = await crossdock("client", "scopes", supplier["client_id"], *_scopes("purchase-orders:read"))
-    assert (status, told["scopes"]) == (0, ["purchase-orders:read"])
+    wanted = ["parts:read", "purchase-orders:read"]  # of an API that the settings wrap, and of our own
+    status, told = await crossdock("client", "scopes", supplier["client_id"], *_scopes(*wanted))
+    assert (status, told["scopes"]) == (0, wanted)
     _, shown = await crossdock("partner", "show", supplier["partner_id"])
-    assert shown["clients"][0]["scopes"] == ["purchase-orders:read"]
+    assert sorted(shown["clients"][0]["scopes"]) == wanted
 
 
 @pytest.mark.parametrize(
