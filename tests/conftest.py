@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import AsyncIterator, Generator, Mapping, Sequence
+from functools import partial
 from itertools import count, cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ from tests.records import Records
 
 if TYPE_CHECKING:
     from gateway.plays.stack import Stack
+    from tests.installation import Install
 
 # Examples take as long as a shared machine makes them take, and so does making them up.
 hypothesis.settings.register_profile(
@@ -148,6 +150,15 @@ async def valkey_url(urls: EngineUrls) -> str:
     await client.flushdb()
     await client.aclose()
     return url
+
+
+@pytest.fixture
+def install(database: str, valkey_url: str, nats_url: str, urls: EngineUrls, tmp_path: Path) -> Install:
+    """Settings of an installation on a fresh record, with more settings as given: what a command is typed against."""
+    from tests.installation import write_installation  # noqa: PLC0415 - loads the whole gateway
+
+    own = type(urls)(postgres=database, nats=nats_url, valkey=valkey_url)
+    return partial(write_installation, tmp_path, own)
 
 
 # --- regional_wms -----------------------------------------------------------------------------------------------------

@@ -42,3 +42,23 @@ class FailingConnection:
         if self._failure is not None:
             raise self._failure
         return [{"name": name} for name in missing]
+
+
+def connecting_fails(monkeypatch, failure):
+    """No connection can be made from now on."""
+
+    async def connect(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+
+
+def connecting_gives(monkeypatch, failure):
+    """The one connection that is made from now on, which fails at its first statement."""
+    made = FailingConnection(failure)
+
+    async def connect(*_, **__):
+        return made
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    return made

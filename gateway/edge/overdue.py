@@ -42,9 +42,11 @@ class Overdue:
 
     def leave(self, task: asyncio.Task[Any] | None) -> None:
         """Stop watching `task`."""
-        if task is not None and task in self._running:
+        if task is None:
+            return
+        if task in self._running:
             del self._running[task]
-        if task is not None and self._struck:
+        if self._struck:
             self._struck.discard(task)
 
     def sweep(self) -> int:

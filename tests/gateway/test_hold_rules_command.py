@@ -5,10 +5,7 @@ import json
 
 import pytest
 
-from gateway.app import migrate_record
 from gateway.cli import main
-from gateway.engines.ports import free_port
-from gateway.plays.settings_file import write_settings
 
 pytestmark = pytest.mark.integration
 _RULE = {
@@ -18,15 +15,8 @@ _RULE = {
 
 
 @pytest.fixture
-async def settings_file(database, valkey_url, nats_url, urls, tmp_path):
-    own = type(urls)(postgres=database, nats=nats_url, valkey=valkey_url)
-    path = tmp_path / "settings.toml"
-    write_settings(
-        path, secrets_folder=tmp_path / "secrets", urls=own,
-        installation=await migrate_record(database, progress=lambda _: None),
-        ports=(free_port(set()), free_port(set())), gateway_workers=1, demo=None,
-    )  # fmt: skip
-    return path
+async def settings_file(install):
+    return await install({})
 
 
 async def test_a_rule_in_a_file_is_previewed_and_a_file_that_is_none_is_told_where(settings_file, tmp_path, capsys):

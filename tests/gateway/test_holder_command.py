@@ -5,10 +5,7 @@ import json
 
 import pytest
 
-from gateway.app import migrate_record
 from gateway.cli import main
-from gateway.engines.ports import free_port
-from gateway.plays.settings_file import write_settings
 
 pytestmark = pytest.mark.integration
 _LOCATION = {
@@ -23,21 +20,9 @@ _LOCATION = {
 
 
 @pytest.fixture
-async def settings_file(database, valkey_url, nats_url, urls, tmp_path):
+async def settings_file(install):
     """Settings of an installation whose only location has a stand-by."""
-    own = type(urls)(postgres=database, nats=nats_url, valkey=valkey_url)
-    path = tmp_path / "settings.toml"
-    write_settings(
-        path,
-        secrets_folder=tmp_path / "secrets",
-        urls=own,
-        installation=await migrate_record(database, progress=lambda _: None),
-        ports=(free_port(set()), free_port(set())),
-        gateway_workers=1,
-        demo=None,
-        more={"sources": {"wms": {}, "tpl": {}}, "locations": [_LOCATION]},
-    )
-    return path
+    return await install({"sources": {"wms": {}, "tpl": {}}, "locations": [_LOCATION]})
 
 
 async def test_a_location_is_switched_and_listed(settings_file, capsys):

@@ -6,10 +6,7 @@ import json
 import msgspec
 import pytest
 
-from gateway.app import migrate_record
 from gateway.cli import main
-from gateway.engines.ports import free_port
-from gateway.plays.settings_file import write_settings
 from system_apis.tryton import sandbox_data
 
 pytestmark = pytest.mark.integration
@@ -23,19 +20,9 @@ def systems():
 
 
 @pytest.fixture
-async def run(systems, database, valkey_url, nats_url, urls, tmp_path, capsys):
+async def run(systems, install, capsys):
     """Types a command on the record of an installation; answers its status, and what it told."""
-    path = tmp_path / "settings.toml"
-    write_settings(
-        path,
-        secrets_folder=tmp_path / "secrets",
-        urls=type(urls)(postgres=database, nats=nats_url, valkey=valkey_url),
-        installation=await migrate_record(database, progress=lambda _: None),
-        ports=(free_port(set()), free_port(set())),
-        gateway_workers=1,
-        demo=None,
-        more={"systems": systems},
-    )
+    path = await install({"systems": systems})
 
     async def typed(*arguments):
         status = await asyncio.to_thread(main, [*arguments, "--settings", str(path)])

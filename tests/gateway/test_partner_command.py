@@ -5,10 +5,7 @@ import json
 
 import pytest
 
-from gateway.app import migrate_record
 from gateway.cli import main
-from gateway.engines.ports import free_port
-from gateway.plays.settings_file import write_settings
 
 pytestmark = pytest.mark.integration
 SUPPLIES = ("purchase-orders:read", "purchase-orders:write")
@@ -16,8 +13,8 @@ ADD = ("partner", "add", "X", "--channel", "web")
 
 
 @pytest.fixture
-async def crossdock(database, valkey_url, nats_url, urls, tmp_path, capsys):
-    path, document = tmp_path / "settings.toml", tmp_path / "parts.json"
+async def crossdock(install, tmp_path, capsys):
+    document = tmp_path / "parts.json"
     operation = {"operationId": "listParts", "responses": {"200": {"description": "They."}}}
     document.write_text(
         json.dumps(
@@ -28,17 +25,7 @@ async def crossdock(database, valkey_url, nats_url, urls, tmp_path, capsys):
         "base_url": "https://parts.example", "openapi": str(document), "zone": "experience", "read_scope": "parts:read",
         "business_owner": "purchasing", "technical_owner": "purchasing",
     }  # fmt: skip
-    write_settings(
-        path,
-        secrets_folder=tmp_path / "secrets",
-        urls=type(urls)(postgres=database, nats=nats_url, valkey=valkey_url),
-        installation=await migrate_record(database, progress=lambda _: None),
-        ports=(free_port(set()), free_port(set())),
-        gateway_workers=1,
-        demo=None,
-        more={"sources": {"erp": {}}, "proxied": {"parts": wrapped}},
-    )
-    path.write_text(path.read_text() + '\n[[channels]]\nname = "web"\n')
+    path = await install({"sources": {"erp": {}}, "proxied": {"parts": wrapped}, "channels": [{"name": "web"}]})
 
     async def run(*arguments):
         status = await asyncio.to_thread(main, [*arguments, "--settings", str(path), "--json"])

@@ -6,34 +6,20 @@ from decimal import Decimal
 
 import pytest
 
-from gateway.app import Core, migrate_record
+from gateway.app import Core
 from gateway.canonical.item import ReportedItem
 from gateway.canonical.purchase import AckLine, Acknowledgement
 from gateway.cli import main
-from gateway.engines.ports import free_port
 from gateway.kernel.clock import SystemClock
 from gateway.kernel.shell import caller_at_shell
-from gateway.plays.settings_file import write_settings
 from gateway.settings import load_settings
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def settings_file(database, valkey_url, nats_url, urls, tmp_path):
-    own = type(urls)(postgres=database, nats=nats_url, valkey=valkey_url)
-    path = tmp_path / "settings.toml"
-    write_settings(
-        path,
-        secrets_folder=tmp_path / "secrets",
-        urls=own,
-        installation=await migrate_record(database, progress=lambda _: None),
-        ports=(free_port(set()), free_port(set())),
-        gateway_workers=1,
-        demo=None,
-        more={"sources": {"erp": {}}},
-    )
-    return path
+async def settings_file(install):
+    return await install({"sources": {"erp": {}}})
 
 
 async def _answer(path, purchase):

@@ -2,22 +2,18 @@
 
 from types import SimpleNamespace
 
-import asyncpg
 import pytest
 
 from gateway.kernel.errors import Unavailable
 from gateway.systems.exclusive import order_locks
-from tests.failing_connections import FailingConnection, each_failure
+from tests.failing_connections import connecting_fails, connecting_gives, each_failure
 
 STORE = SimpleNamespace(url="postgresql://nowhere")
 
 
 @each_failure
 async def test_a_connection_that_cannot_be_made(monkeypatch, failure):
-    async def connect(*_, **__):
-        raise failure
-
-    monkeypatch.setattr(asyncpg, "connect", connect)
+    connecting_fails(monkeypatch, failure)
     with pytest.raises(Unavailable, match="cannot be reached"):
         async with order_locks(STORE)("ord_1"):
             raise AssertionError
@@ -25,12 +21,7 @@ async def test_a_connection_that_cannot_be_made(monkeypatch, failure):
 
 @each_failure
 async def test_a_connection_that_fails_while_the_lock_is_taken(monkeypatch, failure):
-    made = FailingConnection(failure)
-
-    async def connect(*_, **__):
-        return made
-
-    monkeypatch.setattr(asyncpg, "connect", connect)
+    made = connecting_gives(monkeypatch, failure)
     with pytest.raises(Unavailable, match="cannot be reached"):
         async with order_locks(STORE)("ord_1"):
             raise AssertionError
