@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.edge import proxies
+from benchmarks.edge import proxies, yardstick
 from benchmarks.edge.peer_proxies import checks_of, upstream_serving
 from benchmarks.edge.site import ABOUT_PEER, PROXIED_PATH, cores, load, prepare, proxying_settings, serving, tokens_of
 from benchmarks.processes import free_port, machine, processor_seconds
@@ -25,6 +25,7 @@ from gateway.kernel.form import form_of_door
 from gateway.settings import load_settings
 
 TARGETS: Final = ("apps:raw", "apps:governed_raw", "apps:ours", "peer:make_peer", "apps:raw_same_fields")
+_LONGER: Final = 0.5  # seconds: what the load generator needs to start
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compare(folder: Path, settings: Path, items: list[str], credentials: list[Any], given: Any) -> dict[str, Any]:
-    server_core, load_core = cores()
+    server_core, _ = cores()
     port = load_settings(settings).http.port
     with serving("benchmarks.edge.apps:ours", settings, port, server_core):
         tokens = tokens_of(port, credentials, given.tokens)
@@ -70,7 +71,7 @@ def _compare(folder: Path, settings: Path, items: list[str], credentials: list[A
                 for target, own in ((target, free_port()) for target in TARGETS)
             }
             for target, (port, pid) in served.items():
-                figures[target].append(_driven(target, port, pid, load_core, requests, given))
+                figures[target].append(_driven(target, port, pid, requests, given))
     return _figures(figures) | _proxies(folder, settings, jwks, tokens, given)
 
 
@@ -88,20 +89,23 @@ def _proxies(folder: Path, settings: Path, jwks: bytes, tokens: list[str], given
             )  # fmt: skip
 
 
-def _driven(target: str, port: int, pid: int, load_core: int, requests: list[bytes], given: Any) -> dict[str, Any]:
+def _driven(target: str, port: int, pid: int, requests: list[bytes], given: Any) -> dict[str, Any]:
     """What one server did in one round.
 
     All stand side by side on one core and are driven in turn, briefly: what else the machine does falls on all alike.
     Each round has processes of its own, because two of the same code differ, by where their memory happens to lie.
     """
+    server_core, load_core = cores()
     before = processor_seconds(pid)
     # Every token is then seen within the minute: caches are warm.
     first = load(load_core, port, requests, seconds=60, once=True, awake=True)
     cold_us = (processor_seconds(pid) - before) / len(requests) * 1e6
     cold = first["statuses"] == {"200": len(requests)}
     before = processor_seconds(pid)
+    readings = yardstick.beside(pid, server_core, given.seconds + _LONGER)
     counted = load(load_core, port, requests, seconds=given.seconds, awake=True)
     spent = processor_seconds(pid) - before
+    counted["windows"] = yardstick.windows(readings, {int(at): n for at, n in counted["answered"].items()})
     total = sum(counted["statuses"].values())
     if counted["statuses"] != {"200": total}:
         raise SystemExit(f"{target} answered {counted['statuses']}")
@@ -120,17 +124,31 @@ def _figures(figures: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
 
     `policy_overhead_us` is all that the door adds to a bare answer of the same status and body: every policy, the
     access log, and the sending of the header fields that they add, whose own share is `added_fields_us`.
+    `policy_overhead_full_speed_us` is the same over the windows of time in which the core had its full speed, which
+    were `full_speed_share` of all (`yardstick.py`): no neighbour is in it; None where they were too few.
     `cold_token_us` is what a token costs once, when it is first seen; None when some of them were refused then.
     """
     rounds = list(zip(*figures.values(), strict=True))
     first, warm = rounds[0][1]["first_us"], statistics.median(r[1]["cpu_us"] for r in rounds)
     return {
         "policy_overhead_us": round(statistics.median(r[1]["cpu_us"] - r[0]["cpu_us"] for r in rounds), 1),
+        **_at_full_speed(figures),
         "added_fields_us": round(statistics.median(r[4]["cpu_us"] - r[0]["cpu_us"] for r in rounds), 1),
         "cold_token_us": None if first is None else round(first - warm),
         "get_vs_fastapi": round(statistics.median(r[2]["per_second"] / r[3]["per_second"] for r in rounds), 2),
         "get_vs_fastapi_cpu": round(statistics.median(r[3]["cpu_us"] / r[2]["cpu_us"] for r in rounds), 2),
         "get_per_s": round(statistics.median(r[2]["per_second"] for r in rounds)),
+    }
+
+
+def _at_full_speed(figures: dict[str, list[dict[str, Any]]]) -> dict[str, float | None]:
+    found = {target: [window for each in rounds for window in each["windows"]] for target, rounds in figures.items()}
+    quickest = yardstick.quickest([window for each in found.values() for window in each])
+    bare, _ = yardstick.at_full_speed(found["apps:raw"], quickest)
+    chain, share = yardstick.at_full_speed(found["apps:governed_raw"], quickest)
+    return {
+        "policy_overhead_full_speed_us": None if bare is None or chain is None else round(chain - bare, 1),
+        "full_speed_share": round(share, 2),
     }
 
 

@@ -73,6 +73,7 @@ class Run:
         self.ends = time.perf_counter() + seconds
         self.statuses: Counter[str] = Counter()
         self.latencies: list[float] = []
+        self.answered: Counter[int] = Counter()  # by millisecond
         self.last = 0.0
 
     def take(self) -> bytes | None:
@@ -88,6 +89,7 @@ class Run:
         self.statuses[status.decode()] += 1
         self.latencies.append(seconds)
         self.last = time.perf_counter()
+        self.answered[int(self.last * 1000)] += 1
 
 
 def stay_awake(loop: asyncio.AbstractEventLoop) -> None:
@@ -115,6 +117,7 @@ async def drive(plan: dict[str, Any]) -> dict[str, Any]:
     ordered = sorted(run.latencies) or [0.0]
     return {
         "statuses": dict(run.statuses),
+        "answered": dict(run.answered),
         "seconds": run.last - begun,
         "per_second": sum(run.statuses.values()) / max(run.last - begun, 1e-9),
         "p50_ms": ordered[len(ordered) // 2] * 1000,
