@@ -105,10 +105,10 @@ def _driven(target: str, port: int, pid: int, requests: list[bytes], given: Any)
     readings = yardstick.beside(pid, server_core, given.seconds + _LONGER)
     counted = load(load_core, port, requests, seconds=given.seconds, awake=True)
     spent = processor_seconds(pid) - before
-    counted["windows"] = yardstick.windows(readings, {int(at): n for at, n in counted["answered"].items()})
     total = sum(counted["statuses"].values())
     if counted["statuses"] != {"200": total}:
         raise SystemExit(f"{target} answered {counted['statuses']}")
+    counted["windows"] = yardstick.windows(readings, counted["answered"])
     counted["cpu_us"] = spent / total * 1e6
     counted["first_us"] = cold_us if cold else None
     print(

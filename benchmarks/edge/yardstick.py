@@ -1,9 +1,10 @@
 """How fast a core is while something is measured on it, told by a piece of arithmetic that is always the same.
 
-A virtual core has half of its speed while a neighbour uses the physical one, and nothing in the guest counts that: the
-same work then costs twice the processor time. So a process beside the server does the arithmetic every 20 ms, on the
-server's core, and notes what the server had spent by then; windows between two readings that took about as long as the
-quickest of the whole run are those in which the core was the server's. It takes about 2 % of the core from all alike.
+A virtual core has half of its speed while a neighbour uses the physical one, and the guest counts next to nothing of
+that: the same work then costs twice the processor time. So a process beside the server does the arithmetic every 20 ms,
+on the server's core, and notes what the server had spent by then; windows between two readings that took about as long
+as the quickest of the whole run are those in which the core was the server's. It takes about 2 % of the core from all
+alike.
 
 As a process of its own: ``python -m benchmarks.edge.yardstick PID CORE SECONDS`` prints the readings as JSON.
 """
@@ -52,10 +53,11 @@ def beside(pid: int, core: int, seconds: float) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
 
 
-def windows(readings: subprocess.Popen[bytes], answered: Mapping[int, int]) -> list[Window]:
-    """The windows of `readings` that lie within the load, whose answers stand by their millisecond."""
+def windows(readings: subprocess.Popen[bytes], answered: Mapping[str, int]) -> list[Window]:
+    """The windows of `readings` that lie within the load, whose answers stand by their millisecond (`load.py`)."""
     told, _ = readings.communicate()
-    return between([Reading(*reading) for reading in json.loads(told)], answered)
+    by_millisecond = {int(millisecond): count for millisecond, count in answered.items()}
+    return between([Reading(*reading) for reading in json.loads(told)], by_millisecond)
 
 
 def between(readings: Sequence[Reading], answered: Mapping[int, int]) -> list[Window]:
